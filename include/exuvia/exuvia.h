@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exuvia: explain what a Python process left behind.
+ *
+ * The whole public interface: the report (plain structs), the calls that make one, and the calls that print one.
+ * The command line uses nothing else.
+ *
+ *     struct exu_options options = EXU_OPTIONS_DEFAULT;
+ *     struct exu_report *report = NULL;
+ *     if (exu_explain_core("core", &options, &report) == EXU_OUTCOME_NOTHING) ...
+ *     exu_write_text(report, &text_options, stdout);
+ *     exu_report_destroy(report);
+ *
+ * Everything that a report points to lives exactly as long as the report. The library never prints (except to the
+ * stream that a writer is given), never exits, never touches the network and writes no files. Different reports may
+ * be made in different threads at the same time.
+ */
+#ifndef EXUVIA_EXUVIA_H
+#define EXUVIA_EXUVIA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define EXU_API __attribute__((visibility("default")))
+#else
+#define EXU_API
+#endif
+
+#define EXU_VERSION "0.1.0"
+#define EXU_SCHEMA "exuvia-report/1"
+
+/*
+ * Text. Bytes that are not NUL-terminated and may contain NUL. The encoding is UTF-8, with one extension: a lone
+ * surrogate of the target's string (U+D800..U+DFFF) is kept as its three-byte form, so that no information is lost;
+ * writers escape it. `data == NULL` means unknown; an empty string has a non-NULL `data` and `size == 0`.
+ */
+struct exu_string {
+  const char *data;
+  size_t size;
+};
+
+/* A truth value that may be unknown. */
+enum exu_tristate { EXU_NO = 0, EXU_YES = 1, EXU_UNKNOWN = -1 };
+
+enum exu_frame_kind {
+  EXU_FRAME_PYTHON,
+  EXU_FRAME_NATIVE,
+};
+
+/* Source positions are 1-based lines and 0-based UTF-8 byte columns (PEP 657); -1 means unknown. */
+struct exu_position {
+  int32_t line;
+  int32_t end_line;
+  int32_t column;
+  int32_t end_column;
+};
+
+/*
+ * One frame. Python frames use `function`, `qualname`, `file`, `position`, `entry`, `interpreter`; native frames use
+ * the rest, and `file` and `position.line` when debug information has them.
+ */
+struct exu_frame {
+  enum exu_frame_kind kind;
+  bool entry;   /* Python: the outermost frame of one run of the interpreter's eval loop, the one that C called */
+  bool inlined; /* native: an inlined call, it shares its physical frame with the next one */
+  int32_t interpreter;       /* Python: the id of the interpreter, as in exu_interpreter.id; -1 unknown */
+  struct exu_string function; /* Python: co_name. Native: demangled name, unknown when no symbol covers the pc */
+  struct exu_string qualname; /* Python: co_qualname, unknown before 3.11 */
+  struct exu_string file;
+  struct exu_position position;
+  uint64_t address; /* Python: of the frame in the target. Native: the pc */
+  uint64_t offset;  /* native: pc - start of the function, or of the module when the function is unknown */
+  int32_t module;   /* native: index into exu_report.modules, or -1 */
+};
+
+enum exu_gil { EXU_GIL_UNKNOWN, EXU_GIL_NONE, EXU_GIL_HOLDS, EXU_GIL_WAITS };
+
+struct exu_thread {
+  int64_t tid;             /* the kernel's thread id; -1: a Python thread state without a thread of the operating system */
+  struct exu_string name;  /* the threading module's name */
+  struct exu_string comm;  /* the kernel's name; cores keep it for the main thread only */
+  int32_t interpreter;     /* id of the interpreter of its (innermost) thread state, -1: none */
+  bool main;               /* the thread whose tid is the process id */
+  bool python;             /* has a Python thread state */
+  bool crashed;            /* the thread that the signal was delivered to */
+  enum exu_gil gil;
+  enum exu_tristate native_complete; /* did native unwinding reach the thread's start; unknown when it was not asked for */
+  bool frames_complete;    /* every Python frame of the thread was read */
+  const struct exu_frame *frames; /* most recent call first */
+  size_t frame_count;
+};
+
+struct exu_interpreter {
+  int64_t id; /* as Python numbers them; -1 unknown */
+  uint64_t address;
+  enum exu_tristate gc_collecting;
+};
+
+enum exu_module_file {
+  EXU_FILE_UNCHECKED,  /* nobody asked for it */
+  EXU_FILE_MATCHED,    /* build ids are equal */
+  EXU_FILE_MISMATCHED, /* a file is there but it is another build */
+  EXU_FILE_MISSING,    /* no file at that path, in the sysroot or the search directories */
+  EXU_FILE_DELETED,    /* the process had a file that was already deleted or replaced: "(deleted)" */
+  EXU_FILE_UNVERIFIED, /* a file is there but one side has no build id */
+  EXU_FILE_CORE,       /* only the image in the core is used */
+};
+
+enum exu_symbols { EXU_SYMBOLS_UNKNOWN, EXU_SYMBOLS_NONE, EXU_SYMBOLS_DYNSYM, EXU_SYMBOLS_SYMTAB, EXU_SYMBOLS_DWARF };
+
+struct exu_module {
+  struct exu_string path;
+  struct exu_string build_id; /* lower-case hex; unknown when the target did not keep it */
+  uint64_t start;             /* first mapped address */
+  uint64_t end;               /* one past the last mapped address */
+  enum exu_module_file file;
+  enum exu_symbols symbols;
+};
+
+/*
+ * Something that was missing, damaged or uncertain. `code` is a stable kebab-case word for programs; `message` is
+ * for people. `tid` is -1 when the whole process is meant. A diagnostic with `incomplete` set is why the outcome is
+ * EXU_OUTCOME_PARTIAL; the others only inform.
+ */
+struct exu_diagnostic {
+  const char *code;
+  struct exu_string message;
+  int64_t tid;
+  bool incomplete;
+};
+
+struct exu_crash {
+  int32_t signal;
+  const char *name; /* "SIGSEGV"; NULL for a number without a name */
+  bool has_code;
+  int32_t code;
+  const char *code_name; /* "SEGV_MAPERR", NULL when unknown */
+  bool has_address;
+  uint64_t address;             /* the fault address, or the address of the faulting instruction for SIGFPE and SIGILL */
+  struct exu_string address_in; /* the mapping that it lies in, in words; unknown when there is no address */
+  int64_t sender_pid;           /* -1 unknown or not sent by a process */
+  int64_t sender_uid;
+  int64_t tid;
+  struct exu_string summary; /* one plain sentence */
+};
+
+enum exu_found_by { EXU_FOUND_BY_NONE, EXU_FOUND_BY_SYMBOL, EXU_FOUND_BY_SECTION, EXU_FOUND_BY_COOKIE, EXU_FOUND_BY_ANCHOR };
+enum exu_layout_from { EXU_LAYOUT_NONE, EXU_LAYOUT_DEBUG_OFFSETS, EXU_LAYOUT_DWARF, EXU_LAYOUT_TABLE };
+
+struct exu_python {
+  struct exu_string version; /* "3.13.0", with its suffix: "3.15.0b2" */
+  enum exu_tristate debug;
+  enum exu_tristate free_threaded;
+  uint64_t runtime; /* address of _PyRuntime; 0 unknown, or there is none (before 3.7) */
+  enum exu_found_by found_by;
+  enum exu_layout_from layout_from;
+  bool finalizing; /* the interpreter was shutting down */
+};
+
+enum exu_source_kind { EXU_SOURCE_CORE, EXU_SOURCE_LIVE, EXU_SOURCE_PACKED };
+
+struct exu_report {
+  /* source */
+  enum exu_source_kind source_kind;
+  struct exu_string source_path;
+  uint64_t source_bytes;
+  bool source_truncated;
+  uint64_t source_missing_bytes; /* how much of a truncated core is not there */
+
+  /* process */
+  int64_t pid;                /* -1 unknown */
+  struct exu_string executable;
+  struct exu_string arguments;
+  const char *arch;
+
+  const struct exu_crash *crash;   /* NULL: no signal (a core of a healthy process) */
+  const struct exu_python *python; /* NULL: no Python found, a diagnostic says why */
+
+  const struct exu_interpreter *interpreters;
+  size_t interpreter_count;
+  const struct exu_thread *threads;
+  size_t thread_count;
+  const struct exu_module *modules;
+  size_t module_count;
+  const struct exu_diagnostic *diagnostics;
+  size_t diagnostic_count;
+};
+
+/* How an explanation ended; the values are the exit statuses of the command line. */
+enum exu_outcome {
+  EXU_OUTCOME_COMPLETE = 0, /* everything that was asked for is in the report */
+  EXU_OUTCOME_PARTIAL = 1,  /* shown, but something was missing or damaged: see the diagnostics */
+  EXU_OUTCOME_NOTHING = 2,  /* no Python stack can be shown; what is known of the crash is in the report */
+};
+
+struct exu_options {
+  const char *executable;          /* the main program, instead of the path that the core names; NULL: the core's */
+  const char *sysroot;             /* prefix for every path of the target; NULL: none */
+  const char *const *search;       /* directories to look for binaries in, by file name */
+  size_t search_count;
+  uint64_t max_frames;             /* per thread; 0: no limit but the built-in budget */
+  uint64_t max_threads;            /* 0: no limit but the built-in budget */
+  bool check_modules;              /* compare every module's file with the core (costs an open per module) */
+};
+
+#define EXU_OPTIONS_DEFAULT                                                                                            \
+  { NULL, NULL, NULL, 0, 0, 0, false }
+
+/*
+ * Explain a core file. Always stores a report in *report, for exu_report_destroy, also when the file cannot be read
+ * (its diagnostics then say why); stores NULL only when there is no memory for even that, and returns
+ * EXU_OUTCOME_NOTHING.
+ */
+EXU_API enum exu_outcome exu_explain_core(const char *path, const struct exu_options *options, struct exu_report **report);
+
+/* NULL is allowed. */
+EXU_API void exu_report_destroy(struct exu_report *report);
+
+struct exu_text_options {
+  bool color;
+  bool source;     /* show source lines from files of this machine (under `sysroot`, when there is one) */
+  bool verbose;    /* also modules, addresses and informing diagnostics */
+  const char *sysroot;
+};
+
+/* Write a report for people. Control characters of the target's strings are escaped. Returns false on a write error. */
+EXU_API bool exu_write_text(const struct exu_report *report, const struct exu_text_options *options, FILE *out);
+
+/* Write a report as JSON, schema EXU_SCHEMA, ending with a newline. Returns false on a write error. */
+EXU_API bool exu_write_json(const struct exu_report *report, FILE *out);
+
+/* The version of the library that is linked, like EXU_VERSION. Static. */
+EXU_API const char *exu_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct exu_arena_block {
+  struct exu_arena_block *older;
+  max_align_t data[];
+};
+
+enum { FIRST_BLOCK = 64 * 1024, LARGEST_STEP = 4 * 1024 * 1024 };
+
+void exu_arena_init(struct exu_arena *arena, size_t budget) { *arena = (struct exu_arena){.budget = budget}; }
+
+void exu_arena_deinit(struct exu_arena *arena) {
+  struct exu_arena_block *block = arena->blocks;
+  while (block) {
+    struct exu_arena_block *older = block->older;
+    free(block);
+    block = older;
+  }
+  *arena = (struct exu_arena){.budget = arena->budget};
+}
+
+static bool add_block(struct exu_arena *arena, size_t needed) {
+  /* Blocks grow with what is already there, so that their number stays small and little is wasted. */
+  size_t size = arena->allocated < FIRST_BLOCK ? FIRST_BLOCK : arena->allocated;
+  if (size > LARGEST_STEP) size = LARGEST_STEP;
+  if (size < needed) size = needed;
+  if (size > arena->budget - arena->allocated) size = needed;
+  if (size > arena->budget - arena->allocated) {
+    arena->exhausted = true;
+    return false;
+  }
+  /* calloc gives fresh pages of the system without touching them; blocks are never used twice. */
+  struct exu_arena_block *block = calloc(1, sizeof *block + size);
+  if (!block) {
+    arena->exhausted = true;
+    return false;
+  }
+  block->older = arena->blocks;
+  arena->blocks = block;
+  arena->allocated += size;
+  arena->next = (char *)block->data;
+  arena->end = arena->next + size;
+  return true;
+}
+
+void *exu_arena_alloc(struct exu_arena *arena, size_t size) {
+  const size_t align = _Alignof(max_align_t);
+  if (size > SIZE_MAX - align) {
+    arena->exhausted = true;
+    return NULL;
+  }
+  size = (size + align - 1) / align * align;
+  if (size == 0) size = align;
+  if ((size_t)(arena->end - arena->next) < size && !add_block(arena, size)) return NULL;
+  void *memory = arena->next;
+  arena->next += size;
+  return memory;
+}
+
+void *exu_arena_array(struct exu_arena *arena, size_t count, size_t element_size) {
+  size_t size;
+  if (__builtin_mul_overflow(count, element_size, &size)) {
+    arena->exhausted = true;
+    return NULL;
+  }
+  return exu_arena_alloc(arena, size);
+}
+
+struct exu_string exu_arena_string(struct exu_arena *arena, const char *data, size_t size) {
+  char *copy = size < SIZE_MAX ? exu_arena_alloc(arena, size + 1) : NULL;
+  if (!copy) return (struct exu_string){NULL, 0};
+  if (size > 0) memcpy(copy, data, size);
+  return (struct exu_string){copy, size};
+}
+
+struct exu_string exu_arena_printf(struct exu_arena *arena, const char *format, ...) {
+  char buffer[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  int size = vsnprintf(buffer, sizeof buffer, format, arguments);
+  va_end(arguments);
+  if (size < 0) return (struct exu_string){NULL, 0};
+  if ((size_t)size < sizeof buffer) return exu_arena_string(arena, buffer, (size_t)size);
+  char *longer = exu_arena_alloc(arena, (size_t)size + 1);
+  if (!longer) return (struct exu_string){NULL, 0};
+  va_start(arguments, format);
+  vsnprintf(longer, (size_t)size + 1, format, arguments);
+  va_end(arguments);
+  return (struct exu_string){longer, (size_t)size};
+}
+
+bool exu_arena_grow(struct exu_arena *arena, void **items, size_t count, size_t *capacity, size_t element_size) {
+  if (count < *capacity) return true;
+  size_t larger = *capacity ? *capacity * 2 : 16;
+  void *memory = exu_arena_array(arena, larger, element_size);
+  if (!memory) return false;
+  if (count > 0) memcpy(memory, *items, count * element_size);
+  *items = memory;
+  *capacity = larger;
+  return true;
+}

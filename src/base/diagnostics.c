@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/diagnostics.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void exu_diagnostics_init(struct exu_diagnostics *diagnostics, struct exu_arena *arena) {
+  *diagnostics = (struct exu_diagnostics){.arena = arena};
+}
+
+static bool has_room(const struct exu_diagnostics *diagnostics, const char *code) {
+  if (diagnostics->list.count >= EXU_DIAGNOSTICS_MAX) return false;
+  size_t same = 0;
+  for (size_t i = 0; i < diagnostics->list.count; i++) same += strcmp(diagnostics->list.items[i].code, code) == 0;
+  return same < EXU_DIAGNOSTICS_MAX_PER_CODE;
+}
+
+static void add(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, bool incomplete,
+                const char *format, va_list arguments) {
+  diagnostics->incomplete |= incomplete;
+  if (!has_room(diagnostics, code)) {
+    diagnostics->suppressed++;
+    return;
+  }
+  char message[1024];
+  vsnprintf(message, sizeof message, format, arguments);
+  struct exu_diagnostic *one = EXU_PUSH(diagnostics->arena, &diagnostics->list);
+  if (!one) {
+    diagnostics->suppressed++;
+    return;
+  }
+  *one = (struct exu_diagnostic){.code = code,
+                                 .message = exu_arena_string(diagnostics->arena, message, strlen(message)),
+                                 .tid = tid,
+                                 .incomplete = incomplete};
+}
+
+void exu_missing(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  add(diagnostics, code, tid, true, format, arguments);
+  va_end(arguments);
+}
+
+void exu_note(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  add(diagnostics, code, tid, false, format, arguments);
+  va_end(arguments);
+}
+
+void exu_diagnostics_finish(struct exu_diagnostics *diagnostics) {
+  if (diagnostics->suppressed == 0) return;
+  char message[96];
+  snprintf(message, sizeof message, "%zu more diagnostics of the same kinds are not listed", diagnostics->suppressed);
+  struct exu_diagnostic *one = EXU_PUSH(diagnostics->arena, &diagnostics->list);
+  if (!one) return;
+  *one = (struct exu_diagnostic){.code = "diagnostics-suppressed",
+                                 .message = exu_arena_string(diagnostics->arena, message, strlen(message)),
+                                 .tid = -1,
+                                 .incomplete = false};
+}

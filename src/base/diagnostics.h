@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was missing, damaged or uncertain in the target, collected for the report. */
+#ifndef EXUVIA_BASE_DIAGNOSTICS_H
+#define EXUVIA_BASE_DIAGNOSTICS_H
+
+#include "base/arena.h"
+#include "exuvia/exuvia.h"
+
+enum { EXU_DIAGNOSTICS_MAX = 1000, EXU_DIAGNOSTICS_MAX_PER_CODE = 50 };
+
+struct exu_diagnostics {
+  struct exu_arena *arena;
+  EXU_VECTOR(struct exu_diagnostic) list;
+  size_t suppressed; /* how many did not fit; exu_diagnostics_finish says so in one more */
+  bool incomplete;   /* some diagnostic says that something is missing */
+};
+
+void exu_diagnostics_init(struct exu_diagnostics *diagnostics, struct exu_arena *arena);
+
+/*
+ * Something is missing or damaged: the outcome is partial. `code` is kebab-case and static. `tid` is -1 for the whole
+ * process. Only the first EXU_DIAGNOSTICS_MAX_PER_CODE of one code are kept, the rest is counted.
+ */
+void exu_missing(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Something worth knowing that takes nothing away from the report. */
+void exu_note(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Add the count of what was suppressed. Call once, when everything else is done. */
+void exu_diagnostics_finish(struct exu_diagnostics *diagnostics);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The target's memory as one sorted address space. A byte is saved (in the core), backed by a verified file, or
+ * missing for a reason: never invented. Zero-filled is not the same as not saved.
+ */
+#ifndef EXUVIA_TARGET_SPACE_H
+#define EXUVIA_TARGET_SPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+
+enum exu_fault {
+  EXU_READABLE = 0,
+  EXU_UNMAPPED,  /* no mapping of the target contains the address */
+  EXU_NOT_SAVED, /* mapped, but the core does not hold it (p_filesz < p_memsz) and no verified file does */
+  EXU_CUT_OFF,   /* the core says that it holds it, but the file ends before */
+  EXU_READ_FAILED, /* the operating system could not read the file */
+};
+
+/* Bytes that a space takes its memory from; sources are read by position and cached by the space. */
+struct exu_source {
+  int fd;        /* borrowed */
+  uint64_t size; /* bytes that are there */
+  uint32_t id;   /* set by exu_space_add_source */
+};
+
+enum { EXU_PROT_READ = 4, EXU_PROT_WRITE = 2, EXU_PROT_EXEC = 1 }; /* PF_R, PF_W, PF_X */
+
+/* A run of addresses [start, end). The first `saved` bytes of it are in `source` at `offset`. */
+struct exu_region {
+  uint64_t start;
+  uint64_t end;
+  uint64_t saved;
+  uint64_t offset;
+  uint32_t source;
+  uint32_t prot; /* EXU_PROT_ bits */
+};
+
+struct exu_space;
+
+/* Returns NULL without memory. Regions live in `arena`, which must outlive the space. */
+struct exu_space *exu_space_create(struct exu_arena *arena);
+void exu_space_destroy(struct exu_space *space);
+
+/* Returns the source's id, or -1 without memory. `fd` stays open until the space is destroyed. */
+int exu_space_add_source(struct exu_space *space, int fd, uint64_t size);
+
+/*
+ * Add a run. Runs may come in any order and may overlap: where they do, bytes that are saved win over those that are
+ * not, and among equals the one added first wins. Returns false without memory.
+ */
+bool exu_space_add(struct exu_space *space, const struct exu_region *region);
+
+/* Sort and cut what was added into disjoint regions. Call once after the last exu_space_add, before any read. */
+bool exu_space_seal(struct exu_space *space);
+
+/*
+ * Asked at most once for each region of which not all is saved, when a read first meets its missing part: may fill
+ * `fill` with a verified file's bytes by calling exu_space_overlay, and says whether it did.
+ */
+typedef bool exu_overlay_callback(void *context, const struct exu_region *region);
+void exu_space_set_overlay(struct exu_space *space, exu_overlay_callback *callback, void *context);
+
+/* Let the unsaved part of [start, end) read from `source` at `offset`. Saved bytes keep winning. */
+bool exu_space_overlay(struct exu_space *space, uint64_t start, uint64_t end, uint32_t source, uint64_t offset);
+
+/* All or nothing: either `size` bytes are stored, or none and the reason for the first missing byte is returned. */
+enum exu_fault exu_space_read(struct exu_space *space, uint64_t address, void *buffer, size_t size);
+
+/* As many leading bytes as can be had, at most `size`; returns their number. For strings of unknown length. */
+size_t exu_space_read_some(struct exu_space *space, uint64_t address, void *buffer, size_t size);
+
+/* The region that contains the address, or NULL. Valid until the space is destroyed. */
+const struct exu_region *exu_space_find(const struct exu_space *space, uint64_t address);
+
+/* All regions in order of their address. */
+const struct exu_region *exu_space_regions(const struct exu_space *space, size_t *count);
+
+/*
+ * Call back for runs of saved bytes of a region, in order, holes of the file left out (they are zeros). `bytes` is
+ * valid during the call only. Runs are whole multiples of 8 bytes except the last, 8-aligned in the target, and
+ * overlap by `overlap` bytes so that a pattern of up to overlap + 1 bytes is not missed. Returns false when the
+ * callback stopped it by returning false.
+ */
+typedef bool exu_scan_callback(void *context, uint64_t address, const uint8_t *bytes, size_t size);
+bool exu_space_scan(struct exu_space *space, const struct exu_region *region, size_t overlap,
+                    exu_scan_callback *callback, void *context);
+
+/* In words, for messages: "not mapped", "mapped but not saved in the core", ... */
+const char *exu_fault_text(enum exu_fault fault);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes and threads of a process that died or hangs. Knows nothing of Python. */
+#ifndef EXUVIA_TARGET_TARGET_H
+#define EXUVIA_TARGET_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/diagnostics.h"
+#include "base/error.h"
+#include "exuvia/exuvia.h"
+#include "target/arch.h"
+#include "target/space.h"
+
+struct exu_os_thread {
+  int64_t tid;
+  struct exu_registers registers;
+  bool crashed; /* the one that the signal was delivered to: the kernel writes it first */
+};
+
+/* A mapped file, as NT_FILE or /proc/PID/maps has it. */
+struct exu_file_mapping {
+  uint64_t start;
+  uint64_t end;
+  uint64_t offset; /* in bytes into the file */
+  struct exu_string path;
+};
+
+struct exu_auxv {
+  uint64_t phdr;   /* AT_PHDR, of the main program; 0: unknown, as for all here */
+  uint64_t entry;  /* AT_ENTRY */
+  uint64_t base;   /* AT_BASE, of the dynamic linker */
+  uint64_t vdso;   /* AT_SYSINFO_EHDR */
+  uint64_t page_size;
+};
+
+struct exu_target {
+  enum exu_source_kind kind;
+  const struct exu_arch *arch;
+  struct exu_space *space;
+  int fd;                /* of the core */
+  uint64_t bytes;        /* size of the core file */
+  bool truncated;
+  uint64_t missing_bytes;
+
+  int64_t pid;           /* -1 unknown */
+  struct exu_string comm;      /* of the main thread */
+  struct exu_string arguments; /* as the kernel kept them: 80 bytes at most in a core, joined by blanks */
+  struct exu_auxv auxv;
+
+  struct exu_os_thread *threads; /* in the core's order, the crashed one first */
+  size_t thread_count;
+  struct exu_file_mapping *mappings; /* sorted by start */
+  size_t mapping_count;
+  struct exu_crash *crash; /* NULL: no signal */
+};
+
+/*
+ * Open a core file. On success the caller owns *target (exu_target_close). On failure (not a core, an unsupported
+ * machine, no permission) *target is not touched. Damage is reported through `diagnostics`.
+ */
+bool exu_target_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                          struct exu_target *target, struct exu_error *error);
+
+/* Release what open took. The arena keeps the rest. A zeroed target with fd == -1 is allowed. */
+void exu_target_close(struct exu_target *target);
+
+/* The file mapping that contains the address, or NULL. */
+const struct exu_file_mapping *exu_target_mapping(const struct exu_target *target, uint64_t address);
+
+#endif
