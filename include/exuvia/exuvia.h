@@ -70,7 +70,7 @@ struct exu_frame {
   enum exu_frame_kind kind;
   bool entry;   /* Python: the outermost frame of one run of the interpreter's eval loop, the one that C called */
   bool inlined; /* native: an inlined call, it shares its physical frame with the next one */
-  int32_t interpreter;       /* Python: the id of the interpreter, as in exu_interpreter.id; -1 unknown */
+  int32_t interpreter;        /* Python: the id of the interpreter, as in exu_interpreter.id; -1 unknown */
   struct exu_string function; /* Python: co_name. Native: demangled name, unknown when no symbol covers the pc */
   struct exu_string qualname; /* Python: co_qualname, unknown before 3.11 */
   struct exu_string file;
@@ -83,16 +83,17 @@ struct exu_frame {
 enum exu_gil { EXU_GIL_UNKNOWN, EXU_GIL_NONE, EXU_GIL_HOLDS, EXU_GIL_WAITS };
 
 struct exu_thread {
-  int64_t tid;             /* the kernel's thread id; -1: a Python thread state without a thread of the operating system */
-  struct exu_string name;  /* the threading module's name */
-  struct exu_string comm;  /* the kernel's name; cores keep it for the main thread only */
-  int32_t interpreter;     /* id of the interpreter of its (innermost) thread state, -1: none */
-  bool main;               /* the thread whose tid is the process id */
-  bool python;             /* has a Python thread state */
-  bool crashed;            /* the thread that the signal was delivered to */
+  int64_t tid; /* the kernel's thread id; -1: a Python thread state without a thread of the operating system */
+  struct exu_string name; /* the threading module's name */
+  struct exu_string comm; /* the kernel's name; cores keep it for the main thread only */
+  int32_t interpreter;    /* id of the interpreter of its (innermost) thread state, -1: none */
+  bool main;              /* the thread whose tid is the process id */
+  bool python;            /* has a Python thread state */
+  bool crashed;           /* the thread that the signal was delivered to */
   enum exu_gil gil;
-  enum exu_tristate native_complete; /* did native unwinding reach the thread's start; unknown when it was not asked for */
-  bool frames_complete;    /* every Python frame of the thread was read */
+  /* did native unwinding reach the thread's start; unknown when it was not asked for */
+  enum exu_tristate native_complete;
+  bool frames_complete;           /* every Python frame of the thread was read */
   const struct exu_frame *frames; /* most recent call first */
   size_t frame_count;
 };
@@ -143,7 +144,7 @@ struct exu_crash {
   int32_t code;
   const char *code_name; /* "SEGV_MAPERR", NULL when unknown */
   bool has_address;
-  uint64_t address;             /* the fault address, or the address of the faulting instruction for SIGFPE and SIGILL */
+  uint64_t address; /* the fault address, or the address of the faulting instruction for SIGFPE and SIGILL */
   struct exu_string address_in; /* the mapping that it lies in, in words; unknown when there is no address */
   int64_t sender_pid;           /* -1 unknown or not sent by a process */
   int64_t sender_uid;
@@ -151,7 +152,13 @@ struct exu_crash {
   struct exu_string summary; /* one plain sentence */
 };
 
-enum exu_found_by { EXU_FOUND_BY_NONE, EXU_FOUND_BY_SYMBOL, EXU_FOUND_BY_SECTION, EXU_FOUND_BY_COOKIE, EXU_FOUND_BY_ANCHOR };
+enum exu_found_by {
+  EXU_FOUND_BY_NONE,
+  EXU_FOUND_BY_SYMBOL,
+  EXU_FOUND_BY_SECTION,
+  EXU_FOUND_BY_COOKIE,
+  EXU_FOUND_BY_ANCHOR
+};
 enum exu_layout_from { EXU_LAYOUT_NONE, EXU_LAYOUT_DEBUG_OFFSETS, EXU_LAYOUT_DWARF, EXU_LAYOUT_TABLE };
 
 struct exu_python {
@@ -175,7 +182,7 @@ struct exu_report {
   uint64_t source_missing_bytes; /* how much of a truncated core is not there */
 
   /* process */
-  int64_t pid;                /* -1 unknown */
+  int64_t pid; /* -1 unknown */
   struct exu_string executable;
   struct exu_string arguments;
   const char *arch;
@@ -201,13 +208,13 @@ enum exu_outcome {
 };
 
 struct exu_options {
-  const char *executable;          /* the main program, instead of the path that the core names; NULL: the core's */
-  const char *sysroot;             /* prefix for every path of the target; NULL: none */
-  const char *const *search;       /* directories to look for binaries in, by file name */
+  const char *executable;    /* the main program, instead of the path that the core names; NULL: the core's */
+  const char *sysroot;       /* prefix for every path of the target; NULL: none */
+  const char *const *search; /* directories to look for binaries in, by file name */
   size_t search_count;
-  uint64_t max_frames;             /* per thread; 0: no limit but the built-in budget */
-  uint64_t max_threads;            /* 0: no limit but the built-in budget */
-  bool check_modules;              /* compare every module's file with the core (costs an open per module) */
+  uint64_t max_frames;  /* per thread; 0: no limit but the built-in budget */
+  uint64_t max_threads; /* 0: no limit but the built-in budget */
+  bool check_modules;   /* compare every module's file with the core (costs an open per module) */
 };
 
 #define EXU_OPTIONS_DEFAULT                                                                                            \
@@ -218,22 +225,23 @@ struct exu_options {
  * (its diagnostics then say why); stores NULL only when there is no memory for even that, and returns
  * EXU_OUTCOME_NOTHING.
  */
-EXU_API enum exu_outcome exu_explain_core(const char *path, const struct exu_options *options, struct exu_report **report);
+EXU_API enum exu_outcome exu_explain_core(const char *path, const struct exu_options *options,
+                                          struct exu_report **report);
 
 /* NULL is allowed. */
 EXU_API void exu_report_destroy(struct exu_report *report);
 
 struct exu_text_options {
   bool color;
-  bool source;     /* show source lines from files of this machine (under `sysroot`, when there is one) */
-  bool verbose;    /* also modules, addresses and informing diagnostics */
+  bool source;  /* show source lines from files of this machine (under `sysroot`, when there is one) */
+  bool verbose; /* also modules, addresses and informing diagnostics */
   const char *sysroot;
 };
 
-/* Write a report for people. Control characters of the target's strings are escaped. Returns false on a write error. */
+/* Write a report for people. Control characters of the target's strings are escaped. Returns false, with errno, on a write error. */
 EXU_API bool exu_write_text(const struct exu_report *report, const struct exu_text_options *options, FILE *out);
 
-/* Write a report as JSON, schema EXU_SCHEMA, ending with a newline. Returns false on a write error. */
+/* Write a report as JSON, schema EXU_SCHEMA, ending with a newline. Returns false, with errno, on a write error. */
 EXU_API bool exu_write_json(const struct exu_report *report, FILE *out);
 
 /* The version of the library that is linked, like EXU_VERSION. Static. */

@@ -15,7 +15,7 @@ struct exu_arena_block;
 
 struct exu_arena {
   struct exu_arena_block *blocks;
-  char *next;       /* free bytes of the newest block: [next, end) */
+  char *next; /* free bytes of the newest block: [next, end) */
   char *end;
   size_t allocated; /* bytes taken from the system */
   size_t budget;    /* limit of `allocated` */

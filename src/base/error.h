@@ -11,8 +11,8 @@
 enum exu_status {
   EXU_OK = 0,
   EXU_NO_MEMORY,
-  EXU_IO,          /* the operating system refused: errno is in the message */
-  EXU_BAD_FORMAT,  /* the bytes are not what they should be */
+  EXU_IO,         /* the operating system refused: errno is in the message */
+  EXU_BAD_FORMAT, /* the bytes are not what they should be */
   EXU_NOT_FOUND,
   EXU_UNSUPPORTED, /* a valid input of a kind that this program does not handle */
 };

@@ -8,18 +8,23 @@
 #include <stdint.h>
 
 #include "binary/elf_file.h"
+#include "binary/image.h"
 #include "target/target.h"
 
 struct exu_binary {
   struct exu_string path; /* the target's; unknown for an image without a file name */
   uint64_t start;
   uint64_t end;
-  uint64_t bias;         /* address in the process minus address in the file */
+  uint64_t bias;         /* address in the process minus address in the file; without has_header it is a guess until
+                            exu_modules_file found the file */
   bool has_header;       /* the core holds its ELF header, and what follows is read from it */
   bool main;             /* the main program */
   struct exu_build_id build_id;
   enum exu_module_file file_state;
   struct exu_elf_file *file; /* non-NULL when file_state is MATCHED or UNVERIFIED; opened by exu_modules_file */
+  const struct exu_image *image; /* what its header in the core says; NULL when has_header is false */
+  bool has_source;               /* the rest is private: its file as a source of the space */
+  uint32_t source;
 };
 
 struct exu_modules {
@@ -32,9 +37,14 @@ struct exu_modules {
   struct exu_arena *arena;
 };
 
-/* Find every module of the target. Opens no file. Returns false without memory. */
+/*
+ * Find every module of the target. Opens no file. `options` may be NULL, and like `target` must outlive the modules.
+ * Returns false without memory.
+ */
 bool exu_modules_init(struct exu_modules *modules, const struct exu_target *target, const struct exu_options *options,
                       struct exu_arena *arena, struct exu_diagnostics *diagnostics);
+
+/* Closes every file: no read of the target's space may follow once an overlay was made. */
 void exu_modules_deinit(struct exu_modules *modules);
 
 /*
@@ -46,7 +56,10 @@ struct exu_elf_file *exu_modules_file(struct exu_modules *modules, struct exu_bi
 /* The module that contains the address, or NULL. */
 struct exu_binary *exu_modules_find(const struct exu_modules *modules, uint64_t address);
 
-/* For exu_space_set_overlay: context is the struct exu_modules. */
+/*
+ * For exu_space_set_overlay, after exu_modules_init: context is the struct exu_modules. Lets code and constants that the
+ * core left out be read from the module's file, if that is MATCHED: only what the process could not have written to.
+ */
 bool exu_modules_overlay(void *context, const struct exu_region *region);
 
 #endif

@@ -22,4 +22,18 @@
  */
 bool exu_layout_from_dwarf(Dwarf *dwarf, const Dwarf_Addr *hints, size_t hint_count, struct exu_layout *layout);
 
+/* Names of functions whose addresses are good hints, best first, NULL at the end. Every build exports most of them. */
+extern const char *const exu_layout_hint_symbols[];
+
+/*
+ * Look for any fields in all units: `types` and `paths` as in fields.def, `paths` NULL for a type's size. A field that is not
+ * there gets size 0. Returns false without memory.
+ */
+struct exu_dwarf_query {
+  const char *types;
+  const char *paths;
+  struct exu_field field;
+};
+bool exu_dwarf_find(Dwarf *dwarf, struct exu_dwarf_query *queries, size_t count);
+
 #endif

@@ -50,7 +50,8 @@ int exu_space_add_source(struct exu_space *space, int fd, uint64_t size);
 
 /*
  * Add a run. Runs may come in any order and may overlap: where they do, bytes that are saved win over those that are
- * not, and among equals the one added first wins. Returns false without memory.
+ * not, and among equals the one added first wins. Empty runs are ignored. Returns false without memory. The sources
+ * must have been added before the space is sealed; a run of an unknown source is cut off.
  */
 bool exu_space_add(struct exu_space *space, const struct exu_region *region);
 
@@ -59,15 +60,23 @@ bool exu_space_seal(struct exu_space *space);
 
 /*
  * Asked at most once for each region of which not all is saved, when a read first meets its missing part: may fill
- * `fill` with a verified file's bytes by calling exu_space_overlay, and says whether it did.
+ * `fill` with a verified file's bytes by calling exu_space_overlay, and says whether it did. It may read the space
+ * itself (the build id in a saved header), but what it reads is not overlaid: nothing recurses.
  */
 typedef bool exu_overlay_callback(void *context, const struct exu_region *region);
 void exu_space_set_overlay(struct exu_space *space, exu_overlay_callback *callback, void *context);
 
-/* Let the unsaved part of [start, end) read from `source` at `offset`. Saved bytes keep winning. */
+/*
+ * Let the unsaved part of [start, end) read from `source` at `offset`. Saved bytes keep winning, bytes that are cut
+ * off stay cut off (the core had its own), and addresses past the end of the source stay unsaved. Returns whether
+ * anything was covered.
+ */
 bool exu_space_overlay(struct exu_space *space, uint64_t start, uint64_t end, uint32_t source, uint64_t offset);
 
-/* All or nothing: either `size` bytes are stored, or none and the reason for the first missing byte is returned. */
+/*
+ * All or nothing: either `size` bytes are stored, or none and the reason for the first missing byte is returned. (Only
+ * when the operating system fails in the middle of a read, or the file shrinks, may some have been stored already.)
+ */
 enum exu_fault exu_space_read(struct exu_space *space, uint64_t address, void *buffer, size_t size);
 
 /* As many leading bytes as can be had, at most `size`; returns their number. For strings of unknown length. */
@@ -82,8 +91,9 @@ const struct exu_region *exu_space_regions(const struct exu_space *space, size_t
 /*
  * Call back for runs of saved bytes of a region, in order, holes of the file left out (they are zeros). `bytes` is
  * valid during the call only. Runs are whole multiples of 8 bytes except the last, 8-aligned in the target, and
- * overlap by `overlap` bytes so that a pattern of up to overlap + 1 bytes is not missed. Returns false when the
- * callback stopped it by returning false.
+ * overlap by `overlap` bytes (at most 32 KiB) so that a pattern of up to overlap + 1 bytes is not missed. Bytes before
+ * the first multiple of 8 are left out, as are those that are cut off. The callback may read and scan the space.
+ * Returns false when the callback stopped it by returning false, or without memory.
  */
 typedef bool exu_scan_callback(void *context, uint64_t address, const uint8_t *bytes, size_t size);
 bool exu_space_scan(struct exu_space *space, const struct exu_region *region, size_t overlap,

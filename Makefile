@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# The thin front door: every target installs what it needs (tools/setup.sh), then calls CMake and the scripts.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+BUILD := build/release
+# tests and tools never write bytecode into the tree
+export PYTHONDONTWRITEBYTECODE = 1
+
+.PHONY: all demo check bench lint format install clean
+.NOTPARALLEL:
+
+all:
+	tools/setup.sh build
+	@cmake --preset release >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+	@cmake --build --preset release -j $(JOBS)
+
+# Crash a small program under this machine's python3 and explain the core that it leaves.
+demo: all
+	@python3 demo/run.py $(BUILD)/exuvia
+
+# Every test: unit tests, then the tests of the command line with every interpreter that is found.
+check: all
+	tools/setup.sh check
+	if [ -x tests/interpreters/setup.sh ]; then tests/interpreters/setup.sh; fi
+	ctest --preset release -j $(JOBS)
+	EXUVIA=$(CURDIR)/$(BUILD)/exuvia tools/pytest.sh tests
+
+# The same cores through exuvia and the other tools of its kind that this machine has.
+bench: all
+	tools/setup.sh bench
+	@cmake --build --preset release --target measure
+	@python3 bench/run.py --exuvia $(BUILD)/exuvia --measure $(BUILD)/measure --work build/bench
+
+lint:
+	tools/setup.sh lint
+	tools/lint.sh
+
+format:
+	tools/lint.sh --format
+
+# make install PREFIX=/usr/local DESTDIR=...
+install: all
+	cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
+
+clean:
+	rm -rf build

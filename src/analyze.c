@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a core file to a report: the one place where the branches meet. Everything that is found is kept: each step adds to
+ * the report, and a step that fails leaves a diagnostic.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/diagnostics.h"
+#include "binary/module.h"
+#include "exuvia/exuvia.h"
+#include "python/runtime.h"
+#include "report/stacks.h"
+#include "target/crash.h"
+#include "target/target.h"
+
+/* What a report and everything that leads to it may take; a report of a million frames needs about this much. */
+enum { MEMORY_BUDGET_MIB = 192 };
+
+/* What exu_report_destroy releases. The report comes first, so that its address is this one's. */
+struct report_box {
+  struct exu_report report;
+  struct exu_arena arena;
+};
+
+struct analysis {
+  struct exu_arena *arena;
+  const struct exu_options *options;
+  struct exu_report *report;
+  struct exu_diagnostics diagnostics;
+  struct exu_target target;
+  struct exu_modules modules;
+  struct exu_py py;
+  bool has_target;
+  bool has_modules;
+};
+
+static void describe_target(struct analysis *analysis) {
+  const struct exu_target *target = &analysis->target;
+  struct exu_report *report = analysis->report;
+  report->source_kind = target->kind;
+  report->source_bytes = target->bytes;
+  report->source_truncated = target->truncated;
+  report->source_missing_bytes = target->missing_bytes;
+  report->pid = target->pid;
+  report->arguments = target->arguments;
+  report->arch = target->arch->name;
+  report->crash = target->crash;
+}
+
+static struct exu_string build_id_text(struct exu_arena *arena, const struct exu_build_id *id) {
+  char text[2 * EXU_BUILD_ID_MAX + 1];
+  if (id->size == 0) return (struct exu_string){NULL, 0};
+  for (size_t i = 0; i < id->size; i++) snprintf(text + 2 * i, 3, "%02x", id->bytes[i]);
+  return exu_arena_string(arena, text, 2 * id->size);
+}
+
+static void describe_modules(struct analysis *analysis) {
+  struct exu_modules *modules = &analysis->modules;
+  struct exu_module *list = exu_arena_array(analysis->arena, modules->count, sizeof *list);
+  if (!list) return;
+  for (size_t i = 0; i < modules->count; i++) {
+    struct exu_binary *module = &modules->items[i];
+    struct exu_elf_file *file = analysis->options->check_modules ? exu_modules_file(modules, module) : module->file;
+    list[i] = (struct exu_module){.path = module->path,
+                                  .build_id = build_id_text(analysis->arena, &module->build_id),
+                                  .start = module->start,
+                                  .end = module->end,
+                                  .file = module->file_state,
+                                  .symbols = file ? exu_elf_file_symbols(file) : EXU_SYMBOLS_UNKNOWN};
+    if (module->main && !analysis->report->executable.data) analysis->report->executable = module->path;
+  }
+  analysis->report->modules = list;
+  analysis->report->module_count = modules->count;
+}
+
+static void describe_python(struct analysis *analysis) {
+  const struct exu_py *py = &analysis->py;
+  struct exu_python *python;
+  if (!py->version_text.data || !(python = exu_arena_alloc(analysis->arena, sizeof *python))) return;
+  *python = (struct exu_python){.version = py->version_text,
+                                .debug = py->debug,
+                                .free_threaded = py->build.free_threaded ? EXU_YES : EXU_NO,
+                                .runtime = py->runtime,
+                                .found_by = py->found_by,
+                                .layout_from = py->layout_from,
+                                .finalizing = py->finalizing};
+  analysis->report->python = python;
+  if (!py->layout_known) {
+    exu_note(
+        &analysis->diagnostics, "layout-newer", -1,
+        "CPython %.*s is newer than the newest release of its series that this program knows; it is read like that one",
+        (int)py->version_text.size, py->version_text.data);
+  }
+}
+
+static enum exu_outcome explain_python(struct analysis *analysis) {
+  struct exu_error error;
+  if (!exu_py_init(&analysis->py, &analysis->target, &analysis->modules, analysis->arena, &analysis->diagnostics,
+                   &error)) {
+    const char *code = error.status == EXU_UNSUPPORTED ? "python-unsupported" : "python-not-found";
+    exu_missing(&analysis->diagnostics, code, -1, "%s", error.message);
+    exu_report_threads(analysis->report, &analysis->target, NULL, analysis->options, &analysis->diagnostics);
+    return EXU_OUTCOME_NOTHING;
+  }
+  exu_report_threads(analysis->report, &analysis->target, &analysis->py, analysis->options, &analysis->diagnostics);
+  describe_python(analysis);
+  return EXU_OUTCOME_COMPLETE;
+}
+
+static enum exu_outcome explain(struct analysis *analysis, const char *path) {
+  struct exu_error error;
+  enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
+  analysis->report->pid = -1;
+  analysis->report->source_path = exu_arena_string(analysis->arena, path, strlen(path));
+  analysis->has_target = exu_target_open_core(path, analysis->arena, &analysis->diagnostics, &analysis->target, &error);
+  if (!analysis->has_target) {
+    exu_missing(&analysis->diagnostics, "core-unreadable", -1, "%s", error.message);
+    return outcome;
+  }
+  analysis->has_modules = exu_modules_init(&analysis->modules, &analysis->target, analysis->options, analysis->arena,
+                                           &analysis->diagnostics);
+  if (analysis->has_modules) {
+    exu_space_set_overlay(analysis->target.space, exu_modules_overlay, &analysis->modules);
+    exu_crash_describe(&analysis->target, analysis->arena);
+    outcome = explain_python(analysis);
+    describe_modules(analysis);
+  }
+  describe_target(analysis);
+  return outcome;
+}
+
+static enum exu_outcome finish(struct analysis *analysis, enum exu_outcome outcome) {
+  struct exu_report *report = analysis->report;
+  if (analysis->arena->exhausted) {
+    exu_missing(&analysis->diagnostics, "memory-budget", -1,
+                "the report is not complete: it needs more than %d MiB of memory", MEMORY_BUDGET_MIB);
+  }
+  exu_diagnostics_finish(&analysis->diagnostics);
+  report->diagnostics = analysis->diagnostics.list.items;
+  report->diagnostic_count = analysis->diagnostics.list.count;
+  if (outcome == EXU_OUTCOME_COMPLETE && analysis->diagnostics.incomplete) return EXU_OUTCOME_PARTIAL;
+  return outcome;
+}
+
+enum exu_outcome exu_explain_core(const char *path, const struct exu_options *options, struct exu_report **report) {
+  static const struct exu_options defaults = EXU_OPTIONS_DEFAULT;
+  struct analysis analysis = {.options = options ? options : &defaults, .target.fd = -1};
+  struct report_box *box = calloc(1, sizeof *box);
+  *report = NULL;
+  if (!box) return EXU_OUTCOME_NOTHING;
+  exu_arena_init(&box->arena, (size_t)MEMORY_BUDGET_MIB << 20);
+  analysis.arena = &box->arena;
+  analysis.report = &box->report;
+  exu_diagnostics_init(&analysis.diagnostics, &box->arena);
+
+  enum exu_outcome outcome = finish(&analysis, explain(&analysis, path));
+  exu_py_deinit(&analysis.py);
+  if (analysis.has_modules) exu_modules_deinit(&analysis.modules);
+  if (analysis.has_target) exu_target_close(&analysis.target);
+  *report = &box->report;
+  return outcome;
+}
+
+void exu_report_destroy(struct exu_report *report) {
+  struct report_box *box = (struct report_box *)report;
+  if (!box) return;
+  exu_arena_deinit(&box->arena);
+  free(box);
+}
+
+const char *exu_version(void) { return EXU_VERSION; }

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The files of modules on this machine: where to look, what proves that one is the same, and what may be read from it. */
+#include <elf.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "binary/module.h"
+#include "binary/open.h"
+
+/* What the kernel appends to the name of a mapped file that has no name any more. */
+static const char DELETED[] = " (deleted)";
+
+/* Ordered: a later one is better. */
+enum verdict { ABSENT, OTHER_BUILD, UNVERIFIED, MATCHED_DEBUG_ONLY, MATCHED };
+
+struct search {
+  struct exu_modules *modules;
+  struct exu_binary *module;
+  bool deleted;
+  char path[PATH_MAX];  /* of the target, without DELETED; empty when it cannot be a path */
+  const char *name;     /* its last component, or NULL */
+  enum verdict verdict; /* the best so far */
+  struct exu_elf_file *file;
+  char used[PATH_MAX];  /* the path of `file` */
+  char other[PATH_MAX]; /* the path of the first file that is another build */
+  const char *executable; /* the user's choice, if it was considered, and what came of it */
+  enum verdict executable_verdict;
+  char reason[384]; /* why a file that is there could not be opened */
+};
+
+static bool is_elf_mapping_of(const struct exu_binary *module, const struct exu_file_mapping *mapping) {
+  return mapping->start >= module->start && mapping->start < module->end;
+}
+
+/* Without the ELF header in the core: could the file have been mapped like that? */
+static bool mappings_agree(const struct exu_target *target, const struct exu_binary *module,
+                           struct exu_elf_file *file) {
+  size_t count;
+  const struct exu_elf_segment *segments = exu_elf_file_segments(file, &count);
+  const uint64_t mask = exu_target_page(target) - 1;
+  for (size_t i = 0; i < target->mapping_count; i++) {
+    const struct exu_file_mapping *mapping = &target->mappings[i];
+    if (!is_elf_mapping_of(module, mapping)) continue;
+    const struct exu_region *region = exu_space_find(target->space, mapping->start);
+    if (!region || !(region->prot & EXU_PROT_EXEC)) continue;
+    bool found = false;
+    for (size_t k = 0; k < count && !found; k++)
+      found = segments[k].type == PT_LOAD && (segments[k].flags & PF_X) &&
+              mapping->offset == (segments[k].offset & ~mask);
+    if (!found) return false;
+  }
+  return exu_elf_file_machine(file) == target->arch->machine;
+}
+
+/* Do both describe the same segments? Less than a proof, but another build hardly ever has the same sizes. */
+static bool layouts_agree(const struct exu_image *image, struct exu_elf_file *file) {
+  const struct exu_elf_header *header = exu_elf_file_header(file);
+  if (header->type != image->header.type || header->machine != image->header.machine ||
+      header->is_64 != image->header.is_64 || header->big_endian != image->header.big_endian)
+    return false;
+  size_t count, i = 0, k = 0;
+  const struct exu_elf_segment *segments = exu_elf_file_segments(file, &count);
+  for (;; i++, k++) {
+    while (i < count && segments[i].type != PT_LOAD) i++;
+    while (k < image->segment_count && image->segments[k].type != PT_LOAD) k++;
+    if (i == count || k == image->segment_count) return i == count && k == image->segment_count;
+    const struct exu_elf_segment *a = &segments[i], *b = &image->segments[k];
+    if (a->offset != b->offset || a->vaddr != b->vaddr || a->filesz != b->filesz || a->memsz != b->memsz ||
+        a->flags != b->flags)
+      return false;
+  }
+}
+
+static enum verdict compare(const struct search *search, struct exu_elf_file *file) {
+  const struct exu_binary *module = search->module;
+  struct exu_build_id id = exu_elf_file_build_id(file);
+  if (module->build_id.size > 0 && id.size > 0) {
+    if (!exu_build_id_equal(&module->build_id, &id)) return OTHER_BUILD;
+    return exu_elf_file_debug_only(file) ? MATCHED_DEBUG_ONLY : MATCHED;
+  }
+  bool agree = module->image ? layouts_agree(module->image, file)
+                             : mappings_agree(search->modules->target, module, file);
+  return agree && !exu_elf_file_debug_only(file) ? UNVERIFIED : OTHER_BUILD;
+}
+
+/*
+ * Consider a file: `path` inside `root`, or of this machine when that is NULL. `chosen`: the user named the file or its
+ * directory, so that for a deleted file it counts even if it cannot be verified.
+ */
+static enum verdict consider(struct search *search, const char *root, const char *path, bool chosen) {
+  struct exu_error error;
+  if (search->verdict == MATCHED || !*path) return ABSENT;
+  int fd = root ? exu_open_in_root(root, path, &error) : exu_open_regular(path, &error);
+  if (fd < 0 && error.status != EXU_BAD_FORMAT) {
+    if (error.status == EXU_IO && !search->reason[0])
+      snprintf(search->reason, sizeof search->reason, "%s", error.message);
+    return ABSENT;
+  }
+  struct exu_elf_file *file = fd < 0 ? NULL : exu_elf_file_open_fd(fd, path, &error);
+  enum verdict verdict = file ? compare(search, file) : OTHER_BUILD;
+  /* Where a deleted file was, another one is no surprise and nothing short of the same build is of use. */
+  bool counts = !search->deleted || chosen || verdict >= MATCHED_DEBUG_ONLY;
+  bool inside = root && *root != '\0';
+  char full[PATH_MAX];
+  if ((size_t)snprintf(full, sizeof full, "%s%s%s", inside ? root : "", inside && *path != '/' ? "/" : "", path) >=
+      sizeof full)
+    memcpy(full, "...", 4);
+  if (counts && verdict == OTHER_BUILD && !search->other[0]) memcpy(search->other, full, sizeof full);
+  if (counts && verdict > search->verdict) {
+    search->verdict = verdict;
+    exu_elf_file_close(search->file);
+    search->file = file;
+    memcpy(search->used, full, sizeof full);
+  } else {
+    exu_elf_file_close(file);
+  }
+  return verdict;
+}
+
+/* The executable that the user gave: for the main program, or if that is not known, for what has its name. */
+static void consider_executable(struct search *search) {
+  const char *executable = search->modules->options->executable;
+  if (!executable) return;
+  bool ours = search->module->main;
+  if (!ours) {
+    for (size_t i = 0; i < search->modules->count; i++)
+      if (search->modules->items[i].main) return;
+    const char *slash = strrchr(executable, '/');
+    ours = search->name && strcmp(search->name, slash ? slash + 1 : executable) == 0;
+    if (!ours) return;
+  }
+  search->executable = executable;
+  search->executable_verdict = consider(search, NULL, executable, true);
+}
+
+static void consider_all(struct search *search) {
+  const struct exu_options *options = search->modules->options;
+  consider_executable(search);
+  if (options->sysroot) consider(search, options->sysroot, search->path, false);
+  for (size_t i = 0; i < options->search_count; i++) {
+    if (search->name) consider(search, options->search[i], search->name, true);
+    consider(search, options->search[i], search->path, true);
+  }
+  /* A relative name would be relative to this process; and a machine that has a sysroot to offer is another one. */
+  if (!options->sysroot && search->path[0] == '/') consider(search, NULL, search->path, false);
+}
+
+/* Make the target's path one of this machine. */
+static void prepare(struct search *search) {
+  struct exu_string path = search->module->path;
+  const size_t suffix = sizeof DELETED - 1;
+  if (!path.data) return;
+  if (path.size > suffix && memcmp(path.data + path.size - suffix, DELETED, suffix) == 0) {
+    search->deleted = true;
+    path.size -= suffix;
+  }
+  if (path.size == 0 || path.size >= sizeof search->path || memchr(path.data, '\0', path.size)) return;
+  memcpy(search->path, path.data, path.size);
+  search->path[path.size] = '\0';
+  const char *slash = strrchr(search->path, '/');
+  const char *name = slash ? slash + 1 : search->path;
+  if (*name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0) search->name = name;
+}
+
+/* The bias of a module whose header is not in the core, now that the program headers are known. */
+static void place(const struct exu_target *target, struct exu_binary *module) {
+  size_t count;
+  const struct exu_elf_segment *segments = exu_elf_file_segments(module->file, &count);
+  const struct exu_file_mapping *mapping = exu_target_mapping(target, module->start);
+  const uint64_t mask = exu_target_page(target) - 1;
+  for (size_t i = 0; mapping && i < count; i++) {
+    if (segments[i].type != PT_LOAD || (segments[i].offset & ~mask) != mapping->offset) continue;
+    module->bias = mapping->start - (segments[i].vaddr & ~mask);
+    return;
+  }
+}
+
+static void hex(const struct exu_build_id *id, char text[2 * EXU_BUILD_ID_MAX + 1]) {
+  for (size_t i = 0; i < id->size; i++) snprintf(text + 2 * i, 3, "%02x", id->bytes[i]);
+  if (id->size == 0) memcpy(text, "none", 5);
+}
+
+/* Settle the state, and say what is not as it should be. */
+static void conclude(struct search *search) {
+  struct exu_diagnostics *diagnostics = search->modules->diagnostics;
+  struct exu_binary *module = search->module;
+  const char *path = search->path[0] ? search->path : "a module without a usable file name";
+  char id[2 * EXU_BUILD_ID_MAX + 1];
+  hex(&module->build_id, id);
+  module->file = search->file;
+  if (search->verdict >= MATCHED_DEBUG_ONLY) {
+    module->file_state = EXU_FILE_MATCHED;
+  } else if (search->verdict == UNVERIFIED) {
+    module->file_state = EXU_FILE_UNVERIFIED;
+    exu_note(diagnostics, "module-unverified", -1,
+             "%s cannot be proved to be the file that the process used: %s has no build id", search->used,
+             module->build_id.size > 0 ? "it" : "the module in the core");
+  } else if (search->other[0]) {
+    module->file_state = EXU_FILE_MISMATCHED;
+    exu_note(diagnostics, "module-mismatched", -1, "%s is not the file that the process used (build id there: %s)",
+             search->other, id);
+  } else if (search->deleted) {
+    module->file_state = EXU_FILE_DELETED;
+    exu_note(diagnostics, "module-deleted", -1,
+             "%s was deleted or replaced while the process used it (build id there: %s)", path, id);
+  } else {
+    module->file_state = EXU_FILE_MISSING;
+    exu_note(diagnostics, "module-missing", -1, "%s at 0x%llx is not on this machine (build id there: %s)%s%s", path,
+             (unsigned long long)module->start, id, search->reason[0] ? ": " : "", search->reason);
+  }
+  if (search->executable && search->executable_verdict == ABSENT)
+    exu_note(diagnostics, "executable-missing", -1, "%s cannot be opened", search->executable);
+  else if (search->executable && search->executable_verdict == OTHER_BUILD && search->file)
+    exu_note(diagnostics, "executable-mismatched", -1, "%s is not the program that the process ran; %s is used",
+             search->executable, search->used);
+  if (module->file && !module->has_header) place(search->modules->target, module);
+}
+
+struct exu_elf_file *exu_modules_file(struct exu_modules *modules, struct exu_binary *module) {
+  if (module->file_state != EXU_FILE_UNCHECKED) return module->file;
+  struct search search;
+  search.modules = modules;
+  search.module = module;
+  search.deleted = false;
+  search.name = NULL;
+  search.executable = NULL;
+  search.executable_verdict = ABSENT;
+  search.verdict = ABSENT;
+  search.file = NULL;
+  search.path[0] = search.used[0] = search.other[0] = search.reason[0] = '\0';
+  prepare(&search);
+  consider_all(&search);
+  conclude(&search);
+  return module->file;
+}
+
+/* Overlay [start, end) of one mapping with one segment of the module's file. */
+static bool overlay_segment(struct exu_modules *modules, struct exu_binary *module,
+                            const struct exu_file_mapping *mapping, const struct exu_elf_segment *segment,
+                            uint64_t start, uint64_t end) {
+  const struct exu_target *target = modules->target;
+  const uint64_t mask = exu_target_page(target) - 1;
+  const uint64_t size = exu_elf_file_size(module->file);
+  /* A segment that was writable until its relocations were done (RELRO) is not what the file has. */
+  if (segment->type != PT_LOAD || (segment->flags & PF_W) || segment->filesz == 0) return false;
+  uint64_t low = module->bias + (segment->vaddr & ~mask);
+  uint64_t length = ((segment->vaddr & mask) + segment->filesz + mask) & ~mask;
+  uint64_t high;
+  if (length < segment->filesz || __builtin_add_overflow(low, length, &high)) return false;
+  if (start < low) start = low;
+  if (end > high) end = high;
+  if (start >= end) return false;
+  uint64_t offset = mapping->offset + (start - mapping->start);
+  if (offset != (segment->offset & ~mask) + (start - low) || offset >= size) return false;
+  if (end - start > size - offset) end = start + (size - offset);
+  if (!module->has_source) {
+    int source = exu_space_add_source(target->space, exu_elf_file_fd(module->file), size);
+    if (source < 0) return false;
+    module->source = (uint32_t)source;
+    module->has_source = true;
+  }
+  return exu_space_overlay(target->space, start, end, module->source, offset);
+}
+
+static bool overlay_mapping(struct exu_modules *modules, const struct exu_region *region,
+                            const struct exu_file_mapping *mapping) {
+  struct exu_binary *module = exu_modules_find(modules, mapping->start);
+  if (!module || !module->image) return false;
+  struct exu_elf_file *file = exu_modules_file(modules, module);
+  if (module->file_state != EXU_FILE_MATCHED) return false;
+  if (exu_elf_file_debug_only(file) || exu_elf_file_text_relocations(file)) return false;
+  size_t count;
+  const struct exu_elf_segment *segments = exu_elf_file_segments(file, &count);
+  uint64_t start = mapping->start > region->start ? mapping->start : region->start;
+  uint64_t end = mapping->end < region->end ? mapping->end : region->end;
+  if (end > module->end) end = module->end;
+  bool done = false;
+  for (size_t i = 0; i < count; i++) done |= overlay_segment(modules, module, mapping, &segments[i], start, end);
+  return done;
+}
+
+bool exu_modules_overlay(void *context, const struct exu_region *region) {
+  struct exu_modules *modules = context;
+  const struct exu_target *target = modules->target;
+  if (!target || (region->prot & EXU_PROT_WRITE)) return false;
+  bool done = false;
+  size_t low = 0, high = target->mapping_count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (target->mappings[middle].end <= region->start) low = middle + 1;
+    else high = middle;
+  }
+  for (; low < target->mapping_count && target->mappings[low].start < region->end; low++)
+    done |= overlay_mapping(modules, region, &target->mappings[low]);
+  return done;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "exuvia/exuvia.h"
+
+enum {
+  REPORT_OPTIONS = 1u << OPTION_JSON | 1u << OPTION_PYTHON_ONLY | 1u << OPTION_SYSROOT | 1u << OPTION_SEARCH |
+                   1u << OPTION_MAX_FRAMES | 1u << OPTION_MAX_THREADS | 1u << OPTION_COLOR | 1u << OPTION_QUIET |
+                   1u << OPTION_VERBOSE,
+};
+
+const struct command cli_commands[] = {
+    {"core", "CORE [EXECUTABLE]", "Explain a core dump",
+     "CORE is an ELF core file, as the kernel or gcore write it. EXECUTABLE is the\n"
+     "main program, when it is not where the core says.\n",
+     REPORT_OPTIONS, run_core},
+    {"version", "", "Print the version", NULL, 0, run_version},
+    {"help", "[COMMAND]", "Print help about a command, or this", NULL, 0, run_help},
+};
+const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;
+
+const struct command *cli_find_command(const char *name) {
+  for (size_t i = 0; i < cli_command_count; i++) {
+    if (strcmp(cli_commands[i].name, name) == 0) return &cli_commands[i];
+  }
+  return NULL;
+}
+
+int run_version(const struct arguments *arguments) {
+  if (arguments->operand_count > 1 && !arguments->version) {
+    return usage_error(cli_find_command("version"), "too many operands: '%s'", arguments->operands[1]);
+  }
+  printf("exuvia %s\n", exu_version());
+  return EXU_OUTCOME_COMPLETE;
+}
+
+/*
+ * With standard output or error closed, the next file that is opened would take its number and get the report. Take
+ * the number with something that cannot be written to, so that writing fails as it should.
+ */
+static void occupy_standard_files(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) return;
+  }
+}
+
+/* Exit status 0 must mean that the report is where it should be: also errors that only show now count. */
+static int close_output(int status) {
+  bool failed = fflush(stdout) != 0;
+  if (!failed && !ferror(stdout)) failed = fclose(stdout) != 0;
+  return failed && status != CLI_IOERR ? output_failed() : status;
+}
+
+static int check_options(const struct command *command, const struct arguments *arguments) {
+  for (size_t i = 0; i < cli_option_count; i++) {
+    unsigned bit = 1u << cli_options[i].id;
+    if (arguments->given & bit & ~command->options) {
+      return usage_error(command, "'%s' takes no option --%s", command->name, cli_options[i].name);
+    }
+  }
+  return 0;
+}
+
+static int run(const struct arguments *arguments) {
+  const char *name = arguments->operand_count > 0 ? arguments->operands[0] : NULL;
+  if (!name && arguments->help) {
+    print_help(stdout, NULL);
+    return EXU_OUTCOME_COMPLETE;
+  }
+  if (arguments->version && !arguments->help) return run_version(arguments);
+  if (!name) return usage_error(NULL, "no command: try 'exuvia core CORE'");
+
+  const struct command *command = cli_find_command(name);
+  if (!command && access(name, F_OK) == 0)
+    return usage_error(NULL, "no command '%s'; is it 'exuvia core %s'?", name, name);
+  if (!command) return usage_error(NULL, "unknown command '%s'; the commands are core, version and help", name);
+  if (arguments->help) {
+    print_help(stdout, command);
+    return EXU_OUTCOME_COMPLETE;
+  }
+  int wrong = check_options(command, arguments);
+  return wrong ? wrong : command->run(arguments);
+}
+
+int main(int argc, char **argv) {
+  occupy_standard_files();
+  struct arguments arguments;
+  int status = arguments_parse(&arguments, argc, argv) ? run(&arguments) : CLI_USAGE;
+  arguments_deinit(&arguments);
+  return close_output(status);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "python/code.h"
+
+#include <string.h>
+
+#include "python/text.h"
+
+/* A line table of more bytes than this is no line table: the largest generated modules have a few megabytes. */
+enum { LINE_TABLE_MAX = 16 * 1024 * 1024, STRUCTURE_MAX = 512 };
+
+static bool read_string(struct exu_py *py, uint64_t address, const char *what, struct exu_string *text) {
+  enum exu_py_text got = exu_py_text(py, address, text);
+  if (got == EXU_PY_TEXT_CUT) {
+    exu_missing(py->diagnostics, "string-cut", -1, "a code object's %s at 0x%llx has more than %d characters: cut",
+                what, (unsigned long long)address, EXU_PY_TEXT_MAX);
+  }
+  return got != EXU_PY_TEXT_DAMAGED;
+}
+
+static enum exu_line_format line_format(const struct exu_py *py) {
+  if (exu_py_has(py->layout.code_qualname)) return EXU_LINES_LOCATIONS;
+  if (exu_py_has(py->layout.code_linetable)) return EXU_LINES_LINETABLE;
+  return py->build.version.major >= 3 ? EXU_LINES_LNOTAB_SIGNED : EXU_LINES_LNOTAB_UNSIGNED;
+}
+
+static void read_line_table(struct exu_py *py, uint64_t bytes, struct exu_py_code *code) {
+  uint64_t size;
+  if (!exu_py_plausible(bytes) || !exu_py_get(py, bytes, py->layout.var_size, &size) || size > LINE_TABLE_MAX) return;
+  uint64_t data = bytes + py->layout.bytes_data.offset;
+  uint8_t last;
+  if (size > 0 && exu_space_read(py->space, data + size - 1, &last, 1) != EXU_READABLE) return;
+  uint8_t *table = exu_arena_alloc(py->arena, (size_t)size);
+  if (!table || exu_space_read(py->space, data, table, (size_t)size) != EXU_READABLE) return;
+  code->table = table;
+  code->table_size = (size_t)size;
+}
+
+/*
+ * Both names are exact `str` objects, so they share their type, and all code objects of a process agree on it. (2.7's
+ * file names and names are exact `str` objects too.)
+ */
+static bool check_string_types(struct exu_py *py, uint64_t first, uint64_t second) {
+  uint64_t first_type, second_type;
+  if (!exu_py_get(py, first, py->layout.object_type, &first_type)) return false;
+  if (!exu_py_get(py, second, py->layout.object_type, &second_type)) return false;
+  return first_type == second_type && (py->unicode_type == 0 || first_type == py->unicode_type);
+}
+
+static void read_code(struct exu_py *py, uint64_t address, struct exu_py_code *code) {
+  const struct exu_layout *layout = &py->layout;
+  const struct exu_field needed[] = {layout->code_filename, layout->code_name,           layout->code_qualname,
+                                     layout->code_lnotab,   layout->code_linetable,      layout->code_firstlineno,
+                                     layout->code_bytecode, layout->code_firsttraceable, layout->code_tlbc,
+                                     layout->var_size};
+  uint8_t object[STRUCTURE_MAX];
+  size_t size = exu_py_extent(needed, sizeof needed / sizeof *needed);
+  if (size > sizeof object || exu_space_read(py->space, address, object, size) != EXU_READABLE) return;
+
+  uint64_t name = exu_py_field(object, size, layout->code_name);
+  uint64_t file = exu_py_field(object, size, layout->code_filename);
+  if (!exu_py_plausible(name) || !exu_py_plausible(file) || !check_string_types(py, name, file)) return;
+  if (!read_string(py, name, "name", &code->function) || !read_string(py, file, "file name", &code->file)) return;
+  if (exu_py_has(layout->code_qualname)) {
+    uint64_t qualname = exu_py_field(object, size, layout->code_qualname);
+    if (exu_py_plausible(qualname)) read_string(py, qualname, "qualified name", &code->qualname);
+  }
+  code->first_line = (int32_t)exu_py_field(object, size, layout->code_firstlineno);
+  code->format = line_format(py);
+  bool lnotab = exu_py_has(layout->code_lnotab) && !exu_py_has(layout->code_linetable);
+  read_line_table(py, exu_py_field(object, size, lnotab ? layout->code_lnotab : layout->code_linetable), code);
+  if (exu_py_has(layout->code_adaptive)) {
+    code->bytecode = address + layout->code_adaptive.offset;
+    code->bytecode_size = exu_py_field(object, size, layout->var_size) * 2; /* ob_size counts code units since 3.11 */
+    code->tlbc = exu_py_field(object, size, layout->code_tlbc);
+    code->traceable = exu_py_field(object, size, layout->code_firsttraceable) * 2;
+  }
+  if (py->unicode_type == 0) exu_py_get(py, name, layout->object_type, &py->unicode_type);
+  code->valid = true;
+}
+
+struct exu_py_code *exu_py_code(struct exu_py *py, uint64_t address) {
+  bool is_new;
+  void **slot = exu_map_insert(&py->codes, address, &is_new);
+  if (!slot) return NULL;
+  if (!is_new) return *slot;
+  struct exu_py_code *code = exu_arena_alloc(py->arena, sizeof *code);
+  *slot = code;
+  if (!code) return NULL;
+  code->last_instruction = INT64_MIN;
+  code->last_position = (struct exu_position){-1, -1, -1, -1};
+  if (exu_py_plausible(address)) read_code(py, address, code);
+  return code;
+}
+
+struct exu_position exu_py_code_position(struct exu_py_code *code, int64_t instruction) {
+  if (!code->table) return (struct exu_position){-1, -1, -1, -1};
+  if (code->last_instruction != instruction) {
+    code->last_instruction = instruction;
+    code->last_position = exu_lines_find(code->format, code->table, code->table_size, code->first_line, instruction);
+  }
+  return code->last_position;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding the runtime in the saved memory alone: by the cookie of _Py_DebugOffsets, or by a thread's thread pointer. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/guard.h"
+#include "base/map.h"
+#include "python/build.h"
+#include "python/find.h"
+
+/* What a search may look at. A larger core is searched in part, and the report says so. */
+enum { SCAN_MAX_MIB = 4096, TSTATES_MAX = 65536, ANCHORS_MAX = 1024, HITS_MAX = 4096 };
+
+/*
+ * Search saved writable memory: first the variables of mapped files (the runtime lives there, or the pointers to it), then the rest
+ * by address. Stops when the callback wants to.
+ */
+static void scan_writable(struct exu_py *py, exu_scan_callback *callback, void *context) {
+  uint64_t budget = (uint64_t)SCAN_MAX_MIB << 20;
+  size_t count;
+  const struct exu_region *regions = exu_space_regions(py->space, &count);
+  for (int files = 1; files >= 0; files--) {
+    for (size_t i = 0; i < count; i++) {
+      const struct exu_region *region = &regions[i];
+      bool of_file = exu_target_mapping(py->target, region->start) != NULL;
+      if (!(region->prot & EXU_PROT_WRITE) || region->saved < 8 || of_file != (files == 1)) continue;
+      if (region->saved > budget) {
+        exu_missing(py->diagnostics, "search-budget", -1,
+                    "the search for the interpreter stopped after %d MiB of the core's memory", SCAN_MAX_MIB);
+        return;
+      }
+      budget -= region->saved;
+      if (!exu_space_scan(py->space, region, 8, callback, context)) return;
+    }
+  }
+}
+
+/* ---- The cookie ---------------------------------------------------------------------------------------------------- */
+
+static const char COOKIE[] = "xdebugpy"; /* _Py_Debug_Cookie, Include/internal/pycore_debug_offsets.h */
+
+struct cookie_search {
+  struct exu_py *py;
+  struct exu_py_attempts *attempts;
+  bool found;
+};
+
+static bool try_cookie(struct cookie_search *search, uint64_t address) {
+  struct exu_py *py = search->py;
+  struct exu_error error = {0};
+  uint64_t head;
+  if (!exu_py_layout_from_debug_offsets(py, address, &error)) {
+    if (error.status == EXU_UNSUPPORTED) {
+      search->attempts->unsupported = true;
+      snprintf(search->attempts->unsupported_version, sizeof search->attempts->unsupported_version, "%.*s",
+               (int)py->version_text.size, py->version_text.data ? py->version_text.data : "");
+    }
+    return false;
+  }
+  if (!exu_py_get(py, address, py->layout.runtime_interpreters_head, &head)) return false;
+  search->attempts->found_runtime = true;
+  /* A second copy of the library, mapped as data or never started, has a cookie too: only a living one counts. */
+  if (!exu_py_is_interpreter(py, head, true)) return false;
+  py->runtime = address;
+  py->interpreters = head;
+  py->module = exu_modules_find(py->modules, address);
+  return true;
+}
+
+static bool scan_for_cookie(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
+  struct cookie_search *search = context;
+  const uint8_t *end = bytes + size;
+  for (const uint8_t *hit = bytes; hit < end && (hit = memmem(hit, (size_t)(end - hit), COOKIE, 8)); hit++) {
+    uint64_t where = address + (uint64_t)(hit - bytes);
+    if (where % 8 == 0 && try_cookie(search, where)) {
+      search->found = true;
+      return false;
+    }
+  }
+  return true;
+}
+
+bool exu_py_find_by_cookie(struct exu_py *py, struct exu_py_attempts *attempts) {
+  struct cookie_search search = {.py = py, .attempts = attempts};
+  scan_writable(py, scan_for_cookie, &search);
+  if (search.found) py->found_by = EXU_FOUND_BY_COOKIE;
+  return search.found;
+}
+
+/* ---- The anchor ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * A thread state keeps what pthread_self() returned, which is the thread pointer. A word with that value is the
+ * thread_id of a thread state T when the interpreter that T points to has T in its list of thread states.
+ */
+struct anchor_search {
+  struct exu_py *py;
+  uint64_t anchors[ANCHORS_MAX]; /* sorted */
+  size_t anchor_count;
+  size_t hits;
+  uint64_t interpreter; /* the first that was found */
+};
+
+static int compare_words(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+static bool has_thread_state(const struct exu_py *py, uint64_t interpreter, uint64_t wanted) {
+  struct exu_map seen = {0};
+  uint64_t tstate = 0;
+  bool found = false, is_new = true;
+  if (!exu_py_get(py, interpreter, py->layout.interp_threads_head, &tstate)) return false;
+  while (exu_py_plausible(tstate) && seen.count < TSTATES_MAX) {
+    found = tstate == wanted;
+    if (found || !exu_map_insert(&seen, tstate, &is_new) || !is_new) break;
+    if (!exu_py_get(py, tstate, py->layout.tstate_next, &tstate)) break;
+  }
+  exu_map_deinit(&seen);
+  return found;
+}
+
+static bool try_anchor(struct anchor_search *search, uint64_t address) {
+  struct exu_py *py = search->py;
+  uint64_t tstate = address - py->layout.tstate_thread_id.offset;
+  uint64_t interpreter;
+  if (!exu_py_plausible(tstate) || !exu_py_get(py, tstate, py->layout.tstate_interp, &interpreter)) return false;
+  if (!exu_py_is_interpreter(py, interpreter, false) || !has_thread_state(py, interpreter, tstate)) return false;
+  search->interpreter = interpreter;
+  return true;
+}
+
+static bool scan_for_anchor(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
+  struct anchor_search *search = context;
+  uint64_t lowest = search->anchors[0], width = search->anchors[search->anchor_count - 1] - lowest;
+  for (size_t i = 0; i + 8 <= size; i += 8) {
+    uint64_t word;
+    memcpy(&word, bytes + i, 8);
+    if (word - lowest > width) continue;
+    if (!bsearch(&word, search->anchors, search->anchor_count, sizeof word, compare_words)) continue;
+    if (try_anchor(search, address + i) || ++search->hits >= HITS_MAX) return false;
+  }
+  return true;
+}
+
+static void collect_anchors(struct anchor_search *search) {
+  const struct exu_target *target = search->py->target;
+  for (size_t i = 0; i < target->thread_count && search->anchor_count < ANCHORS_MAX; i++) {
+    const struct exu_registers *registers = &target->threads[i].registers;
+    if (!registers->has_thread_pointer) continue;
+    uint64_t self = target->arch->pthread_self(registers->thread_pointer);
+    if (self) search->anchors[search->anchor_count++] = self;
+  }
+  qsort(search->anchors, search->anchor_count, sizeof *search->anchors, compare_words);
+}
+
+/* Since 3.9 an interpreter points to the runtime, whose list has them all. Before, this one and those after it are known. */
+static void adopt(struct exu_py *py, uint64_t interpreter) {
+  uint64_t runtime, head;
+  py->runtime = 0;
+  py->interpreters = interpreter;
+  if (!exu_py_get(py, interpreter, py->layout.interp_runtime, &runtime)) return;
+  if (!exu_py_get(py, runtime, py->layout.runtime_interpreters_head, &head)) return;
+  if (!exu_py_is_interpreter(py, head, true)) return;
+  py->runtime = runtime;
+  py->interpreters = head;
+}
+
+static bool search_anchor(struct exu_py *py) {
+  struct anchor_search search = {.py = py};
+  if (!exu_py_has(py->layout.tstate_thread_id)) return false;
+  collect_anchors(&search);
+  if (search.anchor_count == 0) return false;
+  scan_writable(py, scan_for_anchor, &search);
+  if (!search.interpreter) return false;
+  adopt(py, search.interpreter);
+  return true;
+}
+
+bool exu_py_find_by_anchor(struct exu_py *py, struct exu_py_attempts *attempts) {
+  /* Without its file, a debug build is told from a release build by which layout makes sense of its frames. */
+  struct exu_py best = *py;
+  int best_score = -2;
+  bool any_table = false;
+  for (int debug = 0; debug <= 1; debug++) {
+    if (py->debug != EXU_UNKNOWN && py->debug != (debug ? EXU_YES : EXU_NO)) continue;
+    if (!exu_py_layout_from_table(py, debug == 1)) continue;
+    any_table = true;
+    if (!search_anchor(py)) continue;
+    int score = exu_py_probe_layout(py);
+    if (score > best_score) {
+      best = *py;
+      best_score = score;
+      best.debug = score > 0 ? (debug ? EXU_YES : EXU_NO) : EXU_UNKNOWN;
+    }
+    if (score > 0) break;
+  }
+  if (!any_table) {
+    attempts->unsupported = true;
+    snprintf(attempts->unsupported_version, sizeof attempts->unsupported_version, "%.*s", (int)py->version_text.size,
+             py->version_text.data ? py->version_text.data : "");
+  }
+  if (best_score == -2) return false;
+  *py = best;
+  py->found_by = EXU_FOUND_BY_ANCHOR;
+  py->module = py->runtime ? exu_modules_find(py->modules, py->runtime) : NULL;
+  return true;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "python/frames.h"
+
+/*
+ * Values of `owner` that tell frames of Python code from the shims of the eval loop (pycore_frame.h, pycore_interpframe_structs.h).
+ * 3.12 and 3.13: FRAME_OWNED_BY_CSTACK is 3. 3.14 on: FRAME_OWNED_BY_INTERPRETER is 3, FRAME_OWNED_BY_CSTACK is 4.
+ */
+enum { OWNED_BY_GENERATOR = 1, FIRST_SHIM_OWNER = 3 };
+
+enum { STRUCTURE_MAX = 640 };
+
+struct walk {
+  struct exu_py *py;
+  int64_t tid;
+  uint64_t limit;
+  struct exu_py_stack *stack;
+  struct exu_map seen;
+  size_t unreadable_code; /* frames without a code object that could be read */
+  uint64_t cframe;        /* the marker of the eval loop that runs the current frame (3.10 and 3.11) */
+};
+
+enum step { STEP_ON, STEP_END, STEP_NO_MEMORY };
+
+/* Is the walk allowed to look at one more frame at `address`? Says why not. */
+static enum step enter(struct walk *walk, uint64_t address) {
+  struct exu_py *py = walk->py;
+  size_t depth = walk->stack->frames.count;
+  if (!exu_py_plausible(address)) {
+    exu_missing(py->diagnostics, "frame-unreadable", walk->tid,
+                "the stack goes on at 0x%llx, which cannot be a frame: the frames outside of it are missing",
+                (unsigned long long)address);
+    walk->stack->complete = false;
+    return STEP_END;
+  }
+  if (walk->limit && depth >= walk->limit) {
+    exu_note(py->diagnostics, "max-frames", walk->tid, "only the innermost %llu frames are shown, as asked for",
+             (unsigned long long)walk->limit);
+    walk->stack->complete = false;
+    return STEP_END;
+  }
+  if (py->frames_left == 0) {
+    exu_missing(
+        py->diagnostics, "frame-budget", walk->tid,
+        "the process has more than %d frames: the frames outside of the innermost %zu of this thread are missing",
+        EXU_PY_FRAMES_MAX, depth);
+    walk->stack->complete = false;
+    return STEP_END;
+  }
+  bool is_new;
+  if (!exu_map_insert(&walk->seen, address, &is_new)) return STEP_NO_MEMORY;
+  if (!is_new) {
+    exu_missing(py->diagnostics, "frame-cycle", walk->tid,
+                "the list of frames leads back to the frame at 0x%llx: the frames outside of it are missing",
+                (unsigned long long)address);
+    walk->stack->complete = false;
+    return STEP_END;
+  }
+  return STEP_ON;
+}
+
+static enum step unreadable(struct walk *walk, uint64_t address, enum exu_fault fault) {
+  exu_missing(walk->py->diagnostics, "frame-unreadable", walk->tid,
+              "the frame at 0x%llx cannot be read (%s): it and the frames outside of it are missing",
+              (unsigned long long)address, exu_fault_text(fault));
+  walk->stack->complete = false;
+  return STEP_END;
+}
+
+static enum step push(struct walk *walk, uint64_t address, struct exu_py_code *code, struct exu_position position) {
+  struct exu_py *py = walk->py;
+  struct exu_py_frame *frame = EXU_PUSH(py->arena, &walk->stack->frames);
+  if (!frame) return STEP_NO_MEMORY;
+  py->frames_left--;
+  *frame = (struct exu_py_frame){.address = address, .code = code, .position = position};
+  return STEP_ON;
+}
+
+/* A frame whose code object is gone is still a frame: it is said, and the walk goes on. */
+static void lost_code(struct walk *walk, uint64_t address, uint64_t code) {
+  walk->unreadable_code++;
+  walk->stack->complete = false;
+  exu_missing(walk->py->diagnostics, "code-unreadable", walk->tid,
+              "the frame at 0x%llx is left out: its code object at 0x%llx cannot be read", (unsigned long long)address,
+              (unsigned long long)code);
+}
+
+/* ---- Up to 3.10: a chain of PyFrameObjects ------------------------------------------------------------------- */
+
+/*
+ * The line as PyFrame_GetLineNumber has it. While a frame is traced the interpreter keeps the line in f_lineno: up to
+ * 3.9 when f_trace is set, in 3.10 when f_lineno is not 0.
+ */
+static struct exu_position object_position(struct exu_py *py, const uint8_t *object, size_t size,
+                                           struct exu_py_code *code) {
+  const struct exu_layout *layout = &py->layout;
+  bool linetable = exu_py_has(layout->code_linetable);
+  int32_t line = (int32_t)exu_py_field(object, size, layout->frame_lineno);
+  bool traced = linetable ? line != 0 : exu_py_field(object, size, layout->frame_trace) != 0;
+  if (traced && line > 0) return (struct exu_position){line, -1, -1, -1};
+  int64_t instruction = (int32_t)exu_py_field(object, size, layout->frame_lasti);
+  /* 3.10 counts in code units of two bytes, and -1 is a frame that has not started. */
+  if (linetable && instruction > 0) instruction *= 2;
+  return exu_py_code_position(code, instruction);
+}
+
+static enum step object_step(struct walk *walk, uint64_t *address) {
+  struct exu_py *py = walk->py;
+  const struct exu_layout *layout = &py->layout;
+  const struct exu_field needed[] = {layout->frame_back, layout->frame_code, layout->frame_lasti, layout->frame_lineno,
+                                     layout->frame_trace};
+  uint8_t object[STRUCTURE_MAX];
+  size_t size = exu_py_extent(needed, sizeof needed / sizeof *needed);
+  enum exu_fault fault = size > sizeof object ? EXU_UNMAPPED : exu_space_read(py->space, *address, object, size);
+  if (fault != EXU_READABLE) return unreadable(walk, *address, fault);
+
+  uint64_t code_address = exu_py_field(object, size, layout->frame_code);
+  struct exu_py_code *code = exu_py_plausible(code_address) ? exu_py_code(py, code_address) : NULL;
+  if (code && code->valid) {
+    enum step step = push(walk, *address, code, object_position(py, object, size, code));
+    if (step != STEP_ON) return step;
+    struct exu_py_frame *frame = &walk->stack->frames.items[walk->stack->frames.count - 1];
+    frame->entry = true;
+    frame->marker = walk->cframe;
+  } else {
+    lost_code(walk, *address, code_address);
+  }
+  /* 3.10: every eval loop has a CFrame, one for each frame. The outermost lies in the thread state: no marker. */
+  if (walk->cframe && !exu_py_get(py, walk->cframe, layout->cframe_previous, &walk->cframe)) walk->cframe = 0;
+  *address = exu_py_field(object, size, layout->frame_back);
+  return STEP_ON;
+}
+
+/* ---- Since 3.11: a chain of _PyInterpreterFrames --------------------------------------------------------------- */
+
+/* Offset of the current instruction from the first, in bytes; negative when the frame has not started. */
+static int64_t interpreter_instruction(struct exu_py *py, const uint8_t *frame, size_t size,
+                                       const struct exu_py_code *code) {
+  const struct exu_layout *layout = &py->layout;
+  bool current = exu_py_has(layout->iframe_instr_ptr);
+  uint64_t pointer = exu_py_field(frame, size, current ? layout->iframe_instr_ptr : layout->iframe_prev_instr);
+  uint64_t start = code->bytecode;
+  uint64_t copy = exu_py_field(frame, size, layout->iframe_tlbc_index);
+  if (copy > 0 && copy < UINT32_MAX && code->tlbc) {
+    /* Free-threaded: each thread runs its own copy of the bytecode; entry 0 is the one in the code object. */
+    uint64_t copies, entry;
+    if (exu_py_get(py, code->tlbc, layout->tlbc_size, &copies) && copy < copies &&
+        exu_py_word(py, code->tlbc + layout->tlbc_entries.offset + copy * 8, &entry)) {
+      start = entry;
+    }
+  }
+  return (int64_t)(pointer - start);
+}
+
+/* A frame object keeps the line while a trace function runs (PyFrame_GetLineNumber, frame_getlineno). */
+static int32_t traced_line(struct exu_py *py, uint64_t frame_object) {
+  uint64_t line;
+  if (!exu_py_plausible(frame_object) || !exu_py_get(py, frame_object, py->layout.frame_lineno, &line)) return 0;
+  return (int32_t)line > 0 ? (int32_t)line : 0;
+}
+
+static enum step push_interpreter_frame(struct walk *walk, uint64_t address, const uint8_t *frame, size_t size,
+                                        uint64_t owner) {
+  struct exu_py *py = walk->py;
+  const struct exu_layout *layout = &py->layout;
+  /* 3.14 on: a tagged _PyStackRef; code objects are 8-aligned. */
+  uint64_t executable = exu_py_field(frame, size, layout->iframe_executable) & ~UINT64_C(7);
+  struct exu_py_code *code = exu_py_plausible(executable) ? exu_py_code(py, executable) : NULL;
+  if (!code || !code->valid) {
+    lost_code(walk, address, executable);
+    return STEP_ON;
+  }
+  int64_t instruction = interpreter_instruction(py, frame, size, code);
+  bool inside = instruction >= -2 && (code->bytecode_size == 0 || instruction < (int64_t)code->bytecode_size);
+  if (!inside) {
+    exu_missing(py->diagnostics, "instruction-outside-code", walk->tid,
+                "the line of the frame at 0x%llx is unknown: its instruction lies outside its code object",
+                (unsigned long long)address);
+    return push(walk, address, code, (struct exu_position){-1, -1, -1, -1});
+  }
+  /* A frame that is still being set up does not exist for Python: _PyFrame_IsIncomplete (pycore_frame.h). */
+  if (owner != OWNED_BY_GENERATOR && instruction < (int64_t)code->traceable) return STEP_ON;
+  struct exu_position position = exu_py_code_position(code, instruction);
+  int32_t line = traced_line(py, exu_py_field(frame, size, layout->iframe_frame_obj));
+  if (line && line != position.line) position = (struct exu_position){line, -1, -1, -1};
+  return push(walk, address, code, position);
+}
+
+/* The frames since the last shim ran in the eval loop whose marker this is; the outermost of them entered it. */
+static void mark_entry(struct walk *walk, size_t first, uint64_t marker) {
+  struct exu_py_stack *stack = walk->stack;
+  if (stack->frames.count == first) return;
+  struct exu_py_frame *outermost = &stack->frames.items[stack->frames.count - 1];
+  outermost->entry = true;
+  outermost->marker = marker;
+}
+
+static enum step interpreter_step(struct walk *walk, uint64_t *address, size_t *run) {
+  struct exu_py *py = walk->py;
+  const struct exu_layout *layout = &py->layout;
+  const struct exu_field needed[] = {layout->iframe_executable, layout->iframe_previous,  layout->iframe_prev_instr,
+                                     layout->iframe_instr_ptr,  layout->iframe_frame_obj, layout->iframe_owner,
+                                     layout->iframe_is_entry,   layout->iframe_tlbc_index};
+  uint8_t frame[STRUCTURE_MAX];
+  size_t size = exu_py_extent(needed, sizeof needed / sizeof *needed);
+  enum exu_fault fault = size > sizeof frame ? EXU_UNMAPPED : exu_space_read(py->space, *address, frame, size);
+  if (fault != EXU_READABLE) return unreadable(walk, *address, fault);
+
+  uint64_t owner = exu_py_field(frame, size, layout->iframe_owner);
+  bool is_shim = !exu_py_has(layout->iframe_is_entry) && owner >= FIRST_SHIM_OWNER;
+  if (is_shim) {
+    mark_entry(walk, *run, *address);
+    *run = walk->stack->frames.count;
+  } else {
+    enum step step = push_interpreter_frame(walk, *address, frame, size, owner);
+    if (step != STEP_ON) return step;
+    if (exu_py_field(frame, size, layout->iframe_is_entry)) { /* 3.11 */
+      mark_entry(walk, *run, walk->cframe);
+      *run = walk->stack->frames.count;
+      if (walk->cframe && !exu_py_get(py, walk->cframe, layout->cframe_previous, &walk->cframe)) walk->cframe = 0;
+    }
+  }
+  *address = exu_py_field(frame, size, layout->iframe_previous);
+  return STEP_ON;
+}
+
+/* ---- Both -------------------------------------------------------------------------------------------------------- */
+
+/* The innermost frame of a thread state; 0: none. False when the thread state cannot be read. */
+static bool first_frame(struct walk *walk, uint64_t tstate, uint64_t *frame) {
+  const struct exu_py *py = walk->py;
+  const struct exu_layout *layout = &py->layout;
+  if (exu_py_has(layout->tstate_cframe) && !exu_py_get(py, tstate, layout->tstate_cframe, &walk->cframe)) return false;
+  if (exu_py_has(layout->tstate_frame)) return exu_py_get(py, tstate, layout->tstate_frame, frame);
+  if (exu_py_has(layout->tstate_current_frame)) return exu_py_get(py, tstate, layout->tstate_current_frame, frame);
+  return exu_py_get(py, walk->cframe, layout->cframe_current_frame, frame);
+}
+
+bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t limit, struct exu_py_stack *stack) {
+  struct walk walk = {.py = py, .tid = tid, .limit = limit, .stack = stack};
+  uint64_t address = 0, base_frame = 0;
+  size_t run = stack->frames.count;
+  enum step step = STEP_ON;
+
+  stack->complete = true;
+  if (!first_frame(&walk, tstate, &address)) {
+    exu_missing(py->diagnostics, "thread-state-unreadable", tid, "the thread state at 0x%llx cannot be read",
+                (unsigned long long)tstate);
+    stack->complete = false;
+    return true;
+  }
+  /* 3.15 ends the chain with a sentinel inside the thread state. */
+  if (exu_py_has(py->layout.tstate_base_frame)) exu_py_get(py, tstate, py->layout.tstate_base_frame, &base_frame);
+  while (address != 0 && address != base_frame && step == STEP_ON) {
+    step = enter(&walk, address);
+    if (step != STEP_ON) break;
+    step = exu_py_has(py->layout.tstate_frame) ? object_step(&walk, &address) : interpreter_step(&walk, &address, &run);
+  }
+  if (stack->complete) mark_entry(&walk, run, 0);
+  exu_map_deinit(&walk.seen);
+  if (step == STEP_NO_MEMORY) stack->complete = false;
+  return step != STEP_NO_MEMORY;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Python frames of one thread state, innermost first. */
+#ifndef EXUVIA_PYTHON_FRAMES_H
+#define EXUVIA_PYTHON_FRAMES_H
+
+#include "python/code.h"
+#include "python/process.h"
+
+struct exu_py_frame {
+  uint64_t address; /* of the PyFrameObject (up to 3.10) or the _PyInterpreterFrame */
+  const struct exu_py_code *code;
+  struct exu_position position;
+  bool entry; /* outermost frame of one run of the eval loop */
+  uint64_t
+      marker; /* of an entry frame since 3.10: the address on the C stack that lies inside its native eval frame; 0: none */
+};
+
+struct exu_py_stack {
+  EXU_VECTOR(struct exu_py_frame) frames;
+  bool complete; /* the walk ended where the interpreter says that the stack ends, without a frame lost on the way */
+};
+
+/* Frames that are read of one process at most, whatever its threads claim. */
+enum { EXU_PY_FRAMES_MAX = 1000 * 1000 };
+
+/*
+ * Walk the frames of the thread state at `tstate`; what is wrong is reported for `tid`. At most `limit` frames (0: only the process's
+ * budget). Appends to stack->frames, which may be emptied and used again; false only without memory.
+ */
+bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t limit, struct exu_py_stack *stack);
+
+#endif

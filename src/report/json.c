@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The report as JSON, schema exuvia-report/1 (docs/report.schema.json). Written as a stream: every element of a list
+ * on a line of its own, so that line tools and diff work on it. What is unknown is null.
+ */
+#include <string.h>
+
+#include "exuvia/exuvia.h"
+#include "report/output.h"
+#include "report/utf8.h"
+
+static void put_unicode(struct exu_output *out, uint32_t code) {
+  char escape[6] = {'\\', 'u'};
+  for (int i = 0; i < 4; i++) escape[2 + i] = "0123456789abcdef"[code >> (12 - 4 * i) & 15];
+  exu_out_bytes(out, escape, sizeof escape);
+}
+
+/* One character that may not be copied as it is. Returns how many bytes of the string it was. */
+static size_t put_special(struct exu_output *out, const char *data, size_t size) {
+  struct exu_char character = exu_char_at(data, size);
+  if (character.kind == EXU_CHAR_INVALID) {
+    put_unicode(out, 0xdc00 + character.code); /* PEP 383: a byte 0x80..0xff that is not UTF-8 is U+DC80..U+DCFF */
+  } else if (character.kind == EXU_CHAR_SURROGATE) {
+    put_unicode(out, character.code);
+  } else if (character.code == '"' || character.code == '\\') {
+    exu_out_char(out, '\\');
+    exu_out_char(out, (char)character.code);
+  } else if (character.code == '\n') {
+    exu_out(out, "\\n");
+  } else if (!exu_char_is_unsafe(character.code)) {
+    exu_out_bytes(out, data, character.size);
+  } else if (character.code < 0x10000) {
+    put_unicode(out, character.code);
+  } else {
+    put_unicode(out, 0xd800 + ((character.code - 0x10000) >> 10));
+    put_unicode(out, 0xdc00 + (character.code & 0x3ff));
+  }
+  return character.size;
+}
+
+static bool is_plain(char character) {
+  return character >= 0x20 && character < 0x7f && character != '"' && character != '\\';
+}
+
+static void put_string(struct exu_output *out, struct exu_string string) {
+  if (!string.data) {
+    exu_out(out, "null");
+    return;
+  }
+  exu_out_char(out, '"');
+  size_t at = 0;
+  while (at < string.size) {
+    size_t run = at;
+    while (run < string.size && is_plain(string.data[run])) run++;
+    exu_out_bytes(out, string.data + at, run - at);
+    at = run;
+    if (at < string.size) at += put_special(out, string.data + at, string.size - at);
+  }
+  exu_out_char(out, '"');
+}
+
+static void put_word(struct exu_output *out, const char *word) {
+  put_string(out, (struct exu_string){word, word ? strlen(word) : 0});
+}
+
+static void put_bool(struct exu_output *out, bool value) { exu_out(out, value ? "true" : "false"); }
+
+static void put_tristate(struct exu_output *out, enum exu_tristate value) {
+  exu_out(out, value == EXU_YES ? "true" : value == EXU_NO ? "false" : "null");
+}
+
+static void put_address(struct exu_output *out, bool known, uint64_t address) {
+  if (!known) {
+    exu_out(out, "null");
+    return;
+  }
+  exu_out_char(out, '"');
+  exu_out_hex(out, address);
+  exu_out_char(out, '"');
+}
+
+/* A number for which negative values mean unknown. */
+static void put_id(struct exu_output *out, int64_t number) {
+  if (number < 0) {
+    exu_out(out, "null");
+  } else {
+    exu_out_signed(out, number);
+  }
+}
+
+static const char *source_kind(enum exu_source_kind kind) {
+  switch (kind) {
+  case EXU_SOURCE_CORE: return "core";
+  case EXU_SOURCE_LIVE: return "live";
+  case EXU_SOURCE_PACKED: return "packed";
+  }
+  return NULL;
+}
+
+static const char *found_by(enum exu_found_by how) {
+  switch (how) {
+  case EXU_FOUND_BY_NONE: return NULL;
+  case EXU_FOUND_BY_SYMBOL: return "symbol";
+  case EXU_FOUND_BY_SECTION: return "section";
+  case EXU_FOUND_BY_COOKIE: return "cookie";
+  case EXU_FOUND_BY_ANCHOR: return "anchor";
+  }
+  return NULL;
+}
+
+static const char *layout_from(enum exu_layout_from from) {
+  switch (from) {
+  case EXU_LAYOUT_NONE: return NULL;
+  case EXU_LAYOUT_DEBUG_OFFSETS: return "debug-offsets";
+  case EXU_LAYOUT_DWARF: return "dwarf";
+  case EXU_LAYOUT_TABLE: return "table";
+  }
+  return NULL;
+}
+
+static const char *gil(enum exu_gil state) {
+  switch (state) {
+  case EXU_GIL_UNKNOWN: return "unknown";
+  case EXU_GIL_NONE: return "none";
+  case EXU_GIL_HOLDS: return "holds";
+  case EXU_GIL_WAITS: return "waits";
+  }
+  return "unknown";
+}
+
+static const char *module_file(enum exu_module_file file) {
+  switch (file) {
+  case EXU_FILE_UNCHECKED: return NULL;
+  case EXU_FILE_MATCHED: return "matched";
+  case EXU_FILE_MISMATCHED: return "mismatched";
+  case EXU_FILE_MISSING: return "missing";
+  case EXU_FILE_DELETED: return "deleted";
+  case EXU_FILE_UNVERIFIED: return "unverified";
+  case EXU_FILE_CORE: return "core";
+  }
+  return NULL;
+}
+
+static const char *symbols(enum exu_symbols kind) {
+  switch (kind) {
+  case EXU_SYMBOLS_UNKNOWN: return NULL;
+  case EXU_SYMBOLS_NONE: return "none";
+  case EXU_SYMBOLS_DYNSYM: return "dynsym";
+  case EXU_SYMBOLS_SYMTAB: return "symtab";
+  case EXU_SYMBOLS_DWARF: return "dwarf";
+  }
+  return NULL;
+}
+
+static void put_source(struct exu_output *out, const struct exu_report *report) {
+  exu_out(out, "{\"kind\": ");
+  put_word(out, source_kind(report->source_kind));
+  exu_out(out, ", \"path\": ");
+  put_string(out, report->source_path);
+  exu_out(out, ", \"bytes\": ");
+  exu_out_unsigned(out, report->source_bytes);
+  exu_out(out, ", \"compression\": null, \"truncated\": ");
+  put_bool(out, report->source_truncated);
+  exu_out(out, ", \"missing_bytes\": ");
+  exu_out_unsigned(out, report->source_missing_bytes);
+  exu_out_char(out, '}');
+}
+
+static void put_process(struct exu_output *out, const struct exu_report *report) {
+  exu_out(out, "{\"pid\": ");
+  put_id(out, report->pid);
+  exu_out(out, ", \"executable\": ");
+  put_string(out, report->executable);
+  exu_out(out, ", \"arguments\": ");
+  put_string(out, report->arguments);
+  exu_out(out, ", \"arch\": ");
+  put_word(out, report->arch);
+  exu_out_char(out, '}');
+}
+
+static void put_crash(struct exu_output *out, const struct exu_crash *crash) {
+  if (!crash) {
+    exu_out(out, "null");
+    return;
+  }
+  exu_out(out, "{\"signal\": ");
+  exu_out_signed(out, crash->signal);
+  exu_out(out, ", \"name\": ");
+  put_word(out, crash->name);
+  exu_out(out, ", \"code\": ");
+  if (crash->has_code) {
+    exu_out_signed(out, crash->code);
+  } else {
+    exu_out(out, "null");
+  }
+  exu_out(out, ", \"code_name\": ");
+  put_word(out, crash->code_name);
+  exu_out(out, ", \"address\": ");
+  put_address(out, crash->has_address, crash->address);
+  exu_out(out, ", \"address_in\": ");
+  put_string(out, crash->address_in);
+  exu_out(out, ", \"sender_pid\": ");
+  put_id(out, crash->sender_pid);
+  exu_out(out, ", \"sender_uid\": ");
+  put_id(out, crash->sender_uid);
+  exu_out(out, ", \"tid\": ");
+  put_id(out, crash->tid);
+  exu_out(out, ", \"summary\": ");
+  put_string(out, crash->summary);
+  exu_out_char(out, '}');
+}
+
+static void put_python(struct exu_output *out, const struct exu_python *python) {
+  if (!python) {
+    exu_out(out, "null");
+    return;
+  }
+  exu_out(out, "{\"version\": ");
+  put_string(out, python->version);
+  exu_out(out, ", \"debug\": ");
+  put_tristate(out, python->debug);
+  exu_out(out, ", \"free_threaded\": ");
+  put_tristate(out, python->free_threaded);
+  exu_out(out, ", \"runtime\": ");
+  put_address(out, python->runtime != 0, python->runtime);
+  exu_out(out, ", \"found_by\": ");
+  put_word(out, found_by(python->found_by));
+  exu_out(out, ", \"layout_from\": ");
+  put_word(out, layout_from(python->layout_from));
+  exu_out(out, ", \"finalizing\": ");
+  put_bool(out, python->finalizing);
+  exu_out_char(out, '}');
+}
+
+static void put_interpreter(struct exu_output *out, const struct exu_interpreter *interpreter) {
+  exu_out(out, "{\"id\": ");
+  put_id(out, interpreter->id);
+  exu_out(out, ", \"address\": ");
+  put_address(out, true, interpreter->address);
+  exu_out(out, ", \"gc_collecting\": ");
+  put_tristate(out, interpreter->gc_collecting);
+  exu_out_char(out, '}');
+}
+
+static void put_python_frame(struct exu_output *out, const struct exu_frame *frame) {
+  exu_out(out, "{\"kind\": \"python\", \"function\": ");
+  put_string(out, frame->function);
+  exu_out(out, ", \"qualname\": ");
+  put_string(out, frame->qualname);
+  exu_out(out, ", \"file\": ");
+  put_string(out, frame->file);
+  exu_out(out, ", \"line\": ");
+  put_id(out, frame->position.line);
+  exu_out(out, ", \"end_line\": ");
+  put_id(out, frame->position.end_line);
+  exu_out(out, ", \"column\": ");
+  put_id(out, frame->position.column);
+  exu_out(out, ", \"end_column\": ");
+  put_id(out, frame->position.end_column);
+  exu_out(out, ", \"entry\": ");
+  put_bool(out, frame->entry);
+  exu_out(out, ", \"interpreter\": ");
+  put_id(out, frame->interpreter);
+  exu_out(out, ", \"address\": ");
+  put_address(out, frame->address != 0, frame->address);
+  exu_out_char(out, '}');
+}
+
+static void put_native_frame(struct exu_output *out, const struct exu_report *report, const struct exu_frame *frame) {
+  bool has_module = frame->module >= 0 && (size_t)frame->module < report->module_count;
+  exu_out(out, "{\"kind\": \"native\", \"function\": ");
+  put_string(out, frame->function);
+  exu_out(out, ", \"file\": ");
+  put_string(out, frame->file);
+  exu_out(out, ", \"line\": ");
+  put_id(out, frame->position.line);
+  exu_out(out, ", \"module\": ");
+  put_string(out, has_module ? report->modules[frame->module].path : (struct exu_string){NULL, 0});
+  exu_out(out, ", \"pc\": ");
+  put_address(out, true, frame->address);
+  exu_out(out, ", \"offset\": ");
+  put_address(out, has_module || frame->function.data, frame->offset);
+  exu_out(out, ", \"inlined\": ");
+  put_bool(out, frame->inlined);
+  exu_out_char(out, '}');
+}
+
+static void put_thread(struct exu_output *out, const struct exu_report *report, const struct exu_thread *thread) {
+  exu_out(out, "{\"tid\": ");
+  put_id(out, thread->tid);
+  exu_out(out, ", \"name\": ");
+  put_string(out, thread->name);
+  exu_out(out, ", \"comm\": ");
+  put_string(out, thread->comm);
+  exu_out(out, ", \"main\": ");
+  put_bool(out, thread->main);
+  exu_out(out, ", \"interpreter\": ");
+  put_id(out, thread->interpreter);
+  exu_out(out, ", \"python\": ");
+  put_bool(out, thread->python);
+  exu_out(out, ", \"crashed\": ");
+  put_bool(out, thread->crashed);
+  exu_out(out, ", \"gil\": ");
+  put_word(out, gil(thread->gil));
+  exu_out(out, ", \"native_complete\": ");
+  put_tristate(out, thread->native_complete);
+  exu_out(out, ", \"frames_complete\": ");
+  put_bool(out, thread->frames_complete);
+  exu_out(out, ", \"frames\": [");
+  for (size_t i = 0; i < thread->frame_count; i++) {
+    exu_out(out, i ? ",\n      " : "\n      ");
+    if (thread->frames[i].kind == EXU_FRAME_NATIVE) {
+      put_native_frame(out, report, &thread->frames[i]);
+    } else {
+      put_python_frame(out, &thread->frames[i]);
+    }
+  }
+  exu_out(out, thread->frame_count ? "\n    ]}" : "]}");
+}
+
+static void put_module(struct exu_output *out, const struct exu_module *module) {
+  exu_out(out, "{\"path\": ");
+  put_string(out, module->path);
+  exu_out(out, ", \"build_id\": ");
+  put_string(out, module->build_id);
+  exu_out(out, ", \"start\": ");
+  put_address(out, true, module->start);
+  exu_out(out, ", \"end\": ");
+  put_address(out, true, module->end);
+  exu_out(out, ", \"symbols\": ");
+  put_word(out, symbols(module->symbols));
+  exu_out(out, ", \"file\": ");
+  put_word(out, module_file(module->file));
+  exu_out_char(out, '}');
+}
+
+static void put_diagnostic(struct exu_output *out, const struct exu_diagnostic *diagnostic) {
+  exu_out(out, "{\"code\": ");
+  put_word(out, diagnostic->code);
+  exu_out(out, ", \"message\": ");
+  put_string(out, diagnostic->message);
+  exu_out(out, ", \"tid\": ");
+  put_id(out, diagnostic->tid);
+  exu_out(out, ", \"incomplete\": ");
+  put_bool(out, diagnostic->incomplete);
+  exu_out_char(out, '}');
+}
+
+/* The beginning of element `index` of a list, and the end of a list of `count`. */
+static void put_element(struct exu_output *out, size_t index) { exu_out(out, index ? ",\n    " : "\n    "); }
+
+static void put_list_end(struct exu_output *out, size_t count) { exu_out(out, count ? "\n  ]" : "]"); }
+
+static void put_report(struct exu_output *out, const struct exu_report *report) {
+  exu_out(out, "{\n  \"schema\": \"" EXU_SCHEMA "\",\n  \"tool\": {\"name\": \"exuvia\", \"version\": \"" EXU_VERSION
+               "\"},\n  \"source\": ");
+  put_source(out, report);
+  exu_out(out, ",\n  \"process\": ");
+  put_process(out, report);
+  exu_out(out, ",\n  \"crash\": ");
+  put_crash(out, report->crash);
+  exu_out(out, ",\n  \"python\": ");
+  put_python(out, report->python);
+
+  exu_out(out, ",\n  \"interpreters\": [");
+  for (size_t i = 0; i < report->interpreter_count; i++) {
+    put_element(out, i);
+    put_interpreter(out, &report->interpreters[i]);
+  }
+  put_list_end(out, report->interpreter_count);
+  exu_out(out, ",\n  \"threads\": [");
+  for (size_t i = 0; i < report->thread_count; i++) {
+    put_element(out, i);
+    put_thread(out, report, &report->threads[i]);
+  }
+  put_list_end(out, report->thread_count);
+  exu_out(out, ",\n  \"modules\": [");
+  for (size_t i = 0; i < report->module_count; i++) {
+    put_element(out, i);
+    put_module(out, &report->modules[i]);
+  }
+  put_list_end(out, report->module_count);
+  exu_out(out, ",\n  \"diagnostics\": [");
+  for (size_t i = 0; i < report->diagnostic_count; i++) {
+    put_element(out, i);
+    put_diagnostic(out, &report->diagnostics[i]);
+  }
+  put_list_end(out, report->diagnostic_count);
+  exu_out(out, "\n}\n");
+}
+
+bool exu_write_json(const struct exu_report *report, FILE *file) {
+  struct exu_output out;
+  exu_output_init(&out, file);
+  put_report(&out, report);
+  return exu_output_finish(&out);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the text writer share. */
+#ifndef EXUVIA_REPORT_TEXT_H
+#define EXUVIA_REPORT_TEXT_H
+
+#include "exuvia/exuvia.h"
+#include "report/escape.h"
+#include "report/output.h"
+#include "report/source.h"
+
+/* Escape sequences; all empty without colour. */
+struct exu_style {
+  const char *crash;
+  const char *heading;
+  const char *place; /* file, line, function: what CPython 3.13 colours in a traceback */
+  const char *marker;
+  const char *dim;
+  const char *reset;
+};
+
+struct exu_text {
+  struct exu_output out;
+  const struct exu_report *report;
+  const struct exu_text_options *options;
+  const struct exu_style *style;
+  struct exu_sources *sources; /* NULL: no source lines */
+};
+
+/* What died, of what; the process, its Python, the GIL. text_header.c */
+void exu_text_header(struct exu_text *text);
+
+/* Every thread's stack, the crashed thread first. text_threads.c */
+void exu_text_threads(struct exu_text *text);
+
+/* The frames of one thread, most recent call last. text_frames.c */
+void exu_text_frames(struct exu_text *text, const struct exu_thread *thread);
+
+/* True when text shows the two frames as the same line. text_frames.c */
+bool exu_text_same_line(const struct exu_frame *a, const struct exu_frame *b);
+
+bool exu_string_equal(struct exu_string a, struct exu_string b);
+
+#endif

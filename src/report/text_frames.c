@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/text.h"
+
+#include <string.h>
+
+enum {
+  LINE_BYTES_MAX = 500, /* of a source line that are shown */
+  CYCLE_MAX = 8,        /* the longest cycle of mutual recursion that is folded */
+  REPEATS_SHOWN = 3,    /* CPython's _RECURSIVE_CUTOFF: that many of equal lines are shown before the rest is counted */
+  CYCLES_SHOWN = 2,
+};
+
+bool exu_text_same_line(const struct exu_frame *a, const struct exu_frame *b) {
+  return a->kind == b->kind && a->position.line == b->position.line && exu_string_equal(a->function, b->function) &&
+         exu_string_equal(a->file, b->file) && exu_string_equal(a->qualname, b->qualname) &&
+         (a->kind == EXU_FRAME_PYTHON || (a->module == b->module && a->offset == b->offset));
+}
+
+static bool is_blank(char byte) { return byte == ' ' || byte == '\t' || byte == '\f' || byte == '\v'; }
+
+/* A source line as it is shown: without its indentation, escaped, cut; and where its marked part begins and ends. */
+struct shown {
+  char bytes[LINE_BYTES_MAX * 4 + EXU_ESCAPED_MAX];
+  size_t size;
+  bool cut;
+  bool valid;   /* every byte up to the mark's end is UTF-8: byte columns mean what CPython counted */
+  size_t cells; /* of the whole line */
+  size_t mark;  /* cells before the mark */
+  size_t mark_cells;
+};
+
+/* `from` and `to` are byte offsets in `line`, from < to. */
+static void show(struct exu_string line, size_t from, size_t to, struct shown *shown) {
+  size_t mark_end = 0;
+  *shown = (struct shown){.valid = true};
+  for (size_t at = 0; at < line.size;) {
+    struct exu_char character = exu_char_at(line.data + at, line.size - at);
+    if (at + character.size > LINE_BYTES_MAX) {
+      shown->cut = true;
+      break;
+    }
+    if (character.kind == EXU_CHAR_INVALID && at < to) shown->valid = false;
+    if (at <= from) shown->mark = shown->cells;
+    if (character.code == '\t') { /* one cell wherever it stands, so that the mark stays under what it marks */
+      shown->bytes[shown->size++] = ' ';
+      shown->cells++;
+    } else {
+      shown->size += exu_escape_char(character, line.data + at, 0, shown->bytes + shown->size, &shown->cells);
+    }
+    at += character.size;
+    if (at <= to) mark_end = shown->cells;
+  }
+  if (mark_end > shown->mark) shown->mark_cells = mark_end - shown->mark;
+}
+
+/*
+ * The marked part of a source line of which the first `indent` bytes are not shown, as byte offsets in the rest. False
+ * when the columns are unknown or cannot be right for this line: the file is not the one that ran.
+ */
+static bool marked_part(const struct exu_position *position, struct exu_string line, size_t indent, size_t *from,
+                        size_t *to) {
+  if (position->column < 0 || position->end_column < 0 || position->end_line < position->line) return false;
+  size_t begin = (size_t)position->column, end = (size_t)position->end_column;
+  /* Of an expression of several lines the first is marked to its end, as CPython does. */
+  if (position->end_line > position->line) end = indent + line.size;
+  if (begin < indent || begin >= end || end > indent + line.size) return false;
+  *from = begin - indent;
+  *to = end - indent;
+  return true;
+}
+
+static void put_source(struct exu_text *text, const struct exu_frame *frame) {
+  struct exu_output *out = &text->out;
+  struct exu_string line;
+  if (!text->sources || !exu_source_line(text->sources, frame->file, frame->position.line, &line)) return;
+  size_t indent = 0;
+  while (indent < line.size && is_blank(line.data[indent])) indent++;
+  struct exu_string stripped = {line.data + indent, line.size - indent};
+  while (stripped.size > 0 && is_blank(stripped.data[stripped.size - 1])) stripped.size--;
+  if (stripped.size == 0) return;
+
+  size_t from = 0, to = 0;
+  bool marked = marked_part(&frame->position, stripped, indent, &from, &to);
+  struct shown shown;
+  show(stripped, from, to, &shown);
+  exu_out(out, "    ");
+  exu_out_bytes(out, shown.bytes, shown.size);
+  exu_out(out, shown.cut ? "...\n" : "\n");
+
+  /* A mark under the whole line says nothing: CPython leaves it out. */
+  if (!marked || !shown.valid || shown.mark_cells == 0 || shown.mark_cells == shown.cells) return;
+  exu_out_repeat(out, ' ', 4 + shown.mark);
+  exu_out(out, text->style->marker);
+  exu_out_repeat(out, '^', shown.mark_cells);
+  exu_out(out, text->style->reset);
+  exu_out_char(out, '\n');
+}
+
+static bool ends_with(struct exu_string string, struct exu_string end) {
+  return string.size >= end.size && memcmp(string.data + string.size - end.size, end.data, end.size) == 0;
+}
+
+static void put_place(struct exu_text *text, struct exu_string string, int flags, size_t shown) {
+  exu_out(&text->out, text->style->place);
+  exu_out_escaped(&text->out, string, flags, shown);
+  exu_out(&text->out, text->style->reset);
+}
+
+static void put_line_number(struct exu_text *text, int32_t line) {
+  exu_out(&text->out, ", line ");
+  exu_out(&text->out, text->style->place);
+  if (line >= 0) {
+    exu_out_signed(&text->out, line);
+  } else {
+    exu_out_char(&text->out, '?');
+  }
+  exu_out(&text->out, text->style->reset);
+}
+
+/* `"file"` with its quotes, or a bare question mark. */
+static void put_file(struct exu_text *text, struct exu_string file) {
+  if (file.data) exu_out_char(&text->out, '"');
+  put_place(text, file, EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
+  if (file.data) exu_out_char(&text->out, '"');
+}
+
+/* The qualified name, which nearly always ends with the name, or both. */
+static void put_function(struct exu_text *text, const struct exu_frame *frame) {
+  exu_out(&text->out, ", in ");
+  if (!frame->qualname.data || frame->qualname.size == 0) {
+    put_place(text, frame->function, 0, EXU_NAME_SHOWN);
+  } else if (!frame->function.data || ends_with(frame->qualname, frame->function)) {
+    put_place(text, frame->qualname, 0, EXU_NAME_SHOWN);
+  } else {
+    put_place(text, frame->function, 0, EXU_NAME_SHOWN);
+    exu_out(&text->out, " (");
+    put_place(text, frame->qualname, 0, EXU_NAME_SHOWN);
+    exu_out_char(&text->out, ')');
+  }
+}
+
+static void put_python_frame(struct exu_text *text, const struct exu_thread *thread, const struct exu_frame *frame) {
+  struct exu_output *out = &text->out;
+  exu_out(out, "  File ");
+  put_file(text, frame->file);
+  put_line_number(text, frame->position.line);
+  put_function(text, frame);
+  if (frame->interpreter >= 0 && frame->interpreter != thread->interpreter) {
+    exu_out(out, " [interpreter ");
+    exu_out_signed(out, frame->interpreter);
+    exu_out_char(out, ']');
+  }
+  if (text->options->verbose && frame->address) {
+    exu_out(out, " [frame ");
+    exu_out_hex(out, frame->address);
+    exu_out_char(out, ']');
+  }
+  exu_out_char(out, '\n');
+  put_source(text, frame);
+}
+
+static struct exu_string base_name(struct exu_string path) {
+  size_t start = path.size;
+  while (start > 0 && path.data[start - 1] != '/') start--;
+  return start < path.size ? (struct exu_string){path.data + start, path.size - start} : path;
+}
+
+static void put_native_frame(struct exu_text *text, const struct exu_frame *frame) {
+  const struct exu_report *report = text->report;
+  struct exu_output *out = &text->out;
+  exu_out(out, "  Native ");
+  if (frame->file.data) {
+    put_file(text, frame->file);
+    put_line_number(text, frame->position.line);
+  } else if (frame->module >= 0 && (size_t)frame->module < report->module_count) {
+    const struct exu_module *module = &report->modules[frame->module];
+    put_place(text, text->options->verbose ? module->path : base_name(module->path), EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
+    exu_out_char(out, '+');
+    exu_out_hex(out, frame->address - module->start);
+  } else {
+    exu_out_hex(out, frame->address);
+  }
+  put_function(text, frame);
+  if (frame->inlined) exu_out(out, " [inlined]");
+  exu_out_char(out, '\n');
+  if (frame->file.data) put_source(text, frame);
+}
+
+static void put_frame(struct exu_text *text, const struct exu_thread *thread, const struct exu_frame *frame) {
+  if (frame->kind == EXU_FRAME_NATIVE) {
+    put_native_frame(text, frame);
+  } else {
+    put_python_frame(text, thread, frame);
+  }
+}
+
+/*
+ * How often the `period` frames ending at index `last` (towards index 0, that is: towards the most recent call) are
+ * repeated; 1 when they are not.
+ */
+static size_t count_repeats(const struct exu_frame *frames, size_t last, size_t period) {
+  size_t equal = 0;
+  while (last >= equal + period && exu_text_same_line(&frames[last - equal], &frames[last - equal - period])) equal++;
+  return equal / period + 1;
+}
+
+static void put_repeated(struct exu_text *text, size_t period, size_t times) {
+  struct exu_output *out = &text->out;
+  exu_out(out, text->style->dim);
+  exu_out(out, "  [Previous ");
+  if (period > 1) {
+    exu_out_unsigned(out, period);
+    exu_out(out, " calls");
+  } else {
+    exu_out(out, "line");
+  }
+  exu_out(out, " repeated ");
+  exu_out_unsigned(out, times);
+  exu_out(out, times > 1 ? " more times]" : " more time]");
+  exu_out(out, text->style->reset);
+  exu_out_char(out, '\n');
+}
+
+void exu_text_frames(struct exu_text *text, const struct exu_thread *thread) {
+  const struct exu_frame *frames = thread->frames;
+  for (size_t left = thread->frame_count; left > 0;) {
+    size_t period = 1, repeats = 1, shown = REPEATS_SHOWN;
+    for (; period <= CYCLE_MAX; period++) {
+      repeats = count_repeats(frames, left - 1, period);
+      shown = period == 1 ? REPEATS_SHOWN : CYCLES_SHOWN;
+      /* A short cycle costs more to explain than to show. */
+      if (repeats > (period == 1 ? shown : shown + 1)) break;
+    }
+    if (period > CYCLE_MAX) {
+      put_frame(text, thread, &frames[--left]);
+      continue;
+    }
+    for (size_t i = 0; i < shown * period; i++) put_frame(text, thread, &frames[left - 1 - i]);
+    put_repeated(text, period, repeats - shown);
+    left -= repeats * period;
+  }
+}

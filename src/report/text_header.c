@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/text.h"
+
+/* Threads named one by one in a line. */
+enum { TIDS_SHOWN = 8 };
+
+static void label(struct exu_text *text, const char *name) {
+  exu_out(&text->out, text->style->dim);
+  exu_out(&text->out, name);
+  exu_out(&text->out, text->style->reset);
+}
+
+static void put_verdict(struct exu_text *text) {
+  const struct exu_crash *crash = text->report->crash;
+  struct exu_output *out = &text->out;
+  if (!crash) {
+    exu_out(out, text->style->heading);
+    exu_out(out, "No signal: the process was not dying when this was taken");
+  } else {
+    exu_out(out, text->style->crash);
+    if (crash->summary.data) {
+      exu_out_escaped(out, crash->summary, 0, EXU_MESSAGE_SHOWN);
+    } else {
+      exu_out(out, "Killed by a signal");
+    }
+  }
+  exu_out(out, text->style->reset);
+  exu_out(out, "\n\n");
+}
+
+static void put_signal(struct exu_text *text) {
+  const struct exu_crash *crash = text->report->crash;
+  struct exu_output *out = &text->out;
+  if (!crash) return;
+  label(text, "  Signal   ");
+  if (crash->name) {
+    exu_out(out, crash->name);
+  } else {
+    exu_out_signed(out, crash->signal);
+  }
+  if (crash->code_name) {
+    exu_out(out, " (");
+    exu_out(out, crash->code_name);
+    exu_out_char(out, ')');
+  } else if (crash->has_code) {
+    exu_out(out, " (code ");
+    exu_out_signed(out, crash->code);
+    exu_out_char(out, ')');
+  }
+  if (crash->has_address) {
+    exu_out(out, " at address ");
+    exu_out_hex(out, crash->address);
+  }
+  if (crash->address_in.data) {
+    exu_out(out, ", ");
+    exu_out_escaped(out, crash->address_in, 0, EXU_PATH_SHOWN);
+  }
+  if (crash->sender_pid >= 0) {
+    exu_out(out, ", sent by process ");
+    exu_out_signed(out, crash->sender_pid);
+    if (crash->sender_pid == text->report->pid) exu_out(out, " itself");
+    if (crash->sender_uid >= 0) {
+      exu_out(out, " (user ");
+      exu_out_signed(out, crash->sender_uid);
+      exu_out_char(out, ')');
+    }
+  }
+  exu_out_char(out, '\n');
+}
+
+static void put_process(struct exu_text *text) {
+  const struct exu_report *report = text->report;
+  struct exu_output *out = &text->out;
+  if (report->pid < 0 && !report->executable.data && !report->arguments.data) return;
+  label(text, "  Process  ");
+  if (report->pid >= 0) {
+    exu_out_signed(out, report->pid);
+  } else {
+    exu_out_char(out, '?');
+  }
+  if (report->arguments.data && report->arguments.size > 0) {
+    exu_out(out, ", ");
+    exu_out_escaped(out, report->arguments, 0, EXU_PATH_SHOWN);
+  }
+  if (report->executable.data && (text->options->verbose || !report->arguments.data || report->arguments.size == 0)) {
+    exu_out(out, ", executable ");
+    exu_out_escaped(out, report->executable, EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
+  }
+  exu_out_char(out, '\n');
+}
+
+static const char *found_by(enum exu_found_by how) {
+  switch (how) {
+  case EXU_FOUND_BY_NONE: break;
+  case EXU_FOUND_BY_SYMBOL: return "its symbol";
+  case EXU_FOUND_BY_SECTION: return "its section";
+  case EXU_FOUND_BY_COOKIE: return "its cookie in memory";
+  case EXU_FOUND_BY_ANCHOR: return "a thread pointer";
+  }
+  return "?";
+}
+
+static const char *layout_from(enum exu_layout_from from) {
+  switch (from) {
+  case EXU_LAYOUT_NONE: break;
+  case EXU_LAYOUT_DEBUG_OFFSETS: return "the target's debug offsets";
+  case EXU_LAYOUT_DWARF: return "the DWARF of its binary";
+  case EXU_LAYOUT_TABLE: return "a table of this program";
+  }
+  return "?";
+}
+
+static void put_python(struct exu_text *text) {
+  const struct exu_python *python = text->report->python;
+  struct exu_output *out = &text->out;
+  label(text, "  Python   ");
+  if (!python) {
+    exu_out(out, "none found\n");
+    return;
+  }
+  exu_out_escaped(out, python->version, 0, EXU_NAME_SHOWN);
+  if (python->debug == EXU_YES) exu_out(out, ", debug build");
+  if (python->free_threaded == EXU_YES) exu_out(out, ", free-threaded");
+  if (python->finalizing) exu_out(out, ", was shutting down");
+  exu_out_char(out, '\n');
+  if (!text->options->verbose) return;
+  label(text, "  Runtime  ");
+  if (python->runtime) {
+    exu_out_hex(out, python->runtime);
+    exu_out(out, ", ");
+  }
+  exu_out(out, "found by ");
+  exu_out(out, found_by(python->found_by));
+  exu_out(out, ", layout from ");
+  exu_out(out, layout_from(python->layout_from));
+  exu_out_char(out, '\n');
+}
+
+/* " 12, 13, 14 and 47 more": the threads in this state. */
+static void put_tids(struct exu_text *text, enum exu_gil state) {
+  size_t count = 0;
+  for (size_t i = 0; i < text->report->thread_count; i++) {
+    const struct exu_thread *thread = &text->report->threads[i];
+    if (thread->gil != state) continue;
+    if (count++ >= TIDS_SHOWN && !text->options->verbose) continue;
+    exu_out(&text->out, count > 1 ? ", " : " ");
+    if (thread->tid >= 0) {
+      exu_out_signed(&text->out, thread->tid);
+    } else {
+      exu_out_char(&text->out, '?');
+    }
+  }
+  if (count <= TIDS_SHOWN || text->options->verbose) return;
+  exu_out(&text->out, " and ");
+  exu_out_grouped(&text->out, count - TIDS_SHOWN);
+  exu_out(&text->out, " more");
+}
+
+static size_t count_gil(const struct exu_report *report, enum exu_gil state) {
+  size_t count = 0;
+  for (size_t i = 0; i < report->thread_count; i++) count += report->threads[i].gil == state;
+  return count;
+}
+
+static void put_gil(struct exu_text *text) {
+  size_t holders = count_gil(text->report, EXU_GIL_HOLDS), waiters = count_gil(text->report, EXU_GIL_WAITS);
+  struct exu_output *out = &text->out;
+  if (holders + waiters == 0 || text->report->thread_count < 2) return;
+  label(text, "  GIL      ");
+  if (holders > 0) {
+    exu_out(out, holders == 1 ? "held by thread" : "held by threads");
+    put_tids(text, EXU_GIL_HOLDS);
+  }
+  if (waiters > 0) {
+    if (holders > 0) exu_out(out, "; ");
+    exu_out(out, waiters == 1 ? "waited for by thread" : "waited for by threads");
+    put_tids(text, EXU_GIL_WAITS);
+  }
+  exu_out_char(out, '\n');
+}
+
+static void put_gc(struct exu_text *text) {
+  const struct exu_report *report = text->report;
+  size_t shown = 0, more = 0;
+  for (size_t i = 0; i < report->interpreter_count; i++) {
+    if (report->interpreters[i].gc_collecting != EXU_YES) continue;
+    if (shown == TIDS_SHOWN && !text->options->verbose) {
+      more++;
+      continue;
+    }
+    if (shown == 0) {
+      label(text, "  GC       ");
+      exu_out(&text->out, "was running");
+    }
+    if (report->interpreter_count > 1) {
+      exu_out(&text->out, shown == 0 ? " in interpreter " : ", ");
+      exu_out_signed(&text->out, report->interpreters[i].id);
+    }
+    shown++;
+  }
+  if (more > 0) {
+    exu_out(&text->out, " and ");
+    exu_out_grouped(&text->out, more);
+    exu_out(&text->out, " more");
+  }
+  if (shown > 0) exu_out_char(&text->out, '\n');
+}
+
+static void put_source(struct exu_text *text) {
+  const struct exu_report *report = text->report;
+  struct exu_output *out = &text->out;
+  if (!report->source_truncated && !text->options->verbose) return;
+  label(text, "  Core     ");
+  exu_out_escaped(out, report->source_path, EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
+  exu_out(out, ", ");
+  exu_out_grouped(out, report->source_bytes);
+  exu_out(out, " bytes");
+  if (report->arch) {
+    exu_out(out, ", ");
+    exu_out(out, report->arch);
+  }
+  if (report->source_truncated) {
+    exu_out(out, ", truncated: ");
+    exu_out_grouped(out, report->source_missing_bytes);
+    exu_out(out, " bytes are missing");
+  }
+  exu_out_char(out, '\n');
+}
+
+void exu_text_header(struct exu_text *text) {
+  put_verdict(text);
+  put_signal(text);
+  put_process(text);
+  put_python(text);
+  put_gil(text);
+  put_gc(text);
+  put_source(text);
+}

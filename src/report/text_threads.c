@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Threads, with those that have the same stack shown once. */
+#include "report/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAMED = 5 /* threads of a group that are named one by one */ };
+
+#define NONE SIZE_MAX
+
+/* Threads with the same stack, as a linked list of indices in the order of the report. */
+struct groups {
+  size_t *next;  /* by thread: the next of its group, or NONE */
+  size_t *last;  /* by first thread of a group: its last thread */
+  size_t *table; /* hash table of first threads */
+  size_t mask;
+};
+
+static uint64_t mix(uint64_t hash, uint64_t value) {
+  hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
+  return hash ^ hash >> 29;
+}
+
+static uint64_t mix_string(uint64_t hash, struct exu_string string) {
+  size_t at = 0;
+  for (; string.size - at >= 8; at += 8) {
+    uint64_t word;
+    memcpy(&word, string.data + at, 8);
+    hash = mix(hash, word);
+  }
+  uint64_t word = 0;
+  for (; at < string.size; at++) word = word << 8 | (unsigned char)string.data[at];
+  return mix(hash, word ^ string.size << 56);
+}
+
+static uint64_t hash_thread(const struct exu_thread *thread) {
+  uint64_t hash = mix((uint64_t)thread->gil, thread->frame_count);
+  for (size_t i = 0; i < thread->frame_count; i++) {
+    const struct exu_frame *frame = &thread->frames[i];
+    hash = mix(hash, (uint64_t)(uint32_t)frame->position.line << 32 | (uint32_t)frame->position.column);
+    hash = mix_string(hash, frame->function);
+    hash = mix_string(hash, frame->file);
+  }
+  return hash;
+}
+
+static bool same_stack(const struct exu_thread *a, const struct exu_thread *b) {
+  if (a->gil != b->gil || a->interpreter != b->interpreter || a->frames_complete != b->frames_complete) return false;
+  if (a->frame_count != b->frame_count) return false;
+  for (size_t i = 0; i < a->frame_count; i++) {
+    const struct exu_frame *one = &a->frames[i], *other = &b->frames[i];
+    if (memcmp(&one->position, &other->position, sizeof one->position) != 0) return false;
+    if (one->interpreter != other->interpreter || !exu_text_same_line(one, other)) return false;
+  }
+  return true;
+}
+
+/* Threads about which there is more to say than their stack are not folded. */
+static bool is_ordinary(const struct exu_thread *thread) {
+  return !thread->crashed && thread->gil != EXU_GIL_HOLDS && thread->frame_count > 0;
+}
+
+static void groups_deinit(struct groups *groups) {
+  free(groups->next);
+  free(groups->last);
+  free(groups->table);
+}
+
+/* Without memory every thread is shown on its own. */
+static bool groups_init(struct groups *groups, size_t threads) {
+  size_t slots = 16;
+  while (slots / 2 < threads) slots *= 2;
+  *groups = (struct groups){
+      .next = malloc(threads * sizeof(size_t)),
+      .last = malloc(threads * sizeof(size_t)),
+      .table = malloc(slots * sizeof(size_t)),
+      .mask = slots - 1,
+  };
+  if (!groups->next || !groups->last || !groups->table) return false;
+  for (size_t i = 0; i < slots; i++) groups->table[i] = NONE;
+  return true;
+}
+
+/* True when the thread opens a group, false when it joined an earlier one. */
+static bool groups_add(struct groups *groups, const struct exu_thread *threads, size_t index) {
+  groups->next[index] = NONE;
+  groups->last[index] = index;
+  if (!is_ordinary(&threads[index])) return true;
+  for (size_t slot = (size_t)hash_thread(&threads[index]);; slot++) {
+    size_t *first = &groups->table[slot & groups->mask];
+    if (*first == NONE) {
+      *first = index;
+      return true;
+    }
+    if (!same_stack(&threads[*first], &threads[index])) continue;
+    groups->next[groups->last[*first]] = index;
+    groups->last[*first] = index;
+    return false;
+  }
+}
+
+/* Has Python frames of which not even one could be read. */
+static bool is_unreadable(const struct exu_thread *thread) {
+  return thread->python && thread->frame_count == 0 && !thread->frames_complete;
+}
+
+/* `1234 "worker"`, `1234 [python3]` when only the kernel has a name for it. */
+static void put_label(struct exu_text *text, const struct exu_thread *thread) {
+  struct exu_output *out = &text->out;
+  if (thread->tid >= 0) {
+    exu_out_signed(out, thread->tid);
+  } else {
+    exu_out_char(out, '?');
+  }
+  if (thread->name.data) {
+    exu_out(out, " \"");
+    exu_out_escaped(out, thread->name, EXU_ESCAPE_QUOTED, EXU_NAME_SHOWN);
+    exu_out_char(out, '"');
+  } else if (thread->comm.data) {
+    exu_out(out, " [");
+    exu_out_escaped(out, thread->comm, EXU_ESCAPE_QUOTED, EXU_NAME_SHOWN);
+    exu_out_char(out, ']');
+  }
+}
+
+static void put_remark(struct exu_output *out, bool *any, const char *remark) {
+  exu_out(out, *any ? ", " : " (");
+  exu_out(out, remark);
+  *any = true;
+}
+
+static void put_remarks(struct exu_text *text, const struct exu_thread *thread, bool grouped) {
+  const struct exu_string main_name = {"MainThread", 10};
+  struct exu_output *out = &text->out;
+  bool any = false;
+  if (thread->crashed) put_remark(out, &any, "crashed");
+  if (thread->main && !grouped && !exu_string_equal(thread->name, main_name)) put_remark(out, &any, "main thread");
+  if (thread->tid < 0) put_remark(out, &any, "no such thread in the operating system");
+  if (thread->gil == EXU_GIL_HOLDS) put_remark(out, &any, "holds the GIL");
+  if (thread->gil == EXU_GIL_WAITS) put_remark(out, &any, grouped ? "wait for the GIL" : "waits for the GIL");
+  if (thread->interpreter >= 0 && text->report->interpreter_count > 1) {
+    put_remark(out, &any, "interpreter ");
+    exu_out_signed(out, thread->interpreter);
+  }
+  if (any) exu_out_char(out, ')');
+}
+
+/* The threads from `first` on, named while there are few. */
+static void put_names(struct exu_text *text, const struct groups *groups, size_t first) {
+  const struct exu_thread *threads = text->report->threads;
+  size_t count = 0, shown = NAMED;
+  for (size_t i = first; i != NONE; i = groups->next[i]) count++;
+  if (text->options->verbose || count <= NAMED + 1) shown = count;
+  size_t index = first;
+  for (size_t i = 0; i < shown; i++, index = groups->next[index]) {
+    if (i > 0) exu_out(&text->out, i + 1 == count ? " and " : ", ");
+    put_label(text, &threads[index]);
+  }
+  if (shown == count) return;
+  exu_out(&text->out, " and ");
+  exu_out_grouped(&text->out, count - shown);
+  exu_out(&text->out, " more");
+}
+
+static void put_thread(struct exu_text *text, const struct groups *groups, size_t first) {
+  const struct exu_thread *thread = &text->report->threads[first];
+  struct exu_output *out = &text->out;
+  bool grouped = groups && groups->next[first] != NONE;
+  exu_out_char(out, '\n');
+  exu_out(out, thread->crashed ? text->style->crash : text->style->heading);
+  exu_out(out, grouped ? "Threads " : "Thread ");
+  if (grouped) {
+    put_names(text, groups, first);
+    exu_out(out, ", all with this stack");
+  } else {
+    put_label(text, thread);
+  }
+  put_remarks(text, thread, grouped);
+  exu_out(out, text->style->reset);
+  if (thread->frame_count == 0) {
+    exu_out(out, ":\n");
+    exu_out(out, is_unreadable(thread) ? "  Its Python frames could not be read, see below\n" : "  No Python frames\n");
+    return;
+  }
+  exu_out(out, ", most recent call last:\n");
+  if (!thread->frames_complete) exu_out(out, "  [Some frames of this thread are missing, see below]\n");
+  exu_text_frames(text, thread);
+}
+
+/* Threads of which there is nothing to show, in one line. */
+static void put_frameless(struct exu_text *text) {
+  const struct exu_report *report = text->report;
+  struct exu_output *out = &text->out;
+  size_t count = 0, shown = 0;
+  for (size_t i = 0; i < report->thread_count; i++) {
+    const struct exu_thread *thread = &report->threads[i];
+    count += !thread->crashed && thread->frame_count == 0 && !is_unreadable(thread);
+  }
+  if (count == 0) return;
+  exu_out_char(out, '\n');
+  exu_out_grouped(out, count);
+  exu_out(out, count == 1 ? " thread without Python frames: " : " threads without Python frames: ");
+  size_t limit = text->options->verbose || count <= NAMED + 1 ? count : NAMED;
+  for (size_t i = 0; i < report->thread_count && shown < limit; i++) {
+    const struct exu_thread *thread = &report->threads[i];
+    if (thread->crashed || thread->frame_count > 0 || is_unreadable(thread)) continue;
+    if (shown++ > 0) exu_out(out, ", ");
+    put_label(text, thread);
+    put_remarks(text, thread, false);
+  }
+  if (shown < count) {
+    exu_out(out, " and ");
+    exu_out_grouped(out, count - shown);
+    exu_out(out, " more");
+  }
+  exu_out_char(out, '\n');
+}
+
+void exu_text_threads(struct exu_text *text) {
+  const struct exu_report *report = text->report;
+  struct groups groups = {0};
+  bool folded = report->thread_count > 1 && groups_init(&groups, report->thread_count);
+  bool *opens = folded ? malloc(report->thread_count * sizeof *opens) : NULL;
+  if (!opens) folded = false;
+
+  for (size_t i = 0; i < report->thread_count; i++) {
+    if (folded) opens[i] = groups_add(&groups, report->threads, i);
+    if (report->threads[i].crashed) put_thread(text, NULL, i);
+  }
+  for (size_t i = 0; i < report->thread_count; i++) {
+    const struct exu_thread *thread = &report->threads[i];
+    if (thread->crashed || (folded && !opens[i])) continue;
+    if (thread->frame_count > 0 || is_unreadable(thread)) put_thread(text, folded ? &groups : NULL, i);
+  }
+  put_frameless(text);
+  free(opens);
+  groups_deinit(&groups);
+}

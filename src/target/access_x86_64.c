@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instruction formats: Intel SDM volume 2, chapter 2. What is left out is left out on purpose: x87, gathers, bit
+ * strings and whatever else computes its address in another way than from ModRM.
+ */
+#include "target/access_x86_64.h"
+
+#include "base/cursor.h"
+#include "target/access_x86_64_opcodes.h"
+
+enum { RCX_ = 1, RSP_ = 4, RBP_ = 5, RSI_ = 6, RDI_ = 7 };
+
+/* DWARF numbers of the registers, in the order in which instructions number them. */
+static const uint8_t dwarf_of[16] = {0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15};
+
+struct decoder {
+  struct exu_cursor code;
+  const uint8_t *start;
+  const struct exu_registers *registers;
+  uint64_t address; /* the fault */
+  struct exu_x86_instruction instruction;
+  bool segment_fs;
+  uint8_t rex_x; /* extension bits of the index and base registers */
+  uint8_t rex_b;
+  unsigned displacement_scale; /* EVEX: what an 8-bit displacement is multiplied by; else 1 */
+};
+
+static uint64_t value_of(const struct decoder *decoder, unsigned number) {
+  return decoder->registers->value[dwarf_of[number & 15]];
+}
+
+static bool covers(const struct decoder *decoder, uint64_t start, uint64_t size) {
+  return decoder->address - start < size;
+}
+
+/* Prefixes of the old kind. Returns the first byte that is none; *fine becomes false when one of them is not handled. */
+static uint8_t prefixes(struct decoder *decoder, bool *fine) {
+  struct exu_x86_instruction *instruction = &decoder->instruction;
+  for (;;) {
+    uint8_t byte = exu_cursor_u8(&decoder->code);
+    if (decoder->code.failed) *fine = false;
+    switch (byte) {
+      case 0x66: instruction->has_66 = true; continue;
+      case 0xf2:
+      case 0xf3: instruction->repeat = byte; continue;
+      case 0x64: decoder->segment_fs = true; continue;
+      case 0x26: case 0x2e: case 0x36: case 0x3e: case 0xf0: continue; /* segments without a base; lock */
+      case 0x65: case 0x67: *fine = false; return byte; /* gs is not in the registers; 32-bit addresses */
+      default: return byte;
+    }
+  }
+}
+
+static void set_pp(struct exu_x86_instruction *instruction, unsigned pp) {
+  static const uint8_t repeat[] = {0, 0, 0xf3, 0xf2};
+  instruction->has_66 = pp == 1;
+  instruction->repeat = repeat[pp & 3];
+}
+
+/* VEX and EVEX: the rest of the prefix that `byte` begins. */
+static bool vector_prefix(struct decoder *decoder, uint8_t byte) {
+  struct exu_x86_instruction *instruction = &decoder->instruction;
+  /* They are invalid after one of the old prefixes but a segment's. */
+  if (instruction->has_66 || instruction->repeat) return false;
+  uint8_t first = exu_cursor_u8(&decoder->code);
+  instruction->encoding = EXU_X86_VEX;
+  if (byte == 0xc5) {
+    instruction->map = 1;
+    instruction->vector_size = first & 4 ? 32 : 16;
+    set_pp(instruction, first & 3);
+    return true;
+  }
+  uint8_t second = exu_cursor_u8(&decoder->code);
+  decoder->rex_x = first & 0x40 ? 0 : 8; /* stored inverted */
+  decoder->rex_b = first & 0x20 ? 0 : 8;
+  instruction->wide = second & 0x80;
+  set_pp(instruction, second & 3);
+  if (byte == 0xc4) {
+    instruction->map = first & 0x1f;
+    instruction->vector_size = second & 4 ? 32 : 16;
+    return instruction->map >= 1 && instruction->map <= 3;
+  }
+  uint8_t third = exu_cursor_u8(&decoder->code);
+  instruction->encoding = EXU_X86_EVEX;
+  instruction->map = first & 7;
+  bool broadcast = third & 0x10;
+  unsigned length = (third >> 5) & 3;
+  if ((first & 8) || !(second & 4) || broadcast || length == 3) return false;
+  instruction->vector_size = (uint8_t)(16 << length);
+  decoder->displacement_scale = instruction->vector_size; /* the "full vector" forms, the only ones that are known */
+  return instruction->map >= 1 && instruction->map <= 3;
+}
+
+/* Everything up to the opcode. */
+static bool decode_opcode(struct decoder *decoder) {
+  struct exu_x86_instruction *instruction = &decoder->instruction;
+  bool fine = true;
+  uint8_t byte = prefixes(decoder, &fine);
+  if (!fine) return false;
+  instruction->vector_size = 16;
+  if (byte == 0xc4 || byte == 0xc5 || byte == 0x62) {
+    if (!vector_prefix(decoder, byte)) return false;
+    instruction->opcode = exu_cursor_u8(&decoder->code);
+    return !decoder->code.failed;
+  }
+  if ((byte & 0xf0) == 0x40) {
+    instruction->wide = byte & 8;
+    decoder->rex_x = byte & 2 ? 8 : 0;
+    decoder->rex_b = byte & 1 ? 8 : 0;
+    byte = exu_cursor_u8(&decoder->code);
+  }
+  if (byte == 0x0f) {
+    instruction->map = 1;
+    byte = exu_cursor_u8(&decoder->code);
+    if (byte == 0x38 || byte == 0x3a) {
+      instruction->map = byte == 0x38 ? 2 : 3;
+      byte = exu_cursor_u8(&decoder->code);
+    }
+  }
+  instruction->opcode = byte;
+  return !decoder->code.failed;
+}
+
+/* The index register's share of an address with a SIB byte, and the base's; false: it has no base but a displacement. */
+static bool sib_address(struct decoder *decoder, unsigned mod, uint64_t *address) {
+  uint8_t sib = exu_cursor_u8(&decoder->code);
+  unsigned index = ((sib >> 3) & 7) | decoder->rex_x;
+  unsigned base = sib & 7;
+  *address = index == RSP_ ? 0 : value_of(decoder, index) << (sib >> 6);
+  if (base == RBP_ && mod == 0) return false;
+  *address += value_of(decoder, base | decoder->rex_b);
+  return true;
+}
+
+/* The address of the memory operand that `modrm` names, followed by `immediate` bytes in the instruction. */
+static uint64_t effective_address(struct decoder *decoder, uint8_t modrm, unsigned immediate) {
+  unsigned mod = modrm >> 6;
+  unsigned rm = modrm & 7;
+  uint64_t address = 0;
+  bool long_displacement = mod == 2;
+  if (rm == RSP_) {
+    if (!sib_address(decoder, mod, &address)) long_displacement = true;
+  } else if (rm == RBP_ && mod == 0) { /* relative to the next instruction */
+    uint64_t displacement = (uint64_t)(int64_t)(int32_t)exu_cursor_u32(&decoder->code);
+    uint64_t length = (uint64_t)(decoder->code.next - decoder->start) + immediate;
+    return decoder->registers->pc + length + displacement;
+  } else {
+    address = value_of(decoder, rm | decoder->rex_b);
+  }
+  if (mod == 1) {
+    int64_t displacement = (int8_t)exu_cursor_u8(&decoder->code);
+    address += (uint64_t)(displacement * (int64_t)decoder->displacement_scale);
+  } else if (long_displacement) {
+    address += (uint64_t)(int64_t)(int32_t)exu_cursor_u32(&decoder->code);
+  }
+  return address;
+}
+
+/* Only one of two operands contains the fault: then it is that one's access. */
+static enum exu_access choose(const struct decoder *decoder, uint64_t read, uint64_t read_size, uint64_t written,
+                              uint64_t written_size) {
+  bool reads = covers(decoder, read, read_size);
+  bool writes = covers(decoder, written, written_size);
+  if (reads == writes) return EXU_ACCESS_UNKNOWN;
+  return reads ? EXU_ACCESS_READ : EXU_ACCESS_WRITE;
+}
+
+/* String instructions: no ModRM, always rsi and rdi. A repeated one moves up to a cache line at a time. */
+static enum exu_access string_access(const struct decoder *decoder) {
+  enum { CACHE_LINE = 64 };
+  const struct exu_x86_instruction *instruction = &decoder->instruction;
+  uint64_t source = value_of(decoder, RSI_);
+  uint64_t destination = value_of(decoder, RDI_);
+  uint64_t size = instruction->opcode & 1 ? exu_x86_operand_size(instruction) : 1;
+  if (instruction->repeat) {
+    if (value_of(decoder, RCX_) == 0) return EXU_ACCESS_UNKNOWN;
+    size = CACHE_LINE;
+  }
+  bool at_source = covers(decoder, source, size);
+  bool at_destination = covers(decoder, destination, size);
+  /* fs applies to rsi only; nobody writes such code, and a base that is added may hide which operand it was. */
+  if (decoder->segment_fs) return EXU_ACCESS_UNKNOWN;
+  switch (instruction->opcode & 0xfe) {
+    case 0xa4: return choose(decoder, source, size, destination, size); /* movs */
+    case 0xa6: return at_source || at_destination ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN; /* cmps */
+    case 0xaa: return at_destination ? EXU_ACCESS_WRITE : EXU_ACCESS_UNKNOWN; /* stos */
+    case 0xac: return at_source ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN;       /* lods */
+    case 0xae: return at_destination ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN;  /* scas */
+    default: return EXU_ACCESS_UNKNOWN;
+  }
+}
+
+/* Instructions whose only memory operand is the stack. */
+static enum exu_access stack_access(const struct decoder *decoder, enum exu_access access) {
+  enum { SLOT = 8 };
+  if (decoder->instruction.has_66) return EXU_ACCESS_UNKNOWN;
+  enum { LEAVE = 0xc9 };
+  uint64_t sp = value_of(decoder, decoder->instruction.opcode == LEAVE ? RBP_ : RSP_);
+  return covers(decoder, access == EXU_ACCESS_WRITE ? sp - SLOT : sp, SLOT) ? access : EXU_ACCESS_UNKNOWN;
+}
+
+static enum exu_access modrm_access(struct decoder *decoder) {
+  enum { SLOT = 8 };
+  uint8_t modrm = exu_cursor_u8(&decoder->code);
+  if (decoder->code.failed || modrm >= 0xc0) return EXU_ACCESS_UNKNOWN; /* registers only */
+  struct exu_x86_form form = exu_x86_form(&decoder->instruction, (modrm >> 3) & 7);
+  if (form.access == EXU_ACCESS_UNKNOWN) return EXU_ACCESS_UNKNOWN;
+  uint64_t address = effective_address(decoder, modrm, form.immediate);
+  exu_cursor_skip(&decoder->code, form.immediate);
+  if (decoder->code.failed) return EXU_ACCESS_UNKNOWN;
+  if (decoder->segment_fs) {
+    if (!decoder->registers->has_thread_pointer) return EXU_ACCESS_UNKNOWN;
+    address += decoder->registers->thread_pointer;
+  }
+  if (form.pushes) return choose(decoder, address, form.size, value_of(decoder, RSP_) - SLOT, SLOT);
+  return covers(decoder, address, form.size) ? form.access : EXU_ACCESS_UNKNOWN;
+}
+
+enum exu_access exu_access_x86_64(const uint8_t *code, size_t size, const struct exu_registers *registers,
+                                  uint64_t address) {
+  const uint64_t all = (UINT64_C(1) << 17) - 1;
+  if ((registers->valid & all) != all) return EXU_ACCESS_UNKNOWN;
+  struct decoder decoder = {
+      .code = exu_cursor(code, size < EXU_X86_INSTRUCTION_MAX ? size : EXU_X86_INSTRUCTION_MAX, false),
+      .start = code,
+      .registers = registers,
+      .address = address,
+      .displacement_scale = 1};
+  if (!decode_opcode(&decoder)) return EXU_ACCESS_UNKNOWN;
+  const struct exu_x86_instruction *instruction = &decoder.instruction;
+  if (instruction->encoding == EXU_X86_LEGACY && instruction->map == 0) {
+    uint8_t opcode = instruction->opcode;
+    if ((opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf)) return string_access(&decoder);
+    enum exu_access stack = exu_x86_stack_access(opcode);
+    if (stack != EXU_ACCESS_UNKNOWN) return stack_access(&decoder, stack);
+  }
+  return modrm_access(&decoder);
+}

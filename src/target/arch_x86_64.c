@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cursor.h"
+#include "target/arch_list.h"
+
+/* Words of struct user_regs_struct (asm/user_64.h), which is what pr_reg holds. */
+enum word {
+  R15, R14, R13, R12, RBP, RBX, R11, R10, R9, R8, RAX, RCX, RDX, RSI, RDI, ORIG_RAX,
+  RIP, CS, EFLAGS, RSP, SS, FS_BASE, GS_BASE, DS, ES, FS, GS, WORDS
+};
+
+/* DWARF numbers of the System V psABI for AMD64, figure 3.36. Number 16 is the return address, the pc here. */
+static const uint8_t dwarf_order[] = {RAX, RDX, RCX, RBX, RSI, RDI, RBP, RSP, R8, R9, R10, R11, R12, R13, R14, R15, RIP};
+
+static bool decode_registers(const void *pr_reg, size_t size, struct exu_registers *registers) {
+  uint64_t word[WORDS];
+  struct exu_cursor cursor = exu_cursor(pr_reg, size, false);
+  for (size_t i = 0; i < WORDS; i++) word[i] = exu_cursor_u64(&cursor);
+  if (cursor.failed) return false;
+
+  *registers = (struct exu_registers){.pc = word[RIP], .sp = word[RSP], .syscall = -1};
+  for (size_t i = 0; i < sizeof dwarf_order; i++) {
+    registers->value[i] = word[dwarf_order[i]];
+    registers->valid |= UINT64_C(1) << i;
+  }
+  registers->thread_pointer = word[FS_BASE];
+  registers->has_thread_pointer = true;
+  /* The kernel keeps -1 here for a thread that it entered through an exception or an interrupt. */
+  if ((int64_t)word[ORIG_RAX] >= 0) {
+    static const uint8_t arguments[] = {RDI, RSI, RDX, R10, R8, R9};
+    registers->syscall = (int64_t)word[ORIG_RAX];
+    for (size_t i = 0; i < sizeof arguments; i++) registers->syscall_args[i] = word[arguments[i]];
+  }
+  return true;
+}
+
+/* glibc and musl: %fs:0 points to itself and is the pthread_t. */
+static uint64_t pthread_self_of(uint64_t thread_pointer) { return thread_pointer; }
+
+const struct exu_arch exu_arch_x86_64 = {
+    .name = "x86_64",
+    .machine = 62,
+    .word_size = 8,
+    .big_endian = false,
+    .address_mask = (UINT64_C(1) << 56) - 1, /* five-level paging; four levels have 47 bits */
+    .prstatus_size = 336,
+    .prstatus_pid = 32,
+    .prstatus_cursig = 12,
+    .prstatus_registers = 112,
+    .decode_registers = decode_registers,
+    .pthread_self = pthread_self_of,
+    .syscall_futex = 202,
+};

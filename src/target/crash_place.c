@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "target/crash_place.h"
+
+#include "target/signal_names.h"
+
+/*
+ * How far below the end of a stack an overflow is looked for: the kernel keeps 1 MiB below the main thread's stack
+ * free, a thread's guard page is smaller. And how near to its end a thread must be to have overflowed it: a frame
+ * may reserve much, and touch the far end first.
+ */
+static const uint64_t guard_reach = 1024 * 1024;
+static const uint64_t nearly_full = 64 * 1024;
+
+static bool is_writable(const struct exu_region *region) { return region && (region->prot & EXU_PROT_WRITE); }
+
+/* The thread whose stack contains the address, or NULL. */
+static const struct exu_os_thread *owner_of_stack(const struct exu_target *target, const struct exu_region *region,
+                                                  uint64_t address) {
+  enum { THREAD_BLOCK = 4096 }; /* the C library puts a thread's own block at the top of its stack */
+  for (size_t i = 0; i < target->thread_count; i++) {
+    const struct exu_registers *registers = &target->threads[i].registers;
+    if (!registers->valid || registers->sp < region->start || registers->sp >= region->end) continue;
+    /* What the kernel merged into one mapping above the stack is not the stack. */
+    uint64_t block = registers->has_thread_pointer ? registers->thread_pointer : 0;
+    if (block > registers->sp && block < region->end && address > block && address - block >= THREAD_BLOCK) continue;
+    return &target->threads[i];
+  }
+  return NULL;
+}
+
+/* Has the crashed thread come to the end of its stack, and is the address just below it? */
+static bool is_below_stack(const struct exu_target *target, uint64_t address) {
+  const struct exu_os_thread *thread = target->thread_count > 0 ? &target->threads[0] : NULL;
+  if (!thread || !thread->registers.valid) return false;
+  const struct exu_region *below = exu_space_find(target->space, address);
+  if (below && below->prot != 0) return false;
+
+  /* The stack is where the stack pointer is, or just above when the stack pointer has left it already. */
+  uint64_t sp = thread->registers.sp;
+  const struct exu_region *stack = exu_space_find(target->space, sp);
+  if (!is_writable(stack)) {
+    size_t count;
+    const struct exu_region *regions = exu_space_regions(target->space, &count);
+    size_t low = 0;
+    size_t high = count;
+    while (low < high) {
+      size_t middle = low + (high - low) / 2;
+      if (regions[middle].start <= sp) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    stack = low < count && regions[low].start - sp <= guard_reach ? &regions[low] : NULL;
+    if (!is_writable(stack)) return false;
+  }
+  if (address >= stack->start || stack->start - address > guard_reach) return false;
+  return sp < stack->start || sp - stack->start < nearly_full;
+}
+
+struct exu_string exu_crash_place(const struct exu_target *target, uint64_t address, struct exu_arena *arena) {
+  const struct exu_region *region = exu_space_find(target->space, address);
+  const struct exu_file_mapping *mapping = exu_target_mapping(target, address);
+  char prot[4] = "---";
+  if (region) {
+    if (region->prot & EXU_PROT_READ) prot[0] = 'r';
+    if (region->prot & EXU_PROT_WRITE) prot[1] = 'w';
+    if (region->prot & EXU_PROT_EXEC) prot[2] = 'x';
+  }
+  if (mapping && region)
+    return exu_arena_printf(arena, "%.*s (%s)", (int)mapping->path.size, mapping->path.data, prot);
+  if (mapping) return mapping->path;
+
+  if (is_below_stack(target, address))
+    return exu_arena_printf(arena, "%s the stack of thread %lld: probably a stack overflow",
+                            region ? "a guard page below" : "just below", (long long)target->threads[0].tid);
+  if (!region) return exu_arena_printf(arena, "no mapping");
+  if (target->auxv.vdso && address >= target->auxv.vdso && region->start <= target->auxv.vdso)
+    return exu_arena_printf(arena, "the kernel's vdso (%s)", prot);
+  const struct exu_os_thread *owner = is_writable(region) ? owner_of_stack(target, region, address) : NULL;
+  if (owner) return exu_arena_printf(arena, "the stack of thread %lld", (long long)owner->tid);
+  if (region->prot == 0) return exu_arena_printf(arena, "reserved memory without any access (---)");
+  return exu_arena_printf(arena, "anonymous memory (%s)", prot);
+}
+
+/* Is a fault of this access at all possible, as the region at the address is mapped? */
+static enum exu_access agree(enum exu_access access, const struct exu_region *region, bool by_permission) {
+  if (access == EXU_ACCESS_MODIFY) {
+    /* The read comes first. When it cannot have failed, it was the write; else the processor does not tell. */
+    bool read_works = by_permission && region && region->prot != 0;
+    access = read_works ? EXU_ACCESS_WRITE : EXU_ACCESS_UNKNOWN;
+  }
+  if (!by_permission || !region) return access;
+  /* x86 has no mapping that can be written or executed but not be read. */
+  if (access == EXU_ACCESS_READ && region->prot != 0) return EXU_ACCESS_UNKNOWN;
+  if (access == EXU_ACCESS_WRITE && is_writable(region)) return EXU_ACCESS_UNKNOWN;
+  return access;
+}
+
+enum exu_access exu_crash_access(const struct exu_target *target, const struct exu_crash *crash) {
+  if (!crash->has_address || target->thread_count == 0) return EXU_ACCESS_UNKNOWN;
+  const struct exu_registers *registers = &target->threads[0].registers;
+  bool segv = crash->signal == EXU_SIGSEGV && (crash->code == EXU_SEGV_MAPERR || crash->code == EXU_SEGV_ACCERR);
+  if (!registers->valid || (!segv && crash->signal != EXU_SIGBUS)) return EXU_ACCESS_UNKNOWN;
+
+  const struct exu_region *region = exu_space_find(target->space, crash->address);
+  if (segv && crash->address == registers->pc && (!region || !(region->prot & EXU_PROT_EXEC)))
+    return EXU_ACCESS_EXECUTE;
+
+  enum { X86_64 = 62 };
+  if (target->arch->machine != X86_64) return EXU_ACCESS_UNKNOWN;
+  uint8_t code[EXU_X86_INSTRUCTION_MAX];
+  size_t size = exu_space_read_some(target->space, registers->pc, code, sizeof code);
+  return agree(exu_access_x86_64(code, size, registers, crash->address), region, segv);
+}

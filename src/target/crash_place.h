@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where an address lies, and what an instruction was about to do there. */
+#ifndef EXUVIA_TARGET_CRASH_PLACE_H
+#define EXUVIA_TARGET_CRASH_PLACE_H
+
+#include "target/access_x86_64.h"
+#include "target/target.h"
+
+/*
+ * The mapping that contains the address, in words: "no mapping", "the stack of thread 1234", "/usr/lib/libc.so.6
+ * (r-x)". Unknown without memory.
+ */
+struct exu_string exu_crash_place(const struct exu_target *target, uint64_t address, struct exu_arena *arena);
+
+/* What the crashed thread was doing with the address when it got SIGSEGV or SIGBUS; EXU_ACCESS_UNKNOWN unless proven. */
+enum exu_access exu_crash_access(const struct exu_target *target, const struct exu_crash *crash);
+
+#endif
