@@ -17,10 +17,10 @@ sources | xargs clang-format --dry-run -Werror
 echo "== includes"
 python3 tests/test_includes.py
 echo "== clang-tidy"
-# Only the compile commands are needed: nothing is generated that the sources include.
+# Only the compile commands are needed: nothing is generated that the sources include. The tables in offsets/ have no code.
 mkdir -p build
 cmake --preset clang >build/lint.log 2>&1 || { cat build/lint.log; exit 1; }
-find src tools -name '*.c' -print | sort |
-  xargs -P "$jobs" -n 2 clang-tidy --quiet -p build/clang --warnings-as-errors='*' 2>build/clang-tidy.log ||
+{ find src -name '*.c' -print && echo tools/gen_offsets.c bench/measure.c; } |
+  xargs -P "$jobs" -n 4 clang-tidy --quiet -p build/clang --warnings-as-errors='*' 2>build/clang-tidy.log ||
   { grep -v 'warnings generated' build/clang-tidy.log; exit 1; }
 echo "== no complaint"

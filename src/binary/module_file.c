@@ -20,7 +20,7 @@ struct search {
   bool deleted;
   char path[PATH_MAX];  /* of the target, without DELETED; empty when it cannot be a path */
   const char *name;     /* its last component, or NULL */
-  enum verdict verdict; /* the best so far */
+  enum verdict verdict; /* of `file`, the best so far; else ABSENT */
   struct exu_elf_file *file;
   char used[PATH_MAX];  /* the path of `file` */
   char other[PATH_MAX]; /* the path of the first file that is another build */
@@ -107,7 +107,7 @@ static enum verdict consider(struct search *search, const char *root, const char
       sizeof full)
     memcpy(full, "...", 4);
   if (counts && verdict == OTHER_BUILD && !search->other[0]) memcpy(search->other, full, sizeof full);
-  if (counts && verdict > search->verdict) {
+  if (counts && verdict >= UNVERIFIED && verdict > search->verdict) {
     search->verdict = verdict;
     exu_elf_file_close(search->file);
     search->file = file;

@@ -6,10 +6,11 @@
 #include "base/guard.h"
 #include "base/map.h"
 #include "python/build.h"
+#include "python/debug_offsets.h"
 #include "python/find.h"
 
 /* What a search may look at. A larger core is searched in part, and the report says so. */
-enum { SCAN_MAX_MIB = 4096, TSTATES_MAX = 65536, ANCHORS_MAX = 1024, HITS_MAX = 4096 };
+enum { SCAN_MAX_MIB = 4096, TSTATES_MAX = 65536, INTERPRETERS_MAX = 4096, ANCHORS_MAX = 1024, HITS_MAX = 4096 };
 
 /*
  * Search saved writable memory: first the variables of mapped files (the runtime lives there, or the pointers to it), then the rest
@@ -36,8 +37,6 @@ static void scan_writable(struct exu_py *py, exu_scan_callback *callback, void *
 }
 
 /* ---- The cookie ---------------------------------------------------------------------------------------------------- */
-
-static const char COOKIE[] = "xdebugpy"; /* _Py_Debug_Cookie, Include/internal/pycore_debug_offsets.h */
 
 struct cookie_search {
   struct exu_py *py;
@@ -70,7 +69,8 @@ static bool try_cookie(struct cookie_search *search, uint64_t address) {
 static bool scan_for_cookie(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
   struct cookie_search *search = context;
   const uint8_t *end = bytes + size;
-  for (const uint8_t *hit = bytes; hit < end && (hit = memmem(hit, (size_t)(end - hit), COOKIE, 8)); hit++) {
+  for (const uint8_t *hit = bytes; hit < end && (hit = memmem(hit, (size_t)(end - hit), EXU_DEBUG_OFFSETS_COOKIE, 8));
+       hit++) {
     uint64_t where = address + (uint64_t)(hit - bytes);
     if (where % 8 == 0 && try_cookie(search, where)) {
       search->found = true;
@@ -154,12 +154,55 @@ static void collect_anchors(struct anchor_search *search) {
   qsort(search->anchors, search->anchor_count, sizeof *search->anchors, compare_words);
 }
 
-/* Since 3.9 an interpreter points to the runtime, whose list has them all. Before, this one and those after it are known. */
+/* 3.7 and 3.8: an interpreter does not know the runtime, but the runtime's list starts with one. */
+struct runtime_search {
+  struct exu_py *py;
+  uint64_t interpreter;
+  uint64_t runtime;
+};
+
+/* The last of a list of interpreters, which is the main one: new ones are put before it. */
+static uint64_t main_interpreter(const struct exu_py *py, uint64_t interpreter) {
+  uint64_t next;
+  for (int i = 0; i < INTERPRETERS_MAX; i++) {
+    if (!exu_py_get(py, interpreter, py->layout.interp_next, &next) || !exu_py_plausible(next)) break;
+    interpreter = next;
+  }
+  return interpreter;
+}
+
+static bool scan_for_runtime(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
+  struct runtime_search *search = context;
+  const struct exu_layout *layout = &search->py->layout;
+  for (size_t i = 0; i + 8 <= size; i += 8) {
+    uint64_t word, head, runtime = address + i - layout->runtime_interpreters_main.offset;
+    memcpy(&word, bytes + i, 8);
+    if (word != search->interpreter) continue;
+    if (!exu_py_get(search->py, runtime, layout->runtime_interpreters_head, &head)) continue;
+    /* Other variables point to the main interpreter too: the list must lead to it. */
+    if (!exu_py_is_interpreter(search->py, head, false)) continue;
+    if (main_interpreter(search->py, head) != word) continue;
+    search->runtime = runtime;
+    return false;
+  }
+  return true;
+}
+
+static uint64_t runtime_of(struct exu_py *py, uint64_t interpreter) {
+  const struct exu_layout *layout = &py->layout;
+  uint64_t runtime;
+  if (exu_py_get(py, interpreter, layout->interp_runtime, &runtime)) return runtime; /* 3.9 and later */
+  if (!exu_py_has(layout->runtime_interpreters_main)) return 0;
+  struct runtime_search search = {.py = py, .interpreter = main_interpreter(py, interpreter)};
+  scan_writable(py, scan_for_runtime, &search);
+  return search.runtime;
+}
+
+/* From one interpreter to all: through the runtime, which has the list. Up to 3.6 this one and those after it are known. */
 static void adopt(struct exu_py *py, uint64_t interpreter) {
-  uint64_t runtime, head;
+  uint64_t head, runtime = runtime_of(py, interpreter);
   py->runtime = 0;
   py->interpreters = interpreter;
-  if (!exu_py_get(py, interpreter, py->layout.interp_runtime, &runtime)) return;
   if (!exu_py_get(py, runtime, py->layout.runtime_interpreters_head, &head)) return;
   if (!exu_py_is_interpreter(py, head, true)) return;
   py->runtime = runtime;

@@ -16,12 +16,14 @@ struct rule {
   uint8_t first;
   uint8_t last;
   uint8_t prefix;
-  uint8_t access;
+  enum exu_access access;
   uint8_t size;
   uint8_t immediate;
 };
 
-enum { R = EXU_ACCESS_READ, W = EXU_ACCESS_WRITE, M = EXU_ACCESS_MODIFY };
+#define R EXU_ACCESS_READ
+#define W EXU_ACCESS_WRITE
+#define M EXU_ACCESS_MODIFY
 
 /* 0F: what old and VEX encodings share. */
 static const struct rule map1_common[] = {
@@ -131,6 +133,10 @@ static uint8_t size_in_bytes(const struct exu_x86_instruction *instruction, uint
   }
 }
 
+static struct exu_x86_form form_of(enum exu_access access, uint8_t size, uint8_t immediate) {
+  return (struct exu_x86_form){.access = access, .size = size, .immediate = immediate};
+}
+
 static struct exu_x86_form lookup(const struct exu_x86_instruction *instruction, const struct rule *rules,
                                   size_t count) {
   /* F2 and F3 select before 66 does. */
@@ -141,9 +147,7 @@ static struct exu_x86_form lookup(const struct exu_x86_instruction *instruction,
   for (size_t i = 0; i < count; i++) {
     const struct rule *rule = &rules[i];
     if (instruction->opcode < rule->first || instruction->opcode > rule->last || !(rule->prefix & prefix)) continue;
-    return (struct exu_x86_form){.access = rule->access,
-                                 .size = size_in_bytes(instruction, rule->size),
-                                 .immediate = rule->immediate};
+    return form_of(rule->access, size_in_bytes(instruction, rule->size), rule->immediate);
   }
   return (struct exu_x86_form){.access = EXU_ACCESS_UNKNOWN};
 }
@@ -165,29 +169,29 @@ static struct exu_x86_form one_byte(const struct exu_x86_instruction *instructio
   const uint8_t immediate = operand == 8 ? 4 : operand; /* immediates have 32 bits at most */
   if (opcode < 0x40) return arithmetic(instruction);
   switch (opcode) {
-    case 0x63: return (struct exu_x86_form){R, DWORD, 0, false};   /* movsxd */
-    case 0x69: return (struct exu_x86_form){R, operand, immediate, false}; /* imul */
-    case 0x6b: return (struct exu_x86_form){R, operand, 1, false};
+    case 0x63: return form_of(R, DWORD, 0);   /* movsxd */
+    case 0x69: return form_of(R, operand, immediate); /* imul */
+    case 0x6b: return form_of(R, operand, 1);
     case 0x80: case 0x81: /* add to cmp */
-      return (struct exu_x86_form){group == 7 ? R : M, operand, immediate, false};
-    case 0x83: return (struct exu_x86_form){group == 7 ? R : M, operand, 1, false};
-    case 0x84: case 0x85: return (struct exu_x86_form){R, operand, 0, false}; /* test */
-    case 0x86: case 0x87: return (struct exu_x86_form){M, operand, 0, false}; /* xchg */
-    case 0x88: case 0x89: return (struct exu_x86_form){W, operand, 0, false}; /* mov */
-    case 0x8a: case 0x8b: return (struct exu_x86_form){R, operand, 0, false};
-    case 0xc0: case 0xc1: return (struct exu_x86_form){M, operand, 1, false}; /* shifts */
+      return form_of(group == 7 ? R : M, operand, immediate);
+    case 0x83: return form_of(group == 7 ? R : M, operand, 1);
+    case 0x84: case 0x85: return form_of(R, operand, 0); /* test */
+    case 0x86: case 0x87: return form_of(M, operand, 0); /* xchg */
+    case 0x88: case 0x89: return form_of(W, operand, 0); /* mov */
+    case 0x8a: case 0x8b: return form_of(R, operand, 0);
+    case 0xc0: case 0xc1: return form_of(M, operand, 1); /* shifts */
     case 0xc6: case 0xc7: /* mov */
-      return (struct exu_x86_form){group == 0 ? W : EXU_ACCESS_UNKNOWN, operand, immediate, false};
-    case 0xd0: case 0xd1: case 0xd2: case 0xd3: return (struct exu_x86_form){M, operand, 0, false};
+      return form_of(group == 0 ? W : EXU_ACCESS_UNKNOWN, operand, immediate);
+    case 0xd0: case 0xd1: case 0xd2: case 0xd3: return form_of(M, operand, 0);
     case 0xf6: case 0xf7: /* test, not, neg, mul, imul, div, idiv */
-      if (group < 2) return (struct exu_x86_form){R, operand, immediate, false};
-      return (struct exu_x86_form){group < 4 ? M : R, operand, 0, false};
-    case 0xfe: return (struct exu_x86_form){group < 2 ? M : EXU_ACCESS_UNKNOWN, BYTE, 0, false}; /* inc, dec */
+      if (group < 2) return form_of(R, operand, immediate);
+      return form_of(group < 4 ? M : R, operand, 0);
+    case 0xfe: return form_of(group < 2 ? M : EXU_ACCESS_UNKNOWN, BYTE, 0); /* inc, dec */
     case 0xff:
-      if (group < 2) return (struct exu_x86_form){M, operand, 0, false};
+      if (group < 2) return form_of(M, operand, 0);
       if (instruction->has_66) break;
-      if (group == 4) return (struct exu_x86_form){R, QWORD, 0, false};               /* jmp */
-      if (group == 2 || group == 6) return (struct exu_x86_form){R, QWORD, 0, true}; /* call, push */
+      if (group == 4) return form_of(R, QWORD, 0);               /* jmp */
+      if (group == 2 || group == 6) return (struct exu_x86_form){.access = R, .size = QWORD, .pushes = true}; /* call, push */
       break;
     default: break;
   }
@@ -196,9 +200,9 @@ static struct exu_x86_form one_byte(const struct exu_x86_instruction *instructio
 
 static struct exu_x86_form two_byte(const struct exu_x86_instruction *instruction, unsigned group) {
   if (instruction->opcode == 0xba && group >= 4) /* bt, bts, btr, btc with an immediate index: within the operand */
-    return (struct exu_x86_form){group == 4 ? R : M, exu_x86_operand_size(instruction), 1, false};
+    return form_of(group == 4 ? R : M, exu_x86_operand_size(instruction), 1);
   if (instruction->opcode == 0xc7 && group == 1) /* cmpxchg8b, cmpxchg16b */
-    return (struct exu_x86_form){M, instruction->wide ? 16 : 8, 0, false};
+    return form_of(M, instruction->wide ? 16 : 8, 0);
   struct exu_x86_form form = lookup(instruction, map1_legacy, COUNT(map1_legacy));
   if (form.access != EXU_ACCESS_UNKNOWN) return form;
   return lookup(instruction, map1_common, COUNT(map1_common));

@@ -13,31 +13,70 @@
 /* ---- full ---- */
 
 static const struct exu_frame crashed_frames[] = {
-    {.function = TEXT("strike"), .qualname = TEXT("Anvil.strike"), .file = TEXT("/srv/app.py"),
-     .position = {8, 8, 15, 31}, .address = 0x7f0000001000},
-    {.function = TEXT("main"), .qualname = TEXT("main"), .file = TEXT("/srv/app.py"), .position = {13, 15, 4, 5},
-     .entry = true, .address = 0x7f0000001100},
-    {.kind = EXU_FRAME_NATIVE, .function = TEXT("_PyObject_Call"), .file = TEXT("Objects/call.c"),
-     .position = {300, -1, -1, -1}, .address = 0x401234, .offset = 0x34, .inlined = true, .interpreter = -1},
-    {.kind = EXU_FRAME_NATIVE, .function = TEXT("qsort"), .address = 0x401300, .offset = 0x10, .module = 0,
-     .position = {-1, -1, -1, -1}, .interpreter = -1},
-    {.kind = EXU_FRAME_NATIVE, .address = 0x401400, .offset = 0x1400, .module = 0, .position = {-1, -1, -1, -1},
+    {.function = TEXT("strike"),
+     .qualname = TEXT("Anvil.strike"),
+     .file = TEXT("/srv/app.py"),
+     .position = {8, 8, 19, 39},
+     .address = 0x7f0000001000},
+    {.function = TEXT("main"),
+     .qualname = TEXT("main"),
+     .file = TEXT("/srv/app.py"),
+     .position = {13, 15, 13, 5},
+     .entry = true,
+     .address = 0x7f0000001100},
+    {.kind = EXU_FRAME_NATIVE,
+     .function = TEXT("_PyObject_Call"),
+     .file = TEXT("Objects/call.c"),
+     .position = {300, -1, -1, -1},
+     .address = 0x401234,
+     .offset = 0x34,
+     .inlined = true,
+     .interpreter = -1},
+    {.kind = EXU_FRAME_NATIVE,
+     .function = TEXT("qsort"),
+     .address = 0x401300,
+     .offset = 0x10,
+     .module = 0,
+     .position = {-1, -1, -1, -1},
+     .interpreter = -1},
+    {.kind = EXU_FRAME_NATIVE,
+     .address = 0x401400,
+     .offset = 0x1400,
+     .module = 0,
+     .position = {-1, -1, -1, -1},
      .interpreter = -1},
     {.kind = EXU_FRAME_NATIVE, .address = 0x12, .module = -1, .position = {-1, -1, -1, -1}, .interpreter = -1},
-    {.function = TEXT("<module>"), .qualname = TEXT("<module>"), .file = TEXT("/srv/app.py"), .position = {18, 18, 0, 6},
-     .entry = true, .interpreter = 1, .address = 0x7f0000001200},
+    {.function = TEXT("<module>"),
+     .qualname = TEXT("<module>"),
+     .file = TEXT("/srv/app.py"),
+     .position = {18, 18, 0, 6},
+     .entry = true,
+     .interpreter = 1,
+     .address = 0x7f0000001200},
 };
 
 static const struct exu_frame waiting_frames[] = {
-    {.function = TEXT("wait"), .qualname = TEXT("Condition.wait"), .file = TEXT("/usr/lib/python3.13/threading.py"),
-     .position = {359, 359, 12, 28}, .address = 0x7f0000002000},
-    {.function = TEXT("<lambda>"), .qualname = TEXT("Pool.start.<locals>.<lambda>"), .file = TEXT("pool.py"),
-     .position = {20, -1, -1, -1}, .entry = true, .address = 0x7f0000002100},
+    {.function = TEXT("wait"),
+     .qualname = TEXT("Condition.wait"),
+     .file = TEXT("/usr/lib/python3.13/threading.py"),
+     .position = {359, 359, 12, 28},
+     .address = 0x7f0000002000},
+    {.function = TEXT("<lambda>"),
+     .qualname = TEXT("Pool.start.<locals>.<lambda>"),
+     .file = TEXT("pool.py"),
+     .position = {20, -1, -1, -1},
+     .entry = true,
+     .address = 0x7f0000002100},
 };
 
 static const struct exu_frame spinning_frames[] = {
-    {.function = TEXT("spin"), .qualname = TEXT("Renamed.other"), .file = TEXT("<string>"), .position = {1, 1, 0, 1},
-     .entry = true, .interpreter = 1, .address = 0x7f0000003000},
+    {.function = TEXT("spin"),
+     .qualname = TEXT("Renamed.other"),
+     .file = TEXT("<string>"),
+     .position = {1, 1, 0, 1},
+     .entry = true,
+     .interpreter = 1,
+     .address = 0x7f0000003000},
 };
 
 #define WAITING(id, title)                                                                                             \
@@ -49,20 +88,42 @@ static const struct exu_frame spinning_frames[] = {
 static const struct exu_thread full_threads[] = {
     WAITING(101, "worker-1"),
     WAITING(102, "worker-2"),
-    {.tid = 100, .name = TEXT("MainThread"), .comm = TEXT("python3"), .main = true, .python = true, .crashed = true,
-     .gil = EXU_GIL_HOLDS, .native_complete = EXU_YES, .frames_complete = true, .frames = crashed_frames,
+    {.tid = 100,
+     .name = TEXT("MainThread"),
+     .comm = TEXT("python3"),
+     .main = true,
+     .python = true,
+     .crashed = true,
+     .gil = EXU_GIL_HOLDS,
+     .native_complete = EXU_YES,
+     .frames_complete = true,
+     .frames = crashed_frames,
      .frame_count = COUNT(crashed_frames)},
-    {.tid = 110, .comm = TEXT("grpc"), .interpreter = -1, .gil = EXU_GIL_NONE, .native_complete = EXU_NO,
+    {.tid = 110,
+     .comm = TEXT("grpc"),
+     .interpreter = -1,
+     .gil = EXU_GIL_NONE,
+     .native_complete = EXU_NO,
      .frames_complete = true},
     WAITING(103, "worker-3"),
     WAITING(104, "worker-4"),
     WAITING(105, "worker-5"),
     WAITING(106, "worker-6"),
     WAITING(107, "worker-7"),
-    {.tid = 111, .name = TEXT("sub"), .interpreter = 1, .python = true, .gil = EXU_GIL_HOLDS,
-     .native_complete = EXU_UNKNOWN, .frames = spinning_frames, .frame_count = COUNT(spinning_frames)},
+    {.tid = 111,
+     .name = TEXT("sub"),
+     .interpreter = 1,
+     .python = true,
+     .gil = EXU_GIL_HOLDS,
+     .native_complete = EXU_UNKNOWN,
+     .frames = spinning_frames,
+     .frame_count = COUNT(spinning_frames)},
     {.tid = 112, .interpreter = 1, .python = true, .gil = EXU_GIL_UNKNOWN, .native_complete = EXU_UNKNOWN},
-    {.tid = -1, .name = TEXT("ghost"), .python = true, .gil = EXU_GIL_NONE, .native_complete = EXU_UNKNOWN,
+    {.tid = -1,
+     .name = TEXT("ghost"),
+     .python = true,
+     .gil = EXU_GIL_NONE,
+     .native_complete = EXU_UNKNOWN,
      .frames_complete = true},
 };
 
@@ -88,22 +149,46 @@ static const struct exu_interpreter full_interpreters[] = {
     {0, 0x7f0000004000, EXU_YES}, {1, 0x7f0000005000, EXU_NO}, {-1, 0x7f0000006000, EXU_UNKNOWN}};
 
 static const struct exu_crash full_crash = {
-    .signal = 11, .name = "SIGSEGV", .has_code = true, .code = 1, .code_name = "SEGV_MAPERR", .has_address = true,
-    .address = 0x10, .address_in = TEXT("in no mapping"), .sender_pid = 100, .sender_uid = 0, .tid = 100,
+    .signal = 11,
+    .name = "SIGSEGV",
+    .has_code = true,
+    .code = 1,
+    .code_name = "SEGV_MAPERR",
+    .has_address = true,
+    .address = 0x10,
+    .address_in = TEXT("in no mapping"),
+    .sender_pid = 100,
+    .sender_uid = 0,
+    .tid = 100,
     .summary = TEXT("Segmentation fault reading address 0x10 (near NULL) in thread 100")};
 
-static const struct exu_python full_python = {
-    .version = TEXT("3.13.0"), .debug = EXU_YES, .free_threaded = EXU_YES, .runtime = 0x8a0000,
-    .found_by = EXU_FOUND_BY_SYMBOL, .layout_from = EXU_LAYOUT_DEBUG_OFFSETS, .finalizing = true};
+static const struct exu_python full_python = {.version = TEXT("3.13.0"),
+                                              .debug = EXU_YES,
+                                              .free_threaded = EXU_YES,
+                                              .runtime = 0x8a0000,
+                                              .found_by = EXU_FOUND_BY_SYMBOL,
+                                              .layout_from = EXU_LAYOUT_DEBUG_OFFSETS,
+                                              .finalizing = true};
 
-const struct exu_report sample_full = {
-    .source_kind = EXU_SOURCE_CORE, .source_path = TEXT("/var/crash/core.100"), .source_bytes = 26404864,
-    .source_truncated = true, .source_missing_bytes = 12345, .pid = 100, .executable = TEXT("/usr/bin/python3.13"),
-    .arguments = TEXT("python3 app.py --serve"), .arch = "x86_64", .crash = &full_crash, .python = &full_python,
-    .interpreters = full_interpreters, .interpreter_count = COUNT(full_interpreters),
-    .threads = full_threads, .thread_count = COUNT(full_threads),
-    .modules = full_modules, .module_count = COUNT(full_modules),
-    .diagnostics = full_diagnostics, .diagnostic_count = COUNT(full_diagnostics)};
+const struct exu_report sample_full = {.source_kind = EXU_SOURCE_CORE,
+                                       .source_path = TEXT("/var/crash/core.100"),
+                                       .source_bytes = 26404864,
+                                       .source_truncated = true,
+                                       .source_missing_bytes = 12345,
+                                       .pid = 100,
+                                       .executable = TEXT("/usr/bin/python3.13"),
+                                       .arguments = TEXT("python3 app.py --serve"),
+                                       .arch = "x86_64",
+                                       .crash = &full_crash,
+                                       .python = &full_python,
+                                       .interpreters = full_interpreters,
+                                       .interpreter_count = COUNT(full_interpreters),
+                                       .threads = full_threads,
+                                       .thread_count = COUNT(full_threads),
+                                       .modules = full_modules,
+                                       .module_count = COUNT(full_modules),
+                                       .diagnostics = full_diagnostics,
+                                       .diagnostic_count = COUNT(full_diagnostics)};
 
 /* ---- unknown ---- */
 
@@ -112,7 +197,10 @@ static const struct exu_frame unknown_frames[] = {
     {.kind = EXU_FRAME_NATIVE, .position = {-1, -1, -1, -1}, .interpreter = -1, .module = 99, .address = 0x1},
 };
 static const struct exu_thread unknown_threads[] = {
-    {.tid = -1, .interpreter = -1, .native_complete = EXU_UNKNOWN, .frames = unknown_frames,
+    {.tid = -1,
+     .interpreter = -1,
+     .native_complete = EXU_UNKNOWN,
+     .frames = unknown_frames,
      .frame_count = COUNT(unknown_frames)},
     {.tid = 7, .interpreter = -1, .crashed = true, .native_complete = EXU_UNKNOWN},
 };
@@ -121,10 +209,16 @@ static const struct exu_crash unknown_crash = {.signal = 99, .sender_pid = -1, .
 static const struct exu_python unknown_python = {.debug = EXU_UNKNOWN, .free_threaded = EXU_UNKNOWN};
 static const struct exu_interpreter unknown_interpreters[] = {{-1, 0, EXU_UNKNOWN}};
 
-const struct exu_report sample_unknown = {
-    .source_kind = EXU_SOURCE_LIVE, .pid = -1, .crash = &unknown_crash, .python = &unknown_python,
-    .interpreters = unknown_interpreters, .interpreter_count = 1, .threads = unknown_threads,
-    .thread_count = COUNT(unknown_threads), .modules = unknown_modules, .module_count = 1};
+const struct exu_report sample_unknown = {.source_kind = EXU_SOURCE_LIVE,
+                                          .pid = -1,
+                                          .crash = &unknown_crash,
+                                          .python = &unknown_python,
+                                          .interpreters = unknown_interpreters,
+                                          .interpreter_count = 1,
+                                          .threads = unknown_threads,
+                                          .thread_count = COUNT(unknown_threads),
+                                          .modules = unknown_modules,
+                                          .module_count = 1};
 
 /* ---- evil ---- */
 
@@ -133,38 +227,56 @@ const struct exu_report sample_unknown = {
 #define THOUSAND HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED
 
 static const struct exu_frame evil_frames[] = {
-    {.function = TEXT("new\nline\ttab\rreturn"), .file = TEXT("a.py\", line 1, in f\n  File \"b.py"),
+    {.function = TEXT("new\nline\ttab\rreturn"),
+     .file = TEXT("a.py\", line 1, in f\n  File \"b.py"),
      .position = {1, -1, -1, -1}},
     {.function = TEXT("escape\x1b[31mred\x7f\x07 nul\0end"), .file = TEXT("back\\slash"), .position = {2, -1, -1, -1}},
-    {.function = TEXT("c1 \xc2\x9b bidi \xe2\x80\xae isolate \xe2\x81\xa6 bom \xef\xbb\xbf tag \xf3\xa0\x80\x81 line \xe2\x80\xa8"),
-     .file = TEXT("surrogates \xed\xa0\x80 \xed\xb3\xbf"), .position = {3, -1, -1, -1}},
+    {.function = TEXT(
+         "c1 \xc2\x9b bidi \xe2\x80\xae isolate \xe2\x81\xa6 bom \xef\xbb\xbf tag \xf3\xa0\x80\x81 line \xe2\x80\xa8"),
+     .file = TEXT("surrogates \xed\xa0\x80 \xed\xb3\xbf"),
+     .position = {3, -1, -1, -1}},
     {.function = TEXT("invalid \xff \x80 \xc0\xaf \xe0\x80\xaf \xf5\x80\x80\x80 \xf0\x9f\x98"),
-     .file = TEXT("/caf\xe9.py"), .position = {4, -1, -1, -1}},
+     .file = TEXT("/caf\xe9.py"),
+     .position = {4, -1, -1, -1}},
     {.function = TEXT("\xd0\xa4\xd1\x83\xd0\xbd\xd0\xba\xd1\x86\xd0\xb8\xd1\x8f"),
-     .qualname = TEXT("\xe9\x96\xa2\xe6\x95\xb0.\xf0\x9d\x93\x95"), .file = TEXT("\xed\x8c\x8c\xec\x9d\xbc.py"),
+     .qualname = TEXT("\xe9\x96\xa2\xe6\x95\xb0.\xf0\x9d\x93\x95"),
+     .file = TEXT("\xed\x8c\x8c\xec\x9d\xbc.py"),
      .position = {2147483647, -1, -1, -1}},
     {.function = TEXT(THOUSAND THOUSAND THOUSAND THOUSAND THOUSAND), .file = TEXT(""), .position = {6, -1, -1, -1}},
     {.function = TEXT(""), .qualname = TEXT(""), .file = TEXT("/" THOUSAND), .position = {0, -1, -1, -1}},
 };
 static const struct exu_thread evil_threads[] = {
-    {.tid = 1, .name = TEXT("\" (crashed)\n\x1b]0;title\x07"), .comm = TEXT("co\xffmm"), .python = true,
-     .frames_complete = true, .frames = evil_frames, .frame_count = COUNT(evil_frames)},
+    {.tid = 1,
+     .name = TEXT("\" (crashed)\n\x1b]0;title\x07"),
+     .comm = TEXT("co\xffmm"),
+     .python = true,
+     .frames_complete = true,
+     .frames = evil_frames,
+     .frame_count = COUNT(evil_frames)},
     {.tid = 2, .comm = TEXT("] \x1b[2J"), .frames_complete = true},
 };
 static const struct exu_diagnostic evil_diagnostics[] = {{"bad-name", TEXT("the name \x1b[2J of\nit"), -1, true}};
 
-const struct exu_report sample_evil = {
-    .source_kind = EXU_SOURCE_PACKED, .source_path = TEXT("core\n\xff"), .pid = 1, .arguments = TEXT("py\x1b[2J \n\xfe"),
-    .executable = TEXT("/bin/\x1b\""), .threads = evil_threads, .thread_count = COUNT(evil_threads),
-    .diagnostics = evil_diagnostics, .diagnostic_count = 1};
+const struct exu_report sample_evil = {.source_kind = EXU_SOURCE_PACKED,
+                                       .source_path = TEXT("core\n\xff"),
+                                       .pid = 1,
+                                       .arguments = TEXT("py\x1b[2J \n\xfe"),
+                                       .executable = TEXT("/bin/\x1b\""),
+                                       .threads = evil_threads,
+                                       .thread_count = COUNT(evil_threads),
+                                       .diagnostics = evil_diagnostics,
+                                       .diagnostic_count = 1};
 
 /* ---- nothing ---- */
 
 static const struct exu_diagnostic nothing_diagnostics[] = {
     {"core-unreadable", TEXT("cannot open: No such file or directory"), -1, true}};
 
-const struct exu_report sample_nothing = {.source_kind = EXU_SOURCE_CORE, .source_path = TEXT("core"), .pid = -1,
-                                          .diagnostics = nothing_diagnostics, .diagnostic_count = 1};
+const struct exu_report sample_nothing = {.source_kind = EXU_SOURCE_CORE,
+                                          .source_path = TEXT("core"),
+                                          .pid = -1,
+                                          .diagnostics = nothing_diagnostics,
+                                          .diagnostic_count = 1};
 
 /* ---- golden files ---- */
 

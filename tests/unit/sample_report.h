@@ -5,10 +5,11 @@
 
 #include "exuvia/exuvia.h"
 
+/* Initializers of struct exu_string. */
 #define TEXT(literal)                                                                                                  \
-  (struct exu_string) { literal, sizeof(literal) - 1 }
+  { literal, sizeof(literal) - 1 }
 #define UNKNOWN_TEXT                                                                                                   \
-  (struct exu_string) { NULL, 0 }
+  { NULL, 0 }
 
 extern const struct exu_report sample_full;    /* every field has a value, every enumeration several */
 extern const struct exu_report sample_unknown; /* nothing is known that can be unknown */

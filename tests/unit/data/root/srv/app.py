@@ -10,7 +10,7 @@ class Anvil:
 
 def main():
     # a call of several lines
-    Anvil().strike(
+    result = Anvil().strike(
         1,
     )
 

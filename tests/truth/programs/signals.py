@@ -1,0 +1,17 @@
+# Death by every signal that leaves a core, real and sent.
+# arguments: SIGABRT SIGSEGV SIGSEGV-read SIGSEGV-write SIGBUS SIGBUS-mmap SIGFPE SIGQUIT SIGILL SIGTRAP
+import sys
+
+import record
+
+
+class Victim(object):
+    def end(self):
+        record.die(sys.argv[1])
+
+
+def main():
+    Victim().end()
+
+
+main()

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka.h wants the four above */
+#include <cmocka.h>
+
+#include "sample_report.h"
+
+struct request {
+  const struct exu_report *report;
+  struct exu_text_options options;
+};
+
+static bool write_text(FILE *out, const void *context) {
+  const struct request *request = context;
+  return exu_write_text(request->report, &request->options, out);
+}
+
+#define ROOT "unit/data/root"
+
+static void check_golden(const char *name, const struct exu_report *report, struct exu_text_options options) {
+  const struct request request = {report, options};
+  assert_golden(name, write_text, &request);
+}
+
+static void the_crashed_thread_comes_first_and_equal_threads_are_folded(void **state) {
+  (void)state;
+  check_golden("full.txt", &sample_full, (struct exu_text_options){.source = true, .sysroot = ROOT});
+}
+
+static void verbose_adds_modules_notes_and_addresses(void **state) {
+  (void)state;
+  check_golden("full-verbose.txt", &sample_full, (struct exu_text_options){.verbose = true});
+}
+
+static void color_changes_nothing_but_color(void **state) {
+  (void)state;
+  check_golden("full-color.txt", &sample_full,
+               (struct exu_text_options){.color = true, .source = true, .sysroot = ROOT});
+}
+
+static void what_is_unknown_is_a_question_mark(void **state) {
+  (void)state;
+  check_golden("unknown.txt", &sample_unknown, (struct exu_text_options){.source = true});
+}
+
+static void strings_of_the_target_are_only_data(void **state) {
+  (void)state;
+  check_golden("evil.txt", &sample_evil, (struct exu_text_options){.source = true, .verbose = true});
+}
+
+/* ---- one thread ---- */
+
+static char *text_of(const struct exu_frame *frames, size_t count, struct exu_text_options options) {
+  const struct exu_thread thread = {
+      .tid = 1, .python = true, .frames_complete = true, .frames = frames, .frame_count = count};
+  const struct exu_report report = {.pid = 1, .threads = &thread, .thread_count = 1};
+  const struct request request = {&report, options};
+  size_t size;
+  return printed(write_text, &request, &size);
+}
+
+/* The thread's block must be `expected`. */
+static void check_frames(const struct exu_frame *frames, size_t count, struct exu_text_options options,
+                         const char *expected) {
+  char *text = text_of(frames, count, options);
+  const char *block = strstr(text, "most recent call last:\n");
+  assert_non_null(block);
+  assert_string_equal(block + strlen("most recent call last:\n"), expected);
+  free(text);
+}
+
+static struct exu_frame frame_at(int32_t line) {
+  return (struct exu_frame){.function = TEXT("f"), .file = TEXT("/x.py"), .position = {line, -1, -1, -1}};
+}
+
+static void three_equal_frames_are_shown_four_are_folded(void **state) {
+  (void)state;
+  struct exu_frame frames[5];
+  for (int i = 0; i < 5; i++) frames[i] = frame_at(1);
+  const struct exu_text_options plain = {0};
+  check_frames(frames, 3, plain,
+               "  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 1, in f\n");
+  check_frames(frames, 4, plain,
+               "  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 1, in f\n"
+               "  [Previous line repeated 1 more time]\n");
+  check_frames(frames, 5, plain,
+               "  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 1, in f\n"
+               "  [Previous line repeated 2 more times]\n");
+}
+
+static void a_deep_recursion_is_short(void **state) {
+  (void)state;
+  enum { FRAMES = 100001 };
+  struct exu_frame *frames = calloc(FRAMES, sizeof *frames);
+  assert_non_null(frames);
+  for (int i = 0; i < FRAMES - 1; i++) frames[i] = frame_at(1);
+  frames[FRAMES - 1] = frame_at(9);
+  check_frames(frames, FRAMES, (struct exu_text_options){0},
+               "  File \"/x.py\", line 9, in f\n"
+               "  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 1, in f\n"
+               "  [Previous line repeated 99997 more times]\n");
+  free(frames);
+}
+
+static void mutual_recursion_is_folded_by_its_cycle(void **state) {
+  (void)state;
+  enum { FRAMES = 2 * 1000 + 1 };
+  struct exu_frame frames[FRAMES];
+  for (int i = 0; i < FRAMES; i++) frames[i] = frame_at(1 + i % 2);
+  /* Most recent first: 1 2 1 2 ... 1. Shown from the end: 1 2 1 2 [998 more] 1 */
+  check_frames(frames, FRAMES, (struct exu_text_options){0},
+               "  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 2, in f\n"
+               "  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 2, in f\n"
+               "  [Previous 2 calls repeated 998 more times]\n"
+               "  File \"/x.py\", line 1, in f\n");
+}
+
+static void a_hundred_thousand_different_frames_are_all_shown(void **state) {
+  (void)state;
+  enum { FRAMES = 100000 };
+  struct exu_frame *frames = calloc(FRAMES, sizeof *frames);
+  assert_non_null(frames);
+  for (int i = 0; i < FRAMES; i++) frames[i] = frame_at(i + 1);
+  char *text = text_of(frames, FRAMES, (struct exu_text_options){.source = true});
+  size_t lines = 0;
+  for (const char *at = text; (at = strstr(at, "\n  File ")); at++) lines++;
+  assert_int_equal(lines, FRAMES);
+  free(text);
+  free(frames);
+}
+
+/* ---- source lines: tests/unit/data/root/lines.py ---- */
+
+static void check_source(struct exu_position position, const char *expected) {
+  const struct exu_frame frame = {.function = TEXT("f"), .file = TEXT("/lines.py"), .position = position};
+  char *text = text_of(&frame, 1, (struct exu_text_options){.source = true, .sysroot = ROOT});
+  const char *source = strstr(text, ", in f\n");
+  assert_non_null(source);
+  assert_string_equal(source + strlen(", in f\n"), expected);
+  free(text);
+}
+
+static void columns_are_marked(void **state) {
+  (void)state;
+  check_source((struct exu_position){2, 2, 8, 11}, "    x = f(1) + g(2)\n        ^^^\n");
+}
+
+static void the_whole_line_is_not_marked(void **state) {
+  (void)state;
+  check_source((struct exu_position){2, 2, 4, 19}, "    x = f(1) + g(2)\n");
+  check_source((struct exu_position){2, -1, -1, -1}, "    x = f(1) + g(2)\n");
+}
+
+static void an_expression_of_several_lines_is_marked_to_the_end_of_the_first(void **state) {
+  (void)state;
+  check_source((struct exu_position){2, 3, 8, 2}, "    x = f(1) + g(2)\n        ^^^^^^^^^^^\n");
+}
+
+static void wide_and_combining_characters_are_measured_in_cells(void **state) {
+  (void)state;
+  /* `    s = "日本" + é.x()`, with é as e and U+0301: s = 4, the string 8-16, é 19-22, `.x()` 22-26 */
+  check_source((struct exu_position){3, 3, 8, 16},
+               "    s = \"\xe6\x97\xa5\xe6\x9c\xac\" + e\xcc\x81.x()\n        ^^^^^^\n");
+  check_source((struct exu_position){3, 3, 19, 26},
+               "    s = \"\xe6\x97\xa5\xe6\x9c\xac\" + e\xcc\x81.x()\n                 ^^^^^\n");
+}
+
+static void tabs_take_one_cell(void **state) {
+  (void)state;
+  check_source((struct exu_position){4, 4, 5, 8}, "    y = f()\n        ^^^\n");
+}
+
+static void columns_outside_of_the_line_mark_nothing(void **state) {
+  (void)state;
+  check_source((struct exu_position){2, 2, 0, 11}, "    x = f(1) + g(2)\n");
+  check_source((struct exu_position){2, 2, 8, 99}, "    x = f(1) + g(2)\n");
+  check_source((struct exu_position){2, 2, 11, 8}, "    x = f(1) + g(2)\n");
+  check_source((struct exu_position){2, 1, 8, 11}, "    x = f(1) + g(2)\n");
+  check_source((struct exu_position){2, 2, 2147483647, 2147483647}, "    x = f(1) + g(2)\n");
+}
+
+static void controls_and_bad_bytes_of_a_source_line_are_escaped(void **state) {
+  (void)state;
+  check_source((struct exu_position){5, -1, -1, -1}, "    z = '\\x1b[2J\\xff' \\ \"q\"\n");
+  check_source((struct exu_position){5, 5, 0, 1}, "    z = '\\x1b[2J\\xff' \\ \"q\"\n    ^\n");
+  check_source((struct exu_position){5, 5, 5, 10}, "    z = '\\x1b[2J\\xff' \\ \"q\"\n         ^^^^^^^\n");
+  /* beyond the byte that is not UTF-8 the columns are those of another encoding */
+  check_source((struct exu_position){5, 5, 15, 18}, "    z = '\\x1b[2J\\xff' \\ \"q\"\n");
+}
+
+static void long_lines_are_cut(void **state) {
+  (void)state;
+  char expected[600] = "    l = ";
+  memset(expected + 8, '1', 496);
+  strcpy(expected + 504, "...\n");
+  check_source((struct exu_position){6, -1, -1, -1}, expected);
+  check_source((struct exu_position){6, 6, 900, 901}, expected);
+}
+
+static void empty_and_missing_lines_are_not_shown(void **state) {
+  (void)state;
+  check_source((struct exu_position){1, -1, -1, -1}, "    def f():\n"); /* after a byte order mark */
+  check_source((struct exu_position){7, -1, -1, -1}, "");
+  check_source((struct exu_position){8, -1, -1, -1}, "    last = 8\n"); /* without a newline */
+  check_source((struct exu_position){9, -1, -1, -1}, "");
+  check_source((struct exu_position){0, -1, -1, -1}, "");
+  check_source((struct exu_position){-1, -1, -1, -1}, "");
+  check_source((struct exu_position){2147483647, -1, -1, -1}, "");
+}
+
+static void a_write_error_is_returned(void **state) {
+  (void)state;
+  FILE *full = fopen("/dev/full", "w");
+  if (!full) skip();
+  const struct exu_text_options options = {.source = true};
+  assert_false(exu_write_text(&sample_full, &options, full));
+  fclose(full);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_crashed_thread_comes_first_and_equal_threads_are_folded),
+      cmocka_unit_test(verbose_adds_modules_notes_and_addresses),
+      cmocka_unit_test(color_changes_nothing_but_color),
+      cmocka_unit_test(what_is_unknown_is_a_question_mark),
+      cmocka_unit_test(strings_of_the_target_are_only_data),
+      cmocka_unit_test(three_equal_frames_are_shown_four_are_folded),
+      cmocka_unit_test(a_deep_recursion_is_short),
+      cmocka_unit_test(mutual_recursion_is_folded_by_its_cycle),
+      cmocka_unit_test(a_hundred_thousand_different_frames_are_all_shown),
+      cmocka_unit_test(columns_are_marked),
+      cmocka_unit_test(the_whole_line_is_not_marked),
+      cmocka_unit_test(an_expression_of_several_lines_is_marked_to_the_end_of_the_first),
+      cmocka_unit_test(wide_and_combining_characters_are_measured_in_cells),
+      cmocka_unit_test(tabs_take_one_cell),
+      cmocka_unit_test(columns_outside_of_the_line_mark_nothing),
+      cmocka_unit_test(controls_and_bad_bytes_of_a_source_line_are_escaped),
+      cmocka_unit_test(long_lines_are_cut),
+      cmocka_unit_test(empty_and_missing_lines_are_not_shown),
+      cmocka_unit_test(a_write_error_is_returned),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
