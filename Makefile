@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The thin front door: every target installs what it needs (tools/setup.sh), then calls CMake and the scripts.
+MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 BUILD := build/release
 # tests and tools never write bytecode into the tree

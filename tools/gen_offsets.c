@@ -6,7 +6,7 @@
  *
  * Every line of the manifest names one build: VERSION KIND FILE DESCRIPTION...
  *
- *   VERSION      3.11.7, 3.15.0b2
+ *   VERSION      3.11.7, 3.15.0b2, or `auto`: what the file says (Py_Version, since 3.11)
  *   KIND         release, debug, free_threaded, free_threaded_debug, or `auto`: told from the file's symbols and types
  *   FILE         an ELF file with DWARF: an interpreter, its library, or a separate .debug file
  *   DESCRIPTION  what the table shall say about where it comes from; the file's build id is added
@@ -15,7 +15,8 @@
  * before, is in the manifest.
  *
  * The builds of one minor version and kind go into one C file. Neighbours with the same layout share one table; its
- * range goes from the first to the last of them. The oldest table of a minor version starts at its `.0` release.
+ * range goes from the first to the last of them. The oldest table of a minor version starts at its first release
+ * candidate, from which on CPython keeps the ABI.
  * The sizes of the thread state, the interpreter and the runtime are no reason for another table, since patch releases add
  * to their ends: the smallest is taken.
  */
@@ -42,6 +43,7 @@ struct positions {
 struct build {
   struct exu_build build;
   uint16_t machine;
+  bool binary; /* of a real build, not of headers compiled for this */
   char source[MAX_LINE];
   struct exu_layout layout;
   bool has_positions;
@@ -86,6 +88,23 @@ static bool find_symbol(Elf *elf, const char *name, GElf_Sym *symbol) {
     }
   }
   return false;
+}
+
+/* The constant Py_Version, if the file has it and its contents. */
+static bool read_version(Elf *elf, struct exu_version *version) {
+  GElf_Sym symbol;
+  GElf_Shdr header;
+  if (!find_symbol(elf, "Py_Version", &symbol)) return false;
+  Elf_Scn *section = elf_getscn(elf, symbol.st_shndx);
+  Elf_Data *data = section && gelf_getshdr(section, &header) && header.sh_type == SHT_PROGBITS ? elf_getdata(section, NULL)
+                                                                                            : NULL;
+  uint32_t hex;
+  if (!data || symbol.st_value < header.sh_addr) return false;
+  uint64_t offset = symbol.st_value - header.sh_addr;
+  if (offset > data->d_size || data->d_size - offset < sizeof hex) return false;
+  memcpy(&hex, (const char *)data->d_buf + offset, sizeof hex);
+  *version = exu_version_of_hex(hex);
+  return true;
 }
 
 /* The build id as hexadecimal digits, or "none". */
@@ -138,6 +157,17 @@ static bool read_positions(Dwarf *dwarf, struct positions *positions) {
   return positions->whole.size > 0;
 }
 
+static void set_version(struct build *build, const char *text, Elf *elf) {
+  struct exu_version version;
+  bool readable = read_version(elf, &version);
+  bool told = strcmp(text, "auto") != 0;
+  if (!readable && !told) die("its version cannot be told", build->source);
+  if (told) build->build.version = parse_version(text);
+  if (readable && told && exu_version_hex(version) != exu_version_hex(build->build.version))
+    die("another version than its file's", text);
+  if (!told) build->build.version = version;
+}
+
 static void set_kind(struct build *build, const char *kind, Elf *elf, Dwarf *dwarf) {
   if (strcmp(kind, "auto") == 0) {
     build->build.debug = is_debug(elf);
@@ -161,12 +191,17 @@ static void add_build(const char *version, const char *kind, const char *path, c
   if (!gelf_getehdr(elf, &header)) die("no ELF header", path);
   if (!exu_layout_from_dwarf(dwarf, NULL, 0, &build->layout)) die("no CPython structures", path);
   build->machine = header.e_machine;
-  build->build.version = parse_version(version);
+  snprintf(build->source, sizeof build->source, "%s", path);
+  set_version(build, version, elf);
+  build->binary = strcmp(kind, "auto") == 0;
   build->has_positions = read_positions(dwarf, &build->positions);
   set_kind(build, kind, elf, dwarf);
   char id[128];
   build_id(elf, id, sizeof id);
-  snprintf(build->source, sizeof build->source, "%.1024s, build id %s", description, id);
+  if (build->binary)
+    snprintf(build->source, sizeof build->source, "%.1024s, build id %s", description, id);
+  else
+    snprintf(build->source, sizeof build->source, "%.1024s", description);
   dwarf_end(dwarf);
   close(fd);
   build_count++;
@@ -197,7 +232,8 @@ static int compare_builds(const void *left, const void *right) {
   if (a->build.free_threaded != b->build.free_threaded) return a->build.free_threaded ? 1 : -1;
   if (a->build.debug != b->build.debug) return a->build.debug ? 1 : -1;
   uint32_t hex_a = exu_version_hex(a->build.version), hex_b = exu_version_hex(b->build.version);
-  return hex_a < hex_b ? -1 : hex_a > hex_b;
+  if (hex_a != hex_b) return hex_a < hex_b ? -1 : 1;
+  return strcmp(a->source, b->source); /* the same input gives the same output */
 }
 
 static bool same_group(const struct build *a, const struct build *b) {
@@ -255,13 +291,15 @@ static struct exu_version release_before(struct exu_version version) {
   return (struct exu_version){version.major, version.minor, (uint8_t)(version.micro - 1), 0xF, 0};
 }
 
-/* The boundary in (after, upto], or NULL. */
+/* The last boundary in (after, upto], or NULL. */
 static const struct exu_version *boundary_between(const struct exu_version *after, const struct exu_version *upto) {
+  const struct exu_version *last = NULL;
   for (size_t i = 0; i < boundary_count; i++) {
     uint32_t hex = exu_version_hex(boundaries[i]);
-    if (exu_version_hex(*after) < hex && hex <= exu_version_hex(*upto)) return &boundaries[i];
+    bool between = exu_version_hex(*after) < hex && hex <= exu_version_hex(*upto);
+    if (between && (!last || hex > exu_version_hex(*last))) last = &boundaries[i];
   }
-  return NULL;
+  return last;
 }
 
 static void smallest(struct exu_field *field, const struct exu_field *other) {
@@ -278,7 +316,7 @@ static void write_table(FILE *out, const char *name, size_t start, size_t first,
   }
   struct exu_version from = builds[first].build.version, to = build->build.version;
   const struct exu_version *boundary;
-  struct exu_version zero = {from.major, from.minor, 0, 0xF, 0};
+  struct exu_version zero = {from.major, from.minor, 0, 0xC, 1};
   if (first == start) {
     boundary = boundary_between(&zero, &from);
     if (boundary || exu_version_hex(zero) < exu_version_hex(from)) from = boundary ? *boundary : zero;
@@ -287,9 +325,13 @@ static void write_table(FILE *out, const char *name, size_t start, size_t first,
   }
   if (last + 1 < end && (boundary = boundary_between(&to, &builds[last + 1].build.version))) to = release_before(*boundary);
 
-  for (size_t i = first; i <= last; i++) fprintf(out, "/* %s */\n", builds[i].source);
+  const struct build *named = NULL;
+  for (size_t i = first; i <= last; i++) {
+    fprintf(out, "/* %s */\n", builds[i].source);
+    if (!named || builds[i].binary || !named->binary) named = &builds[i];
+  }
   fprintf(out, "const struct exu_layout_table exu_%s = {\n", name);
-  fprintf(out, "    .source = \"%s\",\n", build->source);
+  fprintf(out, "    .source = \"%s\",\n", named->source);
   write_version(out, "first", from);
   write_version(out, "last", to);
   fprintf(out, "    .debug = %s,\n", build->build.debug ? "true" : "false");

@@ -90,7 +90,7 @@ static bool find_by_hash(const struct exu_elf_file *file, const char *name, size
     /* Bit b of a word of the target is in its 32-bit half b / 32, which comes second in a big-endian one if low. */
     uint32_t half = bits[i] / 32, value;
     if (word == 8 && big) half = 1 - half;
-    if (!read_u32(file, bloom_at + half * 4, &value)) return false;
+    if (!read_u32(file, bloom_at + (uint64_t)half * 4, &value)) return false;
     if (!(value >> bits[i] % 32 & 1)) return false;
   }
 
@@ -154,8 +154,10 @@ static bool has_offset(const struct offsets *offsets, uint32_t offset) {
   while (low < high) {
     size_t middle = low + (high - low) / 2;
     if (offsets->items[middle] == offset) return true;
-    if (offsets->items[middle] < offset) low = middle + 1;
-    else high = middle;
+    if (offsets->items[middle] < offset)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return false;
 }

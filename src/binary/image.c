@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-  HEAD = 4096,         /* what kernels save of an image whose text they do not save */
+  HEAD = 4096,        /* what kernels save of an image whose text they do not save */
   SEGMENTS_MAX = 256, /* real images have about ten */
   NOTES_MAX = 4096,
   DYNAMIC_MAX = 4096, /* entries */
@@ -14,7 +14,7 @@ enum {
 
 uint64_t exu_target_page(const struct exu_target *target) {
   uint64_t page = target->auxv.page_size;
-  bool sane = page >= 4096 && page <= 1024 * 1024 && (page & (page - 1)) == 0;
+  bool sane = page >= 4096 && page <= 1UL << 20 && (page & (page - 1)) == 0;
   return sane ? page : 4096;
 }
 

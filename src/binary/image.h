@@ -23,9 +23,9 @@ struct exu_image {
 
 enum exu_image_result {
   EXU_IMAGE_OK,
-  EXU_IMAGE_NONE,     /* the bytes there are saved, and no ELF header */
-  EXU_IMAGE_UNSAVED,  /* the bytes there are not saved */
-  EXU_IMAGE_BAD,      /* an ELF header, but not one of a loadable image of this machine */
+  EXU_IMAGE_NONE,    /* the bytes there are saved, and no ELF header */
+  EXU_IMAGE_UNSAVED, /* the bytes there are not saved */
+  EXU_IMAGE_BAD,     /* an ELF header, but not one of a loadable image of this machine */
   EXU_IMAGE_NO_MEMORY,
 };
 

@@ -26,7 +26,7 @@ static uint64_t list_head(const struct exu_modules *modules) {
     uint64_t debug, head;
     if (!module->main || !module->image) continue;
     if (exu_image_dynamic(target, module->image, DT_DEBUG, &debug) && debug != 0 &&
-        exu_target_word(target, debug + R_MAP * target->arch->word_size, &head))
+        exu_target_word(target, debug + (uint64_t)R_MAP * target->arch->word_size, &head))
       return head;
   }
   return 0;

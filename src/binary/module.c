@@ -48,8 +48,10 @@ static const struct exu_region *region_below(const struct exu_space *space, uint
   size_t low = 0, high = count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (regions[middle].start < address) low = middle + 1;
-    else high = middle;
+    if (regions[middle].start < address)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low > 0 ? &regions[low - 1] : NULL;
 }
@@ -59,8 +61,10 @@ static size_t mapping_from(const struct exu_target *target, uint64_t address) {
   size_t low = 0, high = target->mapping_count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (target->mappings[middle].start < address) low = middle + 1;
-    else high = middle;
+    if (target->mappings[middle].start < address)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
@@ -140,8 +144,7 @@ static void find_by_mappings(struct discovery *found) {
     const struct exu_file_mapping *mapping = &target->mappings[i];
     struct exu_image image;
     /* Only what begins a file has an ELF header. */
-    enum exu_image_result result =
-        mapping->offset == 0 ? read_image(found, mapping->start, &image) : EXU_IMAGE_UNSAVED;
+    enum exu_image_result result = mapping->offset == 0 ? read_image(found, mapping->start, &image) : EXU_IMAGE_UNSAVED;
     if (stopped(found)) return;
     if (result == EXU_IMAGE_UNSAVED || result == EXU_IMAGE_BAD) {
       i = add_without_header(found, i);
@@ -228,12 +231,14 @@ bool exu_modules_init(struct exu_modules *modules, const struct exu_target *targ
                       struct exu_arena *arena, struct exu_diagnostics *diagnostics) {
   static const struct exu_options defaults = EXU_OPTIONS_DEFAULT;
   struct discovery found = {.target = target, .arena = arena};
-  if (target->mapping_count > 0) find_by_mappings(&found);
-  else find_by_regions(&found);
+  if (target->mapping_count > 0)
+    find_by_mappings(&found);
+  else
+    find_by_regions(&found);
   add_vdso(&found);
   if (found.limited)
-    exu_missing(diagnostics, "modules-limit", -1, "more modules than this program looks at: only the first %zu are known",
-                found.list.count);
+    exu_missing(diagnostics, "modules-limit", -1,
+                "more modules than this program looks at: only the first %zu are known", found.list.count);
   *modules = (struct exu_modules){
       .items = found.list.items,
       .count = found.list.count,
@@ -258,8 +263,10 @@ struct exu_binary *exu_modules_find(const struct exu_modules *modules, uint64_t 
   size_t low = 0, high = modules->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (modules->items[middle].end <= address) low = middle + 1;
-    else high = middle;
+    if (modules->items[middle].end <= address)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low < modules->count && modules->items[low].start <= address ? &modules->items[low] : NULL;
 }

@@ -15,13 +15,13 @@ struct exu_binary {
   struct exu_string path; /* the target's; unknown for an image without a file name */
   uint64_t start;
   uint64_t end;
-  uint64_t bias;         /* address in the process minus address in the file; without has_header it is a guess until
+  uint64_t bias;   /* address in the process minus address in the file; without has_header it is a guess until
                             exu_modules_file found the file */
-  bool has_header;       /* the core holds its ELF header, and what follows is read from it */
-  bool main;             /* the main program */
+  bool has_header; /* the core holds its ELF header, and what follows is read from it */
+  bool main;       /* the main program */
   struct exu_build_id build_id;
   enum exu_module_file file_state;
-  struct exu_elf_file *file; /* non-NULL when file_state is MATCHED or UNVERIFIED; opened by exu_modules_file */
+  struct exu_elf_file *file;     /* non-NULL when file_state is MATCHED or UNVERIFIED; opened by exu_modules_file */
   const struct exu_image *image; /* what its header in the core says; NULL when has_header is false */
   bool has_source;               /* the rest is private: its file as a source of the space */
   uint32_t source;

@@ -22,32 +22,35 @@ struct search {
   const char *name;     /* its last component, or NULL */
   enum verdict verdict; /* of `file`, the best so far; else ABSENT */
   struct exu_elf_file *file;
-  char used[PATH_MAX];  /* the path of `file` */
-  char other[PATH_MAX]; /* the path of the first file that is another build */
+  char used[PATH_MAX];    /* the path of `file` */
+  char other[PATH_MAX];   /* the path of the first file that is another build */
   const char *executable; /* the user's choice, if it was considered, and what came of it */
   enum verdict executable_verdict;
   char reason[384]; /* why a file that is there could not be opened */
 };
 
-static bool is_elf_mapping_of(const struct exu_binary *module, const struct exu_file_mapping *mapping) {
-  return mapping->start >= module->start && mapping->start < module->end;
+/* Is the mapping what a loader makes of the code of one segment? */
+static bool maps_code_of(const struct exu_file_mapping *mapping, const struct exu_elf_segment *segment, uint64_t mask) {
+  if (segment->type != PT_LOAD || !(segment->flags & PF_X) || mapping->offset != (segment->offset & ~mask))
+    return false;
+  uint64_t size = (segment->offset & mask) + segment->filesz;
+  return size >= segment->filesz && size <= UINT64_MAX - mask &&
+         mapping->end - mapping->start == ((size + mask) & ~mask);
 }
 
-/* Without the ELF header in the core: could the file have been mapped like that? */
+/* Without the ELF header in the core: could the file have been mapped like that? Code of another build has another size. */
 static bool mappings_agree(const struct exu_target *target, const struct exu_binary *module,
                            struct exu_elf_file *file) {
   size_t count;
   const struct exu_elf_segment *segments = exu_elf_file_segments(file, &count);
   const uint64_t mask = exu_target_page(target) - 1;
-  for (size_t i = 0; i < target->mapping_count; i++) {
-    const struct exu_file_mapping *mapping = &target->mappings[i];
-    if (!is_elf_mapping_of(module, mapping)) continue;
+  const struct exu_file_mapping *mapping = exu_target_mapping(target, module->start);
+  const struct exu_file_mapping *end = target->mappings + target->mapping_count;
+  for (; mapping && mapping < end && mapping->start < module->end; mapping++) {
     const struct exu_region *region = exu_space_find(target->space, mapping->start);
     if (!region || !(region->prot & EXU_PROT_EXEC)) continue;
     bool found = false;
-    for (size_t k = 0; k < count && !found; k++)
-      found = segments[k].type == PT_LOAD && (segments[k].flags & PF_X) &&
-              mapping->offset == (segments[k].offset & ~mask);
+    for (size_t k = 0; k < count && !found; k++) found = maps_code_of(mapping, &segments[k], mask);
     if (!found) return false;
   }
   return exu_elf_file_machine(file) == target->arch->machine;
@@ -79,8 +82,8 @@ static enum verdict compare(const struct search *search, struct exu_elf_file *fi
     if (!exu_build_id_equal(&module->build_id, &id)) return OTHER_BUILD;
     return exu_elf_file_debug_only(file) ? MATCHED_DEBUG_ONLY : MATCHED;
   }
-  bool agree = module->image ? layouts_agree(module->image, file)
-                             : mappings_agree(search->modules->target, module, file);
+  bool agree =
+      module->image ? layouts_agree(module->image, file) : mappings_agree(search->modules->target, module, file);
   return agree && !exu_elf_file_debug_only(file) ? UNVERIFIED : OTHER_BUILD;
 }
 
@@ -288,8 +291,10 @@ bool exu_modules_overlay(void *context, const struct exu_region *region) {
   size_t low = 0, high = target->mapping_count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (target->mappings[middle].end <= region->start) low = middle + 1;
-    else high = middle;
+    if (target->mappings[middle].end <= region->start)
+      low = middle + 1;
+    else
+      high = middle;
   }
   for (; low < target->mapping_count && target->mappings[low].start < region->end; low++)
     done |= overlay_mapping(modules, region, &target->mappings[low]);

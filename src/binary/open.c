@@ -69,7 +69,7 @@ int exu_open_in_root(const char *root, const char *path, struct exu_error *error
 /* A walk: where it is, and what is left of the path. Each step is one component, and never follows a link by itself. */
 struct walk {
   int root;
-  int directory; /* owned unless it is `root` */
+  int directory;  /* owned unless it is `root` */
   unsigned depth; /* of `directory` below `root`: ".." at 0 stays */
   unsigned links;
   char rest[2 * PATH_MAX];
@@ -123,8 +123,10 @@ static int step(struct walk *walk, int *file) {
     return code;
   }
   if (code == 0 && S_ISDIR(status.st_mode)) {
-    if (strcmp(component, "..") == 0) walk->depth--;
-    else walk->depth++;
+    if (strcmp(component, "..") == 0)
+      walk->depth--;
+    else
+      walk->depth++;
     move_to(walk, fd);
     memmove(walk->rest, rest, strlen(rest) + 1);
     return 0;
@@ -146,8 +148,10 @@ int exu_open_in_root_by_steps(const char *root, const char *path, struct exu_err
   memcpy(walk.rest, path, size);
   int file = -1, code = 0;
   while (file < 0 && code == 0) {
-    if (walk.rest[strspn(walk.rest, "/")] == '\0') code = EISDIR;
-    else code = step(&walk, &file);
+    if (walk.rest[strspn(walk.rest, "/")] == '\0')
+      code = EISDIR;
+    else
+      code = step(&walk, &file);
   }
   move_to(&walk, walk.root);
   if (code == EISDIR) return fail_irregular(error, path);

@@ -114,7 +114,7 @@ static const struct exu_debug_offsets_table *choose_table(struct exu_version ver
     const struct exu_debug_offsets_table *table = exu_debug_offsets_tables[i];
     unsigned minor = (unsigned)table->major << 8 | table->minor;
     if (minor == wanted) {
-      *known = version.level == 0xF;
+      *known = version.level >= 0xC; /* CPython keeps the ABI from the first candidate on */
       return table;
     }
     if (!newest || minor > ((unsigned)newest->major << 8 | newest->minor)) newest = table;

@@ -23,8 +23,8 @@
  * `size` is how many bytes there are, which may be more than the structure has: it does not say how long it is.
  *
  * On success sets build->version and build->free_threaded; build->debug is false, see exu_debug_offsets_is_debug. *known is
- * false when the version is newer than every table, and the newest one fitted, and for alpha, beta and candidate releases,
- * between which members still move. On failure nothing is touched but *error: EXU_BAD_FORMAT when this is no
+ * false when the version is newer than every table, and the newest one fitted, and for alpha and beta releases, between
+ * which members still move. On failure nothing is touched but *error: EXU_BAD_FORMAT when this is no
  * `_Py_DebugOffsets` or a damaged one, EXU_UNSUPPORTED when the version is one that cannot have it.
  */
 bool exu_debug_offsets_parse(const uint8_t *bytes, size_t size, struct exu_build *build,

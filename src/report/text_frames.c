@@ -31,9 +31,9 @@ struct shown {
 
 /* `from` and `to` are byte offsets in `line`, from < to. */
 static void show(struct exu_string line, size_t from, size_t to, struct shown *shown) {
-  size_t mark_end = 0;
+  size_t mark_end = 0, at = 0;
   *shown = (struct shown){.valid = true};
-  for (size_t at = 0; at < line.size;) {
+  while (at < line.size) {
     struct exu_char character = exu_char_at(line.data + at, line.size - at);
     if (at + character.size > LINE_BYTES_MAX) {
       shown->cut = true;
@@ -50,7 +50,7 @@ static void show(struct exu_string line, size_t from, size_t to, struct shown *s
     at += character.size;
     if (at <= to) mark_end = shown->cells;
   }
-  if (mark_end > shown->mark) shown->mark_cells = mark_end - shown->mark;
+  if (from < at && mark_end > shown->mark) shown->mark_cells = mark_end - shown->mark;
 }
 
 /*

@@ -15,7 +15,7 @@ static void put_verdict(struct exu_text *text) {
   struct exu_output *out = &text->out;
   if (!crash) {
     exu_out(out, text->style->heading);
-    exu_out(out, "No signal: the process was not dying when this was taken");
+    exu_out(out, "No fatal signal recorded");
   } else {
     exu_out(out, text->style->crash);
     if (crash->summary.data) {

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* SEEK_DATA */
-#endif
 #include "target/source_cache.h"
 
 #include <assert.h>

@@ -286,12 +286,16 @@ static void only_regular_elf_files_are_opened(void **state) {
   assert_int_equal(mkfifo(pipe, 0600), 0);
   write_whole(text, "#!/bin/sh\n", 10);
   write_whole(empty, "", 0);
-  write_whole(cut, "\x7f" "ELF\2\1\1", 7);
+  write_whole(cut,
+              "\x7f"
+              "ELF\2\1\1",
+              7);
   const struct {
     const char *path;
     enum exu_status status;
-  } cases[] = {{pipe, EXU_BAD_FORMAT}, {"/dev/null", EXU_BAD_FORMAT}, {scratch, EXU_BAD_FORMAT}, {text, EXU_BAD_FORMAT},
-               {empty, EXU_BAD_FORMAT}, {cut, EXU_BAD_FORMAT},        {none, EXU_NOT_FOUND}};
+  } cases[] = {{pipe, EXU_BAD_FORMAT}, {"/dev/null", EXU_BAD_FORMAT}, {scratch, EXU_BAD_FORMAT},
+               {text, EXU_BAD_FORMAT}, {empty, EXU_BAD_FORMAT},       {cut, EXU_BAD_FORMAT},
+               {none, EXU_NOT_FOUND}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     assert_null(exu_elf_file_open(cases[i].path, &error));
     assert_int_equal(error.status, cases[i].status);
@@ -309,7 +313,11 @@ static void write_symbols(const char *path, unsigned char elf_class, unsigned ch
   static char names[] = "\0.symtab\0.strtab\0.shstrtab";
   const GElf_Sym symbols[] = {
       {0},
-      {.st_name = 1, .st_info = GELF_ST_INFO(STB_LOCAL, STT_OBJECT), .st_shndx = 1, .st_value = ONLY_LOCAL, .st_size = 8},
+      {.st_name = 1,
+       .st_info = GELF_ST_INFO(STB_LOCAL, STT_OBJECT),
+       .st_shndx = 1,
+       .st_value = ONLY_LOCAL,
+       .st_size = 8},
       {.st_name = 12, .st_info = GELF_ST_INFO(STB_LOCAL, STT_OBJECT), .st_shndx = 1, .st_value = BOTH_LOCAL},
       {.st_name = 12, .st_info = GELF_ST_INFO(STB_GLOBAL, STT_OBJECT), .st_shndx = 1, .st_value = BOTH_GLOBAL},
       {.st_name = 17, .st_info = GELF_ST_INFO(STB_GLOBAL, STT_OBJECT), .st_shndx = SHN_UNDEF, .st_value = 1},
@@ -417,8 +425,11 @@ static void corrupt_files_do_no_harm(void **state) {
   /* Where structure is: the header, the tables of headers, PT_DYNAMIC and what it points to. */
   const struct {
     uint64_t offset, size;
-  } areas[] = {{0, 64},   {header.e_phoff, (uint64_t)header.e_phnum * 56}, {header.e_shoff, (uint64_t)header.e_shnum * 64},
-               {0, 8192}, {0, size}};
+  } areas[] = {{0, 64},
+               {header.e_phoff, (uint64_t)header.e_phnum * 56},
+               {header.e_shoff, (uint64_t)header.e_shnum * 64},
+               {0, 8192},
+               {0, size}};
   uint32_t seed = 1;
   for (int round = 0; round < 3000; round++) {
     size_t area = next_random(&seed) % 5, changes = 1 + next_random(&seed) % 4;

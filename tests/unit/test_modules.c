@@ -114,8 +114,11 @@ static void load(struct process *process, const char *file, const char *path, ui
 static void map_data(struct process *process, const char *file, const char *path, uint64_t base) {
   uint64_t size;
   uint32_t source = add_file(process, file, &size);
-  struct exu_region region = {
-      .start = base, .end = base + (size + PAGE - 1) / PAGE * PAGE, .saved = PAGE, .source = source, .prot = EXU_PROT_READ};
+  struct exu_region region = {.start = base,
+                              .end = base + (size + PAGE - 1) / PAGE * PAGE,
+                              .saved = PAGE,
+                              .source = source,
+                              .prot = EXU_PROT_READ};
   add_mapping(process, path, region.start, region.end, 0);
   assert_true(exu_space_add(process->target.space, &region));
 }
@@ -312,13 +315,13 @@ static void file_states_are_told_apart(void **state) {
   char *other = library(process, "other.so", OTHER_ID), *plain = library(process, "noid.so", NO_ID);
   char *larger = library(process, "larger.so", NO_ID_OTHER_LAYOUT);
   char *none = path_in(process->scratch, "none.so"), *gone = path_in(process->scratch, "gone.so (deleted)");
-  load(process, libc_path, libc_path, BASE, SAVED_HEADER);            /* 0 */
-  load(process, libc_path, other, BASE + (1UL << 32), SAVED_HEADER);  /* 1 */
-  load(process, libc_path, none, BASE + (2UL << 32), SAVED_HEADER);   /* 2 */
-  load(process, libc_path, gone, BASE + (3UL << 32), SAVED_HEADER);   /* 3 */
-  load(process, plain, plain, BASE + (4UL << 32), SAVED_HEADER);      /* 4 */
-  load(process, plain, larger, BASE + (5UL << 32), SAVED_HEADER);     /* 5 */
-  load(process, libc_path, plain, BASE + (6UL << 32), SAVED_HEADER);  /* 6: an id in the core only */
+  load(process, libc_path, libc_path, BASE, SAVED_HEADER);                  /* 0 */
+  load(process, libc_path, other, BASE + (1UL << 32), SAVED_HEADER);        /* 1 */
+  load(process, libc_path, none, BASE + (2UL << 32), SAVED_HEADER);         /* 2 */
+  load(process, libc_path, gone, BASE + (3UL << 32), SAVED_HEADER);         /* 3 */
+  load(process, plain, plain, BASE + (4UL << 32), SAVED_HEADER);            /* 4 */
+  load(process, plain, larger, BASE + (5UL << 32), SAVED_HEADER);           /* 5 */
+  load(process, libc_path, plain, BASE + (6UL << 32), SAVED_HEADER);        /* 6: an id in the core only */
   load(process, plain, process->scratch, BASE + (7UL << 32), SAVED_HEADER); /* 7: the path is a directory now */
   find(process);
   assert_int_equal(process->modules.count, 8);
@@ -424,8 +427,11 @@ static void hostile_paths_are_only_names(void **state) {
   memset(longest, 'a', 19999);
   longest[0] = '/';
   longest[19999] = '\0';
-  const char *paths[] = {longest,          "/../../../../../etc/passwd", "/dev/null", "/a\nb\x01\xff", "relative.so", "..", "/",
-                         " (deleted)", "/dev/stdin", "%s%n"};
+  const char *paths[] = {longest,       "/../../../../../etc/passwd",
+                         "/dev/null",   "/a\nb\x01\xff",
+                         "relative.so", "..",
+                         "/",           " (deleted)",
+                         "/dev/stdin",  "%s%n"};
   const size_t count = sizeof paths / sizeof paths[0];
   const char *search[] = {process->scratch};
   process->options.search = search;

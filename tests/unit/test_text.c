@@ -187,7 +187,7 @@ static void controls_and_bad_bytes_of_a_source_line_are_escaped(void **state) {
   (void)state;
   check_source((struct exu_position){5, -1, -1, -1}, "    z = '\\x1b[2J\\xff' \\ \"q\"\n");
   check_source((struct exu_position){5, 5, 0, 1}, "    z = '\\x1b[2J\\xff' \\ \"q\"\n    ^\n");
-  check_source((struct exu_position){5, 5, 5, 10}, "    z = '\\x1b[2J\\xff' \\ \"q\"\n         ^^^^^^^\n");
+  check_source((struct exu_position){5, 5, 5, 9}, "    z = '\\x1b[2J\\xff' \\ \"q\"\n         ^^^^^^^\n");
   /* beyond the byte that is not UTF-8 the columns are those of another encoding */
   check_source((struct exu_position){5, 5, 15, 18}, "    z = '\\x1b[2J\\xff' \\ \"q\"\n");
 }
