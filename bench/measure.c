@@ -26,7 +26,7 @@ static void run_child(const char *output, rlim_t seconds, char **command) {
   dup2(null, STDIN_FILENO);
   dup2(out, STDOUT_FILENO);
   dup2(null, STDERR_FILENO);
-  struct rlimit cpu = {seconds, seconds};
+  struct rlimit cpu = {seconds, seconds + 5}; /* SIGXCPU first, SIGKILL for whoever ignores it */
   struct rlimit core = {0, 0};
   setrlimit(RLIMIT_CPU, &cpu);
   setrlimit(RLIMIT_CORE, &core);

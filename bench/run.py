@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -31,8 +32,8 @@ CORES = {
 AIMS = {"A": (5, None), "B": (12, 16), "deep": (150, None)}
 SPARSE_FACTOR = 1.2     # of the CPU time on B
 PYSTACK_FACTOR = 20     # of the CPU time on B: this much faster than PyStack
-CPU_LIMIT = 120         # seconds of CPU time for one run
-SLOW = 20               # whoever needs more than these seconds on a core is run once, not RUNS times
+CPU_LIMIT = 60          # seconds of CPU time for one run
+SLOW = 10               # whoever needs more than these seconds on a core is run once, not RUNS times
 
 
 class Tool:
@@ -154,6 +155,8 @@ def measure(measure_program, command, output):
 
 def failure(tool, run, output, core_name):
     """Why this run does not count, or None. What exuvia shows is checked to be everything."""
+    if run["status"] == -signal.SIGXCPU:
+        return "no answer within %d s of CPU time" % CPU_LIMIT
     if run["status"] < 0:
         return "killed by signal %d" % -run["status"]
     if not tool.name.startswith("exuvia"):

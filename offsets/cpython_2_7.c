@@ -5,9 +5,11 @@
 extern const struct exu_layout_table exu_cpython_2_7;
 
 /* CPython 2.7.18 built by pyenv, libpython2.7.so.1.0, build id ef8bd0cc5b278b4c12fc27496b1c60522468aa9e */
+/* CPython 2.7.18, Debian python2.7-dbg 2.7.18-8+deb11u1, 4738eb8d1224641f03c1d7765c4571d3919389.debug, build id 754738eb8d1224641f03c1d7765c4571d3919389 */
+/* CPython 2.7.18, Debian python2.7-dbg 2.7.18-8+deb11u1, f065cb3285de394835cc88e65d1078b462943c.debug, build id 34f065cb3285de394835cc88e65d1078b462943c */
 const struct exu_layout_table exu_cpython_2_7 = {
-    .source = "CPython 2.7.18 built by pyenv, libpython2.7.so.1.0, build id ef8bd0cc5b278b4c12fc27496b1c60522468aa9e",
-    .first = {2, 7, 0, 0xF, 0},
+    .source = "CPython 2.7.18, Debian python2.7-dbg 2.7.18-8+deb11u1, f065cb3285de394835cc88e65d1078b462943c.debug, build id 34f065cb3285de394835cc88e65d1078b462943c",
+    .first = {2, 7, 0, 0xC, 1},
     .last = {2, 7, 18, 0xF, 0},
     .debug = false,
     .free_threaded = false,

@@ -4,10 +4,13 @@
 
 extern const struct exu_layout_table exu_cpython_3_10;
 
+/* headers of CPython 3.10.2 (Maven) */
+/* headers of CPython 3.10.8 (Maven) */
 /* CPython 3.10.13 built by pyenv, libpython3.10.so.1.0, build id ece57af647dd10ee274f46d757d62a5eab42c418 */
+/* headers of CPython 3.10.13 (pyenv) */
 const struct exu_layout_table exu_cpython_3_10 = {
     .source = "CPython 3.10.13 built by pyenv, libpython3.10.so.1.0, build id ece57af647dd10ee274f46d757d62a5eab42c418",
-    .first = {3, 10, 0, 0xF, 0},
+    .first = {3, 10, 0, 0xC, 1},
     .last = {3, 10, 13, 0xF, 0},
     .debug = false,
     .free_threaded = false,
@@ -65,7 +68,7 @@ const struct exu_layout_table exu_cpython_3_10 = {
             .tstate_cframe = {48, 8, 0, 0},
             .tstate_root_cframe = {264, 16, 0, 0},
             .tstate_thread_id = {176, 8, 0, 0},
-            .interp_size = {0, 113528, 0, 0},
+            .interp_size = {0, 113520, 0, 0},
             .interp_next = {0, 8, 0, 0},
             .interp_id = {24, 8, 0, 0},
             .interp_threads_head = {8, 8, 0, 0},

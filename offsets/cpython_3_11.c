@@ -4,10 +4,15 @@
 
 extern const struct exu_layout_table exu_cpython_3_11;
 
+/* CPython 3.11.2, Debian python3.11-dbg 3.11.2-6+deb12u8, a511d0544f0c0984911c86bc02ed5fe5bd8a0a.debug, build id 9fa511d0544f0c0984911c86bc02ed5fe5bd8a0a */
+/* CPython 3.11.2, Debian python3.11-dbg 3.11.2-6+deb12u8, d439c6335b443668ce8099c87b26a093da08b0.debug, build id 2dd439c6335b443668ce8099c87b26a093da08b0 */
+/* CPython 3.11.2, Debian python3.11-dbg 3.11.2-6+deb12u8, dc9652e3f122509c80baca238360fdda2bbb54.debug, build id 12dc9652e3f122509c80baca238360fdda2bbb54 */
+/* headers of CPython 3.11.3 (Maven) */
 /* CPython 3.11.7 built by pyenv, libpython3.11.so.1.0, build id 49daf84ed369fe589b73ea876f2591cd4c3588bb */
+/* headers of CPython 3.11.7 (pyenv) */
 const struct exu_layout_table exu_cpython_3_11 = {
     .source = "CPython 3.11.7 built by pyenv, libpython3.11.so.1.0, build id 49daf84ed369fe589b73ea876f2591cd4c3588bb",
-    .first = {3, 11, 0, 0xF, 0},
+    .first = {3, 11, 0, 0xC, 1},
     .last = {3, 11, 7, 0xF, 0},
     .debug = false,
     .free_threaded = false,

@@ -5,9 +5,10 @@
 extern const struct exu_layout_table exu_cpython_3_12;
 
 /* CPython 3.12.1 built by pyenv, libpython3.12.so.1.0, build id f9d5c82f5f2c22df68c1d49c944ef3dee5103dcc */
+/* headers of CPython 3.12.1 (pyenv) */
 const struct exu_layout_table exu_cpython_3_12 = {
     .source = "CPython 3.12.1 built by pyenv, libpython3.12.so.1.0, build id f9d5c82f5f2c22df68c1d49c944ef3dee5103dcc",
-    .first = {3, 12, 0, 0xF, 0},
+    .first = {3, 12, 0, 0xC, 1},
     .last = {3, 12, 1, 0xF, 0},
     .debug = false,
     .free_threaded = false,

@@ -5,10 +5,23 @@
 extern const struct exu_layout_table exu_cpython_3_13;
 
 /* CPython 3.13.0 built by pyenv, libpython3.13.so.1.0, build id d11d13fb0f82d32f3da1221ffd551ab179afb423 */
+/* headers of CPython 3.13.0 (pyenv) */
+/* CPython 3.13.5, Debian python3.13-dbg 3.13.5-2+deb13u5, 7517e3ac30d173076d2deb9bbfafaed2d002ce.debug, build id d57517e3ac30d173076d2deb9bbfafaed2d002ce */
+/* CPython 3.13.5, Debian python3.13-dbg 3.13.5-2+deb13u5, 8d5f6d0cd6cd1e9bff2a775c11d398cecca758.debug, build id 7e8d5f6d0cd6cd1e9bff2a775c11d398cecca758 */
+/* CPython 3.13.5, Debian python3.13-dbg 3.13.5-2+deb13u5, ec9466f7da2f7296456b47963da8bcc3b5ea25.debug, build id 49ec9466f7da2f7296456b47963da8bcc3b5ea25 */
+/* headers of CPython 3.13.5 (Maven) */
+/* CPython 3.13.15, Debian python3.13-dbg 3.13.15-1, 0a5770b2e9c824cb794d5d162f75ce2fc9c75f.debug, build id d10a5770b2e9c824cb794d5d162f75ce2fc9c75f */
+/* CPython 3.13.15, Debian python3.13-dbg 3.13.15-1, 39b8d7d64bfb22175154f43705e00030d5359c.debug, build id 2639b8d7d64bfb22175154f43705e00030d5359c */
+/* CPython 3.13.15, Debian python3.13-dbg 3.13.15-1, bf30f984912a8c43fd4d623013c511c27e73c9.debug, build id 01bf30f984912a8c43fd4d623013c511c27e73c9 */
+/* headers of CPython 3.13.15 (Debian) */
+/* CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, 61cb9a0abf875892038d979fb4efdb3fff08a7.debug, build id 8461cb9a0abf875892038d979fb4efdb3fff08a7 */
+/* CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, 7a60671b56cd2a8fee2e12145ae38765a2b20d.debug, build id a37a60671b56cd2a8fee2e12145ae38765a2b20d */
+/* CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, de766c3a031e0782095d175ff04e394a2744d2.debug, build id f9de766c3a031e0782095d175ff04e394a2744d2 */
+/* headers of CPython 3.13.18 (Debian) */
 const struct exu_layout_table exu_cpython_3_13 = {
-    .source = "CPython 3.13.0 built by pyenv, libpython3.13.so.1.0, build id d11d13fb0f82d32f3da1221ffd551ab179afb423",
-    .first = {3, 13, 0, 0xF, 0},
-    .last = {3, 13, 0, 0xF, 0},
+    .source = "CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, de766c3a031e0782095d175ff04e394a2744d2.debug, build id f9de766c3a031e0782095d175ff04e394a2744d2",
+    .first = {3, 13, 0, 0xC, 1},
+    .last = {3, 13, 18, 0xF, 0},
     .debug = false,
     .free_threaded = false,
     .machine = 62,

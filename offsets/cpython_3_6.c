@@ -5,9 +5,10 @@
 extern const struct exu_layout_table exu_cpython_3_6;
 
 /* CPython 3.6.15 built by pyenv, libpython3.6m.so.1.0, build id 6d853d1016a951ac13d69174b9a33ac9639c3a22 */
+/* headers of CPython 3.6.15 (pyenv) */
 const struct exu_layout_table exu_cpython_3_6 = {
     .source = "CPython 3.6.15 built by pyenv, libpython3.6m.so.1.0, build id 6d853d1016a951ac13d69174b9a33ac9639c3a22",
-    .first = {3, 6, 0, 0xF, 0},
+    .first = {3, 6, 0, 0xC, 1},
     .last = {3, 6, 15, 0xF, 0},
     .debug = false,
     .free_threaded = false,

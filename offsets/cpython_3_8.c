@@ -5,9 +5,10 @@
 extern const struct exu_layout_table exu_cpython_3_8;
 
 /* CPython 3.8.18 built by pyenv, libpython3.8.so.1.0, build id ff2a4988bea9e9bbbb8004eb6e74cc0792734c3b */
+/* headers of CPython 3.8.18 (pyenv) */
 const struct exu_layout_table exu_cpython_3_8 = {
     .source = "CPython 3.8.18 built by pyenv, libpython3.8.so.1.0, build id ff2a4988bea9e9bbbb8004eb6e74cc0792734c3b",
-    .first = {3, 8, 0, 0xF, 0},
+    .first = {3, 8, 0, 0xC, 1},
     .last = {3, 8, 18, 0xF, 0},
     .debug = false,
     .free_threaded = false,

@@ -4,10 +4,14 @@
 
 extern const struct exu_layout_table exu_cpython_3_9;
 
+/* CPython 3.9.2, Debian python3.9-dbg 3.9.2-1, 02f8a561c3abdb9c8d8c859d4243bd8c3f928f.debug, build id f902f8a561c3abdb9c8d8c859d4243bd8c3f928f */
+/* CPython 3.9.2, Debian python3.9-dbg 3.9.2-1, c9cac51b855a4114caf956f6389952e4a4371e.debug, build id dfc9cac51b855a4114caf956f6389952e4a4371e */
+/* headers of CPython 3.9.6 (Maven) */
 /* CPython 3.9.18 built by pyenv, libpython3.9.so.1.0, build id 8a6cadea533dd782615a0f14a75b5aef248a10d4 */
+/* headers of CPython 3.9.18 (pyenv) */
 const struct exu_layout_table exu_cpython_3_9 = {
     .source = "CPython 3.9.18 built by pyenv, libpython3.9.so.1.0, build id 8a6cadea533dd782615a0f14a75b5aef248a10d4",
-    .first = {3, 9, 0, 0xF, 0},
+    .first = {3, 9, 0, 0xC, 1},
     .last = {3, 9, 18, 0xF, 0},
     .debug = false,
     .free_threaded = false,
@@ -62,7 +66,7 @@ const struct exu_layout_table exu_cpython_3_9 = {
             .tstate_interp = {16, 8, 0, 0},
             .tstate_frame = {24, 8, 0, 0},
             .tstate_thread_id = {176, 8, 0, 0},
-            .interp_size = {0, 5656, 0, 0},
+            .interp_size = {0, 5648, 0, 0},
             .interp_next = {0, 8, 0, 0},
             .interp_id = {24, 8, 0, 0},
             .interp_threads_head = {8, 8, 0, 0},

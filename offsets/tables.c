@@ -3,31 +3,81 @@
 #include "python/layout.h"
 
 extern const struct exu_layout_table exu_cpython_2_7;
+extern const struct exu_layout_table exu_cpython_2_7_debug;
 extern const struct exu_layout_table exu_cpython_3_6;
+extern const struct exu_layout_table exu_cpython_3_6_debug;
 extern const struct exu_layout_table exu_cpython_3_7;
+extern const struct exu_layout_table exu_cpython_3_7_from_4;
+extern const struct exu_layout_table exu_cpython_3_7_debug;
+extern const struct exu_layout_table exu_cpython_3_7_debug_from_4;
 extern const struct exu_layout_table exu_cpython_3_8;
+extern const struct exu_layout_table exu_cpython_3_8_debug;
 extern const struct exu_layout_table exu_cpython_3_9;
+extern const struct exu_layout_table exu_cpython_3_9_debug;
 extern const struct exu_layout_table exu_cpython_3_10;
+extern const struct exu_layout_table exu_cpython_3_10_debug;
 extern const struct exu_layout_table exu_cpython_3_11;
+extern const struct exu_layout_table exu_cpython_3_11_debug;
 extern const struct exu_layout_table exu_cpython_3_12;
+extern const struct exu_layout_table exu_cpython_3_12_debug;
 extern const struct exu_layout_table exu_cpython_3_13;
+extern const struct exu_layout_table exu_cpython_3_13_debug;
+extern const struct exu_layout_table exu_cpython_3_13_free_threaded;
+extern const struct exu_layout_table exu_cpython_3_13_free_threaded_debug;
+extern const struct exu_layout_table exu_cpython_3_14;
+extern const struct exu_layout_table exu_cpython_3_14_from_5;
+extern const struct exu_layout_table exu_cpython_3_14_debug;
+extern const struct exu_layout_table exu_cpython_3_14_debug_from_5;
+extern const struct exu_layout_table exu_cpython_3_14_free_threaded;
+extern const struct exu_layout_table exu_cpython_3_14_free_threaded_debug;
+extern const struct exu_layout_table exu_cpython_3_15;
+extern const struct exu_layout_table exu_cpython_3_15_debug;
+extern const struct exu_layout_table exu_cpython_3_15_free_threaded;
+extern const struct exu_layout_table exu_cpython_3_15_free_threaded_debug;
 extern const struct exu_debug_offsets_table exu_debug_offsets_3_13;
+extern const struct exu_debug_offsets_table exu_debug_offsets_3_14;
+extern const struct exu_debug_offsets_table exu_debug_offsets_3_15;
 
 const struct exu_layout_table *const exu_layout_tables[] = {
     &exu_cpython_2_7,
+    &exu_cpython_2_7_debug,
     &exu_cpython_3_6,
+    &exu_cpython_3_6_debug,
     &exu_cpython_3_7,
+    &exu_cpython_3_7_from_4,
+    &exu_cpython_3_7_debug,
+    &exu_cpython_3_7_debug_from_4,
     &exu_cpython_3_8,
+    &exu_cpython_3_8_debug,
     &exu_cpython_3_9,
+    &exu_cpython_3_9_debug,
     &exu_cpython_3_10,
+    &exu_cpython_3_10_debug,
     &exu_cpython_3_11,
+    &exu_cpython_3_11_debug,
     &exu_cpython_3_12,
+    &exu_cpython_3_12_debug,
     &exu_cpython_3_13,
+    &exu_cpython_3_13_debug,
+    &exu_cpython_3_13_free_threaded,
+    &exu_cpython_3_13_free_threaded_debug,
+    &exu_cpython_3_14,
+    &exu_cpython_3_14_from_5,
+    &exu_cpython_3_14_debug,
+    &exu_cpython_3_14_debug_from_5,
+    &exu_cpython_3_14_free_threaded,
+    &exu_cpython_3_14_free_threaded_debug,
+    &exu_cpython_3_15,
+    &exu_cpython_3_15_debug,
+    &exu_cpython_3_15_free_threaded,
+    &exu_cpython_3_15_free_threaded_debug,
 };
 const size_t exu_layout_table_count = sizeof exu_layout_tables / sizeof *exu_layout_tables;
 
 const struct exu_debug_offsets_table *const exu_debug_offsets_tables[] = {
     &exu_debug_offsets_3_13,
+    &exu_debug_offsets_3_14,
+    &exu_debug_offsets_3_15,
 };
 const size_t exu_debug_offsets_table_count =
     sizeof exu_debug_offsets_tables / sizeof *exu_debug_offsets_tables;

@@ -306,34 +306,45 @@ static void smallest(struct exu_field *field, const struct exu_field *other) {
   if (other->size < field->size) field->size = other->size;
 }
 
-/* Write the table of builds[first..last] of the group builds[start..end). */
-static void write_table(FILE *out, const char *name, size_t start, size_t first, size_t last, size_t end) {
-  struct build *build = &builds[last];
-  for (size_t i = first; i < last; i++) {
-    smallest(&build->layout.tstate_size, &builds[i].layout.tstate_size);
-    smallest(&build->layout.interp_size, &builds[i].layout.interp_size);
-    smallest(&build->layout.runtime_size, &builds[i].layout.runtime_size);
-  }
-  struct exu_version from = builds[first].build.version, to = build->build.version;
+/* Neighbours with one layout, and the versions that their table is for. */
+struct run {
+  size_t first, last; /* builds, both included */
+  struct exu_version from, to;
+};
+
+/* Versions of the run first..last of the group builds[start..end). */
+static struct run find_run(size_t start, size_t first, size_t last, size_t end) {
+  struct exu_version from = builds[first].build.version, to = builds[last].build.version;
   const struct exu_version *boundary;
-  struct exu_version zero = {from.major, from.minor, 0, 0xC, 1};
   if (first == start) {
-    boundary = boundary_between(&zero, &from);
-    if (boundary || exu_version_hex(zero) < exu_version_hex(from)) from = boundary ? *boundary : zero;
+    struct exu_version candidate = {from.major, from.minor, 0, 0xC, 1};
+    if ((boundary = boundary_between(&candidate, &from)))
+      from = *boundary;
+    else if (exu_version_hex(candidate) < exu_version_hex(from))
+      from = candidate;
   } else if ((boundary = boundary_between(&builds[first - 1].build.version, &from))) {
     from = *boundary;
   }
   if (last + 1 < end && (boundary = boundary_between(&to, &builds[last + 1].build.version))) to = release_before(*boundary);
+  return (struct run){first, last, from, to};
+}
 
+static void write_table(FILE *out, const char *name, const struct run *run) {
+  struct build *build = &builds[run->last];
+  for (size_t i = run->first; i < run->last; i++) {
+    smallest(&build->layout.tstate_size, &builds[i].layout.tstate_size);
+    smallest(&build->layout.interp_size, &builds[i].layout.interp_size);
+    smallest(&build->layout.runtime_size, &builds[i].layout.runtime_size);
+  }
   const struct build *named = NULL;
-  for (size_t i = first; i <= last; i++) {
+  for (size_t i = run->first; i <= run->last; i++) {
     fprintf(out, "/* %s */\n", builds[i].source);
     if (!named || builds[i].binary || !named->binary) named = &builds[i];
   }
   fprintf(out, "const struct exu_layout_table exu_%s = {\n", name);
   fprintf(out, "    .source = \"%s\",\n", named->source);
-  write_version(out, "first", from);
-  write_version(out, "last", to);
+  write_version(out, "first", run->from);
+  write_version(out, "last", run->to);
   fprintf(out, "    .debug = %s,\n", build->build.debug ? "true" : "false");
   fprintf(out, "    .free_threaded = %s,\n", build->build.free_threaded ? "true" : "false");
   fprintf(out, "    .machine = %u,\n", build->machine);
@@ -345,7 +356,10 @@ static void write_table(FILE *out, const char *name, size_t start, size_t first,
 #define EXU_SIZE(name, types) EXU_FIELD(name, types, NULL)
 #include "offsets/fields.def"
   fputs("        },\n};\n", out);
-  fprintf(stderr, "%s: %u.%u.%u to %u.%u.%u\n", name, from.major, from.minor, from.micro, to.major, to.minor, to.micro);
+  char from[16], to[16];
+  exu_version_text(run->from, from);
+  exu_version_text(run->to, to);
+  fprintf(stderr, "%s: %s to %s\n", name, from, to);
 }
 
 /* Write the C file of builds[start..end), all of one minor version and kind. Appends the tables' names to `names`. */
@@ -361,16 +375,17 @@ static void write_group(const char *directory, size_t start, size_t end, FILE *d
   if (!body) die("no memory", group);
   for (size_t first = start, last; first < end; first = last + 1) {
     for (last = first; last + 1 < end && same_layout(&builds[last], &builds[last + 1]);) last++;
+    struct run run = find_run(start, first, last, end);
     char name[160];
     if (first == start)
       snprintf(name, sizeof name, "%s", group);
     else
-      snprintf(name, sizeof name, "%s_from_%u", group, builds[first].build.version.micro);
+      snprintf(name, sizeof name, "%s_from_%u", group, run.from.micro);
     fprintf(out, "%sexu_%s", first == start ? "" : ", ", name);
     fprintf(declarations, "extern const struct exu_layout_table exu_%s;\n", name);
     fprintf(names, "    &exu_%s,\n", name);
     fputs("\n", body);
-    write_table(body, name, start, first, last, end);
+    write_table(body, name, &run);
   }
   fclose(body);
   fprintf(out, ";\n%s", tables);

@@ -5,8 +5,8 @@
 
 #include "python/text.h"
 
-/* A line table of more bytes than this is no line table: the largest generated modules have a few megabytes. */
-enum { LINE_TABLE_MAX = 16 * 1024 * 1024, STRUCTURE_MAX = 512 };
+/* A line table or bytecode of more bytes than this is none: the largest generated modules have a few megabytes. */
+enum { BYTES_MAX = 16 * 1024 * 1024, STRUCTURE_MAX = 512 };
 
 static bool read_string(struct exu_py *py, uint64_t address, const char *what, struct exu_string *text) {
   enum exu_py_text got = exu_py_text(py, address, text);
@@ -23,16 +23,27 @@ static enum exu_line_format line_format(const struct exu_py *py) {
   return py->build.version.major >= 3 ? EXU_LINES_LNOTAB_SIGNED : EXU_LINES_LNOTAB_UNSIGNED;
 }
 
-static void read_line_table(struct exu_py *py, uint64_t bytes, struct exu_py_code *code) {
+/* A bytes object ends with a NUL that its size does not count: a size that is a lie leads elsewhere. */
+static bool bytes_size(struct exu_py *py, uint64_t bytes, uint64_t *size) {
+  uint8_t nul;
+  uint64_t claimed;
+  if (!exu_py_plausible(bytes) || !exu_py_get(py, bytes, py->layout.var_size, &claimed)) return false;
+  if (claimed > BYTES_MAX) return false;
+  uint64_t end = bytes + py->layout.bytes_data.offset + claimed;
+  if (exu_space_read(py->space, end, &nul, 1) != EXU_READABLE || nul != 0) return false;
+  *size = claimed;
+  return true;
+}
+
+static bool read_line_table(struct exu_py *py, uint64_t bytes, struct exu_py_code *code) {
   uint64_t size;
-  if (!exu_py_plausible(bytes) || !exu_py_get(py, bytes, py->layout.var_size, &size) || size > LINE_TABLE_MAX) return;
-  uint64_t data = bytes + py->layout.bytes_data.offset;
-  uint8_t last;
-  if (size > 0 && exu_space_read(py->space, data + size - 1, &last, 1) != EXU_READABLE) return;
+  if (!bytes_size(py, bytes, &size)) return false;
   uint8_t *table = exu_arena_alloc(py->arena, (size_t)size);
-  if (!table || exu_space_read(py->space, data, table, (size_t)size) != EXU_READABLE) return;
+  if (!table) return false;
+  if (exu_space_read(py->space, bytes + py->layout.bytes_data.offset, table, (size_t)size) != EXU_READABLE) return false;
   code->table = table;
   code->table_size = (size_t)size;
+  return true;
 }
 
 /*
@@ -67,12 +78,19 @@ static void read_code(struct exu_py *py, uint64_t address, struct exu_py_code *c
   code->first_line = (int32_t)exu_py_field(object, size, layout->code_firstlineno);
   code->format = line_format(py);
   bool lnotab = exu_py_has(layout->code_lnotab) && !exu_py_has(layout->code_linetable);
-  read_line_table(py, exu_py_field(object, size, lnotab ? layout->code_lnotab : layout->code_linetable), code);
+  if (!read_line_table(py, exu_py_field(object, size, lnotab ? layout->code_lnotab : layout->code_linetable), code)) {
+    exu_missing(py->diagnostics, "line-table-unreadable", -1,
+                "lines in the code object at 0x%llx are unknown: its line table cannot be read",
+                (unsigned long long)address);
+  }
   if (exu_py_has(layout->code_adaptive)) {
     code->bytecode = address + layout->code_adaptive.offset;
     code->bytecode_size = exu_py_field(object, size, layout->var_size) * 2; /* ob_size counts code units since 3.11 */
     code->tlbc = exu_py_field(object, size, layout->code_tlbc);
     code->traceable = exu_py_field(object, size, layout->code_firsttraceable) * 2;
+    if (code->traceable > code->bytecode_size) code->traceable = 0; /* damaged */
+  } else {
+    bytes_size(py, exu_py_field(object, size, layout->code_bytecode), &code->bytecode_size);
   }
   if (py->unicode_type == 0) exu_py_get(py, name, layout->object_type, &py->unicode_type);
   code->valid = true;

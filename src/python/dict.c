@@ -71,12 +71,22 @@ static bool locate(struct exu_py *py, uint64_t dict, struct table *table) {
   return true;
 }
 
+/* A few dictionaries of a damaged process can lead to each other a million times. */
+static bool take_from_budget(struct exu_py *py) {
+  if (py->entries_left == 0) return false;
+  if (--py->entries_left > 0) return true;
+  exu_missing(py->diagnostics, "dict-budget", -1,
+              "names are missing: the dictionaries that lead to them have more than %d entries", EXU_PY_ENTRIES_MAX);
+  return false;
+}
+
 static bool each_entry(struct exu_py *py, const struct table *table, exu_py_dict_callback *callback, void *context) {
   uint64_t count = table->count < EXU_PY_DICT_MAX ? table->count : EXU_PY_DICT_MAX;
   if (table->stride == 0) return false;
   for (uint64_t i = 0; i < count; i++) {
     uint64_t entry = table->entries + i * table->stride;
     uint64_t key, value;
+    if (!take_from_budget(py)) return false;
     if (!exu_py_word(py, entry + table->key_offset, &key)) return false;
     if (!exu_py_word(py, table->values ? table->values + i * 8 : entry + table->value_offset, &value)) return false;
     if (key == 0 || value == 0) continue; /* deleted, or never used */

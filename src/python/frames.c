@@ -5,7 +5,7 @@
  * Values of `owner` that tell frames of Python code from the shims of the eval loop (pycore_frame.h, pycore_interpframe_structs.h).
  * 3.12 and 3.13: FRAME_OWNED_BY_CSTACK is 3. 3.14 on: FRAME_OWNED_BY_INTERPRETER is 3, FRAME_OWNED_BY_CSTACK is 4.
  */
-enum { OWNED_BY_GENERATOR = 1, FIRST_SHIM_OWNER = 3 };
+enum { OWNED_BY_GENERATOR = 1, FIRST_SHIM_OWNER = 3, LAST_SHIM_OWNER = 4 };
 
 enum { STRUCTURE_MAX = 640 };
 
@@ -84,14 +84,23 @@ static void lost_code(struct walk *walk, uint64_t address, uint64_t code) {
               (unsigned long long)code);
 }
 
+/* The frame is there, but where it was is not known. */
+static struct exu_position outside_code(struct walk *walk, uint64_t address) {
+  exu_missing(walk->py->diagnostics, "instruction-outside-code", walk->tid,
+              "the line of the frame at 0x%llx is unknown: its instruction lies outside its code object",
+              (unsigned long long)address);
+  return (struct exu_position){-1, -1, -1, -1};
+}
+
 /* ---- Up to 3.10: a chain of PyFrameObjects ------------------------------------------------------------------- */
 
 /*
  * The line as PyFrame_GetLineNumber has it. While a frame is traced the interpreter keeps the line in f_lineno: up to
  * 3.9 when f_trace is set, in 3.10 when f_lineno is not 0.
  */
-static struct exu_position object_position(struct exu_py *py, const uint8_t *object, size_t size,
+static struct exu_position object_position(struct walk *walk, uint64_t address, const uint8_t *object, size_t size,
                                            struct exu_py_code *code) {
+  struct exu_py *py = walk->py;
   const struct exu_layout *layout = &py->layout;
   bool linetable = exu_py_has(layout->code_linetable);
   int32_t line = (int32_t)exu_py_field(object, size, layout->frame_lineno);
@@ -100,6 +109,9 @@ static struct exu_position object_position(struct exu_py *py, const uint8_t *obj
   int64_t instruction = (int32_t)exu_py_field(object, size, layout->frame_lasti);
   /* 3.10 counts in code units of two bytes, and -1 is a frame that has not started. */
   if (linetable && instruction > 0) instruction *= 2;
+  if (instruction < -1 || (code->bytecode_size > 0 && instruction >= (int64_t)code->bytecode_size)) {
+    return outside_code(walk, address);
+  }
   return exu_py_code_position(code, instruction);
 }
 
@@ -116,7 +128,7 @@ static enum step object_step(struct walk *walk, uint64_t *address) {
   uint64_t code_address = exu_py_field(object, size, layout->frame_code);
   struct exu_py_code *code = exu_py_plausible(code_address) ? exu_py_code(py, code_address) : NULL;
   if (code && code->valid) {
-    enum step step = push(walk, *address, code, object_position(py, object, size, code));
+    enum step step = push(walk, *address, code, object_position(walk, *address, object, size, code));
     if (step != STEP_ON) return step;
     struct exu_py_frame *frame = &walk->stack->frames.items[walk->stack->frames.count - 1];
     frame->entry = true;
@@ -171,12 +183,7 @@ static enum step push_interpreter_frame(struct walk *walk, uint64_t address, con
   }
   int64_t instruction = interpreter_instruction(py, frame, size, code);
   bool inside = instruction >= -2 && (code->bytecode_size == 0 || instruction < (int64_t)code->bytecode_size);
-  if (!inside) {
-    exu_missing(py->diagnostics, "instruction-outside-code", walk->tid,
-                "the line of the frame at 0x%llx is unknown: its instruction lies outside its code object",
-                (unsigned long long)address);
-    return push(walk, address, code, (struct exu_position){-1, -1, -1, -1});
-  }
+  if (!inside) return push(walk, address, code, outside_code(walk, address));
   /* A frame that is still being set up does not exist for Python: _PyFrame_IsIncomplete (pycore_frame.h). */
   if (owner != OWNED_BY_GENERATOR && instruction < (int64_t)code->traceable) return STEP_ON;
   struct exu_position position = exu_py_code_position(code, instruction);
@@ -206,7 +213,7 @@ static enum step interpreter_step(struct walk *walk, uint64_t *address, size_t *
   if (fault != EXU_READABLE) return unreadable(walk, *address, fault);
 
   uint64_t owner = exu_py_field(frame, size, layout->iframe_owner);
-  bool is_shim = !exu_py_has(layout->iframe_is_entry) && owner >= FIRST_SHIM_OWNER;
+  bool is_shim = !exu_py_has(layout->iframe_is_entry) && owner >= FIRST_SHIM_OWNER && owner <= LAST_SHIM_OWNER;
   if (is_shim) {
     mark_entry(walk, *run, *address);
     *run = walk->stack->frames.count;

@@ -106,8 +106,12 @@ static bool get_reference(Dwarf_Die *die, unsigned attribute, Dwarf_Die *target)
   return dwarf_attr(die, attribute, &value) && dwarf_formref_die(&value, target);
 }
 
-/* Follow typedefs and qualifiers. Returns false when they lead nowhere (void, damage, a cycle). */
+/*
+ * Follow typedefs and qualifiers, and stubs of what is in a type unit (-fdebug-types-section). Returns false when they lead
+ * nowhere (void, damage, a cycle).
+ */
 static bool peel(Dwarf_Die *type, Dwarf_Die *result) {
+  Dwarf_Die next;
   *result = *type;
   for (int i = 0; i < MAX_TYPE_CHAIN; i++) {
     switch (dwarf_tag(result)) {
@@ -115,15 +119,17 @@ static bool peel(Dwarf_Die *type, Dwarf_Die *result) {
       case DW_TAG_const_type:
       case DW_TAG_volatile_type:
       case DW_TAG_atomic_type:
-      case DW_TAG_restrict_type: {
-        Dwarf_Die next;
+      case DW_TAG_restrict_type:
         if (!get_reference(result, DW_AT_type, &next)) return false;
-        *result = next;
         break;
-      }
+      case DW_TAG_structure_type:
+      case DW_TAG_union_type:
+        if (!get_reference(result, DW_AT_signature, &next)) return true;
+        break;
       case DW_TAG_invalid: return false;
       default: return true;
     }
+    *result = next;
   }
   return false;
 }

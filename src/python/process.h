@@ -46,7 +46,8 @@ struct exu_py {
   struct exu_map codes;  /* code object -> struct exu_py_code */
   uint64_t unicode_type; /* `str`, learned from the first code object that checks out; 0: not yet */
   bool finalizing;       /* the interpreter is shutting down; set with the threads */
-  uint64_t frames_left;  /* budget of the whole process */
+  uint64_t frames_left;  /* budgets of the whole process */
+  uint64_t entries_left; /* of dictionaries */
 };
 
 /* Reading fields. A structure is a buffer that holds its first `size` bytes. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "python/dict.h"
 #include "python/find.h"
 #include "python/frames.h"
 #include "python/version.h"
@@ -98,7 +99,8 @@ bool exu_py_init(struct exu_py *py, const struct exu_target *target, struct exu_
                         .arena = arena,
                         .diagnostics = diagnostics,
                         .debug = EXU_UNKNOWN,
-                        .frames_left = EXU_PY_FRAMES_MAX};
+                        .frames_left = EXU_PY_FRAMES_MAX,
+                        .entries_left = EXU_PY_ENTRIES_MAX};
   if (find_in_files(py, EXU_FOUND_BY_SYMBOL, &attempts)) return true;
   if (attempts.found_runtime) return give_up(py, &attempts, error);
   forget(py);

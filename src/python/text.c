@@ -168,20 +168,29 @@ static bool all_ascii(const uint8_t *bytes, size_t size) {
   return high == 0;
 }
 
+/*
+ * CPython ends every string with a NUL that its length does not count, in every form and version. A length that is a
+ * lie leads elsewhere: memory behind the string is no text.
+ */
+static bool is_terminated(struct exu_py *py, const struct characters *where) {
+  uint64_t size, end;
+  uint32_t nul = 0;
+  if (__builtin_mul_overflow(where->length, (uint64_t)where->unit, &size)) return false;
+  if (__builtin_add_overflow(where->address, size, &end)) return false;
+  return exu_space_read(py->space, end, &nul, where->unit) == EXU_READABLE && nul == 0;
+}
+
 enum exu_py_text exu_py_text(struct exu_py *py, uint64_t address, struct exu_string *text) {
   struct characters where;
   uint8_t small[1024];
   void *large EXU_GUARD(free) = NULL;
 
-  if (!locate(py, address, &where)) return EXU_PY_TEXT_DAMAGED;
+  if (!locate(py, address, &where) || !is_terminated(py, &where)) return EXU_PY_TEXT_DAMAGED;
   bool cut = where.length > EXU_PY_TEXT_MAX;
   size_t count = cut ? EXU_PY_TEXT_MAX : (size_t)where.length;
   size_t bytes_size = count * where.unit;
   uint8_t *bytes = small;
   if (bytes_size > sizeof small) {
-    /* Look before a megabyte is allocated for a length that is a lie. */
-    uint8_t last;
-    if (exu_space_read(py->space, where.address + bytes_size - 1, &last, 1) != EXU_READABLE) return EXU_PY_TEXT_DAMAGED;
     bytes = large = malloc(bytes_size);
     if (!bytes) return EXU_PY_TEXT_DAMAGED;
   }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Death in a function registered with atexit.
 import atexit
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Death while the main module is being torn down.
 import record
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Threads blocked in every common way, while the main thread dies.
 import os
 import socket
@@ -73,7 +74,7 @@ def on_socket():
 
 class Subclass(threading.Thread):
     def run(self):
-        record._tids[threading.current_thread().ident] = record.native_id()
+        record._tids[record.get_ident()] = record.native_id()
         self.block()
 
     def block(self):

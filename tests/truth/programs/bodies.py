@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Code that is not a plain function: class bodies, decorators, comprehensions, lambdas, exec, eval, nested functions.
 import functools
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Python called by C called by Python, through many doors, in the dying thread and in blocked ones.
 import ctypes
 import functools
@@ -37,7 +38,7 @@ class Item(object):
     def __repr__(self):
         return self.then()
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments, **keywords):
         return self.then()
 
     def __add__(self, other):

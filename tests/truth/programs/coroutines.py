@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Coroutines mid-await, asynchronous generators, comprehensions and context managers, on a running event loop.
 # since: 3.6 (no async def)
 import asyncio
@@ -17,7 +18,7 @@ class Manager:
 
 class Awaitable:
     def __await__(self):
-        yield from asyncio.sleep(0).__await__()
+        yield
         return record.die()
 
 

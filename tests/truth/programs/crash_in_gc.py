@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Death inside the garbage collector: finalizers and weak reference callbacks.
 # arguments: del weakref automatic
 import gc

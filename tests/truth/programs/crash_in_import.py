@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Death while modules are being imported by modules: importlib's own frames are on the stack.
 import os
 import sys

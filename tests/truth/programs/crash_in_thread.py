@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # A worker thread dies while the main thread waits for it.
 # arguments: SIGABRT SIGSEGV-read SIGSEGV-write
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # 100,000 frames in one thread.
 import sys
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Death while exceptions are being handled and made.
 import sys
 

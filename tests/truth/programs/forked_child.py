@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # A child of a threaded parent dies: only the thread that forked is left.
 import os
 import time

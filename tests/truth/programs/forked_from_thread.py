@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # A child forked by a worker thread: that thread is now the process's first.
 import os
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Generators in the middle of their work: chains, expressions, send, throw, contextmanager; others stay suspended.
 import contextlib
 import itertools

@@ -1,6 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 # Line numbers above 65,535, and jumps of that size inside one function, forwards and backwards.
 import record
-
 
 
 def chain(last):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Code that ran often before it died: specialized, and compiled where there is a JIT.
 import record
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Line tables of every shape: generated functions with random gaps, wide statements, long code and extended arguments.
 # arguments: 1 2 3
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Statements over many lines: calls, with, try, conditions, strings, chained methods.
 import contextlib
 

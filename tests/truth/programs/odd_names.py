@@ -1,4 +1,5 @@
 # -*- coding: utf-8 -*-
+# SPDX-License-Identifier: Apache-2.0
 # File, function and thread names that are legal and hostile.
 import sys
 import time

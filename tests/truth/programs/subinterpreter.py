@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # A subinterpreter, entered from this one on the same thread, dies.
 import os
 import sys
@@ -24,7 +25,8 @@ def find():
     try:
         import _interpreters
         identifier = _interpreters.create()
-        return lambda text: _interpreters.exec(identifier, text)
+        execute = getattr(_interpreters, 'exec')  # a keyword of 2.7
+        return lambda text: execute(identifier, text)
     except ImportError:
         pass
     try:
@@ -35,7 +37,7 @@ def find():
         pass
     try:
         import _testcapi
-        return lambda text: _testcapi.run_in_subinterp(text)
+        return _testcapi.run_in_subinterp
     except (ImportError, AttributeError):
         record.not_applicable('no module that makes subinterpreters')
 
@@ -45,7 +47,7 @@ def main(run):
     for step in (0, 1):
         # The same call twice: it first notes where it is, and then enters with that.
         text = SCRIPT % (DIRECTORY, frames) if step else 'pass'
-        frames = enter(run, text)
+        frames = enter(run, text)[0]
 
 
 def enter(run, text):

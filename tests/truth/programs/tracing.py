@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Tracing and profiling functions are active, or on the stack.
 # arguments: settrace setprofile inside
 import sys

@@ -1,4 +1,5 @@
 # -*- coding: utf-8 -*-
+# SPDX-License-Identifier: Apache-2.0
 # Names in many scripts: Latin-1, Cyrillic, CJK, beyond the BMP; as functions, classes, files and threads.
 # since: 3.6 (identifiers are ASCII)
 import time

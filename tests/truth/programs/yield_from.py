@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Generators that delegate.
 # since: 3.6 (no yield from)
 import record

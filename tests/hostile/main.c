@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bad input of every kind, inside one process:
+ *   hostile corrupt CORE SEED COUNT [FIRST]    random corruptions; FIRST: from this case on, with details
+ *   hostile truncate CORE [STEP]       every truncation point of the headers and notes, then around every STEP bytes
+ *   hostile lies CORE [NAME]           structures that lie, one at a time
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "hostile.h"
+
+int main(int count, char **arguments) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  if (count >= 3 && strcmp(arguments[1], "corrupt") == 0) return run_corrupt(count - 2, arguments + 2);
+  if (count >= 3 && strcmp(arguments[1], "truncate") == 0) return run_truncate(count - 2, arguments + 2);
+  if (count >= 3 && strcmp(arguments[1], "lies") == 0) return run_lies(count - 2, arguments + 2);
+  fprintf(stderr, "usage: hostile corrupt CORE SEED COUNT [FIRST] | truncate CORE [STEP] | lies CORE [NAME]\n");
+  return 64;
+}
