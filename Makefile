@@ -38,8 +38,8 @@ lint:
 format:
 	tools/lint.sh --format
 
-# make install PREFIX=/usr/local DESTDIR=...
-install: all
+# After `make`, so that root builds nothing: make install PREFIX=/usr/local DESTDIR=...
+install:
 	cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
 
 clean:

@@ -6,6 +6,8 @@ install(TARGETS exuvia exuvia_static exuvia_shared
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES include/exuvia/exuvia.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/exuvia)
 
+# Relative, so that `cmake --install --prefix` and a moved tree need no other file.
+file(RELATIVE_PATH pc_to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(cmake/exuvia.pc.in exuvia.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/exuvia.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

@@ -44,11 +44,11 @@ def _summary(terminalreporter, outcomes):
     terminalreporter.section("truth: version x scenario")
     for number, interpreter in enumerate(columns, 1):
         write(f"  {number:2} = {interpreter.name} ({interpreter.kind})")
-    write("%-28s" % "" + "".join("%5d" % number for number in range(1, len(columns) + 1)))
+    write("%-32s" % "" + "".join("%5d" % number for number in range(1, len(columns) + 1)))
     for scenario in everything:
         cells = [outcomes.get((interpreter.name, scenario.name), "-") for interpreter in columns]
         if set(cells) - {"-", "n/a"}:
-            write("%-28s" % scenario.name + "".join("%5s" % cell for cell in cells))
+            write("%-32s" % scenario.name + "".join("%5s" % cell for cell in cells))
     counts = collections.Counter(outcomes.values())
     write("truth: " + ", ".join(f"{counts[mark]} {mark}" for mark in ("ok", "FAIL", "n/a", "skip")))
     absent = interpreters.missing(found)

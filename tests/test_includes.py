@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ["base", "target", "binary", "python", "native", "report"]
-PUBLIC = "exuvia/exuvia.h"
+# The files of src/report/ that make the report out of the layers before; all others there are renderers.
+MAKERS = ("merge", "stacks")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # The libraries that a layer may use. libdwfl reads cores on its own terms; only the unwinder has a use for it.
 LIBRARIES = {
@@ -43,7 +44,7 @@ def allowed(path, layer):
         return ("exuvia/", "analyze.h") + tuple(name + "/" for name in LAYERS), "every layer but cli"
     if layer == "offsets":
         return ("exuvia/", "base/", "offsets/", "python/layout"), "only base and python/layout*"
-    if layer == "report" and not path.name.startswith("merge"):
+    if layer == "report" and not path.name.startswith(MAKERS):
         return ("exuvia/", "base/", "report/"), "only the public header and base: it is a renderer"
     if layer == "python" and path.name.startswith("layout") and path.suffix == ".h":
         return ("exuvia/", "base/", "offsets/", "python/layout"), "only base: the shipped tables include it"
@@ -64,7 +65,8 @@ def check_line(path, layer, bracket, name):
         return None
     if ".." in Path(name).parts:
         return '"%s": paths are relative to src/, include/ or the root' % name
-    if layer == "report" and name.startswith("report/merge") and not path.name.startswith("merge"):
+    makers = tuple("report/" + maker for maker in MAKERS)
+    if layer == "report" and name.startswith(makers) and not path.name.startswith(MAKERS):
         return '"%s": a renderer sees the report only, not how it is made' % name
     prefixes, words = allowed(path, layer)
     if not name.startswith(prefixes or ("\0",)):
@@ -111,6 +113,7 @@ def test_the_checker_reports_every_kind_of_wrong_include_with_its_line(tmp_path)
         "src/base/elf.c": "#include <libelf.h>",
         "src/report/text.c": '#include "target/target.h"',
         "src/report/json_frames.c": '#include "report/merge.h"',
+        "src/report/source.c": '#include "report/stacks.h"',
         "src/cli/main.c": '#include "base/arena.h"',
         "src/analyze.c": '#include "cli/options.h"',
         "src/target/core.c": '#include "../base/arena.h"',

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * CPython's structures from its installed headers, for kinds of builds that no binary with DWARF is at hand of.
- * tools/update-offsets.sh compiles this with -g -fno-eliminate-unused-debug-types against the headers of one version, with
- * -DPy_DEBUG or -DPy_GIL_DISABLED=1 where that is wanted, and gen_offsets reads the DWARF that the compiler wrote.
+ * tools/update-offsets.sh compiles this with -g -fno-eliminate-unused-debug-types against the headers of one version,
+ * with -DPy_DEBUG or -DPy_GIL_DISABLED=1 where that is wanted, and gen_offsets reads the DWARF that the compiler
+ * wrote.
  *
  * What CPython defines inside of .c files is restated here. None of it depends on the kind of build but by
- * PyObject_HEAD, and the same probe without -DPy_DEBUG must give what the DWARF of a release build of that version says.
+ * PyObject_HEAD, and the same probe without -DPy_DEBUG must give what the DWARF of a release build of that version
+ * says.
  */
 #define Py_BUILD_CORE 1
 #include <Python.h>
@@ -51,8 +53,7 @@ struct _dictkeysobject {
 
 /* Objects/moduleobject.c */
 typedef struct {
-  PyObject_HEAD
-  PyObject *md_dict;
+  PyObject_HEAD PyObject *md_dict;
   struct PyModuleDef *md_def;
   void *md_state;
   PyObject *md_weaklist;

@@ -8,9 +8,10 @@
 #   - FILEs: interpreters or libraries with DWARF. VERSION may be left out from 3.11 on.
 #   - every version installed by pyenv, when its library has DWARF
 #   - Debian's python*-dbg packages: DWARF of release builds, and --with-pydebug builds
-#   - installed headers: pyenv's, Debian's and those in the Maven packages org.bytedeco:cpython (other patch releases). They are
-#     compiled by tools/layout_probe.c for the kinds of builds that no binary is at hand of; the probe of a release
-#     build is compared with the real one's DWARF by gen_offsets, which would put a difference into another table.
+#   - installed headers: pyenv's, Debian's and those in the Maven packages org.bytedeco:cpython (other patch
+#     releases). They are compiled by tools/layout_probe.c for the kinds of builds that no binary is at hand of; the
+#     probe of a release build is compared with the real one's DWARF by gen_offsets, which would put a difference into
+#     another table.
 # Needs gcc, libdw, apt (for Debian's), unzip and mvn (for Maven's). Downloads are kept in CACHE-DIRECTORY, about 1 GB.
 set -eu
 

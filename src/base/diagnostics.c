@@ -16,8 +16,9 @@ static bool has_room(const struct exu_diagnostics *diagnostics, const char *code
   return same < EXU_DIAGNOSTICS_MAX_PER_CODE;
 }
 
-static void add(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, bool incomplete, const char *format,
-                va_list arguments) {
+__attribute__((format(printf, 5, 0))) static void add(struct exu_diagnostics *diagnostics, const char *code,
+                                                      int64_t tid, bool incomplete, const char *format,
+                                                      va_list arguments) {
   diagnostics->incomplete |= incomplete;
   if (!has_room(diagnostics, code)) {
     diagnostics->suppressed++;

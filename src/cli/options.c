@@ -55,13 +55,13 @@ static const struct option_spec *find_letter(char letter) {
 
 static bool parse_number(const struct option_spec *spec, const char *text, uint64_t *number) {
   uint64_t value = 0;
-  bool good = *text != '\0';
-  for (const char *at = text; *at && good; at++) {
+  bool good = text && *text;
+  for (const char *at = text; good && *at; at++) {
     good = *at >= '0' && *at <= '9' && !__builtin_mul_overflow(value, 10u, &value) &&
            !__builtin_add_overflow(value, (uint64_t)(*at - '0'), &value);
   }
   if (!good) {
-    usage_error(NULL, "--%s wants a number, not '%s'", spec->name, text);
+    usage_error(NULL, "--%s wants a number, not '%s'", spec->name, text ? text : "");
     return false;
   }
   *number = value;

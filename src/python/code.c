@@ -47,14 +47,32 @@ static bool read_line_table(struct exu_py *py, uint64_t bytes, struct exu_py_cod
 }
 
 /*
- * Both names are exact `str` objects, so they share their type, and all code objects of a process agree on it. (2.7's
- * file names and names are exact `str` objects too.)
+ * Is the object of the type that CPython calls `name`? The first one that checks out is remembered in *known. A type is
+ * an object of type `type`, which is its own type; its name is a constant of the library, which a core alone lacks.
  */
-static bool check_string_types(struct exu_py *py, uint64_t first, uint64_t second) {
-  uint64_t first_type, second_type;
-  if (!exu_py_get(py, first, py->layout.object_type, &first_type)) return false;
-  if (!exu_py_get(py, second, py->layout.object_type, &second_type)) return false;
-  return first_type == second_type && (py->unicode_type == 0 || first_type == py->unicode_type);
+static bool has_type(struct exu_py *py, uint64_t object, const char *name, uint64_t *known) {
+  const struct exu_layout *layout = &py->layout;
+  uint64_t type, meta, itself, text;
+  char bytes[8] = {0};
+  size_t size = strlen(name) + 1;
+  if (!exu_py_get(py, object, layout->object_type, &type)) return false;
+  if (*known) return type == *known;
+  if (!exu_py_plausible(type)) return false;
+  enum exu_fault fault = exu_space_read(py->space, type + layout->object_type.offset, &meta, sizeof meta);
+  /* Mapped, but not in the core: nothing speaks against it. */
+  if (fault != EXU_READABLE) return fault != EXU_UNMAPPED;
+  if (!exu_py_get(py, meta, layout->object_type, &itself)) return exu_space_find(py->space, meta) != NULL;
+  if (itself != meta || !exu_py_get(py, type, layout->type_name, &text)) return false;
+  if (exu_space_read(py->space, text, bytes, size) == EXU_READABLE && memcmp(bytes, name, size) != 0) return false;
+  *known = type;
+  return true;
+}
+
+/* A name is an exact `str`, in 2.7 too. There it has nothing else to check, but no name that was compiled has a NUL. */
+static bool read_name(struct exu_py *py, uint64_t address, const char *what, struct exu_string *text) {
+  if (!exu_py_plausible(address) || !has_type(py, address, "str", &py->unicode_type)) return false;
+  if (!read_string(py, address, what, text)) return false;
+  return py->build.version.major >= 3 || !memchr(text->data, 0, text->size);
 }
 
 static void read_code(struct exu_py *py, uint64_t address, struct exu_py_code *code) {
@@ -67,13 +85,14 @@ static void read_code(struct exu_py *py, uint64_t address, struct exu_py_code *c
   size_t size = exu_py_extent(needed, sizeof needed / sizeof *needed);
   if (size > sizeof object || exu_space_read(py->space, address, object, size) != EXU_READABLE) return;
 
-  uint64_t name = exu_py_field(object, size, layout->code_name);
-  uint64_t file = exu_py_field(object, size, layout->code_filename);
-  if (!exu_py_plausible(name) || !exu_py_plausible(file) || !check_string_types(py, name, file)) return;
-  if (!read_string(py, name, "name", &code->function) || !read_string(py, file, "file name", &code->file)) return;
-  if (exu_py_has(layout->code_qualname)) {
-    uint64_t qualname = exu_py_field(object, size, layout->code_qualname);
-    if (exu_py_plausible(qualname)) read_string(py, qualname, "qualified name", &code->qualname);
+  if (!has_type(py, address, "code", &py->code_type)) return;
+  if (!read_name(py, exu_py_field(object, size, layout->code_name), "name", &code->function)) return;
+  if (!read_name(py, exu_py_field(object, size, layout->code_filename), "file name", &code->file)) return;
+  if (exu_py_has(layout->code_qualname) &&
+      !read_name(py, exu_py_field(object, size, layout->code_qualname), "qualified name", &code->qualname)) {
+    code->qualname = (struct exu_string){NULL, 0};
+    exu_missing(py->diagnostics, "name-unreadable", -1,
+                "the qualified name of the code object at 0x%llx cannot be read", (unsigned long long)address);
   }
   code->first_line = (int32_t)exu_py_field(object, size, layout->code_firstlineno);
   code->format = line_format(py);
@@ -92,7 +111,6 @@ static void read_code(struct exu_py *py, uint64_t address, struct exu_py_code *c
   } else {
     bytes_size(py, exu_py_field(object, size, layout->code_bytecode), &code->bytecode_size);
   }
-  if (py->unicode_type == 0) exu_py_get(py, name, layout->object_type, &py->unicode_type);
   code->valid = true;
 }
 

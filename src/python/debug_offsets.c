@@ -44,9 +44,9 @@ static uint16_t position_in(const struct exu_debug_offsets_table *table, size_t 
 }
 
 /*
- * Read one member. `*present` is false when the version has no such member, and when the build has no such field: builds
- * with a GIL write 0 for what only free-threaded ones have, and nothing that is read lies at a structure's start but the
- * executable of a frame and the links of interpreters.
+ * Read one member. `*present` is false when the version has no such member, and when the build has no such field:
+ * builds with a GIL write 0 for what only free-threaded ones have, and nothing that is read lies at a structure's
+ * start but the executable of a frame and the links of interpreters.
  */
 static bool read_member(const struct exu_debug_offsets_table *table, const uint8_t *bytes, const struct member *member,
                         bool free_threaded, uint64_t *value, uint64_t *bound, bool *present) {
@@ -68,7 +68,8 @@ static bool overlap(const struct exu_field *a, const struct exu_field *b) {
 }
 
 static bool cut_off(const struct exu_debug_offsets_table *table, size_t size, struct exu_error *error) {
-  return exu_fail(error, EXU_BAD_FORMAT, "debug offsets: only %zu of %u bytes can be read", size, (unsigned)table->size);
+  return exu_fail(error, EXU_BAD_FORMAT, "debug offsets: only %zu of %u bytes can be read", size,
+                  (unsigned)table->size);
 }
 
 /* Read and check every member of a whole structure. Fields that are not there get size 0. */
@@ -169,15 +170,13 @@ bool exu_debug_offsets_apply(const struct exu_debug_offsets_table *table, const 
   return true;
 }
 
-static uint64_t distance(uint64_t a, uint64_t b) {
-  return a > b ? a - b : b - a;
-}
+static uint64_t distance(uint64_t a, uint64_t b) { return a > b ? a - b : b - a; }
 
 enum exu_tristate exu_debug_offsets_is_debug(const struct exu_debug_offsets_table *table, const uint8_t *bytes,
                                              size_t size, const struct exu_build *build) {
   if (size < table->size || table->runtime_size == UINT16_MAX) return EXU_UNKNOWN;
   uint64_t runtime_size = word_at(bytes, table->runtime_size);
-  /* Patch releases add some dozens of bytes to the runtime, Py_DEBUG thousands. [0]: release builds, [1]: debug builds. */
+  /* Patch releases add some dozens of bytes to the runtime, Py_DEBUG thousands. [0]: release, [1]: debug builds. */
   uint64_t nearest[2] = {UINT64_MAX, UINT64_MAX};
   for (size_t i = 0; i < exu_layout_table_count; i++) {
     const struct exu_layout_table *other = exu_layout_tables[i];

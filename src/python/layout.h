@@ -29,7 +29,7 @@ struct exu_version {
   uint8_t major;
   uint8_t minor;
   uint8_t micro;
-  uint8_t level;  /* 0xA alpha, 0xB beta, 0xC candidate, 0xF final */
+  uint8_t level; /* 0xA alpha, 0xB beta, 0xC candidate, 0xF final */
   uint8_t serial;
 };
 
@@ -54,11 +54,13 @@ struct exu_layout_table {
 struct exu_debug_offsets_table {
   uint8_t major;
   uint8_t minor;
-  uint16_t size; /* of the whole structure */
+  uint16_t size;    /* of the whole structure */
   uint16_t version; /* offset of the member `version` */
   uint16_t free_threaded;
 #define EXU_DEBUG_SIZE(field, structure) uint16_t field;
-#define EXU_DEBUG_OFFSET(field, structure, member, width) uint16_t field; uint16_t field##_bound;
+#define EXU_DEBUG_OFFSET(field, structure, member, width)                                                              \
+  uint16_t field;                                                                                                      \
+  uint16_t field##_bound;
 #include "offsets/debug_offsets.def"
 };
 

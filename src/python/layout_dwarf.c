@@ -3,8 +3,8 @@
  * CPython's structures, out of a binary's debugging information.
  *
  * A compilation unit is passed over once, top level only: every type of C is there. Names that fields.def asks for are
- * looked up in a small hash table, and the first complete definition of each is kept. Members are then searched in those.
- * GCC writes a type only into the units that use it, so that no single unit has them all.
+ * looked up in a small hash table, and the first complete definition of each is kept. Members are then searched in
+ * those. GCC writes a type only into the units that use it, so that no single unit has them all.
  *
  * The file may be damaged or hostile: every chain and every loop has a limit.
  */
@@ -16,12 +16,12 @@
 #include <string.h>
 
 enum {
-  MAX_NAMES = 128,          /* type names looked for; fields.def has about forty, and typedefs add their tags */
-  NAME_SLOTS = 512,         /* of the hash table, a power of two */
-  MAX_UNITS = 20000,        /* units passed over */
-  MAX_DIES = 20 * 1000000,  /* entries read */
-  MAX_TYPE_CHAIN = 32,      /* typedef of const of typedef of ... */
-  MAX_PENDING = 64,         /* anonymous members, or imported units, waiting to be searched */
+  MAX_NAMES = 128,         /* type names looked for; fields.def has about forty, and typedefs add their tags */
+  NAME_SLOTS = 512,        /* of the hash table, a power of two */
+  MAX_UNITS = 20000,       /* units passed over */
+  MAX_DIES = 20 * 1000000, /* entries read */
+  MAX_TYPE_CHAIN = 32,     /* typedef of const of typedef of ... */
+  MAX_PENDING = 64,        /* anonymous members, or imported units, waiting to be searched */
 };
 
 static const struct {
@@ -107,27 +107,27 @@ static bool get_reference(Dwarf_Die *die, unsigned attribute, Dwarf_Die *target)
 }
 
 /*
- * Follow typedefs and qualifiers, and stubs of what is in a type unit (-fdebug-types-section). Returns false when they lead
- * nowhere (void, damage, a cycle).
+ * Follow typedefs and qualifiers, and stubs of what is in a type unit (-fdebug-types-section). Returns false when they
+ * lead nowhere (void, damage, a cycle).
  */
 static bool peel(Dwarf_Die *type, Dwarf_Die *result) {
   Dwarf_Die next;
   *result = *type;
   for (int i = 0; i < MAX_TYPE_CHAIN; i++) {
     switch (dwarf_tag(result)) {
-      case DW_TAG_typedef:
-      case DW_TAG_const_type:
-      case DW_TAG_volatile_type:
-      case DW_TAG_atomic_type:
-      case DW_TAG_restrict_type:
-        if (!get_reference(result, DW_AT_type, &next)) return false;
-        break;
-      case DW_TAG_structure_type:
-      case DW_TAG_union_type:
-        if (!get_reference(result, DW_AT_signature, &next)) return true;
-        break;
-      case DW_TAG_invalid: return false;
-      default: return true;
+    case DW_TAG_typedef:
+    case DW_TAG_const_type:
+    case DW_TAG_volatile_type:
+    case DW_TAG_atomic_type:
+    case DW_TAG_restrict_type:
+      if (!get_reference(result, DW_AT_type, &next)) return false;
+      break;
+    case DW_TAG_structure_type:
+    case DW_TAG_union_type:
+      if (!get_reference(result, DW_AT_signature, &next)) return true;
+      break;
+    case DW_TAG_invalid: return false;
+    default: return true;
     }
     *result = next;
   }
@@ -151,8 +151,8 @@ static uint32_t type_size(Dwarf_Die *type) {
   Dwarf_Word size;
   if (get_number(type, DW_AT_byte_size, &size)) return size <= UINT32_MAX ? (uint32_t)size : 0;
   uint8_t address_size = 0;
-  if (dwarf_tag(type) == DW_TAG_pointer_type && dwarf_cu_die(type->cu, &(Dwarf_Die){0}, NULL, NULL, &address_size, NULL,
-                                                               NULL, NULL))
+  if (dwarf_tag(type) == DW_TAG_pointer_type &&
+      dwarf_cu_die(type->cu, &(Dwarf_Die){0}, NULL, NULL, &address_size, NULL, NULL, NULL))
     return address_size;
   return 0;
 }
@@ -358,39 +358,43 @@ static void scan_unit(struct search *search, const Dwarf_Die *unit) {
       search->dies++;
       Dwarf_Die imported;
       switch (dwarf_tag(&die)) {
-        case DW_TAG_typedef:
-        case DW_TAG_structure_type:
-        case DW_TAG_union_type: consider_type(search, &die); break;
-        case DW_TAG_imported_unit:
-          if (count < MAX_PENDING && get_reference(&die, DW_AT_import, &imported) &&
-              dwarf_tag(&imported) == DW_TAG_partial_unit)
-            pending[count++] = imported;
-          break;
-        default: break;
+      case DW_TAG_typedef:
+      case DW_TAG_structure_type:
+      case DW_TAG_union_type: consider_type(search, &die); break;
+      case DW_TAG_imported_unit:
+        if (count < MAX_PENDING && get_reference(&die, DW_AT_import, &imported) &&
+            dwarf_tag(&imported) == DW_TAG_partial_unit)
+          pending[count++] = imported;
+        break;
+      default: break;
       }
     }
   }
 }
 
+/* Step to the next unit: its entry, or with split DWARF that of the unit in the .dwo file that it stands for. */
+static bool next_unit(Dwarf *dwarf, Dwarf_CU **unit, Dwarf_Die *skeleton, Dwarf_Die *die) {
+  uint8_t kind;
+  Dwarf_Die inner;
+  if (dwarf_get_units(dwarf, *unit, unit, NULL, &kind, skeleton, &inner) != 0) return false;
+  *die = kind == DW_UT_skeleton && inner.addr ? inner : *skeleton;
+  return true;
+}
+
 static void scan_all(struct search *search, Dwarf *dwarf) {
   Dwarf_CU *unit = NULL;
-  Dwarf_Die die, split;
-  while (search->dies < MAX_DIES && dwarf_get_units(dwarf, unit, &unit, NULL, NULL, &die, &split) == 0) {
-    if (search->unit_count == MAX_UNITS) break;
-    scan_unit(search, split.addr ? &split : &die);
-  }
+  Dwarf_Die skeleton, die;
+  while (search->dies < MAX_DIES && search->unit_count < MAX_UNITS && next_unit(dwarf, &unit, &skeleton, &die))
+    scan_unit(search, &die);
 }
 
 /* The unit that an address belongs to. Not every compiler writes .debug_aranges. */
 static bool unit_of_address(Dwarf *dwarf, Dwarf_Addr address, Dwarf_Die *unit) {
   if (dwarf_addrdie(dwarf, address, unit)) return true;
   Dwarf_CU *next = NULL;
-  Dwarf_Die die, split;
-  for (int i = 0; i < MAX_UNITS && dwarf_get_units(dwarf, next, &next, NULL, NULL, &die, &split) == 0; i++) {
-    if (dwarf_haspc(&die, address) <= 0) continue;
-    *unit = split.addr ? split : die;
-    return true;
-  }
+  Dwarf_Die skeleton;
+  for (int i = 0; i < MAX_UNITS && next_unit(dwarf, &next, &skeleton, unit); i++)
+    if (dwarf_haspc(&skeleton, address) > 0) return true;
   return false;
 }
 
@@ -412,7 +416,7 @@ static bool origin_of_function(struct search *search, Dwarf_Die *unit, Dwarf_Add
   return false;
 }
 
-/* Without these nothing can be shown. Each line is satisfied by any one of its fields. */
+/* Without these nothing can be shown. */
 static bool usable(const struct exu_layout *l) {
   return l->object_type.size && l->type_name.size && l->tstate_next.size && l->tstate_interp.size &&
          l->tstate_thread_id.size && l->interp_next.size && l->interp_threads_head.size && l->code_filename.size &&
@@ -427,7 +431,8 @@ static const struct {
   size_t when;
   size_t need;
 } implications[] = {
-#define IMPLIES(a, b) {offsetof(struct exu_layout, a), offsetof(struct exu_layout, b)}
+#define IMPLIES(a, b)                                                                                                  \
+  { offsetof(struct exu_layout, a), offsetof(struct exu_layout, b) }
     IMPLIES(object_type, long_digits),
     IMPLIES(object_type, entry_key),
     IMPLIES(object_type, module_dict),

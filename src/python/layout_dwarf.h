@@ -13,10 +13,10 @@
 /*
  * Read every field of fields.def that the DWARF has into *layout; the others become absent.
  *
- * `hints` are addresses (in the file's own address space) inside functions whose compilation units are searched first, because
- * they are known to see the structures (the eval loop's unit sees most of them): with good hints a library with a
- * hundred units is answered in a millisecond or two. The rest of the units is searched only when one of the fields that make a
- * layout usable was not found in those.
+ * `hints` are addresses (in the file's own address space) inside functions whose compilation units are searched first,
+ * because they are known to see the structures (the eval loop's unit sees most of them): with good hints a library
+ * with a hundred units is answered in a millisecond or two. The rest of the units is searched only when one of the
+ * fields that make a layout usable was not found in those.
  *
  * Returns false, leaving *layout untouched, when the DWARF does not describe CPython's structures.
  */
@@ -26,8 +26,8 @@ bool exu_layout_from_dwarf(Dwarf *dwarf, const Dwarf_Addr *hints, size_t hint_co
 extern const char *const exu_layout_hint_symbols[];
 
 /*
- * Look for any fields in all units: `types` and `paths` as in fields.def, `paths` NULL for a type's size. A field that is not
- * there gets size 0. Returns false without memory.
+ * Look for any fields in all units: `types` and `paths` as in fields.def, `paths` NULL for a type's size. A field that
+ * is not there gets size 0. Returns false without memory.
  */
 struct exu_dwarf_query {
   const char *types;

@@ -28,6 +28,7 @@ void exu_version_text(struct exu_version version, char text[16]) {
                       : version.level == LEVEL_CANDIDATE ? "rc"
                                                          : NULL;
   /* At most "255.255.255rc15": 15 bytes and the NUL. */
-  int length = snprintf(text, 16, "%u.%u.%u", (unsigned)version.major, (unsigned)version.minor, (unsigned)version.micro);
+  int length =
+      snprintf(text, 16, "%u.%u.%u", (unsigned)version.major, (unsigned)version.minor, (unsigned)version.micro);
   if (level) snprintf(text + length, 16 - (size_t)length, "%s%u", level, (unsigned)(version.serial & 0xF));
 }

@@ -63,17 +63,35 @@ static bool read_thread_name(void *context, uint64_t key, uint64_t value) {
   return true;
 }
 
+static bool ignore(void *context, uint64_t key, uint64_t value) {
+  (void)context;
+  (void)key;
+  (void)value;
+  return true;
+}
+
+/* What is not in a dictionary that can be read is nothing that is missing: nobody imported threading yet. */
+static bool look_up(struct exu_py *py, uint64_t dict, const char *key, uint64_t *value) {
+  if (exu_py_dict_get(py, dict, key, value)) return true;
+  if (!exu_py_dict_each(py, dict, ignore, NULL)) {
+    exu_missing(py->diagnostics, "thread-names-unreadable", -1,
+                "the names of threads are unknown: the dictionary at 0x%llx that leads to them cannot be read",
+                (unsigned long long)dict);
+  }
+  return false;
+}
+
 bool exu_py_names_read(struct exu_py *py, uint64_t interpreter, struct exu_py_names *names) {
   struct reading reading = {.py = py, .names = names};
   uint64_t modules, module, dict, active;
   if (!exu_py_get(py, interpreter, py->layout.interp_modules, &modules) || modules == 0) return true;
-  if (!exu_py_dict_get(py, modules, "threading", &module)) return true;
-  if (!exu_py_get(py, module, py->layout.module_dict, &dict) || !exu_py_dict_get(py, dict, "_active", &active)) {
+  if (!look_up(py, modules, "threading", &module)) return true;
+  if (!exu_py_get(py, module, py->layout.module_dict, &dict) || !look_up(py, dict, "_active", &active)) {
     return true;
   }
   if (!exu_py_dict_each(py, active, read_thread_name, &reading)) reading.unreadable++;
   if (reading.unreadable) {
-    exu_note(py->diagnostics, "thread-names-unreadable", -1, "the names of %zu threads could not be read",
+    exu_missing(py->diagnostics, "thread-names-unreadable", -1, "the names of %zu threads could not be read",
              reading.unreadable);
   }
   return !reading.no_memory;

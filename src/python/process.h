@@ -45,6 +45,7 @@ struct exu_py {
 
   struct exu_map codes;  /* code object -> struct exu_py_code */
   uint64_t unicode_type; /* `str`, learned from the first code object that checks out; 0: not yet */
+  uint64_t code_type;    /* likewise */
   bool finalizing;       /* the interpreter is shutting down; set with the threads */
   uint64_t frames_left;  /* budgets of the whole process */
   uint64_t entries_left; /* of dictionaries */

@@ -11,6 +11,7 @@ struct characters {
   uint64_t length;
   unsigned unit; /* 1, 2 or 4 */
   bool is_bytes; /* 2.7's str: bytes of an unknown encoding */
+  bool is_ascii; /* the string says so of itself */
 };
 
 /* 2.7: Py_TPFLAGS_STRING_SUBCLASS and Py_TPFLAGS_UNICODE_SUBCLASS, the latter also in 3.x (Include/object.h). */
@@ -56,7 +57,8 @@ static bool locate_python3(struct exu_py *py, uint64_t address, struct character
   }
   if (kind != 1 && kind != 2 && kind != 4) return false;
   if (ascii && kind != 1) return false;
-  *out = (struct characters){.length = exu_py_field(head, size, layout->ascii_length), .unit = (unsigned)kind};
+  uint64_t length = exu_py_field(head, size, layout->ascii_length);
+  *out = (struct characters){.length = length, .unit = (unsigned)kind, .is_ascii = ascii};
   if (!compact) return exu_py_get(py, address, layout->unicode_data, &out->address);
   out->address = address + (ascii ? layout->ascii_size.size : layout->compact_size.size);
   return true;
@@ -197,6 +199,7 @@ enum exu_py_text exu_py_text(struct exu_py *py, uint64_t address, struct exu_str
   if (exu_space_read(py->space, where.address, bytes, bytes_size) != EXU_READABLE) return EXU_PY_TEXT_DAMAGED;
 
   bool ascii = where.unit == 1 && all_ascii(bytes, bytes_size);
+  if (where.is_ascii && !ascii) return EXU_PY_TEXT_DAMAGED;
   if (ascii) {
     *text = exu_arena_string(py->arena, (const char *)bytes, bytes_size);
   } else {

@@ -20,7 +20,7 @@ enum {
   KEPT_BYTES_MAX = 16 * 1024 * 1024, /* of all files that are kept */
   READ_BYTES_MAX = 64 * 1024 * 1024, /* ever, for one report */
   OPENS_MAX = 20000,                 /* ever, for one report */
-  LINES_PER_MARK = 64,
+  LINES_PER_MARK = 8,
 };
 
 struct source {

@@ -127,6 +127,7 @@ bool exu_write_text(const struct exu_report *report, const struct exu_text_optio
   text.options = options;
   text.style = options->color ? &colored : &plain;
   text.sources = options->source ? exu_sources_create(options->sysroot) : NULL;
+  text.addresses = false;
   exu_output_init(&text.out, file);
 
   exu_text_header(&text);

@@ -32,7 +32,10 @@ struct shown {
 /* `from` and `to` are byte offsets in `line`, from < to. */
 static void show(struct exu_string line, size_t from, size_t to, struct shown *shown) {
   size_t mark_end = 0, at = 0;
-  *shown = (struct shown){.valid = true};
+  /* Not by an initializer, which would clear `bytes` for every frame. */
+  shown->size = shown->cells = shown->mark = shown->mark_cells = 0;
+  shown->cut = false;
+  shown->valid = true;
   while (at < line.size) {
     struct exu_char character = exu_char_at(line.data + at, line.size - at);
     if (at + character.size > LINE_BYTES_MAX) {
@@ -150,7 +153,7 @@ static void put_python_frame(struct exu_text *text, const struct exu_thread *thr
     exu_out_signed(out, frame->interpreter);
     exu_out_char(out, ']');
   }
-  if (text->options->verbose && frame->address) {
+  if (text->addresses && frame->address) {
     exu_out(out, " [frame ");
     exu_out_hex(out, frame->address);
     exu_out_char(out, ']');

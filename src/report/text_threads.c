@@ -167,6 +167,7 @@ static void put_thread(struct exu_text *text, const struct groups *groups, size_
   const struct exu_thread *thread = &text->report->threads[first];
   struct exu_output *out = &text->out;
   bool grouped = groups && groups->next[first] != NONE;
+  text->addresses = text->options->verbose && !grouped; /* the threads of a group differ in them */
   exu_out_char(out, '\n');
   exu_out(out, thread->crashed ? text->style->crash : text->style->heading);
   exu_out(out, grouped ? "Threads " : "Thread ");

@@ -108,8 +108,11 @@ static struct exu_string memory_fault(const struct exu_target *target, const str
     place = crash->address == 0 ? (struct exu_string){null, sizeof null - 1}
                                 : (struct exu_string){near_null, sizeof near_null - 1};
   }
-  return exu_arena_printf(arena, "%s %s address 0x%" PRIx64 " (%.*s)%s", exu_signal_description(crash->signal), doing,
-                          crash->address, (int)place.size, place.data ? place.data : "", thread_of(crash).text);
+  /* "in /usr/lib/libc.so.6 (r-x)", but "(no mapping)" */
+  bool mapped = place.size > 0 && place.data[place.size - 1] == ')';
+  return exu_arena_printf(arena, "%s %s address 0x%" PRIx64 " %s%.*s%s%s", exu_signal_description(crash->signal), doing,
+                          crash->address, mapped ? "in " : "(", (int)place.size, place.data ? place.data : "",
+                          mapped ? "" : ")", thread_of(crash).text);
 }
 
 static struct exu_string summarize(const struct exu_target *target, const struct exu_crash *crash,

@@ -26,4 +26,7 @@ void assert_golden(const char *name, sample_writer *write, const void *context);
 /* What `write` prints, NUL-terminated; the caller frees it. */
 char *printed(sample_writer *write, const void *context, size_t *size);
 
+/* How many lines of the text begin with `beginning`. */
+size_t count_lines(const char *text, const char *beginning);
+
 #endif

@@ -27,7 +27,7 @@ static void a_version_reads_like_sys_version(void **state) {
   static const struct {
     uint32_t hex;
     const char *text;
-  } cases[] = {{0x030D00F0, "3.13.0"},  {0x030F00B2, "3.15.0b2"}, {0x030C00C1, "3.12.0rc1"},
+  } cases[] = {{0x030D00F0, "3.13.0"},   {0x030F00B2, "3.15.0b2"}, {0x030C00C1, "3.12.0rc1"},
                {0x030F00A7, "3.15.0a7"}, {0x020712F0, "2.7.18"},   {0xFFFFFFCF, "255.255.255rc15"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char text[16];
@@ -38,7 +38,7 @@ static void a_version_reads_like_sys_version(void **state) {
 
 static void every_supported_version_has_tables_of_both_kinds(void **state) {
   (void)state;
-  static const uint8_t versions[][2] = {{2, 7},  {3, 6},  {3, 7},  {3, 8},  {3, 9},  {3, 10},
+  static const uint8_t versions[][2] = {{2, 7},  {3, 6},  {3, 7},  {3, 8},  {3, 9}, {3, 10},
                                         {3, 11}, {3, 12}, {3, 13}, {3, 14}, {3, 15}};
   for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
     for (int kind = 0; kind < 4; kind++) {

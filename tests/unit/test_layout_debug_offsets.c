@@ -200,7 +200,7 @@ static void a_future_version_is_tried_with_the_newest_table_and_marked(void **st
   assert_int_equal(build.version.minor, 16);
 }
 
-/* 3.15.0b3 lacks a member of thread_state, so that all that follows is eight bytes earlier than in the final version. */
+/* 3.15.0b3 lacks a member of thread_state, so that what follows is eight bytes earlier than in the final version. */
 static void a_beta_whose_members_are_shifted_is_rejected(void **state) {
   (void)state;
   struct sample sample = sample_of(15, 0, false, false);

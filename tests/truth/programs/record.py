@@ -37,6 +37,9 @@ else:
         return _libc.syscall(178 if os.uname()[4] == 'aarch64' else 186)
 
 
+_tids[get_ident()] = native_id()
+
+
 def _run(target, arguments):
     _tids[get_ident()] = native_id()
     target(*arguments)

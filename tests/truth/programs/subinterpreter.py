@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A subinterpreter, entered from this one on the same thread, dies.
+import functools
 import os
 import sys
 
@@ -26,13 +27,13 @@ def find():
         import _interpreters
         identifier = _interpreters.create()
         execute = getattr(_interpreters, 'exec')  # a keyword of 2.7
-        return lambda text: execute(identifier, text)
+        return functools.partial(execute, identifier)
     except ImportError:
         pass
     try:
         import _xxsubinterpreters
         identifier = _xxsubinterpreters.create()
-        return lambda text: _xxsubinterpreters.run_string(identifier, text)
+        return functools.partial(_xxsubinterpreters.run_string, identifier)
     except ImportError:
         pass
     try:

@@ -56,9 +56,13 @@ struct Holder holder;
 
 /* What the compiler itself says, for comparison. */
 const size_t expected_offsets[] = {
-    offsetof(AnonymousBehindTypedef, qualified), offsetof(AnonymousBehindTypedef, atomic),
-    offsetof(AnonymousBehindTypedef, tail),      offsetof(struct Tagged, in_union),
-    offsetof(struct Tagged, deep_b),             offsetof(struct Tagged, outer.named.inner),
-    offsetof(struct Tagged, outer.array),        offsetof(struct Tagged, pointer),
+    offsetof(AnonymousBehindTypedef, qualified),
+    offsetof(AnonymousBehindTypedef, atomic),
+    offsetof(AnonymousBehindTypedef, tail),
+    offsetof(struct Tagged, in_union),
+    offsetof(struct Tagged, deep_b),
+    offsetof(struct Tagged, outer.named.inner),
+    offsetof(struct Tagged, outer.array),
+    offsetof(struct Tagged, pointer),
 };
 const struct Bits sample_bits = {~0u, {1, 5, 0, 0xABCDE, 0x55, 0x2ABCDEF012345}};

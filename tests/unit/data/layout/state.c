@@ -12,6 +12,4 @@ struct _ts {
   unsigned long thread_id;
 };
 
-void *state(PyThreadState *tstate) {
-  return tstate->interp->tstate_head->frame;
-}
+void *state(PyThreadState *tstate) { return tstate->interp->tstate_head->frame; }
