@@ -262,7 +262,8 @@ bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t lim
     if (step != STEP_ON) break;
     step = exu_py_has(py->layout.tstate_frame) ? object_step(&walk, &address) : interpreter_step(&walk, &address, &run);
   }
-  if (stack->complete) mark_entry(&walk, run, 0);
+  /* 3.15 has no shim around what runs in the thread state's own base frame. */
+  if (stack->complete && !exu_py_has(py->layout.tstate_frame)) mark_entry(&walk, run, 0);
   exu_map_deinit(&walk.seen);
   if (step == STEP_NO_MEMORY) stack->complete = false;
   return step != STEP_NO_MEMORY;

@@ -20,14 +20,12 @@ static size_t put_special(struct exu_output *out, const char *data, size_t size)
   struct exu_char character = exu_char_at(data, size);
   if (character.kind == EXU_CHAR_INVALID) {
     put_unicode(out, 0xdc00 + character.code); /* PEP 383: a byte 0x80..0xff that is not UTF-8 is U+DC80..U+DCFF */
-  } else if (character.kind == EXU_CHAR_SURROGATE) {
-    put_unicode(out, character.code);
   } else if (character.code == '"' || character.code == '\\') {
     exu_out_char(out, '\\');
     exu_out_char(out, (char)character.code);
   } else if (character.code == '\n') {
     exu_out(out, "\\n");
-  } else if (!exu_char_is_unsafe(character.code)) {
+  } else if (character.kind == EXU_CHAR_SCALAR && !exu_char_is_unsafe(character.code)) {
     exu_out_bytes(out, data, character.size);
   } else if (character.code < 0x10000) {
     put_unicode(out, character.code);

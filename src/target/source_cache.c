@@ -10,7 +10,10 @@
 enum {
   BLOCK_SHIFT = 13,
   BLOCK_SIZE = 1 << BLOCK_SHIFT,
-  BLOCK_COUNT = 512,
+  BLOCK_COUNT = 512, /* slots: SET_COUNT sets of WAYS */
+  WAYS = 2,
+  SET_BITS = 8,
+  SET_COUNT = 1 << SET_BITS,
   DIRECT_SIZE = 8 * BLOCK_SIZE, /* reads from this size on go around the cache, they would only flush it */
   SCAN_CHUNK = 64 * 1024,
   WORD = 8,
@@ -30,6 +33,7 @@ struct exu_source_cache {
   size_t source_capacity;
   uint8_t *blocks; /* of BLOCK_COUNT slots; the system gives the pages when they are first used */
   struct slot slots[BLOCK_COUNT];
+  uint8_t newest[SET_COUNT]; /* which slot of a set was used last */
   uint8_t *scan_buffer;
   bool scanning; /* scan_buffer is in use */
 };
@@ -82,6 +86,17 @@ static ssize_t read_at(int fd, void *buffer, size_t size, uint64_t offset) {
   return (ssize_t)done;
 }
 
+static_assert(SET_COUNT * WAYS == BLOCK_COUNT, "every slot is in one set");
+
+/* Stacks and arenas lie at multiples of megabytes, so that low bits alone would put them all into the same set. */
+static size_t set_of(uint32_t source, uint64_t block) {
+  return (size_t)(((block ^ (uint64_t)source << 40) * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - SET_BITS));
+}
+
+static bool holds(const struct slot *slot, uint32_t source, uint64_t block) {
+  return slot->block == block && slot->source == source;
+}
+
 static enum exu_fault load(struct exu_source_cache *cache, struct slot *slot, uint32_t source, uint64_t block) {
   if (!cache->blocks) cache->blocks = malloc((size_t)BLOCK_COUNT * BLOCK_SIZE);
   if (!cache->blocks) return EXU_READ_FAILED;
@@ -90,6 +105,21 @@ static enum exu_fault load(struct exu_source_cache *cache, struct slot *slot, ui
   ssize_t got = read_at(cache->sources[source].fd, bytes, BLOCK_SIZE, block << BLOCK_SHIFT);
   if (got < 0) return EXU_READ_FAILED;
   *slot = (struct slot){.block = block, .source = source, .size = (uint32_t)got};
+  return EXU_READABLE;
+}
+
+/* The slot with the block, loaded if need be into the one of its set that was not used last. */
+static enum exu_fault find(struct exu_source_cache *cache, uint32_t source, uint64_t block, const struct slot **found) {
+  size_t set = set_of(source, block);
+  struct slot *slots = &cache->slots[set * WAYS];
+  if (!holds(&slots[cache->newest[set]], source, block)) {
+    cache->newest[set] ^= 1;
+    if (!holds(&slots[cache->newest[set]], source, block)) {
+      enum exu_fault fault = load(cache, &slots[cache->newest[set]], source, block);
+      if (fault != EXU_READABLE) return fault;
+    }
+  }
+  *found = &slots[cache->newest[set]];
   return EXU_READABLE;
 }
 
@@ -109,15 +139,11 @@ enum exu_fault exu_source_cache_read(struct exu_source_cache *cache, uint32_t so
     uint64_t block = offset >> BLOCK_SHIFT;
     size_t into = (size_t)(offset & (BLOCK_SIZE - 1));
     size_t here = size < BLOCK_SIZE - into ? size : BLOCK_SIZE - into;
-    /* Neighbouring blocks get neighbouring slots; the same block of two sources different ones. */
-    size_t index = (size_t)(block + source * UINT64_C(37)) % BLOCK_COUNT;
-    struct slot *slot = &cache->slots[index];
-    if (slot->block != block || slot->source != source) {
-      enum exu_fault fault = load(cache, slot, source, block);
-      if (fault != EXU_READABLE) return fault;
-    }
+    const struct slot *slot;
+    enum exu_fault fault = find(cache, source, block, &slot);
+    if (fault != EXU_READABLE) return fault;
     if (into + here > slot->size) return EXU_CUT_OFF;
-    memcpy(out, cache->blocks + index * BLOCK_SIZE + into, here);
+    memcpy(out, cache->blocks + (size_t)(slot - cache->slots) * BLOCK_SIZE + into, here);
     out += here;
     offset += here;
     size -= here;

@@ -9,7 +9,7 @@
 #include "target/sweep.h"
 
 /* How many overlays one region may have: a region is one mapping, so more than a few is a mistake. */
-enum { OVERLAYS_PER_REGION = 64, PAGE_SHIFT = 12, HINTS = 1024 };
+enum { OVERLAYS_PER_REGION = 64, PAGE_SHIFT = 12, HINT_BITS = 10, HINTS = 1 << HINT_BITS };
 
 /* A verified file's bytes for unsaved addresses [start, end), kept with the one region that they lie in. */
 struct overlay {
@@ -37,7 +37,7 @@ struct exu_space {
   struct exu_region *regions; /* sorted and disjoint */
   struct region_state *states;
   size_t region_count;
-  uint32_t *hints; /* page number modulo HINTS -> index of the region that had such a page last */
+  uint32_t *hints; /* hash of a page number -> index of the region that had such a page last */
 
   exu_overlay_callback *callback;
   void *context;
@@ -136,7 +136,8 @@ static size_t regions_up_to(const struct exu_space *space, uint64_t address) {
 }
 
 const struct exu_region *exu_space_find(const struct exu_space *space, uint64_t address) {
-  uint32_t *hint = &space->hints[(address >> PAGE_SHIFT) % HINTS];
+  uint64_t hash = ((address >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - HINT_BITS);
+  uint32_t *hint = &space->hints[hash];
   if (*hint < space->region_count) {
     const struct exu_region *region = &space->regions[*hint];
     if (address >= region->start && address < region->end) return region;

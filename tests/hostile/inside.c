@@ -114,9 +114,9 @@ static void add_everything(struct inside *inside, const struct scene *scene) {
     add_structure(inside, inside->modules.items[i].start, 2048, "module header");
   for (size_t i = 0; i < inside->threads.interpreters.count; i++) {
     uint64_t interpreter = inside->threads.interpreters.items[i].address;
-    const struct exu_field fields[] = {layout->interp_next,    layout->interp_id,           layout->interp_threads_head,
-                                       layout->interp_modules, layout->interp_gc_collecting, layout->interp_gil,
-                                       layout->interp_runtime};
+    const struct exu_field fields[] = {
+        layout->interp_next,          layout->interp_id,  layout->interp_threads_head, layout->interp_modules,
+        layout->interp_gc_collecting, layout->interp_gil, layout->interp_runtime};
     for (size_t k = 0; k < sizeof fields / sizeof *fields; k++)
       if (fields[k].size) add_structure(inside, interpreter + fields[k].offset, fields[k].size, "interpreter");
     add_names(inside, interpreter);

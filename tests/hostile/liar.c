@@ -101,7 +101,8 @@ void liar_put_word(struct liar *liar, uint64_t address, uint64_t value) {
 }
 
 void liar_scratch(struct liar *liar, uint64_t address, struct exu_field field, uint64_t value) {
-  if (address < liar->scratch || address + field.offset + 8 > liar->scratch + liar->scratch_size) fail("beyond the scratch");
+  if (address < liar->scratch || address + field.offset + 8 > liar->scratch + liar->scratch_size)
+    fail("beyond the scratch");
   write_field(liar, address, field, value);
   liar->scratch_used = true;
 }
@@ -212,8 +213,7 @@ static void forget(struct liar *liar) {
     const struct patch *patch = &liar->patches[--liar->patch_count];
     scene_restore(&liar->scene, patch->offset, patch->size);
   }
-  if (liar->scratch_used)
-    scene_restore(&liar->scene, inside_offset(&liar->inside, liar->scratch), liar->scratch_size);
+  if (liar->scratch_used) scene_restore(&liar->scene, inside_offset(&liar->inside, liar->scratch), liar->scratch_size);
   liar->scratch_used = liar->names_lost = liar->nothing = false;
   liar->interpreters = 0;
   memset(liar->fates, 0, sizeof liar->fates);

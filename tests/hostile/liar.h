@@ -35,9 +35,9 @@ struct liar {
   size_t patch_count;
   bool scratch_used;
   enum fate fates[THREADS_MAX][FRAMES_MAX];
-  bool names_lost;       /* thread names may be unknown */
-  bool nothing;          /* no Python stack can be shown at all */
-  size_t interpreters;   /* how many the report must have; 0: not looked at */
+  bool names_lost;     /* thread names may be unknown */
+  bool nothing;        /* no Python stack can be shown at all */
+  size_t interpreters; /* how many the report must have; 0: not looked at */
 
   size_t told;
   size_t skipped;

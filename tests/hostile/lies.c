@@ -38,9 +38,9 @@ static void lie_about_first(struct liar *liar, const char *name, uint64_t value,
 
 static void lie_about_instruction(struct liar *liar, const char *name, uint64_t value) {
   const struct exu_layout *layout = liar->layout;
-  struct exu_field field = exu_py_has(layout->tstate_frame)         ? layout->frame_lasti
+  struct exu_field field = exu_py_has(layout->tstate_frame)       ? layout->frame_lasti
                            : exu_py_has(layout->iframe_instr_ptr) ? layout->iframe_instr_ptr
-                                                                    : layout->iframe_prev_instr;
+                                                                  : layout->iframe_prev_instr;
   liar_put(liar, liar_frame(liar, MIDDLE), field, value);
   liar_lose(liar, MIDDLE, MIDDLE, LINE_LOST);
   liar_tell(liar, name, "instruction-outside-code");
@@ -91,8 +91,7 @@ static void lie_about_string(struct liar *liar, const char *name, uint64_t strin
   liar_tell(liar, name, "code-unreadable");
 }
 
-static void lie_about_table(struct liar *liar, const char *name, uint64_t code, struct exu_field table,
-                            uint64_t size) {
+static void lie_about_table(struct liar *liar, const char *name, uint64_t code, struct exu_field table, uint64_t size) {
   uint64_t bytes = inside_field(&liar->inside, code, table);
   liar_put(liar, bytes, liar->layout->var_size, size);
   liar_lose_code(liar, table, bytes, LINE_LOST);
@@ -180,9 +179,9 @@ static uint64_t largest_offset(const struct exu_field *fields, size_t count) {
 /* Append interpreters that never were to the list. False when they do not fit; `reserved` bytes of scratch are left free. */
 static bool put_interpreters(struct liar *liar, struct crowd crowd, uint64_t reserved) {
   const struct exu_layout *layout = liar->layout;
-  const struct exu_field fields[] = {layout->interp_next,    layout->interp_id,            layout->interp_threads_head,
-                                     layout->interp_modules, layout->interp_gc_collecting, layout->interp_gil,
-                                     layout->interp_finalizing};
+  const struct exu_field fields[] = {
+      layout->interp_next,          layout->interp_id,  layout->interp_threads_head, layout->interp_modules,
+      layout->interp_gc_collecting, layout->interp_gil, layout->interp_finalizing};
   size_t field_count = sizeof fields / sizeof *fields;
   uint64_t stride = find_stride(fields, field_count), base = liar->scratch + reserved;
   if (reserved + crowd.count * stride + largest_offset(fields, field_count) + 16 > liar->scratch_size) return false;

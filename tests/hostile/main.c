@@ -2,7 +2,7 @@
 /*
  * Bad input of every kind, inside one process:
  *   hostile corrupt CORE SEED COUNT [FIRST]    random corruptions; FIRST: from this case on, with details
- *   hostile truncate CORE [STEP]       every truncation point of the headers and notes, then around every STEP bytes
+ *   hostile truncate CORE [STEP [HEADER_STEP]]  lengths: every HEADER_STEP bytes of the headers and notes, then around every STEP bytes
  *   hostile lies CORE [NAME]           structures that lie, one at a time
  */
 #include <stdio.h>
@@ -15,6 +15,7 @@ int main(int count, char **arguments) {
   if (count >= 3 && strcmp(arguments[1], "corrupt") == 0) return run_corrupt(count - 2, arguments + 2);
   if (count >= 3 && strcmp(arguments[1], "truncate") == 0) return run_truncate(count - 2, arguments + 2);
   if (count >= 3 && strcmp(arguments[1], "lies") == 0) return run_lies(count - 2, arguments + 2);
-  fprintf(stderr, "usage: hostile corrupt CORE SEED COUNT [FIRST] | truncate CORE [STEP] | lies CORE [NAME]\n");
+  fprintf(stderr,
+          "usage: hostile corrupt CORE SEED COUNT [FIRST] | truncate CORE [STEP [HEADER_STEP]] | lies CORE [NAME]\n");
   return 64;
 }
