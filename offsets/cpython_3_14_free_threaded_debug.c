@@ -100,8 +100,6 @@ const struct exu_layout_table exu_cpython_3_14_free_threaded_debug = {
             .gil_size = {0, 216, 0, 0},
             .gil_locked = {24, 4, 0, 0},
             .gil_last_holder = {16, 8, 0, 0},
-            .gil_cond = {40, 48, 0, 0},
-            .gil_mutex = {88, 40, 0, 0},
             .gil_enabled = {0, 4, 0, 0},
         },
 };

@@ -82,7 +82,5 @@ const struct exu_layout_table exu_cpython_3_9_debug = {
             .gil_size = {0, 208, 0, 0},
             .gil_locked = {16, 4, 0, 0},
             .gil_last_holder = {8, 8, 0, 0},
-            .gil_cond = {32, 48, 0, 0},
-            .gil_mutex = {80, 40, 0, 0},
         },
 };

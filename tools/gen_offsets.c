@@ -117,7 +117,7 @@ static void build_id(Elf *elf, char *text, size_t size) {
     GElf_Nhdr note;
     size_t offset = 0, name, description;
     while (data && (offset = gelf_getnote(data, offset, &note, &name, &description)) > 0) {
-      if (note.n_type != NT_GNU_BUILD_ID || note.n_descsz * 2 >= size) continue;
+      if (note.n_type != NT_GNU_BUILD_ID || (size_t)note.n_descsz * 2 >= size) continue;
       const unsigned char *bytes = (const unsigned char *)data->d_buf + description;
       for (size_t i = 0; i < note.n_descsz; i++) snprintf(text + i * 2, 3, "%02x", bytes[i]);
       return;

@@ -40,7 +40,8 @@ static bool read_line_table(struct exu_py *py, uint64_t bytes, struct exu_py_cod
   if (!bytes_size(py, bytes, &size)) return false;
   uint8_t *table = exu_arena_alloc(py->arena, (size_t)size);
   if (!table) return false;
-  if (exu_space_read(py->space, bytes + py->layout.bytes_data.offset, table, (size_t)size) != EXU_READABLE) return false;
+  if (exu_space_read(py->space, bytes + py->layout.bytes_data.offset, table, (size_t)size) != EXU_READABLE)
+    return false;
   code->table = table;
   code->table_size = (size_t)size;
   return true;

@@ -9,6 +9,7 @@
 /* What an attempt found besides success; the orchestrator turns it into one sentence. */
 struct exu_py_attempts {
   bool found_runtime; /* a runtime was found, but it has no interpreter: not yet, or no longer initialised */
+  bool damaged;       /* a runtime was found, and it names an interpreter, but that cannot be read or is none */
   bool unsupported;   /* a runtime was found, but no layout for its version */
   char unsupported_version[16];
 };

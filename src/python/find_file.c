@@ -27,6 +27,8 @@ static void find_variables(struct exu_py *py, const struct exu_binary *module, s
       .gc_collecting = variable(module, file, "collecting"),
       .gil_cond = variable(module, file, "gil_cond"),
       .gil_mutex = variable(module, file, "gil_mutex"),
+      .switch_cond = variable(module, file, "switch_cond"),
+      .switch_mutex = variable(module, file, "switch_mutex"),
       .gil_lock = variable(module, file, "interpreter_lock"),
   };
 }
@@ -71,7 +73,10 @@ static bool find_runtime(struct exu_py *py, struct exu_binary *module, struct ex
   if (!exu_py_get(py, runtime, py->layout.runtime_interpreters_head, &head)) return false;
   py->runtime = runtime;
   attempts->found_runtime = true;
-  if (!exu_py_is_interpreter(py, head, true)) return false;
+  if (!exu_py_is_interpreter(py, head, true)) {
+    attempts->damaged |= head != 0;
+    return false;
+  }
   py->interpreters = head;
   return true;
 }
@@ -87,7 +92,10 @@ static bool find_old_runtime(struct exu_py *py, struct exu_binary *module, struc
   if (py->variables.interp_head) {
     if (!exu_py_word(py, py->variables.interp_head, &head)) return false;
     attempts->found_runtime = true;
-    if (!exu_py_is_interpreter(py, head, true)) return false;
+    if (!exu_py_is_interpreter(py, head, true)) {
+      attempts->damaged |= head != 0;
+      return false;
+    }
   } else {
     if (!exu_py_word(py, py->variables.current_tstate, &tstate) || !exu_py_plausible(tstate)) return false;
     if (!exu_py_get(py, tstate, py->layout.tstate_interp, &head) || !exu_py_is_interpreter(py, head, false))

@@ -59,7 +59,10 @@ static bool try_cookie(struct cookie_search *search, uint64_t address) {
   if (!exu_py_get(py, address, py->layout.runtime_interpreters_head, &head)) return false;
   search->attempts->found_runtime = true;
   /* A second copy of the library, mapped as data or never started, has a cookie too: only a living one counts. */
-  if (!exu_py_is_interpreter(py, head, true)) return false;
+  if (!exu_py_is_interpreter(py, head, true)) {
+    search->attempts->damaged |= head != 0;
+    return false;
+  }
   py->runtime = address;
   py->interpreters = head;
   py->module = exu_modules_find(py->modules, address);

@@ -7,7 +7,11 @@
  */
 enum { OWNED_BY_GENERATOR = 1, FIRST_SHIM_OWNER = 3, LAST_SHIM_OWNER = 4 };
 
-enum { STRUCTURE_MAX = 640 };
+/*
+ * A million frames whose names have a million characters would be a report of terabytes: every so many bytes of names
+ * count as one more frame of the budget.
+ */
+enum { NAME_BYTES_PER_FRAME = 1024, STRUCTURE_MAX = 640 };
 
 struct walk {
   struct exu_py *py;
@@ -39,10 +43,10 @@ static enum step enter(struct walk *walk, uint64_t address) {
     return STEP_END;
   }
   if (py->frames_left == 0) {
-    exu_missing(
-        py->diagnostics, "frame-budget", walk->tid,
-        "the process has more than %d frames: the frames outside of the innermost %zu of this thread are missing",
-        EXU_PY_FRAMES_MAX, depth);
+    exu_missing(py->diagnostics, "frame-budget", walk->tid,
+                "the process has more than %d frames, or very long names in them: the frames outside of the innermost "
+                "%zu of this thread are missing",
+                EXU_PY_FRAMES_MAX, depth);
     walk->stack->complete = false;
     return STEP_END;
   }
@@ -68,9 +72,10 @@ static enum step unreadable(struct walk *walk, uint64_t address, enum exu_fault 
 
 static enum step push(struct walk *walk, uint64_t address, struct exu_py_code *code, struct exu_position position) {
   struct exu_py *py = walk->py;
+  uint64_t cost = 1 + (code->function.size + code->qualname.size + code->file.size) / NAME_BYTES_PER_FRAME;
   struct exu_py_frame *frame = EXU_PUSH(py->arena, &walk->stack->frames);
   if (!frame) return STEP_NO_MEMORY;
-  py->frames_left--;
+  py->frames_left -= cost < py->frames_left ? cost : py->frames_left;
   *frame = (struct exu_py_frame){.address = address, .code = code, .position = position};
   return STEP_ON;
 }

@@ -201,7 +201,7 @@ static bool describe_member(Dwarf_Die *member, struct exu_field *field) {
   uint32_t shift = (uint32_t)(first % 8);
   if (count == 0 || count > 64 || shift + count > 64) return false;
   uint32_t bytes = 1;
-  while (bytes * 8 < shift + count) bytes *= 2;
+  while ((uint64_t)bytes * 8 < shift + count) bytes *= 2;
   *field = (struct exu_field){(uint32_t)(first / 8), bytes, (uint8_t)shift, (uint8_t)count};
   return true;
 }

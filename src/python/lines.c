@@ -96,7 +96,7 @@ static struct exu_position find_location(const uint8_t *table, size_t size, int3
     struct exu_position position;
     uint8_t first = exu_cursor_u8(&cursor);
     if (!(first & 0x80)) return UNKNOWN; /* every entry starts with bit 7 set */
-    end += ((first & 7) + 1) * 2;
+    end += ((int64_t)(first & 7) + 1) * 2;
     location_entry(&cursor, first >> 3 & 15, &line, &position);
     if (cursor.failed) return UNKNOWN;
     if (instruction < end) return position;

@@ -92,7 +92,7 @@ bool exu_py_names_read(struct exu_py *py, uint64_t interpreter, struct exu_py_na
   if (!exu_py_dict_each(py, active, read_thread_name, &reading)) reading.unreadable++;
   if (reading.unreadable) {
     exu_missing(py->diagnostics, "thread-names-unreadable", -1, "the names of %zu threads could not be read",
-             reading.unreadable);
+                reading.unreadable);
   }
   return !reading.no_memory;
 }

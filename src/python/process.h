@@ -19,8 +19,10 @@ struct exu_py_variables {
   uint64_t current_tstate; /* _PyThreadState_Current, up to 3.6 */
   uint64_t gc_collecting;  /* gcmodule.c, up to 3.6 */
   uint64_t gil_cond;       /* ceval_gil.h, 3.6 */
-  uint64_t gil_mutex;      /* ceval_gil.h, 3.6 */
-  uint64_t gil_lock;       /* ceval.c interpreter_lock, 2.7: a pointer to a semaphore */
+  uint64_t gil_mutex;      /* likewise, and these: */
+  uint64_t switch_cond;
+  uint64_t switch_mutex;
+  uint64_t gil_lock; /* ceval.c interpreter_lock, 2.7: a pointer to a semaphore */
 };
 
 struct exu_py {

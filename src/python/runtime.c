@@ -78,6 +78,11 @@ static bool give_up(const struct exu_py *py, const struct exu_py_attempts *attem
     return exu_fail(error, EXU_UNSUPPORTED, "CPython %s is not supported: there is no layout for it",
                     attempts->unsupported_version);
   }
+  if (attempts->damaged) {
+    return exu_fail(error, EXU_NOT_FOUND,
+                    "Python is there, but its interpreter and thread states cannot be read: the core lacks their "
+                    "memory, or it was overwritten");
+  }
   if (attempts->found_runtime) {
     return exu_fail(error, EXU_NOT_FOUND,
                     "Python is there, but not running: it was not initialised yet, or already shut down");

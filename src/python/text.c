@@ -153,8 +153,7 @@ static bool convert_units(const uint8_t *bytes, size_t count, unsigned unit, boo
 }
 
 /* Most bytes of UTF-8 that one unit can become. */
-static size_t growth(const struct characters *where, bool ascii_only) {
-  if (ascii_only) return 1;
+static size_t growth(const struct characters *where) {
   return where->is_bytes ? 3 : where->unit == 1 ? 2 : where->unit == 2 ? 3 : 4;
 }
 
@@ -182,38 +181,46 @@ static bool is_terminated(struct exu_py *py, const struct characters *where) {
   return exu_space_read(py->space, end, &nul, where->unit) == EXU_READABLE && nul == 0;
 }
 
+/* What is not ASCII. The text stays unknown when a character is none. */
+static void convert(struct exu_py *py, const struct characters *where, const uint8_t *bytes, size_t count,
+                    struct exu_string *text) {
+  bool pairs = !exu_py_has(py->layout.ascii_size);
+  size_t size = 0;
+  char *converted = malloc(count * growth(where) + 1);
+  if (!converted) return;
+  bool good = true;
+  if (where->is_bytes) {
+    size = convert_bytes(bytes, count, converted);
+  } else {
+    good = convert_units(bytes, count, where->unit, pairs, converted, &size);
+  }
+  if (good) *text = exu_arena_string(py->arena, converted, size);
+  free(converted);
+}
+
 enum exu_py_text exu_py_text(struct exu_py *py, uint64_t address, struct exu_string *text) {
   struct characters where;
   uint8_t small[1024];
-  void *large EXU_GUARD(free) = NULL;
+  struct exu_string result = {NULL, 0};
 
   if (!locate(py, address, &where) || !is_terminated(py, &where)) return EXU_PY_TEXT_DAMAGED;
   bool cut = where.length > EXU_PY_TEXT_MAX;
   size_t count = cut ? EXU_PY_TEXT_MAX : (size_t)where.length;
   size_t bytes_size = count * where.unit;
-  uint8_t *bytes = small;
-  if (bytes_size > sizeof small) {
-    bytes = large = malloc(bytes_size);
-    if (!bytes) return EXU_PY_TEXT_DAMAGED;
+  void *large EXU_GUARD(free) = bytes_size > sizeof small ? malloc(bytes_size) : NULL;
+  uint8_t *bytes = bytes_size > sizeof small ? large : small;
+  if (!bytes || exu_space_read(py->space, where.address, bytes, bytes_size) != EXU_READABLE) {
+    return EXU_PY_TEXT_DAMAGED;
   }
-  if (exu_space_read(py->space, where.address, bytes, bytes_size) != EXU_READABLE) return EXU_PY_TEXT_DAMAGED;
-
   bool ascii = where.unit == 1 && all_ascii(bytes, bytes_size);
   if (where.is_ascii && !ascii) return EXU_PY_TEXT_DAMAGED;
   if (ascii) {
-    *text = exu_arena_string(py->arena, (const char *)bytes, bytes_size);
+    result = exu_arena_string(py->arena, (const char *)bytes, bytes_size);
   } else {
-    void *converted EXU_GUARD(free) = malloc(count * growth(&where, ascii) + 1);
-    size_t size;
-    if (!converted) return EXU_PY_TEXT_DAMAGED;
-    if (where.is_bytes) {
-      size = convert_bytes(bytes, count, converted);
-    } else if (!convert_units(bytes, count, where.unit, !exu_py_has(py->layout.ascii_size), converted, &size)) {
-      return EXU_PY_TEXT_DAMAGED;
-    }
-    *text = exu_arena_string(py->arena, converted, size);
+    convert(py, &where, bytes, count, &result);
   }
-  if (!text->data) return EXU_PY_TEXT_DAMAGED;
+  if (!result.data) return EXU_PY_TEXT_DAMAGED;
+  *text = result;
   return cut ? EXU_PY_TEXT_CUT : EXU_PY_TEXT_OK;
 }
 

@@ -55,23 +55,23 @@ static bool within(uint64_t address, uint64_t start, uint64_t size) {
   return start != 0 && address >= start && address - start < size;
 }
 
-/* A thread in take_gil sleeps on the GIL's condition variable, or on the mutex that protects it. */
+/*
+ * A thread in take_gil sleeps on the GIL's condition variable, or on the mutex that protects it. One that was asked to drop the GIL first
+ * sleeps on a second pair until somebody took it (FORCE_SWITCHING, ceval_gil.h), then asks for it again: it waits, too.
+ */
 static bool waits_for_gil(struct exu_py *py, const struct exu_py_interpreter *interpreter, uint64_t futex) {
-  const struct exu_layout *layout = &py->layout;
   const struct exu_py_variables *variables = &py->variables;
   enum { COND = 48, MUTEX = 40, SEMAPHORE = 32 }; /* sizes of glibc's pthread_cond_t, pthread_mutex_t and sem_t */
   uint64_t lock = 0;
-  if (interpreter->gil && exu_py_has(layout->gil_cond)) {
-    if (within(futex, interpreter->gil + layout->gil_cond.offset, COND)) return true;
-    return within(futex, interpreter->gil + layout->gil_mutex.offset, MUTEX);
-  }
+  if (interpreter->gil) return within(futex, interpreter->gil, py->layout.gil_size.size);
   if (within(futex, variables->gil_cond, COND) || within(futex, variables->gil_mutex, MUTEX)) return true;
+  if (within(futex, variables->switch_cond, COND) || within(futex, variables->switch_mutex, MUTEX)) return true;
   if (variables->gil_lock) exu_py_word(py, variables->gil_lock, &lock);
   return within(futex, lock, SEMAPHORE);
 }
 
 static bool can_tell_waiters(const struct exu_py *py, const struct exu_py_interpreter *interpreter) {
-  return (interpreter->gil && exu_py_has(py->layout.gil_cond)) || py->variables.gil_cond || py->variables.gil_lock;
+  return (interpreter->gil && exu_py_has(py->layout.gil_size)) || py->variables.gil_cond || py->variables.gil_lock;
 }
 
 enum exu_gil exu_py_gil(struct exu_py *py, const struct exu_py_threads *threads, const struct exu_py_thread *thread,
@@ -164,8 +164,8 @@ static bool read_interpreters(struct exu_py *py, struct exu_py_threads *threads)
     }
   }
   exu_map_deinit(&seen);
-  if (threads->interpreters.count == 1 && threads->interpreters.items[0].id == -1)
-    threads->interpreters.items[0].id = 0;
+  struct exu_py_interpreter *only = threads->interpreters.count == 1 ? threads->interpreters.items : NULL;
+  if (only && only->id == -1) only->id = 0;
   return memory;
 }
 

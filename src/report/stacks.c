@@ -25,7 +25,7 @@ struct joining {
   struct exu_arena *arena;
   struct exu_py_threads python;
   struct exu_py_names *names; /* one for each interpreter */
-  struct exu_map by_ident;    /* ident -> index + 1 of the first thread state */
+  struct exu_map by_ident;    /* ident -> the first struct exu_py_thread */
   size_t *next_same;          /* thread state -> index + 1 of the next with the same ident */
   bool *joined;               /* thread states that belong to a thread of the operating system */
   struct exu_py_stack stack;  /* used again for every thread */
@@ -103,19 +103,31 @@ static bool convert_runs(struct joining *joining, struct exu_thread *thread) {
 
 /* ---- Joining --------------------------------------------------------------------------------------------------------- */
 
+/*
+ * In 2.7 a forked child keeps the thread states of its parent's other threads (Python 3 deletes them), and a new
+ * thread easily gets the stack, and so the ident, of one of those. New thread states are put first in the list: of two
+ * in one interpreter with the same ident the later one in the list is a leftover.
+ */
+static bool is_leftover(const struct joining *joining, const struct exu_py_thread *state,
+                        const struct exu_py_thread *later) {
+  return joining->py->build.version.major < 3 && later && later->interpreter == state->interpreter;
+}
+
 static bool index_thread_states(struct joining *joining) {
+  struct exu_py_thread *states = joining->python.threads.items;
   size_t count = joining->python.threads.count;
   joining->next_same = exu_arena_array(joining->arena, count, sizeof *joining->next_same);
   joining->joined = exu_arena_array(joining->arena, count, sizeof *joining->joined);
   if (!joining->next_same || !joining->joined) return false;
   for (size_t i = count; i-- > 0;) {
-    uint64_t ident = joining->python.threads.items[i].ident;
     bool is_new;
-    if (ident == 0) continue; /* not started yet */
-    void **slot = exu_map_insert(&joining->by_ident, ident, &is_new);
+    if (states[i].ident == 0) continue; /* not started yet */
+    void **slot = exu_map_insert(&joining->by_ident, states[i].ident, &is_new);
     if (!slot) return false;
-    joining->next_same[i] = (size_t)(uintptr_t)*slot;
-    *slot = (void *)(uintptr_t)(i + 1);
+    const struct exu_py_thread *later = *slot;
+    joining->next_same[i] = later ? (size_t)(later - states) + 1 : 0;
+    if (is_leftover(joining, &states[i], later)) joining->next_same[i] = joining->next_same[later - states];
+    *slot = &states[i];
   }
   return true;
 }
@@ -129,7 +141,7 @@ static size_t first_thread_state(const struct joining *joining, const struct exu
   uint64_t self = registers->has_thread_pointer ? joining->target->arch->pthread_self(registers->thread_pointer) : 0;
   if (self) {
     void **slot = exu_map_find(&joining->by_ident, self);
-    return slot ? (size_t)(uintptr_t)*slot : 0;
+    return slot ? (size_t)((const struct exu_py_thread *)*slot - joining->python.threads.items) + 1 : 0;
   }
   for (size_t i = 0; i < joining->python.threads.count; i++) {
     if (joining->python.threads.items[i].native_id == (uint64_t)os->tid && os->tid > 0) return i + 1;

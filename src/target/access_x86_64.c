@@ -40,13 +40,18 @@ static uint8_t prefixes(struct decoder *decoder, bool *fine) {
     uint8_t byte = exu_cursor_u8(&decoder->code);
     if (decoder->code.failed) *fine = false;
     switch (byte) {
-      case 0x66: instruction->has_66 = true; continue;
-      case 0xf2:
-      case 0xf3: instruction->repeat = byte; continue;
-      case 0x64: decoder->segment_fs = true; continue;
-      case 0x26: case 0x2e: case 0x36: case 0x3e: case 0xf0: continue; /* segments without a base; lock */
-      case 0x65: case 0x67: *fine = false; return byte; /* gs is not in the registers; 32-bit addresses */
-      default: return byte;
+    case 0x66: instruction->has_66 = true; continue;
+    case 0xf2:
+    case 0xf3: instruction->repeat = byte; continue;
+    case 0x64: decoder->segment_fs = true; continue;
+    case 0x26:
+    case 0x2e:
+    case 0x36:
+    case 0x3e:
+    case 0xf0: continue; /* segments without a base; lock */
+    case 0x65:
+    case 0x67: *fine = false; return byte; /* gs is not in the registers; 32-bit addresses */
+    default: return byte;
     }
   }
 }
@@ -148,8 +153,9 @@ static uint64_t effective_address(struct decoder *decoder, uint8_t modrm, unsign
     address = value_of(decoder, rm | decoder->rex_b);
   }
   if (mod == 1) {
-    int64_t displacement = (int8_t)exu_cursor_u8(&decoder->code);
-    address += (uint64_t)(displacement * (int64_t)decoder->displacement_scale);
+    enum { SIGN = 0x80 };
+    uint64_t displacement = ((uint64_t)exu_cursor_u8(&decoder->code) ^ SIGN) - SIGN; /* sign-extended */
+    address += displacement * decoder->displacement_scale;
   } else if (long_displacement) {
     address += (uint64_t)(int64_t)(int32_t)exu_cursor_u32(&decoder->code);
   }
@@ -181,12 +187,12 @@ static enum exu_access string_access(const struct decoder *decoder) {
   /* fs applies to rsi only; nobody writes such code, and a base that is added may hide which operand it was. */
   if (decoder->segment_fs) return EXU_ACCESS_UNKNOWN;
   switch (instruction->opcode & 0xfe) {
-    case 0xa4: return choose(decoder, source, size, destination, size); /* movs */
-    case 0xa6: return at_source || at_destination ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN; /* cmps */
-    case 0xaa: return at_destination ? EXU_ACCESS_WRITE : EXU_ACCESS_UNKNOWN; /* stos */
-    case 0xac: return at_source ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN;       /* lods */
-    case 0xae: return at_destination ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN;  /* scas */
-    default: return EXU_ACCESS_UNKNOWN;
+  case 0xa4: return choose(decoder, source, size, destination, size);                   /* movs */
+  case 0xa6: return at_source || at_destination ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN; /* cmps */
+  case 0xaa: return at_destination ? EXU_ACCESS_WRITE : EXU_ACCESS_UNKNOWN;             /* stos */
+  case 0xac: return at_source ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN;                   /* lods */
+  case 0xae: return at_destination ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN;              /* scas */
+  default: return EXU_ACCESS_UNKNOWN;
   }
 }
 

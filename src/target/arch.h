@@ -15,21 +15,21 @@ struct exu_registers {
   uint64_t valid;
   uint64_t pc;
   uint64_t sp;
-  uint64_t thread_pointer;   /* fs_base on x86-64, TPIDR_EL0 on aarch64 */
+  uint64_t thread_pointer; /* fs_base on x86-64, TPIDR_EL0 on aarch64 */
   bool has_thread_pointer;
-  int64_t syscall;           /* number of the system call that the thread is in, -1: in none, or unknown */
-  uint64_t syscall_args[6];  /* its arguments, when syscall >= 0 */
+  int64_t syscall;          /* number of the system call that the thread is in, -1: in none, or unknown */
+  uint64_t syscall_args[6]; /* its arguments, when syscall >= 0 */
 };
 
 struct exu_arch {
-  const char *name;   /* as `uname -m` says: "x86_64" */
-  uint16_t machine;   /* e_machine */
-  uint8_t word_size;  /* bytes of a pointer */
+  const char *name;  /* as `uname -m` says: "x86_64" */
+  uint16_t machine;  /* e_machine */
+  uint8_t word_size; /* bytes of a pointer */
   bool big_endian;
-  uint64_t address_mask; /* bits that an address of user space can have */
-  size_t prstatus_size;  /* size of NT_PRSTATUS's descriptor (struct elf_prstatus) */
-  size_t prstatus_pid;   /* offset of pr_pid */
-  size_t prstatus_cursig; /* offset of pr_cursig (16 bits) */
+  uint64_t address_mask;     /* bits that an address of user space can have */
+  size_t prstatus_size;      /* size of NT_PRSTATUS's descriptor (struct elf_prstatus) */
+  size_t prstatus_pid;       /* offset of pr_pid */
+  size_t prstatus_cursig;    /* offset of pr_cursig (16 bits) */
   size_t prstatus_registers; /* offset of pr_reg */
   /* Decode pr_reg (`size` bytes). Returns false when it is too short. */
   bool (*decode_registers)(const void *pr_reg, size_t size, struct exu_registers *registers);

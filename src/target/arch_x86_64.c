@@ -4,12 +4,39 @@
 
 /* Words of struct user_regs_struct (asm/user_64.h), which is what pr_reg holds. */
 enum word {
-  R15, R14, R13, R12, RBP, RBX, R11, R10, R9, R8, RAX, RCX, RDX, RSI, RDI, ORIG_RAX,
-  RIP, CS, EFLAGS, RSP, SS, FS_BASE, GS_BASE, DS, ES, FS, GS, WORDS
+  R15,
+  R14,
+  R13,
+  R12,
+  RBP,
+  RBX,
+  R11,
+  R10,
+  R9,
+  R8,
+  RAX,
+  RCX,
+  RDX,
+  RSI,
+  RDI,
+  ORIG_RAX,
+  RIP,
+  CS,
+  EFLAGS,
+  RSP,
+  SS,
+  FS_BASE,
+  GS_BASE,
+  DS,
+  ES,
+  FS,
+  GS,
+  WORDS
 };
 
 /* DWARF numbers of the System V psABI for AMD64, figure 3.36. Number 16 is the return address, the pc here. */
-static const uint8_t dwarf_order[] = {RAX, RDX, RCX, RBX, RSI, RDI, RBP, RSP, R8, R9, R10, R11, R12, R13, R14, R15, RIP};
+static const uint8_t dwarf_order[] = {RAX, RDX, RCX, RBX, RSI, RDI, RBP, RSP, R8,
+                                      R9,  R10, R11, R12, R13, R14, R15, RIP};
 
 static bool decode_registers(const void *pr_reg, size_t size, struct exu_registers *registers) {
   uint64_t word[WORDS];

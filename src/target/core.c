@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/cursor.h"
-#include "base/guard.h"
 #include "target/notes.h"
 #include "target/target.h"
 
@@ -32,10 +31,10 @@ enum {
 };
 
 struct header {
-  uint64_t table;        /* e_phoff */
-  uint64_t sections;     /* e_shoff */
-  uint16_t entry_size;   /* e_phentsize */
-  uint16_t count;        /* e_phnum */
+  uint64_t table;      /* e_phoff */
+  uint64_t sections;   /* e_shoff */
+  uint16_t entry_size; /* e_phentsize */
+  uint16_t count;      /* e_phnum */
 };
 
 struct segment {
@@ -54,10 +53,10 @@ struct opening {
   struct exu_arena *arena;
   struct exu_diagnostics *diagnostics;
   struct exu_notes notes;
-  uint32_t source;       /* the core, as the space knows it */
-  uint64_t expected;     /* bytes that the file should have at least */
-  uint64_t usable;       /* bytes of memory that are there */
-  bool table_cut;        /* program headers are missing: `expected` may be too small */
+  uint32_t source;   /* the core, as the space knows it */
+  uint64_t expected; /* bytes that the file should have at least */
+  uint64_t usable;   /* bytes of memory that are there */
+  bool table_cut;    /* program headers are missing: `expected` may be too small */
   bool segments_damaged;
 };
 
@@ -72,18 +71,25 @@ static size_t read_at(int fd, void *buffer, size_t size, uint64_t offset) {
   return done;
 }
 
-/* A FIFO or a device must neither block nor be read: look before anything else is done. */
-static bool open_regular(const char *path, int *fd, uint64_t *size, struct exu_error *error) {
-  EXU_GUARD(fd) int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (opened < 0) return exu_fail(error, EXU_IO, "cannot open the core: %s", strerror(errno));
+static bool examine(int fd, uint64_t *size, struct exu_error *error) {
   struct stat status;
-  if (fstat(opened, &status) != 0) return exu_fail(error, EXU_IO, "cannot examine the core: %s", strerror(errno));
+  if (fstat(fd, &status) != 0) return exu_fail(error, EXU_IO, "cannot examine the core: %s", strerror(errno));
   if (S_ISDIR(status.st_mode)) return exu_fail(error, EXU_BAD_FORMAT, "the file is a directory, not a core");
   if (!S_ISREG(status.st_mode)) return exu_fail(error, EXU_BAD_FORMAT, "this is no regular file, so it is no core");
   if (status.st_size <= 0) return exu_fail(error, EXU_BAD_FORMAT, "the file is empty");
   *size = (uint64_t)status.st_size;
+  return true;
+}
+
+/* A FIFO or a device must neither block nor be read: look before anything else is done. */
+static bool open_regular(const char *path, int *fd, uint64_t *size, struct exu_error *error) {
+  int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (opened < 0) return exu_fail(error, EXU_IO, "cannot open the core: %s", strerror(errno));
+  if (!examine(opened, size, error)) {
+    close(opened);
+    return false;
+  }
   *fd = opened;
-  opened = -1;
   return true;
 }
 
@@ -105,30 +111,30 @@ static bool fail_no_elf(const uint8_t *bytes, size_t size, struct exu_error *err
 
 static bool fail_no_core(uint16_t type, struct exu_error *error) {
   switch (type) {
-    case TYPE_REL: return exu_fail(error, EXU_BAD_FORMAT, "the file is an ELF object file, not a core");
-    case TYPE_EXEC: return exu_fail(error, EXU_BAD_FORMAT, "the file is an ELF executable, not a core");
-    case TYPE_DYN: return exu_fail(error, EXU_BAD_FORMAT, "the file is an ELF executable or shared library, not a core");
-    default: return exu_fail(error, EXU_BAD_FORMAT, "the file is an ELF file of type %u, not a core", type);
+  case TYPE_REL: return exu_fail(error, EXU_BAD_FORMAT, "the file is an ELF object file, not a core");
+  case TYPE_EXEC: return exu_fail(error, EXU_BAD_FORMAT, "the file is an ELF executable, not a core");
+  case TYPE_DYN: return exu_fail(error, EXU_BAD_FORMAT, "the file is an ELF executable or shared library, not a core");
+  default: return exu_fail(error, EXU_BAD_FORMAT, "the file is an ELF file of type %u, not a core", type);
   }
 }
 
 static const char *machine_name(uint16_t machine) {
   switch (machine) {
-    case 3: return "i386";
-    case 20: return "ppc";
-    case 21: return "ppc64";
-    case 22: return "s390";
-    case 40: return "arm";
-    case 62: return "x86_64";
-    case 183: return "aarch64";
-    case 243: return "riscv";
-    case 258: return "loongarch";
-    default: return NULL;
+  case 3: return "i386";
+  case 20: return "ppc";
+  case 21: return "ppc64";
+  case 22: return "s390";
+  case 40: return "arm";
+  case 62: return "x86_64";
+  case 183: return "aarch64";
+  case 243: return "riscv";
+  case 258: return "loongarch";
+  default: return NULL;
   }
 }
 
 static bool read_header(struct opening *opening, struct header *header, struct exu_error *error) {
-  uint8_t bytes[EHDR_SIZE];
+  uint8_t bytes[EHDR_SIZE] = {0};
   size_t size = read_at(opening->target.fd, bytes, sizeof bytes, 0);
   if (size < 4 || memcmp(bytes, "\177ELF", 4) != 0) return fail_no_elf(bytes, size, error);
   if (size < 20) return exu_fail(error, EXU_BAD_FORMAT, "the core is cut off within its first %zu bytes", size);
@@ -192,8 +198,7 @@ static uint64_t segment_count(struct opening *opening, const struct header *head
   if (header->count != XNUM) return header->count;
   uint8_t bytes[SHDR_INFO + 4];
   expect(opening, header->sections, 64);
-  if (header->sections != 0 &&
-      read_at(opening->target.fd, bytes, sizeof bytes, header->sections) == sizeof bytes) {
+  if (header->sections != 0 && read_at(opening->target.fd, bytes, sizeof bytes, header->sections) == sizeof bytes) {
     struct exu_cursor cursor = exu_cursor(bytes, sizeof bytes, opening->target.arch->big_endian);
     exu_cursor_skip(&cursor, SHDR_INFO);
     uint32_t count = exu_cursor_u32(&cursor);
@@ -285,14 +290,14 @@ static void say_truncated(struct opening *opening) {
   if (opening->expected <= target->bytes && !opening->table_cut) return;
   target->truncated = true;
   if (opening->expected > target->bytes) target->missing_bytes = opening->expected - target->bytes;
-  exu_missing(opening->diagnostics, "core-truncated", -1, "the core is cut off: %s%" PRIu64 " of its bytes are missing%s",
-              opening->table_cut ? "at least " : "", target->missing_bytes,
-              opening->table_cut ? ", among them a part of its list of segments" : "");
+  exu_missing(opening->diagnostics, "core-truncated", -1,
+              "the core is cut off: %s%" PRIu64 " of its bytes are missing%s", opening->table_cut ? "at least " : "",
+              target->missing_bytes, opening->table_cut ? ", among them a part of its list of segments" : "");
 }
 
 static bool read_core(struct opening *opening, struct exu_error *error) {
   struct exu_target *target = &opening->target;
-  struct header header;
+  struct header header = {0};
   if (!read_header(opening, &header, error)) return false;
   target->space = exu_space_create(opening->arena);
   int source = target->space ? exu_space_add_source(target->space, target->fd, target->bytes) : -1;
@@ -306,8 +311,10 @@ static bool read_core(struct opening *opening, struct exu_error *error) {
   say_truncated(opening);
   if (opening->usable == 0 && target->thread_count == 0 && target->mapping_count == 0) {
     if (target->truncated)
-      return exu_fail(error, EXU_BAD_FORMAT, "the core is cut off before anything that could be used (%" PRIu64
-                      " bytes are there, %" PRIu64 " are missing)", target->bytes, target->missing_bytes);
+      return exu_fail(error, EXU_BAD_FORMAT,
+                      "the core is cut off before anything that could be used (%" PRIu64 " bytes are there, %s%" PRIu64
+                      " are missing)",
+                      target->bytes, opening->table_cut ? "at least " : "", target->missing_bytes);
     return exu_fail(error, EXU_BAD_FORMAT, "the core has neither threads nor memory");
   }
   if (target->thread_count == 0)
@@ -317,9 +324,8 @@ static bool read_core(struct opening *opening, struct exu_error *error) {
 
 bool exu_target_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
                           struct exu_target *target, struct exu_error *error) {
-  struct opening opening = {.target = {.kind = EXU_SOURCE_CORE, .fd = -1, .pid = -1},
-                            .arena = arena,
-                            .diagnostics = diagnostics};
+  struct opening opening = {
+      .target = {.kind = EXU_SOURCE_CORE, .fd = -1, .pid = -1}, .arena = arena, .diagnostics = diagnostics};
   if (!open_regular(path, &opening.target.fd, &opening.target.bytes, error)) return false;
   if (!read_core(&opening, error)) {
     exu_target_close(&opening.target);

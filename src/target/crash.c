@@ -19,12 +19,12 @@ static bool is_sent(int32_t code) {
 static bool has_address(int32_t signal, int32_t code) {
   if (code <= 0 || code == EXU_SI_KERNEL) return false;
   switch (signal) {
-    case EXU_SIGSEGV: return code != EXU_SEGV_MTEAERR && code != EXU_SEGV_CPERR;
-    case EXU_SIGBUS:
-    case EXU_SIGFPE:
-    case EXU_SIGILL:
-    case EXU_SIGTRAP: return true;
-    default: return false;
+  case EXU_SIGSEGV: return code != EXU_SEGV_MTEAERR && code != EXU_SEGV_CPERR;
+  case EXU_SIGBUS:
+  case EXU_SIGFPE:
+  case EXU_SIGILL:
+  case EXU_SIGTRAP: return true;
+  default: return false;
   }
 }
 
@@ -84,8 +84,8 @@ static struct exu_string sent(const struct exu_target *target, const struct exu_
   }
   /* The kernel puts 0 when the sender has no number in the namespace of the receiver. */
   if (crash->sender_pid == 0)
-    return exu_arena_printf(arena, "Killed by %s sent from outside of its PID namespace (uid %" PRId64 ")",
-                            signal.text, crash->sender_uid);
+    return exu_arena_printf(arena, "Killed by %s sent from outside of its PID namespace (uid %" PRId64 ")", signal.text,
+                            crash->sender_uid);
   return exu_arena_printf(arena, "Killed by %s sent by process %" PRId64 " (uid %" PRId64 ")", signal.text,
                           crash->sender_pid, crash->sender_uid);
 }
@@ -96,10 +96,10 @@ static struct exu_string memory_fault(const struct exu_target *target, const str
   enum { NEAR = 65536 }; /* vm.mmap_min_addr: the kernel maps nothing below */
   const char *doing = "at";
   switch (exu_crash_access(target, crash)) {
-    case EXU_ACCESS_READ: doing = "reading"; break;
-    case EXU_ACCESS_WRITE: doing = "writing"; break;
-    case EXU_ACCESS_EXECUTE: doing = "executing"; break;
-    default: break;
+  case EXU_ACCESS_READ: doing = "reading"; break;
+  case EXU_ACCESS_WRITE: doing = "writing"; break;
+  case EXU_ACCESS_EXECUTE: doing = "executing"; break;
+  default: break;
   }
   struct exu_string place = crash->address_in;
   if (crash->address < NEAR && !exu_space_find(target->space, crash->address)) {

@@ -8,8 +8,8 @@
  * free, a thread's guard page is smaller. And how near to its end a thread must be to have overflowed it: a frame
  * may reserve much, and touch the far end first.
  */
-static const uint64_t guard_reach = 1024 * 1024;
-static const uint64_t nearly_full = 64 * 1024;
+static const uint64_t guard_reach = UINT64_C(1) << 20;
+static const uint64_t nearly_full = UINT64_C(1) << 16;
 
 static bool is_writable(const struct exu_region *region) { return region && (region->prot & EXU_PROT_WRITE); }
 
@@ -67,8 +67,7 @@ struct exu_string exu_crash_place(const struct exu_target *target, uint64_t addr
     if (region->prot & EXU_PROT_WRITE) prot[1] = 'w';
     if (region->prot & EXU_PROT_EXEC) prot[2] = 'x';
   }
-  if (mapping && region)
-    return exu_arena_printf(arena, "%.*s (%s)", (int)mapping->path.size, mapping->path.data, prot);
+  if (mapping && region) return exu_arena_printf(arena, "%.*s (%s)", (int)mapping->path.size, mapping->path.data, prot);
   if (mapping) return mapping->path;
 
   if (is_below_stack(target, address))

@@ -66,13 +66,13 @@ bool exu_note_auxv(struct exu_notes *notes, struct exu_cursor descriptor) {
     uint64_t value = exu_cursor_u64(&descriptor);
     if (descriptor.failed) return false;
     switch (type) {
-      case AT_NULL_: return true;
-      case AT_PHDR_: auxv->phdr = value; break;
-      case AT_PAGESZ_: auxv->page_size = value; break;
-      case AT_BASE_: auxv->base = value; break;
-      case AT_ENTRY_: auxv->entry = value; break;
-      case AT_SYSINFO_EHDR_: auxv->vdso = value; break;
-      default: break;
+    case AT_NULL_: return true;
+    case AT_PHDR_: auxv->phdr = value; break;
+    case AT_PAGESZ_: auxv->page_size = value; break;
+    case AT_BASE_: auxv->base = value; break;
+    case AT_ENTRY_: auxv->entry = value; break;
+    case AT_SYSINFO_EHDR_: auxv->vdso = value; break;
+    default: break;
     }
   }
   return true;

@@ -11,8 +11,8 @@
 #include "target/note_descriptors.h"
 
 enum {
-  HEADER_SIZE = 12,        /* Elf64_Nhdr: namesz, descsz, type */
-  NAME_MAX_SIZE = 64,      /* longer names belong to nobody that is known */
+  HEADER_SIZE = 12,   /* Elf64_Nhdr: namesz, descsz, type */
+  NAME_MAX_SIZE = 64, /* longer names belong to nobody that is known */
   WINDOW_SIZE = 64 * 1024,
   WINDOW_MAX = 32 * 1024 * 1024, /* largest descriptor; the kernel writes NT_FILE of 16 MiB at most */
 };
@@ -90,12 +90,12 @@ static exu_note_reader *reader_of(const uint8_t *name, size_t name_size, uint32_
     uint32_t type;
     exu_note_reader *reader;
   } known[] = {
-      {"CORE", 1, exu_note_prstatus},       /* NT_PRSTATUS */
-      {"CORE", 3, exu_note_prpsinfo},       /* NT_PRPSINFO */
-      {"CORE", 6, exu_note_auxv},           /* NT_AUXV */
+      {"CORE", 1, exu_note_prstatus},         /* NT_PRSTATUS */
+      {"CORE", 3, exu_note_prpsinfo},         /* NT_PRPSINFO */
+      {"CORE", 6, exu_note_auxv},             /* NT_AUXV */
       {"CORE", 0x53494749, exu_note_siginfo}, /* NT_SIGINFO */
-      {"CORE", 0x46494c45, exu_note_file},  /* NT_FILE */
-      {"LINUX", 0x401, exu_note_arm_tls},   /* NT_ARM_TLS */
+      {"CORE", 0x46494c45, exu_note_file},    /* NT_FILE */
+      {"LINUX", 0x401, exu_note_arm_tls},     /* NT_ARM_TLS */
   };
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (known[i].type == type && is_named(name, name_size, known[i].name)) return known[i].reader;
@@ -136,7 +136,8 @@ static bool read_note(struct window *window, uint64_t *position, uint64_t alignm
     say_damaged(notes, "a note cannot be read, or is too long to be true");
     return true;
   }
-  if (!reader(notes, exu_cursor(bytes, descriptor_size, big_endian))) say_damaged(notes, "a note has too few bytes, or values that cannot be");
+  if (!reader(notes, exu_cursor(bytes, descriptor_size, big_endian)))
+    say_damaged(notes, "a note has too few bytes, or values that cannot be");
   return true;
 }
 

@@ -7,10 +7,10 @@
 
 /* include/uapi/asm-generic/signal.h, which x86 and ARM share in this respect. 32 and 33 belong to the C library. */
 static const char *const names[] = {
-    NULL,        "SIGHUP",  "SIGINT",  "SIGQUIT", "SIGILL",    "SIGTRAP", "SIGABRT", "SIGBUS",  "SIGFPE",
-    "SIGKILL",   "SIGUSR1", "SIGSEGV", "SIGUSR2", "SIGPIPE",   "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD",
-    "SIGCONT",   "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU",   "SIGURG",  "SIGXCPU", "SIGXFSZ", "SIGVTALRM",
-    "SIGPROF",   "SIGWINCH", "SIGIO",  "SIGPWR",  "SIGSYS",
+    NULL,        "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",   "SIGTRAP", "SIGABRT", "SIGBUS",
+    "SIGFPE",    "SIGKILL", "SIGUSR1",   "SIGSEGV", "SIGUSR2",  "SIGPIPE", "SIGALRM", "SIGTERM",
+    "SIGSTKFLT", "SIGCHLD", "SIGCONT",   "SIGSTOP", "SIGTSTP",  "SIGTTIN", "SIGTTOU", "SIGURG",
+    "SIGXCPU",   "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO",   "SIGPWR",  "SIGSYS",
 };
 
 const char *exu_signal_name(int32_t signal) {
@@ -22,14 +22,14 @@ const char *exu_signal_name(int32_t signal) {
 
 const char *exu_signal_description(int32_t signal) {
   switch (signal) {
-    case EXU_SIGILL: return "Illegal instruction";
-    case EXU_SIGTRAP: return "Trace or breakpoint trap";
-    case EXU_SIGABRT: return "Aborted";
-    case EXU_SIGBUS: return "Bus error";
-    case EXU_SIGFPE: return "Floating point exception";
-    case EXU_SIGSEGV: return "Segmentation fault";
-    case EXU_SIGSYS: return "Bad system call";
-    default: return NULL;
+  case EXU_SIGILL: return "Illegal instruction";
+  case EXU_SIGTRAP: return "Trace or breakpoint trap";
+  case EXU_SIGABRT: return "Aborted";
+  case EXU_SIGBUS: return "Bus error";
+  case EXU_SIGFPE: return "Floating point exception";
+  case EXU_SIGSEGV: return "Segmentation fault";
+  case EXU_SIGSYS: return "Bad system call";
+  default: return NULL;
   }
 }
 

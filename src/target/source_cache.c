@@ -57,8 +57,7 @@ int exu_source_cache_add(struct exu_source_cache *cache, int fd, uint64_t size) 
   enum { SOURCES_MAX = 1 << 20 };
   if (cache->source_count == cache->source_capacity) {
     size_t larger = cache->source_capacity ? cache->source_capacity * 2 : 16;
-    struct exu_source *memory =
-        larger <= SOURCES_MAX ? reallocarray(cache->sources, larger, sizeof *memory) : NULL;
+    struct exu_source *memory = larger <= SOURCES_MAX ? reallocarray(cache->sources, larger, sizeof *memory) : NULL;
     if (!memory) return -1;
     cache->sources = memory;
     cache->source_capacity = larger;

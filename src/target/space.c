@@ -214,8 +214,7 @@ static enum exu_fault locate(struct exu_space *space, uint64_t address, uint64_t
   if (into >= region->saved) return locate_unsaved(space, region, address, size, run);
   uint64_t there = bytes_there(space, region);
   if (into >= there) return EXU_CUT_OFF;
-  *run = (struct run){
-      .offset = region->offset + into, .size = least(size, there - into), .source = region->source};
+  *run = (struct run){.offset = region->offset + into, .size = least(size, there - into), .source = region->source};
   return EXU_READABLE;
 }
 
@@ -269,11 +268,11 @@ bool exu_space_scan(struct exu_space *space, const struct exu_region *region, si
 
 const char *exu_fault_text(enum exu_fault fault) {
   switch (fault) {
-    case EXU_READABLE: return "readable";
-    case EXU_UNMAPPED: return "not mapped";
-    case EXU_NOT_SAVED: return "mapped but not saved in the core";
-    case EXU_CUT_OFF: return "in the part of the core that is cut off";
-    case EXU_READ_FAILED: return "in a part of the file that cannot be read";
+  case EXU_READABLE: return "readable";
+  case EXU_UNMAPPED: return "not mapped";
+  case EXU_NOT_SAVED: return "mapped but not saved in the core";
+  case EXU_CUT_OFF: return "in the part of the core that is cut off";
+  case EXU_READ_FAILED: return "in a part of the file that cannot be read";
   }
   return "not readable";
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target/sweep.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { ATOMS_PER_INPUT = 3, UNSAVED = 0, CUT_OFF = 1, SAVED = 2 };
@@ -24,8 +25,7 @@ void exu_sweep_deinit(struct exu_sweep *sweep) {
 
 static void add_atom(struct exu_sweep *sweep, uint32_t index, uint64_t start, uint64_t end, uint32_t rank) {
   if (start == end) return;
-  sweep->atoms[sweep->atom_count++] =
-      (struct exu_sweep_atom){.start = start, .end = end, .input = index, .rank = rank};
+  sweep->atoms[sweep->atom_count++] = (struct exu_sweep_atom){.start = start, .end = end, .input = index, .rank = rank};
 }
 
 void exu_sweep_add(struct exu_sweep *sweep, uint32_t index, uint64_t there) {
@@ -74,7 +74,7 @@ static bool emit(struct exu_sweep *sweep, const struct exu_sweep_atom *atom, uin
       return true;
     }
   }
-  if (sweep->output_count == sweep->output_capacity) {
+  if (!sweep->output || sweep->output_count == sweep->output_capacity) {
     size_t larger = sweep->output_capacity ? sweep->output_capacity * 2 : sweep->input_count + 16;
     struct exu_region *memory = reallocarray(sweep->output, larger, sizeof *memory);
     if (!memory) return false;

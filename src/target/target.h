@@ -29,10 +29,10 @@ struct exu_file_mapping {
 };
 
 struct exu_auxv {
-  uint64_t phdr;   /* AT_PHDR, of the main program; 0: unknown, as for all here */
-  uint64_t entry;  /* AT_ENTRY */
-  uint64_t base;   /* AT_BASE, of the dynamic linker */
-  uint64_t vdso;   /* AT_SYSINFO_EHDR */
+  uint64_t phdr;  /* AT_PHDR, of the main program; 0: unknown, as for all here */
+  uint64_t entry; /* AT_ENTRY */
+  uint64_t base;  /* AT_BASE, of the dynamic linker */
+  uint64_t vdso;  /* AT_SYSINFO_EHDR */
   uint64_t page_size;
 };
 
@@ -40,12 +40,12 @@ struct exu_target {
   enum exu_source_kind kind;
   const struct exu_arch *arch;
   struct exu_space *space;
-  int fd;                /* of the core */
-  uint64_t bytes;        /* size of the core file */
+  int fd;         /* of the core */
+  uint64_t bytes; /* size of the core file */
   bool truncated;
   uint64_t missing_bytes;
 
-  int64_t pid;           /* -1 unknown */
+  int64_t pid;                 /* -1 unknown */
   struct exu_string comm;      /* of the main thread */
   struct exu_string arguments; /* as the kernel kept them: 80 bytes at most in a core, joined by blanks */
   struct exu_auxv auxv;

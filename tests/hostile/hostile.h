@@ -100,5 +100,6 @@ bool json_is_valid(const char *text, size_t size);
 int run_corrupt(int count, char **arguments);
 int run_truncate(int count, char **arguments);
 int run_lies(int count, char **arguments);
+int run_limits(int count, char **arguments);
 
 #endif

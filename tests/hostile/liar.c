@@ -25,19 +25,36 @@ static uint64_t address_of(const struct inside *inside, uint64_t offset) {
   return 0;
 }
 
-/* The buffer of the program: the mark, then zeros. */
-static void find_scratch(struct liar *liar) {
-  const uint8_t *bytes = liar->scene.pristine, *end = bytes + liar->scene.size;
+/* Is the mark at this offset the one of the program's buffer: the mark, then zeros? */
+static bool adopt_scratch(struct liar *liar, uint64_t offset) {
   static const uint8_t zeros[4096];
+  const uint8_t *hit = liar->scene.pristine + offset;
+  if (liar->scene.size - offset < SCRATCH_SIZE + 4096 || memcmp(hit + sizeof MARK, zeros, sizeof zeros) != 0)
+    return false;
+  uint64_t address = (address_of(&liar->inside, offset) + sizeof MARK + 63) & ~UINT64_C(63);
+  if (inside_offset(&liar->inside, address + SCRATCH_SIZE - 1) == UINT64_MAX) return false;
+  liar->scratch = address;
+  liar->scratch_size = SCRATCH_SIZE;
+  return true;
+}
+
+static bool scan_for_mark(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
+  struct liar *liar = context;
+  const uint8_t *end = bytes + size;
   for (const uint8_t *hit = bytes; (hit = memmem(hit, (size_t)(end - hit), MARK, sizeof MARK - 1)); hit++) {
-    if ((size_t)(end - hit) < SCRATCH_SIZE + 4096 || memcmp(hit + sizeof MARK, zeros, sizeof zeros) != 0) continue;
-    uint64_t address = (address_of(&liar->inside, (uint64_t)(hit - bytes)) + sizeof MARK + 63) & ~UINT64_C(63);
-    if (inside_offset(&liar->inside, address + SCRATCH_SIZE - 1) == UINT64_MAX) continue;
-    liar->scratch = address;
-    liar->scratch_size = SCRATCH_SIZE;
-    return;
+    if (adopt_scratch(liar, inside_offset(&liar->inside, address + (uint64_t)(hit - bytes)))) return false;
   }
-  fail("the core has no scratch memory");
+  return true;
+}
+
+static void find_scratch(struct liar *liar) {
+  size_t count;
+  const struct exu_region *regions = exu_space_regions(liar->inside.target.space, &count);
+  for (size_t i = 0; i < count && !liar->scratch; i++) {
+    if (regions[i].prot & EXU_PROT_WRITE)
+      exu_space_scan(liar->inside.target.space, &regions[i], sizeof MARK, scan_for_mark, liar);
+  }
+  if (!liar->scratch) fail("the core has no scratch memory");
 }
 
 static const struct exu_thread *thread_of_state(const struct liar *liar, uint64_t tstate) {
@@ -176,18 +193,18 @@ static const char *threads_as_expected(const struct liar *liar, const struct exu
   return NULL;
 }
 
-static const char *nothing_as_expected(const struct exu_report *report, enum exu_outcome outcome) {
+static const char *nothing_as_expected(const struct exu_report *report, enum exu_outcome outcome, const char *code) {
   if (outcome != EXU_OUTCOME_NOTHING) return "something was shown";
   for (size_t i = 0; i < report->thread_count; i++) {
     if (report->threads[i].frame_count > 0) return "frames, and yet the outcome is nothing";
   }
-  return report->diagnostic_count > 0 ? NULL : "no reason is given";
+  return has_diagnostic(report, code) ? NULL : "the diagnostic is missing";
 }
 
 static const char *judge(const struct liar *liar, const struct exu_report *report, enum exu_outcome outcome,
                          const char *code) {
   if (!report->crash) return "the crash is lost";
-  if (liar->nothing) return nothing_as_expected(report, outcome);
+  if (liar->nothing) return nothing_as_expected(report, outcome, code);
   const char *wrong = threads_as_expected(liar, report);
   if (wrong) return wrong;
   if (liar->interpreters && report->interpreter_count != liar->interpreters) return "another number of interpreters";

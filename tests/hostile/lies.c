@@ -226,6 +226,13 @@ static void lie_about_interpreters(struct liar *liar) {
   liar_tell(liar, "interpreter-next-is-misaligned", "list-damaged");
 }
 
+/* Without the first thread state there is no interpreter to be believed in. */
+static void lie_about_head(struct liar *liar, const char *name, uint64_t value) {
+  liar_put(liar, liar->inside.threads.interpreters.items[0].address, liar->layout->interp_threads_head, value);
+  liar->nothing = true;
+  liar_tell(liar, name, "python-not-found");
+}
+
 void tell_lies_about_lists(struct liar *liar) {
   const struct exu_layout *layout = liar->layout;
   size_t count = liar->inside.threads.threads.count;
@@ -238,6 +245,8 @@ void tell_lies_about_lists(struct liar *liar) {
   liar_put(liar, tstate_at(liar, 1), layout->tstate_next, UNMAPPED);
   for (size_t i = 2; i < count; i++) liar_lose_thread(liar, tstate_at(liar, i));
   liar_tell(liar, "thread-next-is-unmapped", "thread-state-unreadable");
+  lie_about_head(liar, "thread-list-is-unmapped", UNMAPPED);
+  lie_about_head(liar, "thread-list-is-misaligned", tstate_at(liar, 0) + 4);
   lie_about_interpreters(liar);
 }
 

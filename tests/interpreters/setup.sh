@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Fetch the interpreters that the tests want and this machine does not have: Debian's own stripped and debug builds, each
-# release in a folder of its own that the tests enter with chroot, and a free-threaded 3.13 built from Debian's source.
+# Fetch the interpreters that the tests want and this machine does not have: Debian's own stripped and debug builds,
+# each release in a folder of its own that the tests enter with chroot, and a free-threaded 3.13 built from Debian's
+# source.
 #
 #     tests/interpreters/setup.sh [NAME...]        NAMEs: bullseye trixie sid 3.13t; none: all of them
 #
-# Idempotent: what is complete is left alone. Everything goes to "${EXUVIA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/exuvia}".
+# Idempotent: what is complete is left alone. Everything goes to
+# "${EXUVIA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/exuvia}"
 # The exit status is 0 also when something could not be had: the tests then run without it and name it as missing.
 
 set -u -o pipefail
@@ -41,6 +43,32 @@ as_root() {
 can_be_root() { as_root true 2>/dev/null; }
 
 have() { command -v "$1" >/dev/null 2>&1; }
+
+not_installed() { # PACKAGE...
+  local package
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
+  done
+}
+
+# Install what the work below needs: once and before it, because two apt-get at a time lock each other out.
+install_needed() {
+  local needed=() packages=() name
+  for name in "${names[@]}"; do
+    if [ "$name" = 3.13t ]; then
+      [ -e "$builds/3.13t/.exuvia-complete-$generation" ] || needed+=(build-essential zlib1g-dev libffi-dev)
+    else
+      [ -e "$(root_marker "$name")" ] || needed+=(mmdebstrap)
+    fi
+  done
+  [ ${#needed[@]} -gt 0 ] || return 0
+  read -ra packages <<<"$(not_installed "${needed[@]}")"
+  [ ${#packages[@]} -gt 0 ] || return 0
+  say "installing ${packages[*]}"
+  as_root apt-get update -qq >>"$logs/install.log" 2>&1
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" \
+    >>"$logs/install.log" 2>&1 || say "could not install ${packages[*]}; see $logs/install.log"
+}
 
 # Where this machine gets Debian itself from. apt answers for every format of its sources; nothing is downloaded.
 debian_mirror() {
@@ -107,7 +135,8 @@ newer_keyring() {
 bootstrap() { # SUITE TARGET KEYRING
   local options hooks=()
   # Debian 13 and later expect /lib, /lib64, /bin and /sbin to be links into /usr before anything is unpacked.
-  [ "$1" = bullseye ] || hooks=(--setup-hook='for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d"; ln -sfn "usr/$d" "$1/$d"; done')
+  local links='for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d"; ln -sfn "usr/$d" "$1/$d"; done'
+  [ "$1" = bullseye ] || hooks=(--setup-hook="$links")
   options=$(mktemp) || return 1
   transport_options >"$options"
   # "extract" unpacks and configures nothing: an interpreter needs its files only, and no maintainer script runs.
@@ -146,7 +175,7 @@ make_root() { # SUITE
     return 0
   fi
   have mmdebstrap || {
-    skip "$suite" "mmdebstrap is not installed (apt-get install mmdebstrap)"
+    skip "$suite" "mmdebstrap is not installed and could not be (apt-get install mmdebstrap)"
     return 0
   }
   for try in 1 2; do
@@ -184,18 +213,15 @@ build_free_threaded() { # WORKDIR TARGET
 }
 
 make_free_threaded() {
-  local target=$builds/3.13t marker=$builds/3.13t/.exuvia-complete-$generation work try missing=() package
+  local missing target=$builds/3.13t marker=$builds/3.13t/.exuvia-complete-$generation work try
   [ ! -e "$marker" ] || return 0
   if [ -z "$mirror" ]; then
     skip 3.13t "no Debian mirror in this machine's apt sources"
     return 0
   fi
-  for package in build-essential zlib1g-dev libffi-dev; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  if [ ${#missing[@]} -gt 0 ] && ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-    --no-install-recommends "${missing[@]}" >>"$logs/3.13t.log" 2>&1; then
-    skip 3.13t "needs ${missing[*]}"
+  missing=$(not_installed build-essential zlib1g-dev libffi-dev)
+  if [ -n "$missing" ]; then
+    skip 3.13t "not installed, and could not be: $missing"
     return 0
   fi
   work=$cache/work-3.13t
@@ -243,6 +269,7 @@ main() {
   if [ -s "$keyring" ]; then
     mirror=$(debian_mirror) || mirror=
   fi
+  install_needed
   # Two at a time: the longest first, the others one after the other beside it.
   for name in "${names[@]}"; do
     [ "$running" -lt 2 ] || { wait -n; running=$((running - 1)); }

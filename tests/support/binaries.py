@@ -13,14 +13,16 @@ SYMBOLS = (b"_PyRuntime", b"interp_head", b"_PyThreadState_Current")
 
 
 def runtime_binary(interpreter):
-    """(path as the process sees it, file on this machine) of what holds the runtime: the executable or its libpython."""
+    """(path as the process sees it, file on this machine) of what holds the runtime: executable or libpython."""
     root = interpreter.root or ""
     inside = interpreter.executable[len(os.path.realpath(root)) if root else 0:]
     needed = subprocess.run(["readelf", "-d", interpreter.executable], capture_output=True, text=True).stdout
     library = re.search(r"NEEDED.*\[(libpython[^\]]*)\]", needed)
     if not library:
         return inside, interpreter.executable
-    command = interpreter.command("-c", "print([line.split()[-1] for line in open('/proc/self/maps') if '/libpython' in line][0])")
+    # A chroot has no /proc; its interpreters are linked statically.
+    maps = "print([line.split()[-1] for line in open('/proc/self/maps') if '/libpython' in line][0])"
+    command = interpreter.command("-c", maps)
     inside = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     return inside, root + inside
 
@@ -52,7 +54,7 @@ def copy(source, target):
 
 def without_symbols(path):
     """Sections as they were, but no symbol has the name of a runtime variable."""
-    _change(path, [(name + b"\0", name[:-1] + b"\xff\0") for name in SYMBOLS])
+    _change(path, [(name + b"\0", name[:-1] + b"~\0") for name in SYMBOLS])
 
 
 def without_sections(path):
@@ -78,4 +80,4 @@ def stripped(path):
 
 def without_runtime_section(path):
     """No section is called .PyRuntime: only a symbol can tell."""
-    _change(path, [(b".PyRuntime\0", b".PyRuntim\xff\0")])
+    _change(path, [(b".PyRuntime\0", b".PyRuntim~\0")])

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every Python interpreter that this machine has for the tests, found at run time.
 
-pyenv's, the system's, the one on PATH, and what tests/interpreters/setup.sh left in the cache. The same file is listed once.
+pyenv's, the system's, the one on PATH, and what tests/interpreters/setup.sh left in the cache. The same file is
+listed once.
 ``PYTHONPATH=tests python3 -m support.interpreters`` prints them.
 """
 
@@ -126,7 +127,9 @@ def find():
         real = os.path.realpath((root or "") + path)
         file = os.stat(real) if os.path.exists(real) else None
         base = os.path.basename(path)
-        if file is None or (file.st_dev, file.st_ino) in seen or base.endswith("-config") or not os.access(real, os.X_OK):
+        if file is None or (file.st_dev, file.st_ino) in seen or base.endswith("-config"):
+            continue
+        if not os.access(real, os.X_OK):
             continue
         about = _probe(path, root)
         if about is None or about["pypy"]:

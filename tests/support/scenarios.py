@@ -3,7 +3,7 @@
 
 A program says in its first comment lines what it needs:
 
-    # arguments: a b c        one scenario for each
+    # arguments: a b c        one scenario for each; there can be several such lines
     # since: 3.6 (reason)     older versions do not apply
 """
 
@@ -66,8 +66,8 @@ def scenarios():
         if path.name == "record.py" or not re.search(r"^\s*import record$", text, re.M):
             continue
         since = re.search(r"^# since: (\d+)\.(\d+) \((.*)\)$", text, re.M)
-        arguments = re.search(r"^# arguments: (.*)$", text, re.M)
-        for argument in arguments.group(1).split() if arguments else [None]:
+        arguments = " ".join(re.findall(r"^# arguments: (.*)$", text, re.M))
+        for argument in arguments.split() or [None]:
             version = (int(since.group(1)), int(since.group(2))) if since else (0, 0)
             result.append(Scenario(path.stem, argument, version, since.group(3) if since else ""))
     return result
@@ -95,7 +95,8 @@ def _allow_cores():
 @contextlib.contextmanager
 def workspace(interpreter):
     """A temporary directory, as this machine sees it and as the interpreter does."""
-    outside = pathlib.Path(tempfile.mkdtemp(prefix="exuvia-", dir=interpreter.root + "/tmp" if interpreter.root else None))
+    parent = interpreter.root + "/tmp" if interpreter.root else None
+    outside = pathlib.Path(tempfile.mkdtemp(prefix="exuvia-", dir=parent))
     try:
         inside = "/tmp/" + outside.name if interpreter.root else str(outside)
         yield outside, inside
@@ -112,8 +113,8 @@ def death(interpreter, scenario, timeout=120):
             shutil.copytree(PROGRAMS, outside / "programs", ignore=shutil.ignore_patterns("__pycache__"))
             programs = pathlib.Path(inside) / "programs"
         environment = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0",
-            "PYTHONNOUSERSITE": "1", **dict(interpreter.environment),
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1", **dict(interpreter.environment),
         }
         arguments = [scenario.argument] if scenario.argument else []
         settings = "\n".join(f"{key}={value}" for key, value in environment.items())
@@ -128,7 +129,7 @@ def death(interpreter, scenario, timeout=120):
         truth = outside / "truth.json"
         if len(cores) != 1 or not truth.exists():
             raise AssertionError(
-                f"{interpreter.name}: {scenario.name} ended with status {result.returncode} and left {len(cores)} cores, "
-                f"{'' if truth.exists() else 'no '}truth\n{output}{result.stderr.decode(errors='replace')}"
+                f"{interpreter.name}: {scenario.name} ended with status {result.returncode} and left {len(cores)} "
+                f"cores, {'' if truth.exists() else 'no '}truth\n{output}{result.stderr.decode(errors='replace')}"
             )
         yield Death(pathlib.Path(cores[0]), json.loads(truth.read_bytes()), outside)

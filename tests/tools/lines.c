@@ -19,13 +19,15 @@ static size_t from_hex(const char *text, uint8_t *bytes) {
 }
 
 static void answer(char *line) {
-  char *format = strtok(line, " "), *first = strtok(NULL, " "), *table = strtok(NULL, " "), *offsets = strtok(NULL, "\n");
+  char *format = strtok(line, " "), *first = strtok(NULL, " "), *table = strtok(NULL, " "),
+       *offsets = strtok(NULL, "\n");
   if (!format || !first || !table || !offsets) exit(2);
   uint8_t *bytes = malloc(strlen(table) / 2 + 1);
   if (!bytes) exit(2);
   size_t size = from_hex(table, bytes);
   for (char *offset = strtok(offsets, ","); offset; offset = strtok(NULL, ",")) {
-    struct exu_position at = exu_lines_find((enum exu_line_format)atoi(format), bytes, size, atoi(first), atoll(offset));
+    struct exu_position at =
+        exu_lines_find((enum exu_line_format)atoi(format), bytes, size, atoi(first), atoll(offset));
     printf("%d:%d:%d:%d ", at.line, at.end_line, at.column, at.end_column);
   }
   putchar('\n');

@@ -8,6 +8,7 @@ import pytest
 from support import report
 
 TRUTH = {
+    "pid": 10,
     "table": [["a.py", "f", "C.f", 3, 4, 8, 12], ["b.py", "<module>", "<module>", 9, "any", "any", "any"]],
     "threads": [
         {"tid": 10, "name": "MainThread", "me": True, "frames": [0, 0, 1]},
@@ -28,7 +29,8 @@ def honest():
     thread = {"python": True, "gil": "none"}
     return {
         "threads": [
-            {"tid": 10, "name": "MainThread", "crashed": True, "frames": [native, first, dict(first), second], **thread},
+            {"tid": 10, "name": "MainThread", "crashed": True, "frames": [native, first, dict(first), second],
+             **thread},
             {"tid": 11, "name": "\udc80", "crashed": False, "frames": [dict(second)], **thread},
             {"tid": 12, "name": None, "crashed": False, "frames": [native], **thread, "python": False},
         ]
@@ -47,8 +49,8 @@ def test_other_name_is_accepted_only_when_unknown_and_declared():
 
 
 @pytest.mark.parametrize("key, value", [
-    ("line", 4), ("line", None), ("function", "g"), ("qualname", None), ("file", "b.py"), ("column", 7), ("end_line", None),
-    ("end_column", 13),
+    ("line", 4), ("line", None), ("function", "g"), ("qualname", None), ("file", "b.py"), ("column", 7),
+    ("end_line", None), ("end_column", 13),
 ])
 def test_changed_frame_is_noticed(key, value):
     lie = honest()

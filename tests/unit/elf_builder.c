@@ -177,8 +177,10 @@ void core_builder_prstatus(struct core_builder *core, int32_t tid, int16_t cursi
   append(&note, NULL, 18);
   append_u32(&note, (uint32_t)tid);
   append(&note, NULL, PR_REG - 36);
-  const uint64_t words[] = {15, 14, 13, 12, r->rbp, r->rbx, 11, 10, 9, 8, r->rax, r->rcx, r->rdx, r->rsi, r->rdi,
-                            (uint64_t)r->orig_rax, r->rip, 0x33, 0x246, r->rsp, 0x2b, r->fs_base, 0, 0, 0, 0, 0};
+  const uint64_t words[] = {15,     14,   13,     12,     r->rbp, r->rbx,     11,     10,
+                            9,      8,    r->rax, r->rcx, r->rdx, r->rsi,     r->rdi, (uint64_t)r->orig_rax,
+                            r->rip, 0x33, 0x246,  r->rsp, 0x2b,   r->fs_base, 0,      0,
+                            0,      0,    0};
   for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) append_u64(&note, words[i]);
   append(&note, NULL, PRSTATUS - note.size);
   core_builder_note(core, "CORE", 1, note.bytes, note.size);
@@ -226,8 +228,8 @@ void core_builder_file(struct core_builder *core, uint64_t page_size, const stru
 
 void core_builder_force_xnum(struct core_builder *core) { core->xnum = true; }
 
-static void append_program_header(struct buffer *file, uint32_t type, uint32_t flags, uint64_t offset,
-                                  uint64_t address, uint64_t file_size, uint64_t memory_size, uint64_t alignment) {
+static void append_program_header(struct buffer *file, uint32_t type, uint32_t flags, uint64_t offset, uint64_t address,
+                                  uint64_t file_size, uint64_t memory_size, uint64_t alignment) {
   append_u32(file, type);
   append_u32(file, flags);
   append_u64(file, offset);

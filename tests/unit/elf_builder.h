@@ -40,7 +40,8 @@ void core_builder_note(struct core_builder *core, const char *name, uint32_t typ
 void core_builder_raw_notes(struct core_builder *core, const void *bytes, size_t size);
 
 /* The notes of the kernel, for x86-64. */
-void core_builder_prstatus(struct core_builder *core, int32_t tid, int16_t cursig, const struct core_registers *registers);
+void core_builder_prstatus(struct core_builder *core, int32_t tid, int16_t cursig,
+                           const struct core_registers *registers);
 void core_builder_prpsinfo(struct core_builder *core, int32_t pid, const char *name, const char *arguments);
 void core_builder_siginfo(struct core_builder *core, int32_t signal, int32_t code, uint64_t word);
 struct core_file {

@@ -127,7 +127,7 @@ static void fields_lie_inside_of_their_structures(void **state) {
         {l->runtime_size, {l->runtime_interpreters_head, l->runtime_gil, l->runtime_tstate_current}},
         {l->code_size, {l->code_filename, l->code_name, l->code_linetable, l->code_firstlineno}},
         {l->iframe_size, {l->iframe_executable, l->iframe_previous, l->iframe_instr_ptr, l->iframe_owner}},
-        {l->gil_size, {l->gil_locked, l->gil_last_holder, l->gil_cond, l->gil_mutex}},
+        {l->gil_size, {l->gil_locked, l->gil_last_holder, l->gil_enabled}},
     };
     for (size_t j = 0; j < sizeof structures / sizeof *structures; j++)
       for (size_t k = 0; k < 4; k++)

@@ -43,12 +43,12 @@ static void on_fault(int number, siginfo_t *info, void *context) {
 enum { BAD = 0x1000, INDEX = 8 }; /* an address that nothing is mapped at */
 
 /* rax = BAD, rcx = INDEX, rsi and rdi as given; the instruction faults or the test fails. */
-#define CASE(name, text)                                                                                              \
-  static void run_##name(uint64_t rsi, uint64_t rdi) {                                                                \
-    __asm__ volatile("cld\n\t" text "\n\t.skip 16, 0x90"                                                              \
-                     : "+S"(rsi), "+D"(rdi)                                                                           \
-                     : "a"((uint64_t)BAD), "c"((uint64_t)INDEX), "d"((uint64_t)1)                                     \
-                     : "memory", "cc", "r8", "r9", "xmm0", "xmm1");                                                   \
+#define CASE(name, text)                                                                                               \
+  static void run_##name(uint64_t rsi, uint64_t rdi) {                                                                 \
+    __asm__ volatile("cld\n\t" text "\n\t.skip 16, 0x90"                                                               \
+                     : "+S"(rsi), "+D"(rdi)                                                                            \
+                     : "a"((uint64_t)BAD), "c"((uint64_t)INDEX), "d"((uint64_t)1)                                      \
+                     : "memory", "cc", "r8", "r9", "xmm0", "xmm1");                                                    \
   }
 
 CASE(mov_load, "mov (%%rax), %%r8")
@@ -142,10 +142,10 @@ enum needs { ANY, AVX2, BMI, AVX512 };
 
 static bool cpu_has(enum needs needs) {
   switch (needs) {
-    case AVX2: return __builtin_cpu_supports("avx2");
-    case BMI: return __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-    case AVX512: return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-    default: return true;
+  case AVX2: return __builtin_cpu_supports("avx2");
+  case BMI: return __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+  case AVX512: return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+  default: return true;
   }
 }
 
@@ -154,22 +154,83 @@ static const struct {
   void (*run)(uint64_t rsi, uint64_t rdi);
   enum needs needs;
 } certain[] = {
-#define ENTRY(name) {#name, run_##name, ANY}
-#define ENTRY_IF(name, needs) {#name, run_##name, needs}
-    ENTRY(mov_load), ENTRY(mov_store), ENTRY(mov_store_byte), ENTRY(mov_store_immediate),
-    ENTRY(mov_store_immediate16), ENTRY(movabs_like), ENTRY(indexed_only), ENTRY(movzx), ENTRY(movsx), ENTRY(movsxd),
-    ENTRY(cmp_mem_reg), ENTRY(cmp_mem_imm8), ENTRY(cmp_mem_imm32), ENTRY(test_mem), ENTRY(test_mem32),
-    ENTRY(add_from), ENTRY(imul_imm), ENTRY(imul), ENTRY(div_mem), ENTRY(cmov), ENTRY(setcc), ENTRY(bt_imm),
-    ENTRY(popcnt), ENTRY(jmp_mem), ENTRY(call_mem), ENTRY(push_mem), ENTRY(movups_load), ENTRY(movups_store),
-    ENTRY(movaps_store), ENTRY(movdqu_load), ENTRY(movdqa_store), ENTRY(movss_load), ENTRY(movsd_store),
-    ENTRY(movq_load), ENTRY(movq_store), ENTRY(movd_store), ENTRY(movhps_load), ENTRY(movhps_store),
-    ENTRY(movlps_store), ENTRY(movnti), ENTRY(addsd), ENTRY(pcmpeqb), ENTRY(pshufd), ENTRY(cvtsi2sd), ENTRY(ucomisd),
-    ENTRY(pinsrw), ENTRY(pextrd), ENTRY(pcmpistri), ENTRY_IF(movbe_store, BMI), ENTRY(crc32), ENTRY(stosq), ENTRY(lodsb),
-    ENTRY(scasb), ENTRY(ret), ENTRY(pop), ENTRY(push), ENTRY(call), ENTRY(leave),
-    ENTRY_IF(vmovdqu_load, AVX2), ENTRY_IF(vmovdqu_store, AVX2), ENTRY_IF(vpcmpeqb, AVX2), ENTRY_IF(vpminub, AVX2),
-    ENTRY_IF(vpalignr, AVX2), ENTRY_IF(vextracti128, AVX2), ENTRY_IF(vbroadcastss, AVX2), ENTRY_IF(vmovss_store, AVX2),
-    ENTRY_IF(andn, BMI), ENTRY_IF(rorx, BMI), ENTRY_IF(evex_load, AVX512), ENTRY_IF(evex_store, AVX512),
-    ENTRY_IF(evex_ymm, AVX512), ENTRY_IF(evex_compare, AVX512), ENTRY_IF(evex_testnm, AVX512),
+#define ENTRY(name)                                                                                                    \
+  { #name, run_##name, ANY }
+#define ENTRY_IF(name, needs)                                                                                          \
+  { #name, run_##name, needs }
+    ENTRY(mov_load),
+    ENTRY(mov_store),
+    ENTRY(mov_store_byte),
+    ENTRY(mov_store_immediate),
+    ENTRY(mov_store_immediate16),
+    ENTRY(movabs_like),
+    ENTRY(indexed_only),
+    ENTRY(movzx),
+    ENTRY(movsx),
+    ENTRY(movsxd),
+    ENTRY(cmp_mem_reg),
+    ENTRY(cmp_mem_imm8),
+    ENTRY(cmp_mem_imm32),
+    ENTRY(test_mem),
+    ENTRY(test_mem32),
+    ENTRY(add_from),
+    ENTRY(imul_imm),
+    ENTRY(imul),
+    ENTRY(div_mem),
+    ENTRY(cmov),
+    ENTRY(setcc),
+    ENTRY(bt_imm),
+    ENTRY(popcnt),
+    ENTRY(jmp_mem),
+    ENTRY(call_mem),
+    ENTRY(push_mem),
+    ENTRY(movups_load),
+    ENTRY(movups_store),
+    ENTRY(movaps_store),
+    ENTRY(movdqu_load),
+    ENTRY(movdqa_store),
+    ENTRY(movss_load),
+    ENTRY(movsd_store),
+    ENTRY(movq_load),
+    ENTRY(movq_store),
+    ENTRY(movd_store),
+    ENTRY(movhps_load),
+    ENTRY(movhps_store),
+    ENTRY(movlps_store),
+    ENTRY(movnti),
+    ENTRY(addsd),
+    ENTRY(pcmpeqb),
+    ENTRY(pshufd),
+    ENTRY(cvtsi2sd),
+    ENTRY(ucomisd),
+    ENTRY(pinsrw),
+    ENTRY(pextrd),
+    ENTRY(pcmpistri),
+    ENTRY_IF(movbe_store, BMI),
+    ENTRY(crc32),
+    ENTRY(stosq),
+    ENTRY(lodsb),
+    ENTRY(scasb),
+    ENTRY(ret),
+    ENTRY(pop),
+    ENTRY(push),
+    ENTRY(call),
+    ENTRY(leave),
+    ENTRY_IF(vmovdqu_load, AVX2),
+    ENTRY_IF(vmovdqu_store, AVX2),
+    ENTRY_IF(vpcmpeqb, AVX2),
+    ENTRY_IF(vpminub, AVX2),
+    ENTRY_IF(vpalignr, AVX2),
+    ENTRY_IF(vextracti128, AVX2),
+    ENTRY_IF(vbroadcastss, AVX2),
+    ENTRY_IF(vmovss_store, AVX2),
+    ENTRY_IF(andn, BMI),
+    ENTRY_IF(rorx, BMI),
+    ENTRY_IF(evex_load, AVX512),
+    ENTRY_IF(evex_store, AVX512),
+    ENTRY_IF(evex_ymm, AVX512),
+    ENTRY_IF(evex_compare, AVX512),
+    ENTRY_IF(evex_testnm, AVX512),
 };
 
 static const struct {
@@ -177,10 +238,14 @@ static const struct {
   void (*run)(uint64_t rsi, uint64_t rdi);
   enum exu_access access;
 } uncertain[] = {
-    {"add_to", run_add_to, EXU_ACCESS_MODIFY},   {"inc", run_inc, EXU_ACCESS_MODIFY},
-    {"xchg", run_xchg, EXU_ACCESS_MODIFY},       {"cmpxchg", run_cmpxchg, EXU_ACCESS_MODIFY},
-    {"xadd", run_xadd, EXU_ACCESS_MODIFY},       {"x87", run_x87, EXU_ACCESS_UNKNOWN},
-    {"bts_register", run_bts_register, EXU_ACCESS_UNKNOWN}, {"address32", run_address32, EXU_ACCESS_UNKNOWN},
+    {"add_to", run_add_to, EXU_ACCESS_MODIFY},
+    {"inc", run_inc, EXU_ACCESS_MODIFY},
+    {"xchg", run_xchg, EXU_ACCESS_MODIFY},
+    {"cmpxchg", run_cmpxchg, EXU_ACCESS_MODIFY},
+    {"xadd", run_xadd, EXU_ACCESS_MODIFY},
+    {"x87", run_x87, EXU_ACCESS_UNKNOWN},
+    {"bts_register", run_bts_register, EXU_ACCESS_UNKNOWN},
+    {"address32", run_address32, EXU_ACCESS_UNKNOWN},
 };
 
 static enum exu_access decode(void) {
@@ -270,8 +335,8 @@ static struct exu_registers all_registers(void) {
 static void an_address_relative_to_the_pc_counts_from_the_next_instruction(void **state) {
   (void)state;
   struct exu_registers registers = all_registers();
-  static const uint8_t load[] = {0x8b, 0x05, 0x10, 0, 0, 0};                      /* mov 0x10(%rip), %eax */
-  static const uint8_t store[] = {0xc7, 0x05, 0x10, 0, 0, 0, 1, 2, 3, 4};         /* movl $..., 0x10(%rip) */
+  static const uint8_t load[] = {0x8b, 0x05, 0x10, 0, 0, 0};                         /* mov 0x10(%rip), %eax */
+  static const uint8_t store[] = {0xc7, 0x05, 0x10, 0, 0, 0, 1, 2, 3, 4};            /* movl $..., 0x10(%rip) */
   static const uint8_t compare[] = {0x66, 0x81, 0x3d, 0xf0, 0xff, 0xff, 0xff, 1, 2}; /* cmpw $..., -0x10(%rip) */
   assert_int_equal(exu_access_x86_64(load, sizeof load, &registers, 0x400016), EXU_ACCESS_READ);
   assert_int_equal(exu_access_x86_64(store, sizeof store, &registers, 0x40001a), EXU_ACCESS_WRITE);

@@ -31,8 +31,7 @@ static void open_path(struct opened *opened, const char *path) {
   opened->target.fd = -1;
   exu_arena_init(&opened->arena, ARENA);
   exu_diagnostics_init(&opened->diagnostics, &opened->arena);
-  opened->fine =
-      exu_target_open_core(path, &opened->arena, &opened->diagnostics, &opened->target, &opened->error);
+  opened->fine = exu_target_open_core(path, &opened->arena, &opened->diagnostics, &opened->target, &opened->error);
   if (opened->fine) return;
   assert_int_not_equal(opened->error.status, EXU_OK);
   assert_true(strlen(opened->error.message) > 0);
@@ -78,9 +77,17 @@ static void assert_string(struct exu_string string, const char *expected) {
   assert_memory_equal(string.data, expected, string.size);
 }
 
-static const struct core_registers some_registers = {
-    .rax = 1, .rbx = 2, .rcx = 3, .rdx = 4, .rsi = 5, .rdi = 6, .rbp = 7, .rsp = 0x7000, .rip = 0x1234,
-    .fs_base = 0x7f0000001000, .orig_rax = 202};
+static const struct core_registers some_registers = {.rax = 1,
+                                                     .rbx = 2,
+                                                     .rcx = 3,
+                                                     .rdx = 4,
+                                                     .rsi = 5,
+                                                     .rdi = 6,
+                                                     .rbp = 7,
+                                                     .rsp = 0x7000,
+                                                     .rip = 0x1234,
+                                                     .fs_base = 0x7f0000001000,
+                                                     .orig_rax = 202};
 
 /* A small core with one of everything. */
 static struct core_builder *small_core(void) {
@@ -95,7 +102,7 @@ static struct core_builder *small_core(void) {
   core_builder_note(core, "LINUX", 0x202, NULL, 36);
   core_builder_prstatus(core, 1233, 0, NULL);
   core_builder_load(core, 0x400000, PAGE, NULL, PAGE, CORE_R);
-  core_builder_load(core, 0x401000, 2 * PAGE, NULL, 0, CORE_R | CORE_X);
+  core_builder_load(core, 0x401000, 0x2000, NULL, 0, CORE_R | CORE_X);
   core_builder_load(core, 0x7000, PAGE, NULL, PAGE, CORE_R | CORE_W);
   return core;
 }
@@ -384,9 +391,9 @@ static void a_file_list_that_lies_about_its_size_is_said_and_skipped(void **stat
   static const uint64_t lies[][5] = {
       {UINT64_C(1) << 60, 4096, 0x1000, 0x2000, 0}, /* count */
       {UINT64_MAX, 1, 0, 0, 0},
-      {2, 4096, 0x1000, 0x2000, 0},                 /* one entry only */
-      {1, 4096, 0x1000, 0x2000, 0},                 /* no path */
-      {1, UINT64_C(1) << 63, 0x1000, 0x2000, 5},    /* the offset overflows; no path either */
+      {2, 4096, 0x1000, 0x2000, 0},              /* one entry only */
+      {1, 4096, 0x1000, 0x2000, 0},              /* no path */
+      {1, UINT64_C(1) << 63, 0x1000, 0x2000, 5}, /* the offset overflows; no path either */
   };
   for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
     struct core_builder *core = core_builder_create();
@@ -406,8 +413,8 @@ static void a_file_list_that_lies_about_its_size_is_said_and_skipped(void **stat
 static void a_mapping_that_ends_before_it_starts_is_dropped(void **state) {
   (void)state;
   struct core_builder *core = core_builder_create();
-  static const struct core_file files[] = {{0x5000, 0x4000, 0, "/b"}, {0x1000, 0x2000, UINT64_MAX, "/c"},
-                                           {0x1000, 0x2000, 0, "/a"}};
+  static const struct core_file files[] = {
+      {0x5000, 0x4000, 0, "/b"}, {0x1000, 0x2000, UINT64_MAX, "/c"}, {0x1000, 0x2000, 0, "/a"}};
   core_builder_file(core, PAGE, files, 3);
   struct opened opened;
   open_built(&opened, core);
@@ -469,9 +476,10 @@ static void segments_may_come_in_any_order(void **state) {
     core_builder_load(core, 0x100000 + (i * 37 % 100) * PAGE, PAGE, NULL, PAGE, CORE_R);
   struct opened opened;
   open_built(&opened, core);
-  uint8_t *bytes = malloc(100 * PAGE);
-  assert_int_equal(exu_space_read(opened.target.space, 0x100000, bytes, 100 * PAGE), EXU_READABLE);
-  for (size_t i = 0; i < 100 * PAGE; i++)
+  enum { ALL = 100 * PAGE };
+  uint8_t *bytes = malloc(ALL);
+  assert_int_equal(exu_space_read(opened.target.space, 0x100000, bytes, ALL), EXU_READABLE);
+  for (size_t i = 0; i < ALL; i++)
     if (bytes[i] != (uint8_t)i) fail_msg("byte %zu", i);
   free(bytes);
   assert_int_equal(diagnostics_with(&opened, "no-threads"), 1);
@@ -589,7 +597,7 @@ static void every_length_of_a_core_is_opened_or_refused_with_a_reason(void **sta
     }
     shut(&opened);
   }
-  assert_in_range(opened_count, size - 64 - 4 * 56 - 12 - 8 - 112 - 200, size - 64);
+  assert_in_range(opened_count, size - 700, size - 64);
   core_builder_destroy(core);
 }
 

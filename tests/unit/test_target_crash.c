@@ -26,10 +26,10 @@ enum {
   OTHER = 0x900000, /* the other thread's stack */
 };
 
-static const uint8_t store_rax[] = {0x48, 0x89, 0x10};   /* mov %rdx, (%rax) */
-static const uint8_t load_rax[] = {0x48, 0x8b, 0x10};    /* mov (%rax), %rdx */
-static const uint8_t add_rax[] = {0x48, 0x01, 0x10};     /* add %rdx, (%rax) */
-static const uint8_t call_rax[] = {0xff, 0xd0, 0x90};    /* call *%rax */
+static const uint8_t store_rax[] = {0x48, 0x89, 0x10}; /* mov %rdx, (%rax) */
+static const uint8_t load_rax[] = {0x48, 0x8b, 0x10};  /* mov (%rax), %rdx */
+static const uint8_t add_rax[] = {0x48, 0x01, 0x10};   /* add %rdx, (%rax) */
+static const uint8_t call_rax[] = {0xff, 0xd0, 0x90};  /* call *%rax */
 
 struct scene {
   int32_t signal, code;
@@ -201,8 +201,7 @@ static void faults_of_instructions_are_named(void **state) {
 
 static void without_siginfo_only_the_signal_is_known(void **state) {
   (void)state;
-  assert_summary(&(struct scene){.signal = 11, .without_siginfo = true},
-                 "Segmentation fault (SIGSEGV) in thread 1234");
+  assert_summary(&(struct scene){.signal = 11, .without_siginfo = true}, "Segmentation fault (SIGSEGV) in thread 1234");
   assert_summary(&(struct scene){.signal = 3, .without_siginfo = true}, "Killed by SIGQUIT");
 }
 

@@ -290,8 +290,8 @@ static void a_hundred_thousand_nested_regions_seal_in_no_time(void **state) {
   (void)state;
   struct fixture fixture;
   make(&fixture);
-  enum { N = 100000 };
-  for (uint64_t i = 0; i < N; i++) add(&fixture, i * 16, (2 * N - i) * 16 + 16, i % 2 ? 16 : 0, i % 4096);
+  const uint64_t count = 100000;
+  for (uint64_t i = 0; i < count; i++) add(&fixture, i * 16, (2 * count - i) * 16 + 16, i % 2 ? 16 : 0, i % 4096);
   seal(&fixture);
   assert_fault(&fixture, 0, EXU_NOT_SAVED);
   assert_byte(&fixture, 16, 1);
@@ -503,7 +503,7 @@ static void a_scan_does_not_miss_what_straddles_two_runs(void **state) {
   exu_arena_init(&arena, 1 << 20);
   for (size_t at = 64 * 1024 - 12; at < 64 * 1024 + 12; at++) {
     memset(bytes, 1, SIZE);
-    memcpy(bytes + at, "needles", 7);
+    memcpy(bytes + at, "needles", strlen("needles"));
     struct nameless_file file = nameless_file(bytes, SIZE);
     struct exu_space *space = exu_space_create(&arena);
     int source = exu_space_add_source(space, file.fd, SIZE);

@@ -48,25 +48,29 @@ def call(indent, target):
     if kind == 2:
         return indent + 'try:\n' + blank() + indent + '  ' + text + '\n' + indent + 'finally:\n' + indent + '  pass\n'
     if kind == 3:
-        return indent + 'for i in [1]:\n' + blank() + indent + '  if i:\n' + filler(indent + '    ') + indent + '    b = 1; ' + text + '\n'
+        return (indent + 'for i in [1]:\n' + blank() + indent + '  if i:\n' + filler(indent + '    ') +
+                indent + '    b = 1; ' + text + '\n')
     if kind == 4:
-        return indent + 'a = {1: 2,\n' + blank() + indent + '  3: (lambda: (\n' + blank() + indent + '     ' + text + '))()}\n'
+        return (indent + 'a = {1: 2,\n' + blank() + indent + '  3: (lambda: (\n' + blank() +
+                indent + '     ' + text + '))()}\n')
     if kind == 5:
         return indent + 'while ' + blank().replace('\n', '\\\n') + text + ': break\n'
     if kind == 6:
         return indent + 'a = ' + '(1 + ' * 30 + text + ')' * 30 + '\n'
     if kind == 7:
-        return indent + 'try:\n' + indent + '  raise ValueError()\n' + indent + 'except ValueError:\n' + blank() + indent + '  ' + text + '\n'
+        return (indent + 'try:\n' + indent + '  raise ValueError()\n' + indent + 'except ValueError:\n' + blank() +
+                indent + '  ' + text + '\n')
     if kind == 8:
-        return indent + 'a = [' + text + '\n' + blank() + indent + ' for x in [1] for y in\n' + blank() + indent + ' [2]]\n'
+        return (indent + 'a = [' + text + '\n' + blank() + indent + ' for x in [1] for y in\n' + blank() +
+                indent + ' [2]]\n')
     return indent + 'a = b = None; a = ' + ' ' * number(300) + text + ' if not a else 5\n'
 
 
 def function(index):
     indent = '  '
     return ('def f%d(a=None, b=None):\n' % index + ''.join(filler(indent) for _ in range(number(5))) +
-            call(indent, 'f%d' % (index + 1) if index < 79 else 'die') + ''.join(filler(indent) for _ in range(number(3))) +
-            blank())
+            call(indent, 'f%d' % (index + 1) if index < 79 else 'die') +
+            ''.join(filler(indent) for _ in range(number(3))) + blank())
 
 
 namespace = {'die': record.die}

@@ -12,8 +12,8 @@ NAMES = ['a\nb.py', '"quoted" \'twice\'.py', 'back\\slash.py', 'tab\tbell\x07esc
          '\xe2\x80\xae\xe2\x80\x8b.py']
 if sys.version_info[0] > 2:
     NAMES = [name.encode('latin-1').decode('utf-8') for name in NAMES]
-    NAMES += ['\udc80.py', 'high \ud800 alone.py', '\udfff\ud800', '\udcff\U0001f40d.py', '\ud83d', '\u2028\u2029\ufeff.py',
-              '\U0010ffff\uffff.py', 'é' * 5000, '字' * 5000, '🐍' * 5000, '\x80\x9f.py']
+    NAMES += ['\udc80.py', 'high \ud800 alone.py', '\udfff\ud800', '\udcff\U0001f40d.py', '\ud83d',
+              '\u2028\u2029\ufeff.py', '\U0010ffff\uffff.py', 'é' * 5000, '字' * 5000, '🐍' * 5000, '\x80\x9f.py']
 
 
 def exec_in(name, then):

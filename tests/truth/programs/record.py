@@ -74,7 +74,8 @@ def settle(samples=4, pause=0.012):
     me = get_ident()
     for _ in range(3000):
         current = _signature()
-        started = all(thread.ident in _tids or thread.ident == me or not thread.daemon for thread in threading.enumerate())
+        waiting = [thread for thread in threading.enumerate() if thread.daemon and thread.ident not in _tids]
+        started = all(thread.ident == me for thread in waiting)
         same = same + 1 if current == previous and started else 0
         if same >= samples:
             return
