@@ -12,12 +12,28 @@
 /* What a search may look at. A larger core is searched in part, and the report says so. */
 enum { SCAN_MAX_MIB = 4096, TSTATES_MAX = 65536, INTERPRETERS_MAX = 4096, ANCHORS_MAX = 1024, HITS_MAX = 4096 };
 
+struct search {
+  exu_scan_callback *callback;
+  void *context;
+  uint64_t left; /* bytes that may still be looked at; holes of the core cost nothing */
+};
+
+static bool count_bytes(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
+  struct search *search = context;
+  if (search->left < size) {
+    search->left = 0;
+    return false;
+  }
+  search->left -= size;
+  return search->callback(search->context, address, bytes, size);
+}
+
 /*
- * Search saved writable memory: first the variables of mapped files (the runtime lives there, or the pointers to it), then the rest
- * by address. Stops when the callback wants to.
+ * Search saved writable memory: first the variables of mapped files (the runtime lives there, or the pointers to it),
+ * then the rest by address. Stops when the callback wants to.
  */
 static void scan_writable(struct exu_py *py, exu_scan_callback *callback, void *context) {
-  uint64_t budget = (uint64_t)SCAN_MAX_MIB << 20;
+  struct search search = {.callback = callback, .context = context, .left = (uint64_t)SCAN_MAX_MIB << 20};
   size_t count;
   const struct exu_region *regions = exu_space_regions(py->space, &count);
   for (int files = 1; files >= 0; files--) {
@@ -25,13 +41,12 @@ static void scan_writable(struct exu_py *py, exu_scan_callback *callback, void *
       const struct exu_region *region = &regions[i];
       bool of_file = exu_target_mapping(py->target, region->start) != NULL;
       if (!(region->prot & EXU_PROT_WRITE) || region->saved < 8 || of_file != (files == 1)) continue;
-      if (region->saved > budget) {
+      if (exu_space_scan(py->space, region, 8, count_bytes, &search)) continue;
+      if (search.left == 0) {
         exu_missing(py->diagnostics, "search-budget", -1,
                     "the search for the interpreter stopped after %d MiB of the core's memory", SCAN_MAX_MIB);
-        return;
       }
-      budget -= region->saved;
-      if (!exu_space_scan(py->space, region, 8, callback, context)) return;
+      return;
     }
   }
 }

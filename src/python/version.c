@@ -46,6 +46,7 @@ bool exu_version_parse(const char *text, size_t left, struct exu_version *versio
 }
 
 struct search {
+  uint64_t left; /* bytes that may still be looked at */
   struct exu_version version;
   bool free_threaded;
   bool found;
@@ -76,6 +77,8 @@ static bool scan_for_version(void *context, uint64_t address, const uint8_t *byt
   struct search *search = context;
   const char *text = (const char *)bytes;
   (void)address;
+  if (search->left < size) return false;
+  search->left -= size;
   /* Look for the first dot: rarer than a digit, and memchr is fast. */
   for (const char *dot = memchr(text, '.', size); dot; dot = memchr(dot + 1, '.', size - (size_t)(dot + 1 - text))) {
     if (dot == text || (dot[-1] != '3' && dot[-1] != '2')) continue;
@@ -86,17 +89,14 @@ static bool scan_for_version(void *context, uint64_t address, const uint8_t *byt
 }
 
 bool exu_py_version_from_text(struct exu_py *py, const struct exu_binary *module) {
-  struct search search = {0};
-  uint64_t budget = (uint64_t)SCAN_MAX_MIB << 20;
+  struct search search = {.left = (uint64_t)SCAN_MAX_MIB << 20};
   size_t count;
   const struct exu_region *regions = exu_space_regions(py->space, &count);
   for (size_t i = 0; i < count && !search.found; i++) {
     const struct exu_region *region = &regions[i];
     if (!(region->prot & EXU_PROT_WRITE) || region->saved == 0) continue;
     if (module && (region->start >= module->end || region->end <= module->start)) continue;
-    if (region->saved > budget) break;
-    budget -= region->saved;
-    exu_space_scan(py->space, region, VERSION_TEXT_MAX, scan_for_version, &search);
+    if (!exu_space_scan(py->space, region, VERSION_TEXT_MAX, scan_for_version, &search)) break;
   }
   if (!search.found) return false;
   py->build.free_threaded = search.free_threaded;
