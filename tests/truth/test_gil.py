@@ -26,14 +26,15 @@ def knows_static_variables(interpreter):
 def test_the_thread_that_computes_without_the_gil_waits_for_it(interpreter, kernel_leaves_cores):
     truth, result = explain(interpreter, WAIT_FOR_GIL)
     states = {thread["tid"]: thread["gil"] for thread in result["threads"]}
-    waiting = {states[tid] for tid in truth["tids"]}
+    waiting = [states[tid] for tid in truth["tids"]]
     main = states[result["process"]["pid"]]
     if interpreter.kind == "free-threaded":
-        assert (main, waiting) == ("none", {"none"})
-    elif knows_static_variables(interpreter):
-        assert (main, waiting) == ("holds", {"waits"})
-    else:
-        assert (main, waiting) == ("holds", {"unknown"})
+        assert main == "none" and waiting == ["none"] * 4
+        return
+    # A thread can be caught between two attempts, awake; more than one at an instant is not by chance.
+    awake = waiting.count("none")
+    expected = "waits" if knows_static_variables(interpreter) else "unknown"
+    assert main == "holds" and awake <= 1 and waiting.count(expected) == 4 - awake
 
 
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
