@@ -28,8 +28,8 @@ check: all
 # The same cores through exuvia and the other tools of its kind that this machine has.
 bench: all
 	tools/setup.sh bench
-	@cmake --build --preset release --target measure
-	@python3 bench/run.py --exuvia $(BUILD)/exuvia --measure $(BUILD)/measure --work build/bench
+	@cmake --build --preset release --target measure unwind
+	@python3 bench/run.py --exuvia $(BUILD)/exuvia --measure $(BUILD)/measure --unwind $(BUILD)/unwind --work build/bench
 
 lint:
 	tools/setup.sh lint

@@ -20,43 +20,71 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tools"))
 
 from make_core import NoCore, make_core, real_executable  # noqa: E402
 
-# name: (what it is, program and arguments, Python frames that must be shown)
-CORES = {
-    "A": ("1 thread of 20 frames", ["A.py"], 20),
-    "B": ("20 threads of 200 frames", ["B.py", "20", "200"], 20 * 200 + 1),
-    "C": ("400 threads of 20 frames", ["B.py", "400", "20"], 400 * 20 + 1),
-    "deep": ("recursion of 100,000 frames", ["deep.py", "99998"], 100000),
-    "sparse": ("B with 50 GiB mapped, a sparse core", ["B.py", "20", "200", "50"], 20 * 200 + 1),
-}
-# What exuvia --python-only is to need at most, of its CPU time (ms) and resident memory (MiB).
-AIMS = {"A": (5, None), "B": (12, 16), "deep": (150, None)}
-SPARSE_FACTOR = 1.2     # of the CPU time on B
-PYSTACK_FACTOR = 20     # of the CPU time on B: this much faster than PyStack
-CPU_LIMIT = 60          # seconds of CPU time for one run
-SLOW = 10               # whoever needs more than these seconds on a core is run once, not RUNS times
+CPU_LIMIT = 10  # seconds of CPU time for one run
+SLOW = 3        # whoever needs more than these seconds on a core is run once, not RUNS times
+
+
+class Core:
+    def __init__(self, name, what, program, python=None, native=None, series=None):
+        self.name = name
+        self.what = what
+        self.program = program  # in programs/, and its arguments
+        self.python = python    # how many Python frames there are; None: it depends on the version
+        self.native = native    # how many native frames there are at least
+        self.series = series    # (the series of Python to take, whether another one will do)
+
+
+A = Core("A", "1 thread of 20 frames", ["A.py"], 20)
+B = Core("B", "20 threads of 200 frames", ["B.py", "20", "200"], 20 * 200 + 1)
+C = Core("C", "400 threads of 20 frames", ["B.py", "400", "20"], 400 * 20 + 1)
+DEEP = Core("deep", "recursion of 100,000 frames", ["deep.py", "99998"], 100000)
+SPARSE = Core("sparse", "B with 50 GiB mapped, a sparse core", ["B.py", "20", "200", "50"], 20 * 200 + 1)
+CHAINS = Core("chains", "65 threads, Python and C in turn", ["chains.py", "65", "92"], native=64 * 92 * 3)
+FILTERS = Core("filters", "523,000 nested filter iterators", ["filters.py", "523000"], native=523000,
+               series=("3.8", True))
+CALLS_38 = Core("calls-3.8", "recursion of 20,000 frames, 3.8", ["recursion.py", "20000"], native=20000,
+                series=("3.8", False))
+CALLS_313 = Core("calls-3.13", "recursion of 20,000 frames, 3.13", ["recursion.py", "20000"], series=("3.13", False))
+CORES = {core.name: core for core in (A, B, C, DEEP, SPARSE, CHAINS, FILTERS, CALLS_38, CALLS_313)}
+AT_LEAST = {"calls-3.8": 20000, "calls-3.13": 20000, "chains": 64 * 92}  # Python frames, beside those of the main thread
+
+# The two views, and the cores that each is measured on. On the stress cores most peers never end: they get one run.
+VIEWS = {"python": ["A", "B", "C", "deep", "sparse"],
+         "merged": ["A", "B", "C", "chains", "filters", "calls-3.8", "calls-3.13"]}
+TITLES = {"python": "Python frames only", "merged": "Native and Python frames merged, with lines and inlined calls"}
+OURS = {"python": "exuvia --python-only", "merged": "exuvia"}
+STRESS = {"deep", "chains", "filters", "calls-3.8", "calls-3.13"}
 
 
 class Tool:
-    def __init__(self, name, command, skipped=None):
+    def __init__(self, view, name, command, skipped=None):
+        self.view = view
         self.name = name
         self.command = command  # core, executable -> argument list
         self.skipped = skipped  # why it is not here
+        self.ours = name.startswith("exuvia")
 
 
-def find_python():
-    """Python 3.11 where there is one, for figures that compare; else this machine's python3."""
-    candidates = []
+# ---- what is here ----
+
+def candidates(series):
+    """Interpreters of one series, the newest first."""
+    found = []
     if shutil.which("pyenv"):
         run = subprocess.run(["pyenv", "root"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         versions = os.path.join(run.stdout.decode().strip(), "versions")
         if os.path.isdir(versions):
-            candidates += [os.path.join(versions, v, "bin", "python3") for v in sorted(os.listdir(versions), reverse=True)
-                           if v.startswith("3.11.")]
-    for name in candidates + ["python3.11", "python3"]:
+            found += [os.path.join(versions, v, "bin", "python3") for v in sorted(os.listdir(versions), reverse=True)
+                      if v.startswith(series + ".")]
+    return found + ["python" + series]
+
+
+def find_python(names):
+    for name in names:
         path = real_executable(name)
         if path:
             return path
-    sys.exit("exuvia: no python3 here to make cores with")
+    return None
 
 
 def python_version(python):
@@ -82,34 +110,39 @@ def install_peers(venv):
 def find_tools(exuvia, venv, python):
     where = os.pathsep.join([os.path.join(venv, "bin"), os.environ.get("PATH", "")])
 
-    def tool(name, program, command):
+    def tool(view, name, program, command):
         path = shutil.which(program, path=where)
-        return Tool(name, lambda core, executable: command(path, core, executable),
+        return Tool(view, name, lambda core, executable: command(path, core, executable),
                     None if path else "%s is not installed" % program)
 
     gdb = ["-nx", "-batch", "-iex", "set debuginfod enabled off"]
-    tools = [
-        Tool("exuvia --python-only", lambda core, executable: [exuvia, "core", "--python-only", core]),
-        Tool("exuvia --python-only --json", lambda core, executable: [exuvia, "core", "--python-only", "--json", core]),
-        tool("pystack core", "pystack", lambda path, core, executable: [path, "core", core, executable]),
-        tool("gdb bt", "gdb", lambda path, core, executable:
-             [path] + gdb + ["-ex", "thread apply all bt", executable, core]),
-        tool("eu-stack", "eu-stack", lambda path, core, executable:
-             [path, "--core=" + core, "--executable=" + executable]),
-    ]
     script = find_gdb_script(python)
-    py_bt = tool("gdb py-bt", "gdb", lambda path, core, executable:
+    py_bt = tool("python", "gdb py-bt", "gdb", lambda path, core, executable:
                  [path] + gdb + ["-ex", "source " + script, "-ex", "thread apply all py-bt", executable, core])
     if not script:
         py_bt.skipped = "no python-gdb.py for %s" % python
-    tools.insert(4, py_bt)
-    tools.append(py_spy(where))
-    return tools
+    return [
+        Tool("python", "exuvia --python-only", lambda core, executable: [exuvia, "core", "--python-only", core]),
+        Tool("python", "exuvia --python-only --json",
+             lambda core, executable: [exuvia, "core", "--python-only", "--json", core]),
+        tool("python", "pystack core", "pystack", lambda path, core, executable: [path, "core", core, executable]),
+        py_bt,
+        py_spy(where),
+        Tool("merged", "exuvia", lambda core, executable: [exuvia, "core", core]),
+        tool("merged", "pystack core --native", "pystack", lambda path, core, executable:
+             [path, "core", "--native", core, executable]),
+        tool("merged", "eu-stack (names, no Python)", "eu-stack", lambda path, core, executable:
+             [path, "-n", "0", "--core=" + core, "--executable=" + executable]),
+        tool("merged", "eu-stack -i -s (no Python)", "eu-stack", lambda path, core, executable:
+             [path, "-n", "0", "-i", "-s", "--core=" + core, "--executable=" + executable]),
+        tool("merged", "gdb bt (no Python)", "gdb", lambda path, core, executable:
+             [path] + gdb + ["-ex", "thread apply all bt", executable, core]),
+    ]
 
 
 def py_spy(where):
     path = shutil.which("py-spy", path=where)
-    tool = Tool("py-spy dump", lambda core, executable: [path, "dump", "--core", core])
+    tool = Tool("python", "py-spy dump", lambda core, executable: [path, "dump", "--core", core])
     if not path:
         tool.skipped = "py-spy is not installed"
     elif b"--core" not in subprocess.run([path, "dump", "--help"], stdout=subprocess.PIPE).stdout:
@@ -124,27 +157,73 @@ def find_gdb_script(python):
     return None
 
 
+# ---- cores ----
+
 def allocated(path):
     return os.stat(path).st_blocks * 512
 
 
-def make_cores(names, python, work):
-    """name -> path; says on the way what each is, and why one could not be made."""
-    cores = {}
-    for name in names:
-        what, program, _ = CORES[name]
-        command = [python, os.path.join(HERE, "programs", program[0])] + program[1:]
+def choose_python(core, default):
+    """(interpreter, None) or (None, why not)."""
+    if not core.series:
+        return default, None
+    series, others = core.series
+    found = find_python(candidates(series))
+    if not found and not others:
+        return None, "no Python %s here" % series
+    return found or default, None
+
+
+def make_one(core, default, work):
+    """(path, interpreter), or None; says what it is, or why it could not be made."""
+    python, reason = choose_python(core, default)
+    if python:
+        command = [python, os.path.join(HERE, "programs", core.program[0])] + core.program[1:]
         try:
             # gdb would write the 50 GiB of zeros out: only the kernel leaves holes.
-            core = make_core(command, os.path.join(work, "core-" + name), kernel_only=name == "sparse")
-        except NoCore as reason:
-            print("core %-6s skipped: %s" % (name, reason))
-            continue
-        cores[name] = core
-        print("core %-6s %s: %.1f MiB, %.1f MiB on disk" % (
-            name, what, os.path.getsize(core) / 2**20, allocated(core) / 2**20), flush=True)
-    return cores
+            path = make_core(command, os.path.join(work, "core-" + core.name), kernel_only=core is SPARSE)
+            return path, python
+        except NoCore as error:
+            reason = error
+    print("core %-10s skipped: %s" % (core.name, reason))
+    return None
 
+
+# ---- checking: a fast answer may be a wrong one ----
+
+def look(exuvia, path, options):
+    """What the JSON of a core says: numbers of frames, of gaps, of threads that were not unwound to their start."""
+    counts = {"python": 0, "native": 0, "gap": 0, "cut": 0}
+    command = [exuvia, "core", "--json", path] + options
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+        for line in run.stdout:  # one frame a line; half a million are too many to keep
+            if line.startswith(b'      {"kind": "python"'):
+                counts["python"] += 1
+            elif line.startswith(b'      {"kind": "native"'):
+                counts["native"] += b'"inlined": false' in line  # frames of the machine, which eu-stack counts too
+            elif line.startswith(b'      {"kind": "gap"'):
+                counts["gap"] += 1
+            elif line.startswith(b'    {"tid": '):
+                counts["cut"] += b'"native_complete": false' in line
+    return counts
+
+
+def complaint(core, view, counts):
+    """Why an answer is not the whole answer, or None."""
+    if core.python is not None and counts["python"] != core.python:
+        return "{:,} Python frames instead of {:,}".format(counts["python"], core.python)
+    if counts["python"] < AT_LEAST.get(core.name, 1):
+        return "{:,} Python frames, not {:,}".format(counts["python"], AT_LEAST.get(core.name, 1))
+    if view == "python":
+        return None
+    if core.native and counts["native"] < core.native:
+        return "{:,} native frames, not {:,}".format(counts["native"], core.native)
+    if counts["gap"] or counts["cut"]:
+        return "%d gaps, %d threads not unwound to their start" % (counts["gap"], counts["cut"])
+    return None
+
+
+# ---- measuring ----
 
 def measure(measure_program, command, output):
     """One run: a dictionary, times in ms and memory in MiB; `status` as measure.c says it."""
@@ -153,54 +232,59 @@ def measure(measure_program, command, output):
     return {"wall_ms": wall / 1000, "cpu_ms": (user + system) / 1000, "rss_mib": rss / 1024, "status": status}
 
 
-def failure(tool, run, output, core_name):
-    """Why this run does not count, or None. What exuvia shows is checked to be everything."""
-    if run["status"] == -signal.SIGXCPU:
-        return "no answer within %d s of CPU time" % CPU_LIMIT
+def failure(tool, run):
+    """Why this run does not count, or None."""
+    if run["status"] == -signal.SIGXCPU or (run["status"] == -signal.SIGKILL and run["cpu_ms"] > CPU_LIMIT * 1000):
+        return "no answer within %d s of CPU time (%.0f MiB by then)" % (CPU_LIMIT, run["rss_mib"])
     if run["status"] < 0:
-        return "killed by signal %d" % -run["status"]
-    if not tool.name.startswith("exuvia"):
-        return "exit status %d" % run["status"] if run["status"] else None
-    if run["status"] not in (0, 1):
-        return "exit status %d" % run["status"]
-    if tool.name.endswith("--json"):
-        try:
-            with open(output, encoding="utf-8") as file:
-                threads = json.load(file)["threads"]
-        except ValueError:
-            return "no JSON"
-        shown = sum(frame["kind"] == "python" for thread in threads for frame in thread["frames"])
-        if shown != CORES[core_name][2]:
-            return "%d Python frames instead of %d" % (shown, CORES[core_name][2])
-    return None
+        return "crashed: %s" % signal.Signals(-run["status"]).name
+    if run["status"] == 0 or (tool.ours and run["status"] == 1):
+        return None
+    return "exit status %d" % run["status"]
 
 
-def run_core(name, core, executable, tools, measure_program, runs, work):
+def run_core(core, path, executable, tools, measure_program, runs, work):
     """{tool name: {"runs": [...], "failed": reason or None}} of one core; one warm-up each, then in turn."""
     output = os.path.join(work, "output")
     results = {}
     for tool in tools:
-        run = measure(measure_program, tool.command(core, executable), output)
-        results[tool.name] = {"runs": [], "failed": failure(tool, run, output, name), "warm_up": run}
+        run = measure(measure_program, tool.command(path, executable), output)
+        results[tool.name] = {"runs": [], "failed": failure(tool, run), "warm_up": run}
     for _ in range(runs):
         for tool in tools:
             result = results[tool.name]
-            if result["failed"] or result["warm_up"]["wall_ms"] > SLOW * 1000:
+            once = core.name in STRESS and not tool.ours
+            if result["failed"] or once or result["warm_up"]["wall_ms"] > SLOW * 1000:
                 continue
-            run = measure(measure_program, tool.command(core, executable), output)
+            run = measure(measure_program, tool.command(path, executable), output)
             result["runs"].append(run)
-            result["failed"] = failure(tool, run, output, name)
+            result["failed"] = failure(tool, run)
     for result in results.values():
         result["runs"] = result["runs"] or [result["warm_up"]]
         for what in "cpu_ms", "wall_ms", "rss_mib":
             result[what] = statistics.median(run[what] for run in result["runs"])
+    os.unlink(output)
     return results
 
 
-def print_core(name, results):
-    print("\n%s: %s" % (name, CORES[name][0]))
+def unwinding_rate(unwind_program, path):
+    """{"frames": ..., "us_per_frame": ...} of unwinding alone, without symbols and splicing; None: it failed."""
+    run = subprocess.run([unwind_program, path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120)
+    if run.returncode != 0:
+        return None
+    frames, microseconds = [int(word) for word in run.stdout.split()]
+    return {"frames": frames, "us_per_frame": microseconds / max(frames, 1)}
+
+
+# ---- saying ----
+
+def print_core(core, view, counts, results):
+    frames = "{:,} Python frames".format(counts["python"])
+    if view == "merged":
+        frames += ", {:,} native frames".format(counts["native"])
+    print("\n%s: %s (%s)" % (core.name, core.what, frames))
     print("  %-30s %10s %10s %9s %10s %7s" % ("", "CPU ms", "wall ms", "RSS MiB", "CPU ratio", "runs"))
-    base = results["exuvia --python-only"]
+    base = results[OURS[view]]
     for tool, result in results.items():
         if result["failed"]:
             print("  %-30s %s" % (tool, result["failed"]))
@@ -210,40 +294,89 @@ def print_core(name, results):
             tool, result["cpu_ms"], result["wall_ms"], result["rss_mib"], ratio, len(result["runs"])), flush=True)
 
 
-def print_aims(results):
-    print("\nAims (exuvia --python-only)")
+class Aims:
+    """Prints each aim beside its figure; figures that do not count are not measured."""
 
-    def say(what, value, limit, unit):
-        print("  %-44s %8.1f %-4s at most %6.1f  %s" % (what, value, unit, limit, "met" if value <= limit else "MISSED"))
+    def __init__(self, results, rates):
+        self.results = results
+        self.rates = rates
 
-    def good(core, tool="exuvia --python-only"):
-        of_core = results.get(core)
-        # The JSON run is the one whose frames were counted: without it a fast answer may be a wrong one.
-        if not of_core or of_core["exuvia --python-only --json"]["failed"]:
+    def figure(self, view, core, tool=None, what="cpu_ms"):
+        of_core = self.results.get((view, core))
+        if not of_core or of_core["complaint"]:
             return None
-        result = of_core.get(tool)
-        return result if result and not result["failed"] else None
+        result = of_core["tools"].get(tool or OURS[view])
+        return result[what] if result and not result["failed"] else None
 
-    for name, (cpu, memory) in AIMS.items():
-        if not good(name):
-            print("  %-44s not measured" % name)
+    def say(self, text, value, limit, unit):
+        if value is None or limit is None:
+            print("  %-52s not measured" % text)
         else:
-            say("%s, CPU time" % name, good(name)["cpu_ms"], cpu, "ms")
-            if memory:
-                say("%s, resident memory" % name, good(name)["rss_mib"], memory, "MiB")
-    if good("B") and good("B", "pystack core"):
-        say("B, CPU time where PyStack needs %.0f ms" % good("B", "pystack core")["cpu_ms"], good("B")["cpu_ms"],
-            good("B", "pystack core")["cpu_ms"] / PYSTACK_FACTOR, "ms")
-    if good("B") and good("sparse"):
-        for what, unit in ("cpu_ms", "ms"), ("rss_mib", "MiB"):
-            say("sparse, %s, against B" % ("CPU time" if unit == "ms" else "resident memory"), good("sparse")[what],
-                good("B")[what] * SPARSE_FACTOR, unit)
+            print("  %-52s %8.1f %-4s at most %7.1f  %s" % (text, value, unit, limit, "ok" if value <= limit else "over"))
+
+    def against(self, text, view, core, tool, factor):
+        limit = self.figure(view, core, tool)
+        self.say(text, self.figure(view, core), limit / factor if limit is not None else None, "ms")
+
+    def print_python(self):
+        print("\nAims, Python frames only")
+        for core, limit in ("A", 5), ("B", 12), ("deep", 150):
+            self.say("%s, CPU time" % core, self.figure("python", core), limit, "ms")
+        self.say("B, resident memory", self.figure("python", "B", what="rss_mib"), 16, "MiB")
+        self.against("B, 20 times faster than PyStack", "python", "B", "pystack core", 20)
+        for what, unit, text in ("cpu_ms", "ms", "CPU time"), ("rss_mib", "MiB", "resident memory"):
+            limit = self.figure("python", "B", what=what)
+            self.say("sparse, %s, against 1.2 times B" % text, self.figure("python", "sparse", what=what),
+                     limit * 1.2 if limit is not None else None, unit)
+
+    def print_merged(self):
+        print("\nAims, merged stacks")
+        self.say("B, the aim for function names only", self.figure("merged", "B"), 25, "ms")
+        self.say("B, the aim for lines and inlined calls", self.figure("merged", "B"), 80, "ms")
+        self.against("B, 10 times faster than PyStack", "merged", "B", "pystack core --native", 10)
+        self.against("B, faster than eu-stack", "merged", "B", "eu-stack (names, no Python)", 1)
+        self.against("B, 3 times faster than eu-stack -i -s", "merged", "B", "eu-stack -i -s (no Python)", 3)
+        self.say("C", self.figure("merged", "C"), 120, "ms")
+        self.say("chains", self.figure("merged", "chains"), 250, "ms")
+        self.say("filters", self.figure("merged", "filters"), 3000, "ms")
+        self.say("calls-3.8", self.figure("merged", "calls-3.8"), 1000, "ms")
+        self.say("calls-3.13", self.figure("merged", "calls-3.13"), 1000, "ms")
+        for core in "chains", "filters":
+            rate = self.rates.get(core)
+            self.say("unwinding alone, a frame of %s" % core, rate and rate["us_per_frame"], 1.5, "us")
+        for core in VIEWS["merged"]:
+            self.say("%s, resident memory" % core, self.figure("merged", core, what="rss_mib"),
+                     300 if core == "filters" else 64, "MiB")
+
+
+def bench_core(core, made, tools, arguments, work):
+    """{(view, core name): results} and the rate of unwinding, printed on the way."""
+    path, executable = made
+    results, rate = {}, None
+    print("\ncore %s: Python %s, %.1f MiB, %.1f MiB on disk" % (
+        core.name, python_version(executable), os.path.getsize(path) / 2**20, allocated(path) / 2**20), flush=True)
+    for view in VIEWS:
+        if core.name not in VIEWS[view]:
+            continue
+        counts = look(arguments.exuvia, path, ["--python-only"] if view == "python" else ["--native-all"])
+        why = complaint(core, view, counts)
+        measured = run_core(core, path, executable, [tool for tool in tools if tool.view == view],
+                            arguments.measure, arguments.runs, work)
+        results[view, core.name] = {"frames": counts, "complaint": why, "tools": measured}
+        print("\n%s" % TITLES[view], end="")
+        print_core(core, view, counts, measured)
+        if why:
+            print("  NOT COUNTED: exuvia shows %s" % why)
+    if core.name in ("chains", "filters"):
+        rate = unwinding_rate(arguments.unwind, path)
+    return results, rate
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--exuvia", required=True, help="the binary to measure")
-    parser.add_argument("--measure", required=True, help="the built bench/measure.c")
+    parser.add_argument("--exuvia", required=True, type=os.path.abspath, help="the binary to measure")
+    parser.add_argument("--measure", required=True, type=os.path.abspath, help="the built bench/measure.c")
+    parser.add_argument("--unwind", required=True, type=os.path.abspath, help="the built bench/unwind.c")
     parser.add_argument("--work", required=True, help="a directory for cores, peers and results; made when missing")
     parser.add_argument("--python", help="the interpreter that crashes (default: a 3.11, else python3)")
     parser.add_argument("--runs", type=int, default=7, help="measured runs of each tool on each core (default 7)")
@@ -256,31 +389,36 @@ def main():
     venv = os.path.join(work, "venv")
     if not arguments.no_install:
         install_peers(venv)
-    python = real_executable(arguments.python) if arguments.python else find_python()
+    python = find_python([arguments.python] if arguments.python else candidates("3.11") + ["python3"])
     if not python:
-        sys.exit("exuvia: %s does not run" % arguments.python)
-    version = python_version(python)
-    print("Python %s, %s, %s cores" % (version, platform.platform(terse=True), os.cpu_count()))
-    tools = find_tools(os.path.abspath(arguments.exuvia), venv, python)
+        sys.exit("exuvia: %s does not run" % (arguments.python or "python3"))
+    print("Python %s, %s, %s cores" % (python_version(python), platform.platform(terse=True), os.cpu_count()))
+    tools = find_tools(arguments.exuvia, venv, python)
     for tool in tools:
         if tool.skipped:
             print("skipped: %s: %s" % (tool.name, tool.skipped))
     here = [tool for tool in tools if not tool.skipped]
 
-    cores = make_cores(arguments.cores.split(","), python, work)
-    results = {}
-    for name, core in cores.items():
-        results[name] = run_core(name, core, python, here, os.path.abspath(arguments.measure), arguments.runs, work)
-        print_core(name, results[name])
-    print_aims(results)
+    results, rates = {}, {}
+    for name in arguments.cores.split(","):
+        made = make_one(CORES[name], python, work)
+        if not made:
+            continue
+        of_core, rate = bench_core(CORES[name], made, here, arguments, work)
+        results.update(of_core)
+        if rate:
+            rates[name] = rate
+        os.unlink(made[0])
+    aims = Aims(results, rates)
+    aims.print_python()
+    aims.print_merged()
     with open(os.path.join(work, "results.json"), "w") as file:
-        json.dump({"python": version, "machine": platform.platform(), "cpus": os.cpu_count(),
-                   "skipped": {tool.name: tool.skipped for tool in tools if tool.skipped}, "cores": results}, file,
+        json.dump({"python": python_version(python), "machine": platform.platform(), "cpus": os.cpu_count(),
+                   "skipped": {tool.name: tool.skipped for tool in tools if tool.skipped}, "unwinding": rates,
+                   "cores": {"%s, %s" % (core, view): result for (view, core), result in results.items()}}, file,
                   indent=1)
-    for core in cores.values():
-        os.unlink(core)
-    failed = [name for name, result in results.items()
-              if result["exuvia --python-only"]["failed"] or result["exuvia --python-only --json"]["failed"]]
+    failed = [1 for (view, _), result in results.items()
+              if result["complaint"] or result["tools"][OURS[view]]["failed"]]
     return 1 if failed or not results else 0
 
 

@@ -11,6 +11,7 @@
 #include "base/diagnostics.h"
 #include "binary/module.h"
 #include "exuvia/exuvia.h"
+#include "native/stacks.h"
 #include "python/runtime.h"
 #include "report/stacks.h"
 #include "target/crash.h"
@@ -34,7 +35,9 @@ struct analysis {
   struct exu_modules modules;
   struct exu_py py;
   bool has_target;
+  struct exu_native native;
   bool has_modules;
+  bool has_native;
 };
 
 static void describe_target(struct analysis *analysis) {
@@ -96,16 +99,28 @@ static void describe_python(struct analysis *analysis) {
   }
 }
 
+/* NULL when native frames are not asked for. */
+static struct exu_native *unwinding(struct analysis *analysis) {
+  if (analysis->options->python_only) return NULL;
+  analysis->has_native = exu_native_init(&analysis->native, &analysis->target, &analysis->modules, analysis->arena,
+                                         &analysis->diagnostics);
+  if (analysis->has_native) return &analysis->native;
+  exu_missing(&analysis->diagnostics, "native-unavailable", -1, "the native stacks cannot be unwound");
+  return NULL;
+}
+
 static enum exu_outcome explain_python(struct analysis *analysis) {
   struct exu_error error;
+  struct exu_native *native = unwinding(analysis);
   if (!exu_py_init(&analysis->py, &analysis->target, &analysis->modules, analysis->arena, &analysis->diagnostics,
                    &error)) {
     const char *code = error.status == EXU_UNSUPPORTED ? "python-unsupported" : "python-not-found";
     exu_missing(&analysis->diagnostics, code, -1, "%s", error.message);
-    exu_report_threads(analysis->report, &analysis->target, NULL, analysis->options, &analysis->diagnostics);
+    exu_report_threads(analysis->report, &analysis->target, NULL, native, analysis->options, &analysis->diagnostics);
     return EXU_OUTCOME_NOTHING;
   }
-  exu_report_threads(analysis->report, &analysis->target, &analysis->py, analysis->options, &analysis->diagnostics);
+  exu_report_threads(analysis->report, &analysis->target, &analysis->py, native, analysis->options,
+                     &analysis->diagnostics);
   describe_python(analysis);
   return EXU_OUTCOME_COMPLETE;
 }
@@ -158,6 +173,7 @@ enum exu_outcome exu_explain_core(const char *path, const struct exu_options *op
 
   enum exu_outcome outcome = finish(&analysis, explain(&analysis, path));
   exu_py_deinit(&analysis.py);
+  if (analysis.has_native) exu_native_deinit(&analysis.native);
   if (analysis.has_modules) exu_modules_deinit(&analysis.modules);
   if (analysis.has_target) exu_target_close(&analysis.target);
   *report = &box->report;

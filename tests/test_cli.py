@@ -47,8 +47,8 @@ def test_the_version_is_printed(arguments):
 def test_help_names_every_command_option_and_exit_status(arguments):
     status, output, errors = exuvia(*arguments)
     assert (status, errors) == (COMPLETE, "")
-    for word in ("core CORE", "version", "help", "--json", "--python-only", "--sysroot=DIR", "--search=DIR",
-                 "--max-frames=N", "--max-threads=N", "--color", "-q", "-v", "--help", "--version", "64", "74"):
+    for word in ("core CORE", "version", "help", "--json", "--python-only", "--native-all", "--sysroot=DIR",
+                 "--search=DIR", "--debuginfod", "--max-frames=N", "--max-threads=N", "--color", "-q", "-v", "--help", "--version", "64", "74"):
         assert word in output
 
 
@@ -85,7 +85,10 @@ def test_help_fits_a_terminal():
     (["core", "a", "--max-frames="], "is empty"),
     (["core", "a", "--max-threads=18446744073709551616"], "wants a number"),
     (["core", "a", "--color=blue"], "--color wants always, never or auto, not 'blue'"),
+    (["core", "a", "--python-only", "--native-all"], "--python-only and --native-all exclude each other"),
+    (["core", "a", "--native-all=yes"], "--native-all takes no value"),
     (["version", "--json"], "takes no option --json"),
+    (["help", "--native-all"], "takes no option --native-all"),
 ])
 def test_wrong_usage_is_said_and_is_status_64(arguments, said):
     status, output, errors = exuvia(*arguments)
@@ -117,6 +120,7 @@ def test_messages_escape_control_characters(tmp_path):
     ["core", "--sysroot=/x", "missing", "--search", "/a", "--search=/b", "--json"],
     ["core", "--sysroot", "--", "missing", "--json"],
     ["core", "-qv", "missing", "--json", "--python-only", "--max-frames=0", "--max-threads", "5", "--color"],
+    ["core", "--native-all", "missing", "--json"],
     ["core", "missing", "--color=always", "--color=never", "--color=auto", "--json"],
 ])
 def test_options_stand_anywhere(arguments, tmp_path):
@@ -226,7 +230,10 @@ def core_without_python(tmp_path_factory):
 def test_a_core_without_python_shows_the_crash_and_is_status_2(core_without_python):
     status, output, errors = exuvia("core", core_without_python)
     assert status == NOTHING
-    assert "SIGSEGV" in output and "Thread 4242 (crashed" in output and "No Python frames" in output
+    assert "SIGSEGV" in output and "Thread 4242 (crashed, no Python frames)" in output and "(native) 0x0, in ??" in output
+    status, output, errors = exuvia("core", core_without_python, "--python-only")
+    assert status == NOTHING
+    assert "Thread 4242 (crashed)" in output and "No Python frames" in output and "(native)" not in output
     assert errors.count("\n") == 1
     status, output, errors = exuvia("core", core_without_python, "--json")
     assert status == NOTHING

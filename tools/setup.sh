@@ -14,6 +14,12 @@ at_least() { # at_least WANTED FOUND
 have() { command -v "$1" >/dev/null 2>&1; }
 have_cmake() { have cmake && at_least 3.25 "$(cmake --version | sed -n '1s/[^0-9]*//p')"; }
 have_library() { have pkg-config && pkg-config --exists "$1"; }
+have_elfutils() { have pkg-config && pkg-config --exists "$1 >= 0.188"; }
+have_libiberty() {
+  printf '#include <libiberty/demangle.h>\nint main(void) { return !cplus_demangle_v3("_Z1fv", 0); }\n' |
+    cc -x c -o /dev/null - -liberty >/dev/null 2>&1
+}
+have_debuginfod_client() { python3 -c 'import ctypes; ctypes.CDLL("libdebuginfod.so.1")' >/dev/null 2>&1; }
 have_headers() { printf '#include <stdio.h>\n' | cc -E - >/dev/null 2>&1; }
 # The system's interpreter comes into question too: python3 may be another one, without these modules.
 have_modules() { tools/pytest.sh --find >/dev/null 2>&1; }
@@ -26,12 +32,17 @@ the C library headers|have_headers|libc6-dev|glibc-devel|glibc
 make|have make|make|make|make
 cmake >= 3.25|have_cmake|cmake|cmake|cmake
 pkg-config|have pkg-config|pkg-config|pkgconf-pkg-config|pkgconf
-libdw (elfutils >= 0.186)|have_library libdw|libdw-dev|elfutils-devel|libelf
-libelf (elfutils >= 0.186)|have_library libelf|libelf-dev|elfutils-libelf-devel|libelf
+libdw (elfutils >= 0.188)|have_elfutils libdw|libdw-dev|elfutils-devel|libelf
+libelf (elfutils >= 0.188)|have_elfutils libelf|libelf-dev|elfutils-libelf-devel|libelf
+liblzma|have_library liblzma|liblzma-dev|xz-devel|xz
+libiberty|have_libiberty|libiberty-dev|binutils-devel|binutils
 cmocka|have_library cmocka|libcmocka-dev|libcmocka-devel|cmocka
 python3|have python3|python3|python3|python'
 check_needs='
 pytest, jsonschema, xdist|have_modules|python3-pytest python3-jsonschema python3-pytest-xdist|python3-pytest python3-jsonschema python3-pytest-xdist|python-pytest python-jsonschema python-pytest-xdist
+debuginfod|have debuginfod|debuginfod|elfutils-debuginfod|debuginfod
+libdebuginfod|have_debuginfod_client|libdebuginfod1|elfutils-debuginfod-client|libelf
+strace|have strace|strace|strace|strace
 gdb (for gcore)|have gcore|gdb|gdb|gdb
 objcopy|have objcopy|binutils|binutils|binutils'
 lint_needs='

@@ -12,8 +12,8 @@
  *     exu_report_destroy(report);
  *
  * Everything that a report points to lives exactly as long as the report. The library never prints (except to the
- * stream that a writer is given), never exits, never touches the network and writes no files. Different reports may
- * be made in different threads at the same time.
+ * stream that a writer is given), never exits, never touches the network and writes no files, except as
+ * exu_options.debuginfod says. Different reports may be made in different threads at the same time.
  */
 #ifndef EXUVIA_EXUVIA_H
 #define EXUVIA_EXUVIA_H
@@ -52,6 +52,7 @@ enum exu_tristate { EXU_NO = 0, EXU_YES = 1, EXU_UNKNOWN = -1 };
 enum exu_frame_kind {
   EXU_FRAME_PYTHON,
   EXU_FRAME_NATIVE,
+  EXU_FRAME_GAP, /* frames are missing between the neighbours of this one; `function` says why, in words */
 };
 
 /* Source positions are 1-based lines and 0-based UTF-8 byte columns (PEP 657); -1 means unknown. */
@@ -69,6 +70,8 @@ struct exu_position {
 struct exu_frame {
   enum exu_frame_kind kind;
   bool entry;   /* Python: the outermost frame of one run of the interpreter's eval loop, the one that C called */
+  bool eval;    /* native: a run of the eval loop, whose Python frames come right before it (with native_all only) */
+  bool signal;  /* native: the frame that the kernel made to run a signal handler */
   bool inlined; /* native: an inlined call, it shares its physical frame with the next one */
   int32_t interpreter;        /* Python: the id of the interpreter, as in exu_interpreter.id; -1 unknown */
   struct exu_string function; /* Python: co_name. Native: demangled name, unknown when no symbol covers the pc */
@@ -82,6 +85,14 @@ struct exu_frame {
 
 enum exu_gil { EXU_GIL_UNKNOWN, EXU_GIL_NONE, EXU_GIL_HOLDS, EXU_GIL_WAITS };
 
+/* What told which native frame runs which Python frames. */
+enum exu_splice_rule {
+  EXU_SPLICE_NONE,    /* nothing did, or there was nothing to splice: no native frames, no Python frames */
+  EXU_SPLICE_MARKER,  /* 3.10 and later: an address on the C stack that the eval loop leaves */
+  EXU_SPLICE_POINTER, /* before 3.10: the eval loop's native frame keeps the address of its Python frame */
+  EXU_SPLICE_NAME,    /* before 3.10: only the symbol of the eval loop told */
+};
+
 struct exu_thread {
   int64_t tid; /* the kernel's thread id; -1: a Python thread state without a thread of the operating system */
   struct exu_string name; /* the threading module's name */
@@ -93,6 +104,7 @@ struct exu_thread {
   enum exu_gil gil;
   /* did native unwinding reach the thread's start; unknown when it was not asked for */
   enum exu_tristate native_complete;
+  enum exu_splice_rule splice;
   bool frames_complete;           /* every Python frame of the thread was read */
   const struct exu_frame *frames; /* most recent call first */
   size_t frame_count;
@@ -214,11 +226,18 @@ struct exu_options {
   size_t search_count;
   uint64_t max_frames;  /* per thread; 0: no limit but the built-in budget */
   uint64_t max_threads; /* 0: no limit but the built-in budget */
+  bool python_only;     /* no native frames: the stacks are not unwound, which costs nothing then */
+  bool native_all;      /* all native frames: also of threads without Python, and the interpreter's own */
   bool check_modules;   /* compare every module's file with the core (costs an open per module) */
+  /*
+   * Ask the servers in the environment variable DEBUGINFOD_URLS for files that this machine lacks, for at most 20 seconds
+   * (or DEBUGINFOD_MAXTIME, if set) in all. libdebuginfod, which must be installed, keeps what it gets in its cache.
+   */
+  bool debuginfod;
 };
 
 #define EXU_OPTIONS_DEFAULT                                                                                            \
-  { NULL, NULL, NULL, 0, 0, 0, false }
+  { NULL, NULL, NULL, 0, 0, 0, false, false, false, false }
 
 /*
  * Explain a core file. Always stores a report in *report, for exu_report_destroy, also when the file cannot be read

@@ -70,6 +70,19 @@ struct exu_elf_symbol {
  */
 bool exu_elf_file_symbol(struct exu_elf_file *file, const char *name, struct exu_elf_symbol *symbol);
 
+/* The function that covers an address. */
+struct exu_elf_cover {
+  uint64_t address;       /* asked for, in the file's own addresses */
+  struct exu_string name; /* as the linker knows it; unknown when no symbol's size covers the address */
+  uint64_t start;
+};
+
+/*
+ * Answer all addresses, which are sorted, in one pass over the best symbol table. A symbol without a size covers nothing.
+ * Where several do, the smallest wins, then functions before labels, global before local names, and the plainest name.
+ */
+void exu_elf_file_cover(struct exu_elf_file *file, struct exu_elf_cover *covers, size_t count, struct exu_arena *arena);
+
 /* A section by its name: its address in the file's own addresses and its size. */
 bool exu_elf_file_section(struct exu_elf_file *file, const char *name, uint64_t *address, uint64_t *size);
 

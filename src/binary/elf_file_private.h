@@ -45,4 +45,16 @@ const struct exu_elf_section *exu_elf_file_sections(struct exu_elf_file *file, s
 /* The first section of that type which has bytes in the file, or NULL. */
 const struct exu_elf_section *exu_elf_file_section_of_type(struct exu_elf_file *file, uint32_t type);
 
+/* A table of symbols and its strings, as positions in the file, cut to what the file has. */
+struct exu_elf_table {
+  uint64_t symbols;
+  uint64_t count;
+  uint64_t first_global;
+  uint64_t strings;
+  uint64_t string_size;
+};
+
+/* The best table of the file: .symtab, else .dynsym. False when there is none. */
+bool exu_elf_file_table(struct exu_elf_file *file, struct exu_elf_table *table);
+
 #endif

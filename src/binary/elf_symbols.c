@@ -17,15 +17,6 @@ enum {
   NAME_MAX_SIZE = 4096,
 };
 
-/* A table of symbols and its strings, as positions in the file. */
-struct table {
-  uint64_t symbols;
-  uint64_t count;
-  uint64_t first_global;
-  uint64_t strings;
-  uint64_t string_size;
-};
-
 static bool is_wanted(const struct exu_elf_record *record) {
   unsigned type = ELF64_ST_TYPE(record->info);
   return record->section != SHN_UNDEF && record->section != SHN_COMMON && type != STT_SECTION && type != STT_FILE &&
@@ -132,8 +123,8 @@ static bool add_offset(struct offsets *offsets, uint64_t offset) {
 }
 
 /* Linkers let a name point into the tail of a longer one, so every occurrence counts, not only whole strings. */
-static void find_strings(const struct exu_elf_file *file, const struct table *table, const char *name, size_t length,
-                         uint8_t *buffer, struct offsets *offsets) {
+static void find_strings(const struct exu_elf_file *file, const struct exu_elf_table *table, const char *name,
+                         size_t length, uint8_t *buffer, struct offsets *offsets) {
   const size_t needle = length + 1;
   for (uint64_t at = 0; at < table->string_size && table->string_size - at >= needle;) {
     uint64_t left = table->string_size - at;
@@ -163,7 +154,7 @@ static bool has_offset(const struct offsets *offsets, uint32_t offset) {
 }
 
 /* The first wanted symbol of [from, to) with one of these names. */
-static bool find_record(const struct exu_elf_file *file, const struct table *table, uint64_t from, uint64_t to,
+static bool find_record(const struct exu_elf_file *file, const struct exu_elf_table *table, uint64_t from, uint64_t to,
                         const struct offsets *offsets, bool global, uint8_t *buffer, struct exu_elf_symbol *symbol) {
   const size_t size = exu_elf_record_size(&file->header);
   const size_t per_chunk = CHUNK / size;
@@ -183,8 +174,8 @@ static bool find_record(const struct exu_elf_file *file, const struct table *tab
   return false;
 }
 
-static bool find_in_table(const struct exu_elf_file *file, const struct table *table, const char *name, size_t length,
-                          struct exu_elf_symbol *symbol) {
+static bool find_in_table(const struct exu_elf_file *file, const struct exu_elf_table *table, const char *name,
+                          size_t length, struct exu_elf_symbol *symbol) {
   struct offsets offsets = {NULL, 0, 0};
   uint8_t *buffer = malloc(CHUNK);
   bool found = false;
@@ -202,7 +193,7 @@ static bool find_in_table(const struct exu_elf_file *file, const struct table *t
 }
 
 /* A symbol table section, cut to what the file has. */
-static bool table_of_section(struct exu_elf_file *file, uint32_t type, struct table *table) {
+static bool table_of_section(struct exu_elf_file *file, uint32_t type, struct exu_elf_table *table) {
   size_t count;
   const struct exu_elf_section *sections = exu_elf_file_sections(file, &count);
   const struct exu_elf_section *symbols = exu_elf_file_section_of_type(file, type);
@@ -211,7 +202,7 @@ static bool table_of_section(struct exu_elf_file *file, uint32_t type, struct ta
   if (strings->type != SHT_STRTAB || strings->offset >= file->size) return false;
   uint64_t size = file->size - symbols->offset < symbols->size ? file->size - symbols->offset : symbols->size;
   uint64_t string_size = file->size - strings->offset < strings->size ? file->size - strings->offset : strings->size;
-  *table = (struct table){
+  *table = (struct exu_elf_table){
       .symbols = symbols->offset,
       .count = size / exu_elf_record_size(&file->header),
       .first_global = symbols->info,
@@ -223,14 +214,14 @@ static bool table_of_section(struct exu_elf_file *file, uint32_t type, struct ta
 }
 
 /* .dynsym without section headers; its length is that of the chain of the System V hash table. */
-static bool table_of_dynamic(const struct exu_elf_file *file, struct table *table) {
+static bool table_of_dynamic(const struct exu_elf_file *file, struct exu_elf_table *table) {
   const struct exu_elf_dynamic *dynamic = &file->dynamic;
   uint32_t count;
   if (!dynamic->symbols || !dynamic->strings || !dynamic->hash) return false;
   if (!read_u32(file, dynamic->hash + 4, &count)) return false;
   uint64_t room = (file->size - dynamic->symbols) / exu_elf_record_size(&file->header);
   uint64_t string_room = file->size - dynamic->strings;
-  *table = (struct table){
+  *table = (struct exu_elf_table){
       .symbols = dynamic->symbols,
       .count = count < room ? count : room,
       .strings = dynamic->strings,
@@ -240,14 +231,16 @@ static bool table_of_dynamic(const struct exu_elf_file *file, struct table *tabl
   return true;
 }
 
+bool exu_elf_file_table(struct exu_elf_file *file, struct exu_elf_table *table) {
+  return table_of_section(file, SHT_SYMTAB, table) || table_of_section(file, SHT_DYNSYM, table) ||
+         table_of_dynamic(file, table);
+}
+
 bool exu_elf_file_symbol(struct exu_elf_file *file, const char *name, struct exu_elf_symbol *symbol) {
   size_t length = strlen(name);
-  struct table table;
+  struct exu_elf_table table;
   if (length == 0 || length > NAME_MAX_SIZE) return false;
   /* What .dynsym defines is in .symtab too, so that looking here first changes nothing but the time it takes. */
   if (!exu_elf_file_debug_only(file) && find_by_hash(file, name, length, symbol)) return true;
-  if (table_of_section(file, SHT_SYMTAB, &table)) return find_in_table(file, &table, name, length, symbol);
-  if (table_of_section(file, SHT_DYNSYM, &table) || table_of_dynamic(file, &table))
-    return find_in_table(file, &table, name, length, symbol);
-  return false;
+  return exu_elf_file_table(file, &table) && find_in_table(file, &table, name, length, symbol);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binary/debug_file.h"
+#include "binary/debuginfod.h"
 #include "binary/link_map.h"
 
 enum { MODULES_MAX = 16384, SEGMENTS_MAX = 65536 };
@@ -255,7 +257,11 @@ bool exu_modules_init(struct exu_modules *modules, const struct exu_target *targ
 }
 
 void exu_modules_deinit(struct exu_modules *modules) {
-  for (size_t i = 0; i < modules->count; i++) exu_elf_file_close(modules->items[i].file);
+  for (size_t i = 0; i < modules->count; i++) {
+    exu_debug_files_close(modules->items[i].debug);
+    exu_elf_file_close(modules->items[i].file);
+  }
+  exu_debuginfod_close(modules->debuginfod);
   *modules = (struct exu_modules){.count = 0};
 }
 

@@ -23,6 +23,7 @@ struct exu_binary {
   enum exu_module_file file_state;
   struct exu_elf_file *file;     /* non-NULL when file_state is MATCHED or UNVERIFIED; opened by exu_modules_file */
   const struct exu_image *image; /* what its header in the core says; NULL when has_header is false */
+  struct exu_debug_files *debug; /* private to debug_file.h: what goes with the file */
   bool has_source;               /* the rest is private: its file as a source of the space */
   uint32_t source;
 };
@@ -35,6 +36,7 @@ struct exu_modules {
   struct exu_diagnostics *diagnostics;
   const struct exu_options *options;
   struct exu_arena *arena;
+  struct exu_debuginfod *debuginfod; /* private to debuginfod.c */
 };
 
 /*

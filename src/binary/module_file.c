@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "binary/debuginfod.h"
 #include "binary/module.h"
 #include "binary/open.h"
 
@@ -137,6 +138,18 @@ static void consider_executable(struct search *search) {
   search->executable_verdict = consider(search, NULL, executable, true);
 }
 
+/* Last, and for what is not there: it costs a download. */
+static void consider_debuginfod(struct search *search) {
+  if (search->verdict == MATCHED) return;
+  struct exu_elf_file *file =
+      exu_debuginfod_find(search->modules, &search->module->build_id, EXU_DEBUGINFOD_EXECUTABLE);
+  if (!file) return;
+  exu_elf_file_close(search->file);
+  search->file = file;
+  search->verdict = MATCHED;
+  snprintf(search->used, sizeof search->used, "a file of a debuginfod server");
+}
+
 static void consider_all(struct search *search) {
   const struct exu_options *options = search->modules->options;
   consider_executable(search);
@@ -147,6 +160,7 @@ static void consider_all(struct search *search) {
   }
   /* A relative name would be relative to this process; and a machine that has a sysroot to offer is another one. */
   if (!options->sysroot && search->path[0] == '/') consider(search, NULL, search->path, false);
+  consider_debuginfod(search);
 }
 
 /* Make the target's path one of this machine. */

@@ -19,8 +19,10 @@ enum {
 enum option_id {
   OPTION_JSON,
   OPTION_PYTHON_ONLY,
+  OPTION_NATIVE_ALL,
   OPTION_SYSROOT,
   OPTION_SEARCH,
+  OPTION_DEBUGINFOD,
   OPTION_MAX_FRAMES,
   OPTION_MAX_THREADS,
   OPTION_COLOR,
@@ -51,11 +53,14 @@ struct arguments {
   const char **operands; /* the command first */
   size_t operand_count;
   bool json;
+  bool python_only;
+  bool native_all;
   enum color color;
   int verbosity; /* -1 quiet, 0, 1 verbose */
   const char *sysroot;
   const char **search;
   size_t search_count;
+  bool debuginfod;
   uint64_t max_frames;
   uint64_t max_threads;
   bool help;

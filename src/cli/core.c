@@ -54,12 +54,18 @@ int run_core(const struct arguments *arguments) {
   if (arguments->operand_count < 2) return usage_error(command, "which core? The operand CORE is missing");
   if (arguments->operand_count > 3) return usage_error(command, "too many operands: '%s'", arguments->operands[3]);
 
+  if (arguments->python_only && arguments->native_all)
+    return usage_error(command, "--python-only and --native-all exclude each other");
+
   const char *path = arguments->operands[1];
   struct exu_options options = EXU_OPTIONS_DEFAULT;
   options.executable = arguments->operand_count == 3 ? arguments->operands[2] : NULL;
   options.sysroot = arguments->sysroot;
   options.search = arguments->search;
   options.search_count = arguments->search_count;
+  options.python_only = arguments->python_only;
+  options.native_all = arguments->native_all;
+  options.debuginfod = arguments->debuginfod;
   options.max_frames = arguments->max_frames;
   options.max_threads = arguments->max_threads;
   options.check_modules = arguments->json || arguments->verbosity > 0;

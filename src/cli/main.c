@@ -8,15 +8,19 @@
 #include "exuvia/exuvia.h"
 
 enum {
-  REPORT_OPTIONS = 1u << OPTION_JSON | 1u << OPTION_PYTHON_ONLY | 1u << OPTION_SYSROOT | 1u << OPTION_SEARCH |
-                   1u << OPTION_MAX_FRAMES | 1u << OPTION_MAX_THREADS | 1u << OPTION_COLOR | 1u << OPTION_QUIET |
-                   1u << OPTION_VERBOSE,
+  REPORT_OPTIONS = 1u << OPTION_JSON | 1u << OPTION_PYTHON_ONLY | 1u << OPTION_NATIVE_ALL | 1u << OPTION_SYSROOT |
+                   1u << OPTION_SEARCH | 1u << OPTION_DEBUGINFOD | 1u << OPTION_MAX_FRAMES | 1u << OPTION_MAX_THREADS |
+                   1u << OPTION_COLOR | 1u << OPTION_QUIET | 1u << OPTION_VERBOSE,
 };
 
 const struct command cli_commands[] = {
     {"core", "CORE [EXECUTABLE]", "Explain a core dump",
      "CORE is an ELF core file, as the kernel or gcore write it. EXECUTABLE is the\n"
-     "main program, when it is not where the core says.\n",
+     "main program, when it is not where the core says.\n"
+     "\n"
+     "Every thread is shown as one stack: the native frames, and the Python frames\n"
+     "where the interpreter runs them. The interpreter's own frames that only lead\n"
+     "from one Python function to the next are left out; --native-all shows them.\n",
      REPORT_OPTIONS, run_core},
     {"version", "", "Print the version", NULL, 0, run_version},
     {"help", "[COMMAND]", "Print help about a command, or this", NULL, 0, run_help},

@@ -11,11 +11,15 @@
 const struct option_spec cli_options[] = {
     {OPTION_JSON, "json", '\0', ARGUMENT_NONE, NULL, "Print the report as JSON (schema exuvia-report/1)."},
     {OPTION_PYTHON_ONLY, "python-only", '\0', ARGUMENT_NONE, NULL,
-     "Show Python frames only. This version shows no others, so it changes nothing."},
+     "Show Python frames only: the native stacks are not unwound, which is faster."},
+    {OPTION_NATIVE_ALL, "native-all", '\0', ARGUMENT_NONE, NULL,
+     "Show every native frame: also the interpreter's own, and threads without Python."},
     {OPTION_SYSROOT, "sysroot", '\0', ARGUMENT_REQUIRED, "DIR",
      "Look for every file of the process under DIR, for a core from another machine or a container."},
     {OPTION_SEARCH, "search", '\0', ARGUMENT_REQUIRED, "DIR",
      "Look for binaries by file name in DIR, too. May be given several times."},
+    {OPTION_DEBUGINFOD, "debuginfod", '\0', ARGUMENT_NONE, NULL,
+     "Ask the servers in DEBUGINFOD_URLS for files that this machine lacks, for at most 20 seconds in all."},
     {OPTION_MAX_FRAMES, "max-frames", '\0', ARGUMENT_REQUIRED, "N",
      "Read at most N frames of each thread; 0 is no limit."},
     {OPTION_MAX_THREADS, "max-threads", '\0', ARGUMENT_REQUIRED, "N", "Read at most N threads; 0 is no limit."},
@@ -86,9 +90,11 @@ static bool apply(struct arguments *arguments, const struct option_spec *spec, c
   arguments->given |= 1u << spec->id;
   switch (spec->id) {
   case OPTION_JSON: arguments->json = true; return true;
-  case OPTION_PYTHON_ONLY: return true;
+  case OPTION_PYTHON_ONLY: arguments->python_only = true; return true;
+  case OPTION_NATIVE_ALL: arguments->native_all = true; return true;
   case OPTION_SYSROOT: arguments->sysroot = value; return true;
   case OPTION_SEARCH: arguments->search[arguments->search_count++] = value; return true;
+  case OPTION_DEBUGINFOD: arguments->debuginfod = true; return true;
   case OPTION_MAX_FRAMES: return parse_number(spec, value, &arguments->max_frames);
   case OPTION_MAX_THREADS: return parse_number(spec, value, &arguments->max_threads);
   case OPTION_COLOR: return parse_color(value, &arguments->color);

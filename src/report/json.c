@@ -126,6 +126,16 @@ static const char *gil(enum exu_gil state) {
   return "unknown";
 }
 
+static const char *splice(enum exu_splice_rule rule) {
+  switch (rule) {
+  case EXU_SPLICE_NONE: return NULL;
+  case EXU_SPLICE_MARKER: return "marker";
+  case EXU_SPLICE_POINTER: return "pointer";
+  case EXU_SPLICE_NAME: return "name";
+  }
+  return NULL;
+}
+
 static const char *module_file(enum exu_module_file file) {
   switch (file) {
   case EXU_FILE_UNCHECKED: return NULL;
@@ -280,7 +290,25 @@ static void put_native_frame(struct exu_output *out, const struct exu_report *re
   put_address(out, has_module || frame->function.data, frame->offset);
   exu_out(out, ", \"inlined\": ");
   put_bool(out, frame->inlined);
+  exu_out(out, ", \"signal\": ");
+  put_bool(out, frame->signal);
+  exu_out(out, ", \"eval\": ");
+  put_bool(out, frame->eval);
   exu_out_char(out, '}');
+}
+
+static void put_gap(struct exu_output *out, const struct exu_frame *frame) {
+  exu_out(out, "{\"kind\": \"gap\", \"reason\": ");
+  put_string(out, frame->function);
+  exu_out_char(out, '}');
+}
+
+static void put_frame(struct exu_output *out, const struct exu_report *report, const struct exu_frame *frame) {
+  switch (frame->kind) {
+  case EXU_FRAME_PYTHON: put_python_frame(out, frame); break;
+  case EXU_FRAME_NATIVE: put_native_frame(out, report, frame); break;
+  case EXU_FRAME_GAP: put_gap(out, frame); break;
+  }
 }
 
 static void put_thread(struct exu_output *out, const struct exu_report *report, const struct exu_thread *thread) {
@@ -302,16 +330,14 @@ static void put_thread(struct exu_output *out, const struct exu_report *report, 
   put_word(out, gil(thread->gil));
   exu_out(out, ", \"native_complete\": ");
   put_tristate(out, thread->native_complete);
+  exu_out(out, ", \"splice\": ");
+  put_word(out, splice(thread->splice));
   exu_out(out, ", \"frames_complete\": ");
   put_bool(out, thread->frames_complete);
   exu_out(out, ", \"frames\": [");
   for (size_t i = 0; i < thread->frame_count; i++) {
     exu_out(out, i ? ",\n      " : "\n      ");
-    if (thread->frames[i].kind == EXU_FRAME_NATIVE) {
-      put_native_frame(out, report, &thread->frames[i]);
-    } else {
-      put_python_frame(out, &thread->frames[i]);
-    }
+    put_frame(out, report, &thread->frames[i]);
   }
   exu_out(out, thread->frame_count ? "\n    ]}" : "]}");
 }

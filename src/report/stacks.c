@@ -7,13 +7,12 @@
 #include "python/frames.h"
 #include "python/names.h"
 #include "python/threads.h"
+#include "report/splice.h"
 
-/* A run of the eval loop: consecutive frames of one thread state, the last of which is the entry. */
-struct run {
-  size_t first;
-  size_t count;
-  uint64_t marker;
-  size_t interpreter;
+/* What a thread's stack is made of, until all addresses are symbolized. */
+struct pending {
+  struct exu_splice splice;
+  struct exu_native_thread native;
 };
 
 struct joining {
@@ -29,79 +28,137 @@ struct joining {
   size_t *next_same;          /* thread state -> index + 1 of the next with the same ident */
   bool *joined;               /* thread states that belong to a thread of the operating system */
   struct exu_py_stack stack;  /* used again for every thread */
-  EXU_VECTOR(struct run) runs;
+  EXU_VECTOR(struct exu_chain) chains;
+  struct exu_native *native; /* NULL: Python frames only */
+  struct exu_splicer splicer;
+  struct exu_map watched;       /* frame objects of the thread at hand, to look for in its native frames */
+  EXU_VECTOR(uint64_t) markers; /* of the thread at hand */
+  struct exu_thread *threads;   /* the report's, while they are written */
+  struct pending *pending;      /* one for each thread of the report; NULL: Python frames only */
 };
 
-/* ---- Frames ------------------------------------------------------------------------------------------------------- */
-
-static bool add_runs(struct joining *joining, size_t first, size_t interpreter) {
-  const struct exu_py_stack *stack = &joining->stack;
-  for (size_t i = first; i < stack->frames.count; i++) {
-    const struct exu_py_frame *frame = &stack->frames.items[i];
-    if (!frame->entry && i + 1 < stack->frames.count) continue;
-    struct run *run = EXU_PUSH(joining->arena, &joining->runs);
-    if (!run) return false;
-    *run = (struct run){.first = first, .count = i + 1 - first, .marker = frame->marker, .interpreter = interpreter};
-    first = i + 1;
-  }
-  return true;
-}
-
-static int by_marker(const void *a, const void *b) {
-  const struct run *x = a, *y = b;
-  if (x->marker != y->marker) return x->marker < y->marker ? -1 : 1;
-  return x->first < y->first ? -1 : x->first > y->first;
-}
-
-/*
- * Thread states of several interpreters on one thread interleave: the stack grows down, so the run with the lowest
- * marker is the innermost. Before 3.10 there are no markers, and only which one is current is known.
- */
-static void order_runs(struct joining *joining, int64_t tid) {
-  bool all_marked = true;
-  for (size_t i = 0; i < joining->runs.count; i++) all_marked &= joining->runs.items[i].marker != 0;
-  if (all_marked) {
-    qsort(joining->runs.items, joining->runs.count, sizeof *joining->runs.items, by_marker);
-  } else {
-    exu_note(joining->diagnostics, "interpreter-order", tid,
-             "several interpreters have frames on this thread, and how they interleave is not known: the frames of "
-             "each are together");
-  }
-}
-
-static void convert_frame(struct exu_frame *out, const struct exu_py_frame *in, int32_t interpreter) {
-  *out = (struct exu_frame){.kind = EXU_FRAME_PYTHON,
-                            .entry = in->entry,
-                            .interpreter = interpreter,
-                            .function = in->code->function,
-                            .qualname = in->code->qualname,
-                            .file = in->code->file,
-                            .position = in->position,
-                            .address = in->address,
-                            .module = -1};
-}
+/* ---- Frames ------------------------------------------------------------------------------------------------------ */
 
 static int32_t interpreter_id(const struct joining *joining, size_t index) {
   return (int32_t)joining->python.interpreters.items[index].id;
 }
 
-static bool convert_runs(struct joining *joining, struct exu_thread *thread) {
-  struct exu_frame *frames = exu_arena_array(joining->arena, joining->stack.frames.count, sizeof *frames);
-  size_t count = 0;
-  if (!frames) return false;
-  for (size_t i = 0; i < joining->runs.count; i++) {
-    const struct run *run = &joining->runs.items[i];
-    for (size_t k = 0; k < run->count; k++) {
-      convert_frame(&frames[count++], &joining->stack.frames.items[run->first + k],
-                    interpreter_id(joining, run->interpreter));
-    }
-  }
-  thread->frames = frames;
-  thread->frame_count = count;
+/* The frames of a thread state that were read since there were `first`. */
+static bool add_chain(struct joining *joining, size_t first, size_t interpreter) {
+  if (joining->stack.frames.count == first) return true;
+  struct exu_chain *chain = EXU_PUSH(joining->arena, &joining->chains);
+  if (!chain) return false;
+  *chain = (struct exu_chain){
+      .first = first, .end = joining->stack.frames.count, .interpreter = interpreter_id(joining, interpreter)};
   return true;
 }
 
-/* ---- Joining --------------------------------------------------------------------------------------------------------- */
+/* What the vectors of the joining hold until they are used again for the next thread. */
+static struct exu_splice current_splice(const struct joining *joining) {
+  return (struct exu_splice){
+      .python = joining->stack.frames.items, .chains = joining->chains.items, .chain_count = joining->chains.count};
+}
+
+/* Keep what the vectors hold: a copy, or where that would be large the storage itself, in exchange for new one. */
+static bool keep(struct joining *joining, struct exu_splice *kept) {
+  enum { LARGE = 4096 };
+  size_t frames = joining->stack.frames.count, chains = joining->chains.count;
+  struct exu_chain *chain = exu_arena_array(joining->arena, chains, sizeof *chain);
+  if (!chain) return false;
+  if (chains) memcpy(chain, joining->chains.items, chains * sizeof *chain);
+  *kept = (struct exu_splice){.python = joining->stack.frames.items, .chains = chain, .chain_count = chains};
+  if (frames > LARGE) {
+    joining->stack.frames.items = NULL;
+    joining->stack.frames.capacity = 0;
+    return true;
+  }
+  struct exu_py_frame *python = exu_arena_array(joining->arena, frames, sizeof *python);
+  if (!python) return false;
+  if (frames) memcpy(python, joining->stack.frames.items, frames * sizeof *python);
+  kept->python = python;
+  return true;
+}
+
+/* Before 3.10 a native frame of the eval loop is known by the frame object that it keeps. */
+static bool watch(struct joining *joining) {
+  exu_map_clear(&joining->watched);
+  for (size_t i = 0; i < joining->stack.frames.count; i++) {
+    bool is_new;
+    if (!exu_map_insert(&joining->watched, joining->stack.frames.items[i].address, &is_new)) return false;
+  }
+  return true;
+}
+
+static int by_address(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* Since 3.10 the markers tell where unwinding can go on when it breaks. */
+static bool show_markers(struct joining *joining) {
+  joining->markers.count = 0;
+  for (size_t i = 0; i < joining->stack.frames.count; i++) {
+    uint64_t marker = joining->stack.frames.items[i].marker;
+    if (marker == 0) continue;
+    uint64_t *shown = EXU_PUSH(joining->arena, &joining->markers);
+    if (!shown) return false;
+    *shown = marker;
+  }
+  if (joining->markers.count > 1) qsort(joining->markers.items, joining->markers.count, sizeof(uint64_t), by_address);
+  exu_native_markers(joining->native, joining->markers.items, joining->markers.count);
+  return true;
+}
+
+/* The frames of a thread: now without native ones, or by finish_threads with them. */
+static bool set_frames(struct joining *joining, struct exu_thread *thread, const struct exu_os_thread *os) {
+  bool wanted = os && (thread->python || thread->crashed || joining->options->native_all);
+  struct exu_splice now = current_splice(joining);
+  if (!joining->native || !wanted) return exu_splice(&joining->splicer, &now, thread);
+  struct pending *pending = &joining->pending[thread - joining->report->threads];
+  bool by_pointer = !joining->splicer.by_marker;
+  if (by_pointer ? !watch(joining) : !show_markers(joining)) return false;
+  if (!exu_native_thread(joining->native, os, by_pointer ? &joining->watched : NULL, &pending->native) ||
+      !keep(joining, &pending->splice)) {
+    /* Too large with native frames; without them it may still fit. */
+    return exu_splice(&joining->splicer, &now, thread);
+  }
+  pending->splice.native = &pending->native;
+  thread->native_complete = pending->native.end == EXU_UNWIND_START ? EXU_YES : EXU_NO;
+  return true;
+}
+
+static bool finish_threads(struct joining *joining) {
+  if (!joining->native) return true;
+  bool symbolized = exu_native_symbolize(joining->native);
+  for (size_t i = 0; i < joining->report->thread_count; i++) {
+    struct pending *pending = &joining->pending[i];
+    struct exu_thread *thread = &joining->threads[i];
+    if (!pending->splice.native) continue;
+    if (symbolized && exu_splice(&joining->splicer, &pending->splice, thread)) continue;
+    pending->splice.native = NULL;
+    thread->native_complete = EXU_NO;
+    if (!exu_splice(&joining->splicer, &pending->splice, thread)) return false;
+  }
+  return true;
+}
+
+static struct exu_splicer make_splicer(const struct joining *joining) {
+  const struct exu_py *py = joining->py;
+  const struct exu_modules *modules = joining->native ? joining->native->symbolizer.modules : NULL;
+  bool in_module = modules && py && py->module && modules == py->modules;
+  return (struct exu_splicer){
+      .arena = joining->arena,
+      .diagnostics = joining->diagnostics,
+      .target = joining->target,
+      .modules = modules,
+      .interpreter_module = in_module ? (int32_t)(py->module - modules->items) : -1,
+      .by_marker = !py || !exu_py_has(py->layout.tstate_frame) || exu_py_has(py->layout.tstate_cframe),
+      .python2 = py && py->build.version.major < 3,
+      .all = joining->options->native_all,
+  };
+}
+
+/* ---- Joining ----------------------------------------------------------------------------------------------------- */
 
 /*
  * In 2.7 a forked child keeps the thread states of its parent's other threads (Python 3 deletes them), and a new
@@ -171,23 +228,16 @@ static bool add_thread_state(struct joining *joining, size_t index, struct exu_t
   if (!exu_py_frames(joining->py, state->tstate, thread->tid, joining->options->max_frames, &joining->stack))
     return false;
   thread->frames_complete &= joining->stack.complete;
-  return add_runs(joining, first, state->interpreter);
+  return add_chain(joining, first, state->interpreter);
 }
 
 static bool add_frames(struct joining *joining, size_t state, struct exu_thread *thread,
                        const struct exu_registers *registers) {
-  size_t states_with_frames = 0;
-  joining->stack.frames.count = 0;
-  joining->runs.count = 0;
   thread->frames_complete = true;
   for (; state; state = joining->next_same[state - 1]) {
-    size_t before = joining->stack.frames.count;
     if (!add_thread_state(joining, state - 1, thread, registers)) return false;
-    states_with_frames += joining->stack.frames.count > before;
   }
-  if (states_with_frames > 1) order_runs(joining, thread->tid);
-  if (joining->runs.count > 0) thread->interpreter = interpreter_id(joining, joining->runs.items[0].interpreter);
-  return convert_runs(joining, thread);
+  return true;
 }
 
 static bool add_os_thread(struct joining *joining, const struct exu_os_thread *os, struct exu_thread *thread) {
@@ -199,24 +249,28 @@ static bool add_os_thread(struct joining *joining, const struct exu_os_thread *o
                                 .frames_complete = true};
   if (thread->main) thread->comm = joining->target->comm;
   size_t state = joining->py ? first_thread_state(joining, os) : 0;
-  if (!state) return true;
-  thread->interpreter = interpreter_id(joining, joining->python.threads.items[state - 1].interpreter);
-  return add_frames(joining, state, thread, &os->registers);
+  joining->stack.frames.count = joining->chains.count = 0;
+  if (state) {
+    thread->interpreter = interpreter_id(joining, joining->python.threads.items[state - 1].interpreter);
+    if (!add_frames(joining, state, thread, &os->registers)) return false;
+  }
+  return set_frames(joining, thread, os);
 }
 
 /*
- * Thread states that no thread of the operating system claims: their thread ended without cleaning up, or the core does not have it.
+ * Thread states that no thread of the operating system claims: their thread ended without cleaning up, or the core
+ * does not have it.
  * They are shown when they have frames, because those are what somebody looks for.
  */
 static bool add_orphans(struct joining *joining, struct exu_thread *threads, size_t *count) {
   for (size_t i = 0; i < joining->python.threads.count; i++) {
     if (joining->joined[i]) continue;
     struct exu_thread thread = {.tid = -1, .interpreter = -1, .native_complete = EXU_UNKNOWN, .frames_complete = true};
-    joining->stack.frames.count = joining->runs.count = 0;
+    joining->stack.frames.count = joining->chains.count = 0;
     if (!add_thread_state(joining, i, &thread, NULL)) return false;
     if (joining->stack.frames.count == 0) continue;
     thread.interpreter = interpreter_id(joining, joining->python.threads.items[i].interpreter);
-    if (!convert_runs(joining, &thread)) return false;
+    if (!set_frames(joining, &thread, NULL)) return false;
     exu_note(joining->diagnostics, "thread-not-in-core", -1,
              "the thread state at 0x%llx belongs to no thread of the process (thread ident 0x%llx)",
              (unsigned long long)joining->python.threads.items[i].tstate,
@@ -226,7 +280,7 @@ static bool add_orphans(struct joining *joining, struct exu_thread *threads, siz
   return true;
 }
 
-/* ---- All of it --------------------------------------------------------------------------------------------------------- */
+/* ---- All of it --------------------------------------------------------------------------------------------------- */
 
 static bool read_python(struct joining *joining) {
   struct exu_report *report = joining->report;
@@ -252,8 +306,9 @@ static void add_threads(struct joining *joining) {
   size_t shown = target->thread_count < limit ? target->thread_count : limit;
   struct exu_thread *threads = exu_arena_array(joining->arena, shown + joining->python.threads.count, sizeof *threads);
   size_t count = 0;
-  if (!threads) return;
-  joining->report->threads = threads;
+  joining->pending = exu_arena_array(joining->arena, shown + joining->python.threads.count, sizeof *joining->pending);
+  if (!threads || !joining->pending) return;
+  joining->report->threads = joining->threads = threads;
   while (count < shown && add_os_thread(joining, &target->threads[count], &threads[count])) {
     joining->report->thread_count = ++count;
   }
@@ -264,18 +319,24 @@ static void add_threads(struct joining *joining) {
     add_orphans(joining, threads, &count);
     joining->report->thread_count = count;
   }
+  finish_threads(joining);
 }
 
 void exu_report_threads(struct exu_report *report, const struct exu_target *target, struct exu_py *py,
-                        const struct exu_options *options, struct exu_diagnostics *diagnostics) {
+                        struct exu_native *native, const struct exu_options *options,
+                        struct exu_diagnostics *diagnostics) {
   struct joining joining = {.report = report,
                             .target = target,
                             .py = py,
+                            .native = native,
                             .options = options,
                             .diagnostics = diagnostics,
                             .arena = diagnostics->arena};
+  joining.splicer = make_splicer(&joining);
   if (!py || read_python(&joining)) add_threads(&joining);
   for (size_t i = 0; joining.names && i < joining.python.interpreters.count; i++)
     exu_py_names_deinit(&joining.names[i]);
   exu_map_deinit(&joining.by_ident);
+  exu_map_deinit(&joining.watched);
+  exu_map_deinit(&joining.splicer.classes);
 }

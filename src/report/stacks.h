@@ -5,14 +5,17 @@
 
 #include "base/diagnostics.h"
 #include "exuvia/exuvia.h"
+#include "native/stacks.h"
 #include "python/process.h"
 #include "target/target.h"
 
 /*
- * Fill in the report's interpreters and threads, in the order of the target. `py` is NULL when there is no Python: then the threads
+ * Fill in the report's interpreters and threads, in the order of the target. `py` is NULL when there is no Python:
+ * then the threads
  * have no frames. Stops early without memory; what was done by then stays.
  */
 void exu_report_threads(struct exu_report *report, const struct exu_target *target, struct exu_py *py,
-                        const struct exu_options *options, struct exu_diagnostics *diagnostics);
+                        struct exu_native *native, const struct exu_options *options,
+                        struct exu_diagnostics *diagnostics);
 
 #endif

@@ -5,15 +5,21 @@
 
 enum {
   LINE_BYTES_MAX = 500, /* of a source line that are shown */
-  CYCLE_MAX = 8,        /* the longest cycle of mutual recursion that is folded */
+  CYCLE_MAX = 24,       /* the longest cycle of mutual recursion that is folded, native frames included */
   REPEATS_SHOWN = 3,    /* CPython's _RECURSIVE_CUTOFF: that many of equal lines are shown before the rest is counted */
   CYCLES_SHOWN = 2,
 };
 
+/* Different places of one source line are one line; without a file the address is shown. */
+static bool same_native_place(const struct exu_frame *a, const struct exu_frame *b) {
+  return a->module == b->module && (a->file.data || a->address == b->address) && a->inlined == b->inlined &&
+         a->eval == b->eval && a->signal == b->signal;
+}
+
 bool exu_text_same_line(const struct exu_frame *a, const struct exu_frame *b) {
   return a->kind == b->kind && a->position.line == b->position.line && exu_string_equal(a->function, b->function) &&
          exu_string_equal(a->file, b->file) && exu_string_equal(a->qualname, b->qualname) &&
-         (a->kind == EXU_FRAME_PYTHON || (a->module == b->module && a->offset == b->offset));
+         (a->kind != EXU_FRAME_NATIVE || same_native_place(a, b));
 }
 
 static bool is_blank(char byte) { return byte == ' ' || byte == '\t' || byte == '\f' || byte == '\v'; }
@@ -168,32 +174,102 @@ static struct exu_string base_name(struct exu_string path) {
   return start < path.size ? (struct exu_string){path.data + start, path.size - start} : path;
 }
 
-static void put_native_frame(struct exu_text *text, const struct exu_frame *frame) {
+static void put_dim(struct exu_text *text, const char *words) {
+  exu_out(&text->out, text->style->dim);
+  exu_out(&text->out, words);
+  exu_out(&text->out, text->style->reset);
+}
+
+static const struct exu_module *module_of(const struct exu_text *text, const struct exu_frame *frame) {
   const struct exu_report *report = text->report;
-  struct exu_output *out = &text->out;
-  exu_out(out, "  Native ");
-  if (frame->file.data) {
-    put_file(text, frame->file);
-    put_line_number(text, frame->position.line);
-  } else if (frame->module >= 0 && (size_t)frame->module < report->module_count) {
-    const struct exu_module *module = &report->modules[frame->module];
-    put_place(text, text->options->verbose ? module->path : base_name(module->path), EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
-    exu_out_char(out, '+');
-    exu_out_hex(out, frame->address - module->start);
+  return frame->module >= 0 && (size_t)frame->module < report->module_count ? &report->modules[frame->module] : NULL;
+}
+
+static void put_module(struct exu_text *text, const struct exu_module *module) {
+  struct exu_string name = text->options->verbose ? module->path : base_name(module->path);
+  exu_out_escaped(&text->out, name, EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
+}
+
+/* `python3.11+0x1234`: what addr2line takes for a position-independent file, and the only name of a nameless function. */
+static void put_module_offset(struct exu_text *text, const struct exu_frame *frame) {
+  const struct exu_module *module = module_of(text, frame);
+  if (module) {
+    put_module(text, module);
+    exu_out_char(&text->out, '+');
+    exu_out_hex(&text->out, frame->address - module->start);
   } else {
-    exu_out_hex(out, frame->address);
+    exu_out_hex(&text->out, frame->address);
   }
-  put_function(text, frame);
-  if (frame->inlined) exu_out(out, " [inlined]");
+}
+
+/* "./Modules/main.c", as compilers wrote it down, without the dot. */
+static struct exu_string native_file(struct exu_string file) {
+  if (file.size > 2 && memcmp(file.data, "./", 2) == 0) return (struct exu_string){file.data + 2, file.size - 2};
+  return file;
+}
+
+/*
+ * The form of a Python line behind a word that tells them apart, for editors that look for `File "...", line N`. No
+ * source lines: the paths are those of the machine that compiled it.
+ */
+static void put_native_frame(struct exu_text *text, const struct exu_frame *frame) {
+  const struct exu_module *module = module_of(text, frame);
+  struct exu_output *out = &text->out;
+  if (frame->signal) {
+    exu_out(out, "  <signal handler called>\n");
+    return;
+  }
+  exu_out(out, "  ");
+  put_dim(text, "(native) ");
+  if (frame->file.data) {
+    exu_out(out, "File \"");
+    exu_out_escaped(out, native_file(frame->file), EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
+    exu_out_char(out, '"');
+    exu_out(out, ", line ");
+    if (frame->position.line >= 0) {
+      exu_out_signed(out, frame->position.line);
+    } else {
+      exu_out_char(out, '?');
+    }
+  } else {
+    put_module_offset(text, frame);
+  }
+  exu_out(out, ", in ");
+  if (frame->function.data) {
+    put_place(text, frame->function, 0, EXU_NAME_SHOWN);
+  } else {
+    exu_out(out, "??");
+  }
+  if (frame->file.data && module) {
+    exu_out(out, " (");
+    put_module(text, module);
+    exu_out_char(out, ')');
+  }
+  if (frame->inlined) put_dim(text, " [inlined]");
+  if (frame->eval) put_dim(text, " [eval loop]");
+  if (text->addresses) {
+    exu_out(out, " [pc ");
+    exu_out_hex(out, frame->address);
+    exu_out_char(out, ']');
+  }
   exu_out_char(out, '\n');
-  if (frame->file.data) put_source(text, frame);
+}
+
+static void put_gap(struct exu_text *text, const struct exu_frame *frame) {
+  exu_out(&text->out, "  [");
+  if (frame->function.data) {
+    exu_out_escaped(&text->out, frame->function, 0, EXU_MESSAGE_SHOWN);
+  } else {
+    exu_out(&text->out, "frames are missing here");
+  }
+  exu_out(&text->out, "]\n");
 }
 
 static void put_frame(struct exu_text *text, const struct exu_thread *thread, const struct exu_frame *frame) {
-  if (frame->kind == EXU_FRAME_NATIVE) {
-    put_native_frame(text, frame);
-  } else {
-    put_python_frame(text, thread, frame);
+  switch (frame->kind) {
+  case EXU_FRAME_PYTHON: put_python_frame(text, thread, frame); break;
+  case EXU_FRAME_NATIVE: put_native_frame(text, frame); break;
+  case EXU_FRAME_GAP: put_gap(text, frame); break;
   }
 }
 

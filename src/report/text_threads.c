@@ -41,13 +41,14 @@ static uint64_t hash_thread(const struct exu_thread *thread) {
     hash = mix(hash, (uint64_t)(uint32_t)frame->position.line << 32 | (uint32_t)frame->position.column);
     hash = mix_string(hash, frame->function);
     hash = mix_string(hash, frame->file);
+    if (frame->kind == EXU_FRAME_NATIVE && !frame->file.data) hash = mix(hash, frame->address);
   }
   return hash;
 }
 
 static bool same_stack(const struct exu_thread *a, const struct exu_thread *b) {
   if (a->gil != b->gil || a->interpreter != b->interpreter || a->frames_complete != b->frames_complete) return false;
-  if (a->frame_count != b->frame_count) return false;
+  if (a->native_complete != b->native_complete || a->frame_count != b->frame_count) return false;
   for (size_t i = 0; i < a->frame_count; i++) {
     const struct exu_frame *one = &a->frames[i], *other = &b->frames[i];
     if (memcmp(&one->position, &other->position, sizeof one->position) != 0) return false;
@@ -124,6 +125,14 @@ static void put_label(struct exu_text *text, const struct exu_thread *thread) {
   }
 }
 
+/* Has frames, and none of them is Python's. */
+static bool is_native(const struct exu_thread *thread) {
+  for (size_t i = 0; i < thread->frame_count; i++) {
+    if (thread->frames[i].kind == EXU_FRAME_PYTHON) return false;
+  }
+  return thread->frame_count > 0;
+}
+
 static void put_remark(struct exu_output *out, bool *any, const char *remark) {
   exu_out(out, *any ? ", " : " (");
   exu_out(out, remark);
@@ -143,6 +152,7 @@ static void put_remarks(struct exu_text *text, const struct exu_thread *thread, 
     put_remark(out, &any, "interpreter ");
     exu_out_signed(out, thread->interpreter);
   }
+  if (is_native(thread)) put_remark(out, &any, "no Python frames");
   if (any) exu_out_char(out, ')');
 }
 
@@ -161,6 +171,15 @@ static void put_names(struct exu_text *text, const struct groups *groups, size_t
   exu_out(&text->out, " and ");
   exu_out_grouped(&text->out, count - shown);
   exu_out(&text->out, " more");
+}
+
+/* Where the stack begins is unknown, and no gap says so. */
+static bool has_lost_start(const struct exu_thread *thread) {
+  if (thread->native_complete != EXU_NO) return false;
+  for (size_t i = 0; i < thread->frame_count; i++) {
+    if (thread->frames[i].kind == EXU_FRAME_GAP) return false;
+  }
+  return true;
 }
 
 static void put_thread(struct exu_text *text, const struct groups *groups, size_t first) {
@@ -186,6 +205,7 @@ static void put_thread(struct exu_text *text, const struct groups *groups, size_
   }
   exu_out(out, ", most recent call last:\n");
   if (!thread->frames_complete) exu_out(out, "  [Some frames of this thread are missing, see below]\n");
+  if (has_lost_start(thread)) exu_out(out, "  [The native frames before these are missing, see below]\n");
   exu_text_frames(text, thread);
 }
 

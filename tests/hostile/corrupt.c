@@ -144,9 +144,10 @@ int run_corrupt(int count, char **arguments) {
     size_t number = below(4) == 0 ? 1 + below(DAMAGES_MAX) : 1;
     for (size_t k = 0; k < number; k++) damage_once(&scene, &inside, &damages[k]);
     snprintf(what, sizeof what, "corrupt %s: seed %" PRIu64 ", case %" PRIu64, arguments[0], seed, i);
+    scene.native = i % 2 == 1;
     outcomes[scene_explain(&scene, what, &report)]++;
     if (first > 0) describe(&inside, damages, number, report);
-    changed += changed_frames(&scene, report) > 0;
+    changed += !scene.native && changed_frames(&scene, report) > 0;
     exu_report_destroy(report);
     while (number-- > 0) scene_restore(&scene, damages[number].offset, damages[number].size);
   }

@@ -112,7 +112,7 @@ static void render(const struct exu_report *report, const char *what) {
 }
 
 enum exu_outcome scene_explain(struct scene *scene, const char *what, struct exu_report **report) {
-  const struct exu_options options = {.check_modules = true};
+  const struct exu_options options = {.check_modules = true, .python_only = !scene->native};
   snprintf(current_case, sizeof current_case, "%s", what);
   alarm(SECONDS_PER_CASE);
   enum exu_outcome outcome = exu_explain_core(scene->path, &options, report);

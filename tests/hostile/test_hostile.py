@@ -100,10 +100,13 @@ def check_result(result):
 
 def assert_nothing(path, because, crash_shown=False):
     """Exit status 2 and one line that says why; the crash, when there is one, is shown all the same."""
-    status, output, errors = explain(path)
+    status, output, errors = explain(path, "--python-only")
     assert status == NOTHING
     assert errors.count("\n") == 1 and because in errors, errors
     assert ("SIGABRT" in output and "File" not in output) if crash_shown else output == "", output
+    status, output, errors = explain(path)  # with the native stack of the thread that crashed
+    assert status == NOTHING and errors.count("\n") == 1 and because in errors, errors
+    assert ("in abort" in output) == crash_shown
     status, output, errors = explain(path, "--json")
     assert status == NOTHING
     status, document, _ = reports.run(path)

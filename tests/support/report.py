@@ -21,11 +21,12 @@ def exuvia():
     return os.environ.get("EXUVIA") or str(ROOT / "build" / "release" / "exuvia")
 
 
-def run(core, *options, timeout=120):
-    """(exit status, report or None, what it said on stderr)."""
+def run(core, *options, merged=False, timeout=120):
+    """(exit status, report or None, what it said on stderr); of Python frames only, unless `merged`."""
     if not os.access(exuvia(), os.X_OK):
         raise FileNotFoundError(f"{exuvia()} is not there: build it, or name another one in the variable EXUVIA")
-    result = subprocess.run([exuvia(), "core", "--json", "--python-only", *options, str(core)], capture_output=True,
+    stacks = [] if merged else ["--python-only"]
+    result = subprocess.run([exuvia(), "core", "--json", *stacks, *options, str(core)], capture_output=True,
                             timeout=timeout)
     report = None
     if result.stdout:

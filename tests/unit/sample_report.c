@@ -46,6 +46,21 @@ static const struct exu_frame crashed_frames[] = {
      .position = {-1, -1, -1, -1},
      .interpreter = -1},
     {.kind = EXU_FRAME_NATIVE, .address = 0x12, .module = -1, .position = {-1, -1, -1, -1}, .interpreter = -1},
+    {.kind = EXU_FRAME_NATIVE,
+     .signal = true,
+     .function = TEXT("__restore_rt"),
+     .address = 0x7f0000100010,
+     .module = 1,
+     .position = {-1, -1, -1, -1},
+     .interpreter = -1},
+    {.kind = EXU_FRAME_NATIVE,
+     .function = TEXT("pool::Queue<int>::pop()"),
+     .file = TEXT("/build/pool-1.2/src/queue.hpp"),
+     .position = {-1, -1, -1, -1},
+     .address = 0x7f0000300020,
+     .offset = 0x20,
+     .module = 3,
+     .interpreter = -1},
     {.function = TEXT("<module>"),
      .qualname = TEXT("<module>"),
      .file = TEXT("/srv/app.py"),
@@ -53,6 +68,14 @@ static const struct exu_frame crashed_frames[] = {
      .entry = true,
      .interpreter = 1,
      .address = 0x7f0000001200},
+    {.kind = EXU_FRAME_NATIVE,
+     .eval = true,
+     .function = TEXT("_PyEval_EvalFrameDefault"),
+     .file = TEXT("./Python/ceval.c"),
+     .position = {4769, -1, -1, -1},
+     .address = 0x401500,
+     .offset = 0x500,
+     .interpreter = -1},
 };
 
 static const struct exu_frame waiting_frames[] = {
@@ -70,6 +93,11 @@ static const struct exu_frame waiting_frames[] = {
 };
 
 static const struct exu_frame spinning_frames[] = {
+    {.kind = EXU_FRAME_GAP,
+     .function = TEXT("native frames are missing here"),
+     .position = {-1, -1, -1, -1},
+     .interpreter = -1,
+     .module = -1},
     {.function = TEXT("spin"),
      .qualname = TEXT("Renamed.other"),
      .file = TEXT("<string>"),
@@ -96,6 +124,7 @@ static const struct exu_thread full_threads[] = {
      .crashed = true,
      .gil = EXU_GIL_HOLDS,
      .native_complete = EXU_YES,
+     .splice = EXU_SPLICE_MARKER,
      .frames_complete = true,
      .frames = crashed_frames,
      .frame_count = COUNT(crashed_frames)},
@@ -115,7 +144,8 @@ static const struct exu_thread full_threads[] = {
      .interpreter = 1,
      .python = true,
      .gil = EXU_GIL_HOLDS,
-     .native_complete = EXU_UNKNOWN,
+     .native_complete = EXU_NO,
+     .splice = EXU_SPLICE_NAME,
      .frames = spinning_frames,
      .frame_count = COUNT(spinning_frames)},
     {.tid = 112, .interpreter = 1, .python = true, .gil = EXU_GIL_UNKNOWN, .native_complete = EXU_UNKNOWN},
@@ -195,6 +225,7 @@ const struct exu_report sample_full = {.source_kind = EXU_SOURCE_CORE,
 static const struct exu_frame unknown_frames[] = {
     {.position = {-1, -1, -1, -1}, .interpreter = -1, .module = -1},
     {.kind = EXU_FRAME_NATIVE, .position = {-1, -1, -1, -1}, .interpreter = -1, .module = 99, .address = 0x1},
+    {.kind = EXU_FRAME_GAP, .position = {-1, -1, -1, -1}, .interpreter = -1, .module = -1},
 };
 static const struct exu_thread unknown_threads[] = {
     {.tid = -1,
@@ -244,6 +275,13 @@ static const struct exu_frame evil_frames[] = {
      .position = {2147483647, -1, -1, -1}},
     {.function = TEXT(THOUSAND THOUSAND THOUSAND THOUSAND THOUSAND), .file = TEXT(""), .position = {6, -1, -1, -1}},
     {.function = TEXT(""), .qualname = TEXT(""), .file = TEXT("/" THOUSAND), .position = {0, -1, -1, -1}},
+    {.kind = EXU_FRAME_NATIVE,
+     .function = TEXT("f<\"\x1b[2J\">(\n)"),
+     .file = TEXT("./a\".c\", line 1, in f\n  File \"b"),
+     .position = {7, -1, -1, -1},
+     .address = 0x10,
+     .module = -1},
+    {.kind = EXU_FRAME_GAP, .function = TEXT("a gap]\n  \x1b[2J"), .module = -1},
 };
 static const struct exu_thread evil_threads[] = {
     {.tid = 1,

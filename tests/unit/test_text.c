@@ -55,8 +55,12 @@ static void strings_of_the_target_are_only_data(void **state) {
 /* ---- one thread ---- */
 
 static char *text_of(const struct exu_frame *frames, size_t count, struct exu_text_options options) {
-  const struct exu_thread thread = {
-      .tid = 1, .python = true, .frames_complete = true, .frames = frames, .frame_count = count};
+  const struct exu_thread thread = {.tid = 1,
+                                    .python = true,
+                                    .native_complete = EXU_UNKNOWN,
+                                    .frames_complete = true,
+                                    .frames = frames,
+                                    .frame_count = count};
   const struct exu_report report = {.pid = 1, .threads = &thread, .thread_count = 1};
   const struct request request = {&report, options};
   size_t size;
@@ -129,6 +133,92 @@ static void a_hundred_thousand_different_frames_are_all_shown(void **state) {
   assert_int_equal(count_lines(text, "  File "), FRAMES);
   free(text);
   free(frames);
+}
+
+/* ---- native frames ---- */
+
+static struct exu_frame native_at(uint64_t address, int32_t line) {
+  struct exu_frame frame = {
+      .kind = EXU_FRAME_NATIVE, .address = address, .module = -1, .position = {line, -1, -1, -1}, .interpreter = -1};
+  if (line < 0) return frame;
+  frame.function = (struct exu_string)TEXT("g");
+  frame.file = (struct exu_string)TEXT("./x.c");
+  return frame;
+}
+
+static void native_frames_are_not_folded_when_they_differ(void **state) {
+  (void)state;
+  /* Most recent first. What follows a folded recursion is shown once. */
+  struct exu_frame frames[8] = {native_at(0x10, -1), native_at(0x20, -1), native_at(0x30, 7)};
+  for (int i = 3; i < 8; i++) frames[i] = frame_at(1);
+  check_frames(frames, 8, (struct exu_text_options){0},
+               "  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 1, in f\n  File \"/x.py\", line 1, in f\n"
+               "  [Previous line repeated 2 more times]\n"
+               "  (native) File \"x.c\", line 7, in g\n  (native) 0x20, in ??\n  (native) 0x10, in ??\n");
+}
+
+static void native_recursion_is_folded_by_source_line_or_by_address(void **state) {
+  (void)state;
+  struct exu_frame frames[5];
+  for (int i = 0; i < 5; i++) frames[i] = native_at(0x10 + (uint64_t)i, 7);
+  check_frames(frames, 5, (struct exu_text_options){0},
+               "  (native) File \"x.c\", line 7, in g\n  (native) File \"x.c\", line 7, in g\n"
+               "  (native) File \"x.c\", line 7, in g\n  [Previous line repeated 2 more times]\n");
+  for (int i = 0; i < 5; i++) frames[i] = native_at(0x10, -1);
+  check_frames(frames, 5, (struct exu_text_options){0},
+               "  (native) 0x10, in ??\n  (native) 0x10, in ??\n  (native) 0x10, in ??\n"
+               "  [Previous line repeated 2 more times]\n");
+  for (int i = 0; i < 5; i++) frames[i] = native_at(0x10 + (uint64_t)i, -1);
+  check_frames(frames, 5, (struct exu_text_options){0},
+               "  (native) 0x14, in ??\n  (native) 0x13, in ??\n  (native) 0x12, in ??\n  (native) 0x11, in ??\n"
+               "  (native) 0x10, in ??\n");
+}
+
+static void a_cycle_through_python_and_native_frames_is_folded(void **state) {
+  (void)state;
+  enum { PERIOD = 20, CYCLES = 50 };
+  struct exu_frame frames[PERIOD * CYCLES];
+  for (int i = 0; i < PERIOD * CYCLES; i++) frames[i] = native_at(0x1000 + (uint64_t)(i % PERIOD), -1);
+  for (int i = 0; i < CYCLES; i++) frames[i * PERIOD] = frame_at(1);
+  char *text = text_of(frames, PERIOD * CYCLES, (struct exu_text_options){0});
+  assert_int_equal(count_lines(text, "  (native) "), 2 * (PERIOD - 1));
+  assert_int_equal(count_lines(text, "  File "), 2);
+  assert_non_null(strstr(text, "\n  [Previous 20 calls repeated 48 more times]\n"));
+  free(text);
+}
+
+static void an_unknown_start_of_the_native_stack_is_said(void **state) {
+  (void)state;
+  const struct exu_frame frames[] = {native_at(0x10, 7),
+                                     {.kind = EXU_FRAME_GAP, .function = TEXT("lost"), .module = -1}};
+  const char *lost = "  [The native frames before these are missing, see below]\n";
+  struct exu_thread thread = {.tid = 1, .native_complete = EXU_NO, .frames_complete = true, .frames = frames};
+  const struct exu_report report = {.pid = 1, .threads = &thread, .thread_count = 1};
+  const struct exu_text_options options = {0};
+  const struct request request = {&report, options};
+  for (thread.frame_count = 1; thread.frame_count <= 2; thread.frame_count++) {
+    size_t size;
+    char *text = printed(write_text, &request, &size);
+    assert_int_equal(count_lines(text, lost), thread.frame_count == 1); /* a gap says it itself */
+    free(text);
+  }
+}
+
+static void threads_with_the_same_native_lines_are_folded(void **state) {
+  (void)state;
+  const struct exu_frame one[] = {native_at(0x10, 7), native_at(0x20, -1)};
+  const struct exu_frame same[] = {native_at(0x11, 7), native_at(0x20, -1)};
+  const struct exu_frame other[] = {native_at(0x10, 7), native_at(0x21, -1)};
+  const struct exu_thread threads[] = {{.tid = 1, .frames = one, .frame_count = 2, .frames_complete = true},
+                                       {.tid = 2, .frames = same, .frame_count = 2, .frames_complete = true},
+                                       {.tid = 3, .frames = other, .frame_count = 2, .frames_complete = true}};
+  const struct exu_report report = {.pid = 1, .threads = threads, .thread_count = 3};
+  const struct request request = {&report, {0}};
+  size_t size;
+  char *text = printed(write_text, &request, &size);
+  assert_non_null(strstr(text, "\nThreads 1 and 2, all with this stack (no Python frames), most recent"));
+  assert_non_null(strstr(text, "\nThread 3 (no Python frames), most recent call last"));
+  free(text);
 }
 
 /* ---- source lines: tests/unit/data/root/lines.py ---- */
@@ -230,6 +320,11 @@ int main(void) {
       cmocka_unit_test(a_deep_recursion_is_short),
       cmocka_unit_test(mutual_recursion_is_folded_by_its_cycle),
       cmocka_unit_test(a_hundred_thousand_different_frames_are_all_shown),
+      cmocka_unit_test(native_frames_are_not_folded_when_they_differ),
+      cmocka_unit_test(native_recursion_is_folded_by_source_line_or_by_address),
+      cmocka_unit_test(a_cycle_through_python_and_native_frames_is_folded),
+      cmocka_unit_test(an_unknown_start_of_the_native_stack_is_said),
+      cmocka_unit_test(threads_with_the_same_native_lines_are_folded),
       cmocka_unit_test(columns_are_marked),
       cmocka_unit_test(the_whole_line_is_not_marked),
       cmocka_unit_test(an_expression_of_several_lines_is_marked_to_the_end_of_the_first),

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "native/stacks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "binary/debug_file.h"
+
+/* Stacks of more frames are handed over as they are, so that they are in memory only once. */
+enum { COPIED_MAX = 16 * 1024 };
+
+bool exu_native_init(struct exu_native *native, const struct exu_target *target, struct exu_modules *modules,
+                     struct exu_arena *arena, struct exu_diagnostics *diagnostics) {
+  *native = (struct exu_native){.arena = arena, .diagnostics = diagnostics};
+  native->symbolizer = (struct exu_symbolizer){
+      .modules = modules, .arena = arena, .lines = true, .patient = modules->options->native_all};
+  native->unwinder = exu_unwinder_create(target, modules, arena);
+  return native->unwinder != NULL;
+}
+
+void exu_native_deinit(struct exu_native *native) {
+  exu_unwinder_destroy(native->unwinder);
+  exu_symbolizer_deinit(&native->symbolizer);
+  exu_native_stack_deinit(&native->stack);
+  for (size_t i = 0; i < native->large.count; i++) free(native->large.items[i]);
+  native->large.count = 0;
+}
+
+void exu_native_markers(struct exu_native *native, const uint64_t *markers, size_t count) {
+  native->markers = markers;
+  native->marker_count = count;
+}
+
+static void say_end(struct exu_native *native, const struct exu_os_thread *os, const struct exu_native_thread *thread) {
+  uint64_t pc = thread->count ? thread->frames[thread->count - 1].pc : os->registers.pc;
+  static const char *const why[] = {
+      [EXU_UNWIND_NO_CODE] = "it lies in no module",
+      [EXU_UNWIND_NO_CFI] = "there is no unwinding information for it",
+      [EXU_UNWIND_STACK] = "the stack is damaged or was not saved",
+      [EXU_UNWIND_BUDGET] = "there are too many frames",
+  };
+  const struct exu_binary *module = exu_modules_find(native->symbolizer.modules, pc);
+  const char *reason = why[thread->end];
+  if (thread->end == EXU_UNWIND_NO_CFI && module && !module->file && !exu_binary_has_image(module))
+    reason = "the file of its module is not there, and the core did not save its unwinding information";
+  exu_missing(native->diagnostics, "native-incomplete", os->tid,
+              "the native stack could be followed for %zu frames, up to 0x%llx: %s", thread->count,
+              (unsigned long long)pc, reason);
+}
+
+static void say_steps(struct exu_native *native, const struct exu_os_thread *os,
+                      const struct exu_native_thread *thread) {
+  size_t steps = native->stack.frame_pointer_steps;
+  if (steps > 0)
+    exu_note(native->diagnostics, "frame-pointer-steps", os->tid,
+             "%zu native frames were found by frame pointers, because their callees have no unwinding information",
+             steps);
+  for (size_t i = 0; i < thread->gap_count; i++) {
+    uint64_t pc = thread->frames[thread->gaps[i] - 1].pc;
+    exu_missing(
+        native->diagnostics, "native-gap", os->tid,
+        "native frames are missing: the callers of 0x%llx are not known, up to a call of the interpreter's eval loop",
+        (unsigned long long)pc);
+  }
+}
+
+/* Where unwinding broke, go on at the first marker that is further out and can be made sense of. */
+static bool resume(struct exu_native *native) {
+  struct exu_native_stack *stack = &native->stack;
+  native->gaps.count = 0;
+  for (size_t i = 0; i < native->marker_count && stack->end != EXU_UNWIND_START && stack->frames.count > 0; i++) {
+    const struct exu_native_frame *last = &stack->frames.items[stack->frames.count - 1];
+    const size_t before = stack->frames.count;
+    bool resumed;
+    if (native->markers[i] <= last->sp) continue;
+    if (!exu_unwind_resume(native->unwinder, native->markers[i], stack, &resumed)) return false;
+    if (!resumed || stack->frames.count == before) continue;
+    size_t *gap = EXU_PUSH(native->arena, &native->gaps);
+    if (!gap) return false;
+    *gap = before;
+  }
+  return true;
+}
+
+/* The thread's own array of the frames. */
+static struct exu_native_frame *keep(struct exu_native *native) {
+  struct exu_native_stack *stack = &native->stack;
+  const size_t count = stack->frames.count;
+  struct exu_native_frame *frames;
+  if (count > COPIED_MAX) {
+    struct exu_native_frame **slot = EXU_PUSH(native->arena, &native->large);
+    if (!slot) return NULL;
+    frames = reallocarray(stack->frames.items, count, sizeof *frames);
+    *slot = frames ? frames : stack->frames.items;
+    stack->frames.items = NULL;
+    stack->frames.count = stack->frames.capacity = 0;
+    return *slot;
+  }
+  frames = exu_arena_array(native->arena, count, sizeof *frames);
+  if (frames && count > 0) memcpy(frames, stack->frames.items, count * sizeof *frames);
+  return frames;
+}
+
+bool exu_native_thread(struct exu_native *native, const struct exu_os_thread *os, const struct exu_map *watched,
+                       struct exu_native_thread *thread) {
+  struct exu_native_stack *stack = &native->stack;
+  exu_unwinder_watch(native->unwinder, watched);
+  if (!exu_unwind(native->unwinder, os, 0, stack) || !resume(native)) return false;
+  exu_native_markers(native, NULL, 0);
+  const size_t count = stack->frames.count, gap_count = native->gaps.count;
+  struct exu_native_frame *frames = keep(native);
+  size_t *gaps = exu_arena_array(native->arena, gap_count, sizeof *gaps);
+  if (!frames || !gaps) return false;
+  if (gap_count > 0) memcpy(gaps, native->gaps.items, gap_count * sizeof *gaps);
+  for (size_t i = 0; i < count; i++) {
+    /* A return address may already belong to the next function: look at the call before it. */
+    frames[i].place = exu_symbolizer_add(&native->symbolizer, frames[i].pc - !frames[i].exact);
+    if (!frames[i].place) return false;
+  }
+  *thread = (struct exu_native_thread){
+      .frames = frames, .count = count, .end = stack->end, .gaps = gaps, .gap_count = gap_count};
+  say_steps(native, os, thread);
+  if (stack->end != EXU_UNWIND_START) say_end(native, os, thread);
+  return true;
+}
+
+bool exu_native_symbolize(struct exu_native *native) { return exu_symbolize(&native->symbolizer); }

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "native/symbolize.h"
+
+#include <stdlib.h>
+
+#include "base/guard.h"
+#include "binary/debug_file.h"
+#include "native/demangle.h"
+#include "native/dwarf_calls.h"
+
+struct exu_native_place *exu_symbolizer_add(struct exu_symbolizer *symbolizer, uint64_t address) {
+  bool is_new;
+  if (address == 0) address = 1; /* a call through a NULL pointer: in no module either */
+  void **slot = exu_map_insert(&symbolizer->by_address, address, &is_new);
+  if (!slot) return NULL;
+  if (!is_new) return *slot;
+  struct exu_native_place *place = exu_arena_alloc(symbolizer->arena, sizeof *place);
+  *slot = place;
+  if (!place) return NULL;
+  struct exu_binary *module = exu_modules_find(symbolizer->modules, address);
+  *place = (struct exu_native_place){.address = address,
+                                     .module_start = module ? module->start : 0,
+                                     .module = module ? (int32_t)(module - symbolizer->modules->items) : -1};
+  return place;
+}
+
+static int by_address(const void *a, const void *b) {
+  const struct exu_native_place *x = *(struct exu_native_place *const *)a, *y = *(struct exu_native_place *const *)b;
+  return x->address < y->address ? -1 : x->address > y->address;
+}
+
+/* Every place has at least one call, if only one without a name. */
+static bool settle(struct exu_symbolizer *symbolizer, struct exu_native_place *place,
+                   const struct exu_elf_cover *cover) {
+  if (!place->calls) {
+    place->calls = exu_arena_alloc(symbolizer->arena, sizeof *place->calls);
+    if (!place->calls) return false;
+    *place->calls = (struct exu_native_call){.line = -1};
+    place->call_count = 1;
+  }
+  struct exu_native_call *physical = &place->calls[place->call_count - 1];
+  if (!physical->function.data && cover && cover->name.data) {
+    physical->function = exu_demangle(symbolizer->arena, cover->name);
+  }
+  return true;
+}
+
+/* Ask the addresses that have no name yet. */
+static bool cover_rest(struct exu_elf_file *file, struct exu_elf_cover *covers, size_t count, struct exu_arena *arena) {
+  struct exu_elf_cover *rest EXU_GUARD(free) = calloc(count, sizeof *rest);
+  size_t asked = 0;
+  if (!rest) return false;
+  for (size_t i = 0; i < count; i++)
+    if (!covers[i].name.data) rest[asked++].address = covers[i].address;
+  if (asked == 0) return true;
+  exu_elf_file_cover(file, rest, asked, arena);
+  for (size_t i = 0, k = 0; i < count; i++)
+    if (!covers[i].name.data) covers[i] = rest[k++];
+  return true;
+}
+
+/*
+ * .symtab has all functions, .dynsym those that others may call. So: .symtab of the file, else of its separate file, else
+ * what .gnu_debugdata adds to .dynsym.
+ */
+static bool name_functions(struct exu_symbolizer *symbolizer, struct exu_binary *module, struct exu_elf_cover *covers,
+                           size_t count) {
+  struct exu_modules *modules = symbolizer->modules;
+  struct exu_elf_file *file = exu_modules_file(modules, module), *debug = NULL, *mini;
+  if (!file) file = exu_modules_image_file(modules, module);
+  enum exu_symbols own = file ? exu_elf_file_symbols(file) : EXU_SYMBOLS_NONE;
+  if (own == EXU_SYMBOLS_SYMTAB || own == EXU_SYMBOLS_DWARF) {
+    exu_elf_file_cover(file, covers, count, symbolizer->arena);
+    return true;
+  }
+  if (module->file_state != EXU_FILE_CORE || module->build_id.size > 0) debug = exu_modules_debug_file(modules, module);
+  if (debug) {
+    exu_elf_file_cover(debug, covers, count, symbolizer->arena);
+    return !file || cover_rest(file, covers, count, symbolizer->arena);
+  }
+  if (file) exu_elf_file_cover(file, covers, count, symbolizer->arena);
+  mini = exu_modules_mini_file(modules, module);
+  return !mini || cover_rest(mini, covers, count, symbolizer->arena);
+}
+
+/* The places of one module, sorted. */
+static bool symbolize_module(struct exu_symbolizer *symbolizer, struct exu_native_place **places, size_t count) {
+  struct exu_modules *modules = symbolizer->modules;
+  struct exu_binary *module = &modules->items[places[0]->module];
+  struct exu_elf_cover *covers EXU_GUARD(free) = calloc(count, sizeof *covers);
+  struct exu_dwarf_query *queries EXU_GUARD(free) = calloc(count, sizeof *queries);
+  if (!covers || !queries) return false;
+  exu_modules_file(modules, module); /* which settles the bias */
+  for (size_t i = 0; i < count; i++) {
+    covers[i].address = queries[i].address = places[i]->address - module->bias;
+  }
+  if (!name_functions(symbolizer, module, covers, count)) return false;
+  Dwarf *dwarf = symbolizer->lines ? exu_modules_dwarf(modules, module, symbolizer->patient) : NULL;
+  if (dwarf) exu_dwarf_calls(dwarf, queries, count, symbolizer->arena);
+  for (size_t i = 0; i < count; i++) {
+    places[i]->calls = queries[i].calls;
+    places[i]->call_count = queries[i].call_count;
+    if (covers[i].name.data) places[i]->start = covers[i].start + module->bias;
+    if (!settle(symbolizer, places[i], &covers[i])) return false;
+  }
+  return true;
+}
+
+bool exu_symbolize(struct exu_symbolizer *symbolizer) {
+  const struct exu_map *map = &symbolizer->by_address;
+  struct exu_native_place **places EXU_GUARD(free) = calloc(map->count + 1, sizeof *places);
+  size_t count = 0;
+  if (!places) return false;
+  for (size_t i = 0; i < map->capacity; i++) {
+    struct exu_native_place *place = map->slots[i].value;
+    if (place && !place->calls) places[count++] = place;
+  }
+  qsort(places, count, sizeof *places, by_address);
+  for (size_t first = 0, end; first < count; first = end) {
+    for (end = first + 1; end < count && places[end]->module == places[first]->module;) end++;
+    if (places[first]->module >= 0) {
+      if (!symbolize_module(symbolizer, places + first, end - first)) return false;
+    } else {
+      for (size_t i = first; i < end; i++) {
+        if (!settle(symbolizer, places[i], NULL)) return false;
+      }
+    }
+  }
+  return true;
+}
+
+void exu_symbolizer_deinit(struct exu_symbolizer *symbolizer) { exu_map_deinit(&symbolizer->by_address); }

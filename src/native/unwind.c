@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "native/unwind.h"
+
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "native/unwind_private.h"
+
+/*
+ * Where a signal handler has a stack of its own, the frames before and after it do not ascend. That many handlers do not
+ * interrupt each other; a damaged stack could pretend it for ever.
+ */
+enum { SIGNALS_MAX = 64, UCONTEXT_SIZE = 304, EM_OF_REGISTERS = EM_X86_64, SYSCALL_CLONE = 56, SYSCALL_CLONE3 = 435 };
+
+/* ---- Threads and memory, for libdwfl ----------------------------------------------------------------------------------- */
+
+static pid_t next_thread(Dwfl *dwfl, void *arg, void **thread_arg) {
+  struct exu_unwinder *unwinder = arg;
+  (void)dwfl;
+  if (*thread_arg) return 0;
+  *thread_arg = unwinder;
+  return 1;
+}
+
+/* libdwfl wants positive thread ids; one at a time is unwound, so they all are 1. */
+static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread_arg) {
+  (void)dwfl, (void)tid;
+  *thread_arg = arg;
+  return true;
+}
+
+static bool read_word(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *arg) {
+  struct exu_unwinder *unwinder = arg;
+  (void)dwfl;
+  if (exu_space_read(unwinder->target->space, address, word, sizeof *word) == EXU_READABLE) return true;
+  unwinder->unreadable = true;
+  return false;
+}
+
+static bool set_registers(Dwfl_Thread *thread, void *arg) {
+  struct exu_unwinder *unwinder = arg;
+  const struct exu_unwind_state *state = &unwinder->start;
+  for (unsigned i = 0; i < EXU_DWARF_REGISTERS; i++) {
+    const Dwarf_Word value = state->value[i];
+    if ((state->valid >> i & 1) && !dwfl_thread_state_registers(thread, (int)i, 1, &value)) return false;
+  }
+  /* libdwfl takes the first frame's pc as it is: a return address belongs to the call before it. */
+  dwfl_thread_state_register_pc(thread, state->pc - !state->exact);
+  return true;
+}
+
+static const Dwfl_Thread_Callbacks thread_callbacks = {.next_thread = next_thread,
+                                                       .get_thread = get_thread,
+                                                       .memory_read = read_word,
+                                                       .set_initial_registers = set_registers};
+
+/* ---- Frames ------------------------------------------------------------------------------------------------------------ */
+
+void exu_native_stack_deinit(struct exu_native_stack *stack) {
+  free(stack->frames.items);
+  *stack = (struct exu_native_stack){.end = EXU_UNWIND_START};
+}
+
+static struct exu_native_frame *push(struct exu_unwinder *unwinder) {
+  struct exu_native_stack *stack = unwinder->stack;
+  if (stack->frames.count == stack->frames.capacity) {
+    size_t capacity = stack->frames.capacity ? stack->frames.capacity * 2 : 256;
+    struct exu_native_frame *items = reallocarray(stack->frames.items, capacity, sizeof *items);
+    if (!items) return NULL;
+    stack->frames.items = items;
+    stack->frames.capacity = capacity;
+  }
+  return &stack->frames.items[stack->frames.count++];
+}
+
+/* rbx, rbp, r12 to r15 in DWARF's numbers: what a callee must keep, and so what is known of its callers. */
+static const unsigned callee_saved[] = {3, 6, 12, 13, 14, 15};
+
+static void note_kept(const struct exu_unwinder *unwinder, Dwfl_Frame *state, struct exu_native_frame *frame) {
+  size_t count = 0;
+  for (size_t i = 0; i < sizeof callee_saved / sizeof *callee_saved && count < 2; i++) {
+    Dwarf_Word value;
+    if (dwfl_frame_reg(state, callee_saved[i], &value) != 0 || !exu_map_find(unwinder->watched, value)) continue;
+    if (count == 0 || frame->kept[0] != value) frame->kept[count++] = value;
+  }
+}
+
+static int end(struct exu_unwinder *unwinder, enum exu_unwind_end why) {
+  unwinder->stack->end = why;
+  unwinder->ended = true;
+  return DWARF_CB_ABORT;
+}
+
+/* The registers of a frame that libdwfl shall not unwind: it would fall back on an unchecked frame pointer. */
+static int block(struct exu_unwinder *unwinder, Dwfl_Frame *state, uint64_t pc, bool exact) {
+  struct exu_unwind_state *at = &unwinder->at;
+  *at = (struct exu_unwind_state){.pc = pc, .exact = exact};
+  for (unsigned i = 0; i < EXU_DWARF_REGISTERS; i++) {
+    Dwarf_Word value;
+    if (dwfl_frame_reg(state, i, &value) != 0) continue;
+    at->value[i] = value;
+    at->valid |= 1U << i;
+  }
+  unwinder->blocked = true;
+  return DWARF_CB_ABORT;
+}
+
+/* Close the callee now that its caller is known. False: the caller cannot be where it seems to be. */
+static bool close_callee(struct exu_unwinder *unwinder, struct exu_native_frame *callee, uint64_t sp) {
+  if (unwinder->gap) {
+    callee->cfa = callee->sp; /* how much memory it had is not known */
+    return sp > callee->sp;
+  }
+  if (!callee->signal) {
+    callee->cfa = sp;
+    return sp > callee->sp; /* the stack grows down */
+  }
+  bool same = sp > callee->sp && exu_unwind_same_stack(unwinder, callee->sp, sp);
+  callee->cfa = same ? sp : callee->sp + UCONTEXT_SIZE;
+  return same || ++unwinder->stack->signals <= SIGNALS_MAX;
+}
+
+static int take_frame(Dwfl_Frame *state, void *arg) {
+  struct exu_unwinder *unwinder = arg;
+  struct exu_native_stack *stack = unwinder->stack;
+  const bool first = unwinder->first;
+  struct exu_native_frame *callee = stack->frames.count ? &stack->frames.items[stack->frames.count - 1] : NULL;
+  Dwarf_Addr pc;
+  Dwarf_Word sp = 0;
+  struct exu_code code;
+  if (!dwfl_frame_pc(state, &pc, NULL)) return DWARF_CB_ABORT;
+  if (dwfl_frame_reg(state, EXU_RSP, &sp) != 0) sp = 0;
+  if (first) pc = unwinder->start.pc;
+  const bool exact = first || !callee ? unwinder->start.exact : callee->signal;
+  unwinder->first = false;
+  if (stack->frames.count >= unwinder->limit) return end(unwinder, EXU_UNWIND_BUDGET);
+  if (!exu_unwind_code(unwinder, pc - !exact, &code)) {
+    unwinder->no_memory = true;
+    return DWARF_CB_ABORT;
+  }
+  /* Only a pc that was interrupted can be anywhere; a return address that is not in code is a damaged stack. */
+  if (!exact && !code.executable) return end(unwinder, EXU_UNWIND_STACK);
+  if (callee && !close_callee(unwinder, callee, sp)) {
+    callee->cfa = 0;
+    return end(unwinder, EXU_UNWIND_STACK);
+  }
+  unwinder->gap = false;
+  struct exu_native_frame *frame = push(unwinder);
+  if (!frame) {
+    unwinder->no_memory = true;
+    return DWARF_CB_ABORT;
+  }
+  *frame = (struct exu_native_frame){.pc = pc,
+                                     .sp = sp,
+                                     .exact = exact || code.signal,
+                                     .signal = code.signal,
+                                     .by_frame_pointer = first && unwinder->start.by_frame_pointer};
+  if (unwinder->watched) note_kept(unwinder, state, frame);
+  return code.cfi ? DWARF_CB_OK : block(unwinder, state, pc, exact);
+}
+
+/* ---- Unwinding --------------------------------------------------------------------------------------------------------- */
+
+/* libdwfl takes a pc of 0 for the thread's start; where a signal came in it is a call through a bad pointer. */
+static bool step_over_signal(struct exu_unwinder *unwinder) {
+  struct exu_native_stack *stack = unwinder->stack;
+  struct exu_unwind_state caller;
+  if (stack->frames.count == 0 || stack->frames.count >= unwinder->limit) return false;
+  const struct exu_native_frame *last = &stack->frames.items[stack->frames.count - 1];
+  struct exu_unwind_state at = {.pc = last->pc, .valid = 1U << EXU_RSP};
+  at.value[EXU_RSP] = last->sp;
+  if (!last->signal || !exu_unwind_signal_step(unwinder, &at, &caller) || caller.pc != 0) return false;
+  unwinder->start = caller;
+  return true;
+}
+
+/* libdwfl stopped by itself: was that the thread's start? */
+static void judge_end(struct exu_unwinder *unwinder, bool failed) {
+  struct exu_native_stack *stack = unwinder->stack;
+  struct exu_code code = {.start = false};
+  if (stack->frames.count > 0) {
+    const struct exu_native_frame *last = &stack->frames.items[stack->frames.count - 1];
+    if (!exu_unwind_code(unwinder, last->pc - (!last->exact || last->signal), &code)) unwinder->no_memory = true;
+  }
+  if (!failed && code.start)
+    end(unwinder, EXU_UNWIND_START);
+  else if (!failed || unwinder->unreadable)
+    end(unwinder, EXU_UNWIND_STACK); /* a return address of 0, or none that can be read */
+  else
+    end(unwinder, EXU_UNWIND_NO_CFI);
+}
+
+/* Go on from a frame without unwinding information, if there is a way. False: there is none, and stack->end says why. */
+static bool step(struct exu_unwinder *unwinder) {
+  const struct exu_unwind_state at = unwinder->at;
+  struct exu_native_stack *stack = unwinder->stack;
+  struct exu_unwind_state caller;
+  struct exu_code code;
+  bool in_module = exu_modules_find(unwinder->modules, at.pc - !at.exact) != NULL;
+  if (!exu_unwind_code(unwinder, at.pc - !at.exact, &code)) return false;
+  if (code.executable && !in_module && exu_unwind_find_jit(unwinder, at.pc - !at.exact)) {
+    unwinder->start = at; /* the same frame again, which is in a module now */
+    unwinder->start.by_frame_pointer = stack->frames.items[stack->frames.count - 1].by_frame_pointer;
+    stack->frames.count--;
+    return true;
+  }
+  struct exu_native_frame *frame = &stack->frames.items[stack->frames.count - 1];
+  if (exu_unwind_bad_call_step(unwinder, &at, &caller)) {
+    /* a call through a bad pointer */
+  } else if (code.executable && exu_unwind_signal_step(unwinder, &at, &caller)) {
+    frame->signal = frame->exact = true;
+  } else if (code.executable && exu_unwind_frame_pointer_step(unwinder, &at, &caller)) {
+    stack->frame_pointer_steps++;
+  } else {
+    end(unwinder, in_module ? EXU_UNWIND_NO_CFI : EXU_UNWIND_NO_CODE);
+    return false;
+  }
+  unwinder->start = caller;
+  return true;
+}
+
+bool exu_unwind_from_start(struct exu_unwinder *unwinder) {
+  unwinder->no_memory = unwinder->ended = false;
+  do {
+    unwinder->blocked = unwinder->unreadable = false;
+    unwinder->first = true;
+    int result = dwfl_getthread_frames(unwinder->dwfl, 1, take_frame, unwinder);
+    if (unwinder->no_memory) return false;
+    if (!unwinder->ended && !unwinder->blocked) {
+      if (result == 0 && step_over_signal(unwinder)) continue;
+      judge_end(unwinder, result != 0);
+    }
+  } while (!unwinder->ended && (!unwinder->blocked || step(unwinder)));
+  return !unwinder->no_memory;
+}
+
+/*
+ * In a system call pc is behind the instruction, where the unwinding information may have ended: a thread's last call in
+ * glibc's clone3 does not return.
+ */
+static bool is_behind_syscall(struct exu_unwinder *unwinder, uint64_t pc) {
+  static const uint8_t syscall[] = {0x0f, 0x05};
+  uint8_t bytes[sizeof syscall];
+  struct exu_code at, before;
+  if (pc < sizeof bytes || !exu_unwind_code(unwinder, pc, &at) || at.cfi) return false;
+  if (!exu_unwind_code(unwinder, pc - 1, &before) || !before.cfi) return false;
+  return exu_space_read(unwinder->target->space, pc - sizeof bytes, bytes, sizeof bytes) == EXU_READABLE &&
+         memcmp(bytes, syscall, sizeof syscall) == 0;
+}
+
+bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *thread, uint64_t limit,
+                struct exu_native_stack *stack) {
+  const struct exu_registers *registers = &thread->registers;
+  unwinder->stack = stack;
+  unwinder->limit = limit && limit < EXU_NATIVE_FRAMES_MAX ? limit : EXU_NATIVE_FRAMES_MAX;
+  unwinder->gap = false;
+  unwinder->start =
+      (struct exu_unwind_state){.pc = registers->pc, .exact = !is_behind_syscall(unwinder, registers->pc)};
+  unwinder->start.valid = (uint32_t)registers->valid & ((1U << EXU_DWARF_REGISTERS) - 1);
+  memcpy(unwinder->start.value, registers->value, sizeof unwinder->start.value);
+  stack->frames.count = 0;
+  stack->signals = stack->frame_pointer_steps = 0;
+  if (!exu_unwind_from_start(unwinder)) return false;
+  /* In clone or clone3 with no caller: the thread was born there, and has not run yet. */
+  bool newborn = registers->syscall == SYSCALL_CLONE || registers->syscall == SYSCALL_CLONE3;
+  if (newborn && stack->frames.count == 1 && stack->end == EXU_UNWIND_NO_CFI) stack->end = EXU_UNWIND_START;
+  return true;
+}
+
+/* ---- Making one ---------------------------------------------------------------------------------------------------------- */
+
+static bool attach(struct exu_unwinder *unwinder) {
+  Elf64_Ehdr header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                       .e_type = ET_CORE,
+                       .e_machine = EM_OF_REGISTERS,
+                       .e_version = EV_CURRENT,
+                       .e_ehsize = sizeof header};
+  _Static_assert(sizeof header == sizeof unwinder->machine_bytes, "an ELF header fits");
+  memcpy(unwinder->machine_bytes, &header, sizeof header);
+  if (elf_version(EV_CURRENT) == EV_NONE) return false;
+  unwinder->machine = elf_memory((char *)unwinder->machine_bytes, sizeof unwinder->machine_bytes);
+  return unwinder->machine && dwfl_attach_state(unwinder->dwfl, unwinder->machine, 1, &thread_callbacks, unwinder);
+}
+
+struct exu_unwinder *exu_unwinder_create(const struct exu_target *target, struct exu_modules *modules,
+                                         struct exu_arena *arena) {
+  /* Registers, return addresses and calls are x86-64's here. */
+  struct exu_unwinder *unwinder = target->arch->machine == EM_OF_REGISTERS ? calloc(1, sizeof *unwinder) : NULL;
+  if (!unwinder) return NULL;
+  unwinder->target = target;
+  unwinder->modules = modules;
+  unwinder->arena = arena;
+  if (exu_unwind_report_modules(unwinder) && attach(unwinder)) return unwinder;
+  exu_unwinder_destroy(unwinder);
+  return NULL;
+}
+
+void exu_unwinder_destroy(struct exu_unwinder *unwinder) {
+  if (!unwinder) return;
+  if (unwinder->dwfl) dwfl_end(unwinder->dwfl);
+  if (unwinder->machine) elf_end(unwinder->machine);
+  exu_map_deinit(&unwinder->codes);
+  exu_map_deinit(&unwinder->framed);
+  free(unwinder);
+}
+
+void exu_unwinder_watch(struct exu_unwinder *unwinder, const struct exu_map *pointers) { unwinder->watched = pointers; }

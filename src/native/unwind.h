@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Native frames from the unwinding tables of the modules. libdwfl does the work, over our own address space: it never
+ * sees the core (its own reader takes bytes that were not saved from the neighbouring segment).
+ */
+#ifndef EXUVIA_NATIVE_UNWIND_H
+#define EXUVIA_NATIVE_UNWIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "binary/module.h"
+#include "target/target.h"
+
+/* Frames of one thread at most. */
+enum { EXU_NATIVE_FRAMES_MAX = 1000 * 1000 };
+
+struct exu_native_place;
+
+struct exu_native_frame {
+  uint64_t pc;
+  uint64_t sp; /* stack pointer while this frame ran; the callee's CFA */
+  /*
+   * Stack pointer of the caller: the frame's memory is [sp, cfa). 0 for the last frame, whose caller is not known; equal to sp
+   * where frames are missing after this one.
+   */
+  uint64_t cfa;
+  struct exu_native_place *place; /* what lies there; answered by exu_symbolize */
+  uint64_t kept[2]; /* pointers of exu_unwinder_watch that callee-saved registers held while this frame ran */
+  bool exact;       /* pc is the instruction that runs or was interrupted; else it is a return address */
+  bool signal;      /* made by the kernel to run a signal handler, which is its callee; it interrupted its caller */
+  bool by_frame_pointer; /* found by its callee's frame pointer, for want of unwinding information */
+};
+
+enum exu_unwind_end {
+  EXU_UNWIND_START,   /* the thread's first frame was reached */
+  EXU_UNWIND_NO_CODE, /* pc lies in no module */
+  EXU_UNWIND_NO_CFI,  /* the module has no unwinding information for pc, or its file is missing */
+  EXU_UNWIND_STACK,   /* the stack is not readable, or damaged: it leads back or nowhere */
+  EXU_UNWIND_BUDGET,
+};
+
+/* Zero-initialised is empty. May be used again for another thread. */
+struct exu_native_stack {
+  struct {
+    struct exu_native_frame *items; /* innermost first; malloc'ed */
+    size_t count;
+    size_t capacity;
+  } frames;
+  enum exu_unwind_end end;
+  size_t frame_pointer_steps;
+  size_t signals; /* handlers on a stack of their own */
+};
+
+void exu_native_stack_deinit(struct exu_native_stack *stack);
+
+struct exu_unwinder;
+
+/* NULL without memory. Borrows everything; opens files as they are needed. */
+struct exu_unwinder *exu_unwinder_create(const struct exu_target *target, struct exu_modules *modules,
+                                         struct exu_arena *arena);
+void exu_unwinder_destroy(struct exu_unwinder *unwinder); /* NULL is allowed */
+
+/* Pointers to look for in registers; NULL: none. Borrowed until the next call. */
+void exu_unwinder_watch(struct exu_unwinder *unwinder, const struct exu_map *pointers);
+
+/* Unwind a thread from its registers. What `stack` held is forgotten. False only without memory. */
+bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *thread, uint64_t limit,
+                struct exu_native_stack *stack);
+
+/*
+ * Unwinding broke: go on at an older frame which is known to contain the address `marker` of the stack. That frame is
+ * found by the return address of its callee below the marker, and believed only if unwinding from there agrees: the frame
+ * contains the marker, its own return address follows a call of its function, and at least two more frames follow, or the
+ * thread's start. Sets *resumed, and then frames are missing before the first one that was added. False only without memory.
+ */
+bool exu_unwind_resume(struct exu_unwinder *unwinder, uint64_t marker, struct exu_native_stack *stack, bool *resumed);
+
+#endif

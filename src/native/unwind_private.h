@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the unwinder share: unwind.c drives, the others answer its questions. */
+#ifndef EXUVIA_NATIVE_UNWIND_PRIVATE_H
+#define EXUVIA_NATIVE_UNWIND_PRIVATE_H
+
+#include <elfutils/libdwfl.h>
+
+#include "base/map.h"
+#include "native/unwind.h"
+
+enum { EXU_RBP = 6, EXU_RSP = 7, EXU_DWARF_REGISTERS = 16 }; /* rax .. r15, in DWARF's numbers */
+
+/* Registers while a frame ran. */
+struct exu_unwind_state {
+  uint64_t value[EXU_DWARF_REGISTERS];
+  uint32_t valid; /* bit i: value[i] is known */
+  uint64_t pc;
+  bool exact; /* pc is the instruction itself, not a return address */
+  bool by_frame_pointer;
+};
+
+/* What is known of a place in the code. */
+struct exu_code {
+  bool executable; /* lies in memory that can be executed */
+  bool cfi;        /* there is unwinding information */
+  bool signal;     /* of a signal trampoline (augmentation 'S') */
+  bool start;      /* the return address is undefined: the thread's first frame */
+};
+
+/* An image that the process made in its memory and announced to debuggers. */
+struct exu_jit_image {
+  uint64_t start;
+  uint64_t end;
+  uint64_t address; /* of the ELF file in the target */
+  uint64_t size;
+};
+
+struct exu_unwinder {
+  const struct exu_target *target;
+  struct exu_modules *modules;
+  struct exu_arena *arena;
+  Dwfl *dwfl;
+  Dwfl_Callbacks callbacks;
+  Elf *machine; /* an ELF header and nothing else: tells libdwfl the machine, without opening a module */
+  uint8_t machine_bytes[64];
+  struct exu_map codes;  /* address -> struct exu_code, packed into the value */
+  struct exu_map framed; /* pc -> does its function use rbp as its frame pointer */
+  bool jit_tried;
+  EXU_VECTOR(struct exu_jit_image) jit;
+  const struct exu_map *watched;
+
+  /* Of the run of libdwfl that is under way: */
+  struct exu_unwind_state start; /* of its first frame */
+  bool first;                    /* its first frame is still to come */
+  struct exu_unwind_state at;    /* of the frame that libdwfl must not unwind, when `blocked` */
+  bool blocked;
+  bool gap; /* frames are missing before the first one */
+  struct exu_native_stack *stack;
+  uint64_t limit;
+  bool no_memory;
+  bool unreadable; /* a word of the stack could not be read */
+  bool ended;      /* stack->end is set */
+};
+
+/* ---- unwind_modules.c -------------------------------------------------------------------------------------------------- */
+
+bool exu_unwind_report_modules(struct exu_unwinder *unwinder);
+
+/* Cached. Where to look: the instruction itself, or a return address minus one. False without memory. */
+bool exu_unwind_code(struct exu_unwinder *unwinder, uint64_t address, struct exu_code *code);
+
+/* Did the process announce code at this address that it made at run time? It is a module from then on. */
+bool exu_unwind_find_jit(struct exu_unwinder *unwinder, uint64_t address);
+
+/* ---- unwind_steps.c: from a frame to its caller without unwinding information ------------------------------------------ */
+
+/* Is the address in code that can be executed, and right behind an instruction that calls? */
+bool exu_unwind_is_return_address(const struct exu_unwinder *unwinder, uint64_t address);
+
+/* Where the direct call before a return address goes to, through a PLT. False for other calls. */
+bool exu_unwind_call_target(const struct exu_unwinder *unwinder, uint64_t return_address, uint64_t *target);
+
+/* The C library's code that a signal handler returns to, where it has no unwinding information (musl). */
+bool exu_unwind_signal_step(const struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
+                            struct exu_unwind_state *caller);
+
+/* A call through a bad pointer: the call put the return address on the stack, and nothing has run since. */
+bool exu_unwind_bad_call_step(const struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
+                              struct exu_unwind_state *caller);
+
+bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
+                                   struct exu_unwind_state *caller);
+
+/* Do both addresses lie in the same mapping? */
+bool exu_unwind_same_stack(const struct exu_unwinder *unwinder, uint64_t a, uint64_t b);
+
+/* ---- unwind.c ------------------------------------------------------------------------------------------------------------ */
+
+/* Unwind from `unwinder->start` on, behind what the stack holds. False only without memory. */
+bool exu_unwind_from_start(struct exu_unwinder *unwinder);
+
+#endif

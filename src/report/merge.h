@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Splicing: which native frame runs which Python frames. Pure functions over small arrays; everything about targets
+ * and interpreters is decided elsewhere.
+ *
+ * Native frames and runs are innermost first. A run is what one call of the interpreter's eval loop executes: one or
+ * more Python frames, the outermost of which is its entry. Its host is the native frame of that call.
+ */
+#ifndef EXUVIA_REPORT_MERGE_H
+#define EXUVIA_REPORT_MERGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct exu_merge_native {
+  uint64_t sp;       /* the frame's memory is [sp, cfa) */
+  uint64_t cfa;      /* 0: unknown, unwinding ended here */
+  uint64_t function; /* identity of the function, 0: unknown */
+  bool eval_name;    /* a symbol says that this is the eval loop, or a part that was split off it */
+};
+
+struct exu_merge_stack {
+  const struct exu_merge_native *frames;
+  size_t count;
+  const size_t *gaps; /* ascending indexes of frames right inside of which frames are missing; at most `count` */
+  size_t gap_count;
+  bool complete; /* unwinding reached the thread's start */
+};
+
+enum { EXU_MERGE_NO_HOST = -1 };
+
+struct exu_merge_run {
+  uint64_t marker;  /* address on the C stack inside the host; 0: none (before 3.10, or lost) */
+  uint64_t pointer; /* address of the run's frame object, which the host keeps (before 3.10) */
+  uint32_t index;   /* the caller's number for it: runs are put into another order */
+  uint32_t chain;   /* thread state that it belongs to; runs of one come together, innermost first */
+  int32_t host;     /* index of the native frame, or EXU_MERGE_NO_HOST */
+  uint32_t link;    /* used inside */
+};
+
+/* How hosts were found. */
+enum exu_merge_rule {
+  EXU_MERGE_FAILED,     /* no run has a host */
+  EXU_MERGE_BY_MARKER,  /* the marker lies in the host's memory */
+  EXU_MERGE_BY_POINTER, /* the host keeps the run's frame object, and no other function fits as well */
+  EXU_MERGE_BY_NAME,    /* the symbol of the eval loop decided */
+};
+
+struct exu_merge_result {
+  enum exu_merge_rule rule;
+  bool order_known; /* how the runs of several chains interleave */
+};
+
+/*
+ * 3.10 and later: the host of a run is the native frame whose memory contains the marker. Hosts that would be out of
+ * order are taken away again: a marker that lies is not believed. Puts the runs of several chains into one order.
+ */
+struct exu_merge_result exu_merge_by_marker(const struct exu_merge_stack *stack, struct exu_merge_run *runs,
+                                            size_t run_count);
+
+/* Does the native frame keep the pointer, in a register or in its memory? */
+typedef bool exu_merge_keeps(void *context, size_t native, uint64_t pointer);
+
+/*
+ * Before 3.10: every run is one frame object, and there are as many calls of one and the same function, the eval loop,
+ * in the same order, each of which keeps its frame object. Puts the runs of several chains into one order.
+ */
+struct exu_merge_result exu_merge_by_pointer(const struct exu_merge_stack *stack, struct exu_merge_run *runs,
+                                             size_t run_count, exu_merge_keeps *keeps, void *context);
+
+enum exu_merge_kind {
+  EXU_MERGE_NATIVE, /* index of a native frame */
+  EXU_MERGE_HOST,   /* index of a native frame that is a host; its run comes right before it */
+  EXU_MERGE_RUN,    /* position of a run in `runs` */
+  EXU_MERGE_GAP,    /* native frames are missing here */
+};
+
+struct exu_merge_item {
+  enum exu_merge_kind kind;
+  uint32_t index;
+};
+
+/* Room that `items` needs. */
+size_t exu_merge_room(const struct exu_merge_stack *stack, size_t run_count);
+
+/*
+ * Put native frames and runs into one order. Every native frame and every run is there exactly once, both in their own
+ * order; runs come right before their hosts. Runs without a host come where their marker says, at a gap of the native
+ * frames if there is one, and always between gaps of their own. Returns the number of items.
+ */
+size_t exu_merge(const struct exu_merge_stack *stack, const struct exu_merge_run *runs, size_t run_count,
+                 struct exu_merge_item *items);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/plumbing.h"
+
+#include <string.h>
+
+/*
+ * Names of Objects/call.c, Objects/methodobject.c, Objects/descrobject.c, Objects/classobject.c, Objects/typeobject.c,
+ * Python/ceval.c, Python/pythonrun.c, Modules/main.c and Modules/_threadmodule.c of the versions from 2.7 to 3.15. A
+ * name
+ * that ends with `*` is a beginning.
+ */
+static const char *const plumbing_names[] = {
+    "PyCFunction_Call",
+    "PyEval_CallObjectWithKeywords",
+    "PyEval_EvalCode",
+    "PyEval_EvalCodeEx",
+    "PyEval_EvalFrame",
+    "PyEval_EvalFrameEx",
+    "PyFunction_Vectorcall",
+    "PyObject_Call",
+    "PyObject_CallFunction",
+    "PyObject_CallFunctionObjArgs",
+    "PyObject_CallMethod",
+    "PyObject_CallMethodObjArgs",
+    "PyObject_CallNoArgs",
+    "PyObject_CallObject",
+    "PyObject_CallOneArg",
+    "PyObject_Vectorcall",
+    "PyObject_VectorcallDict",
+    "PyObject_VectorcallMethod",
+    "PyVectorcall_Call",
+    "PyVectorcall_Function",
+    "_PyCFunction_FastCall*",
+    "_PyCFunction_Vectorcall*",
+    "_PyEval_EvalCode",
+    "_PyEval_EvalCodeWithName",
+    "_PyEval_EvalFrame",
+    "_PyEval_EvalFrameDefault*",
+    "_PyEval_Vector",
+    "_PyFunction_FastCall*",
+    "_PyFunction_Vectorcall",
+    "_PyMethodDef_RawFastCall*",
+    "_PyMethodDescr_*",
+    "_PyObject_Call",
+    "_PyObject_CallFunction*",
+    "_PyObject_CallMethod*",
+    "_PyObject_CallNoArg*",
+    "_PyObject_Call_Prepend",
+    "_PyObject_FastCall*",
+    "_PyObject_MakeTpCall",
+    "_PyObject_Vectorcall*",
+    "_PyVectorcall_Call",
+    "_Py_CheckFunctionResult",
+    "_PyObject_VectorcallTstate",
+    "_PyEval_SliceFrame",
+    "builtin_exec",
+    "builtin_exec_impl",
+    "call_function",
+    "callmethod",
+    "cfunction_call",
+    "cfunction_call_varargs",
+    "cfunction_vectorcall_*",
+    "do_call",
+    "do_call_core",
+    "ext_do_call",
+    "fast_function",
+    "function_call",
+    "function_code_fastcall",
+    "instancemethod_call",
+    "instance_call",
+    "method_call",
+    "method_vectorcall*",
+    "object_vacall",
+    "run_eval_code_obj",
+    "slot_tp_call",
+    "trace_call_function",
+    "vectorcall_maybe",
+    "vectorcall_method",
+    "vectorcall_unbound",
+    "wrap_call",
+    "wrapperdescr_call",
+    "wrapper_call",
+    "wrapperdescr_raw_call",
+    "_PyCFunctionFastWithKeywords_TrampolineCall",
+    "py_trampoline_evaluator",
+    "call_attribute",
+    "call_method",
+    "call_unbound*",
+    "partial_call*",
+    "partial_fastcall*",
+    "partial_vectorcall*",
+    "_PyTuple_FromStackRefStealOnSuccess",
+    "PyRun_AnyFile*",
+    "PyRun_File*",
+    "PyRun_InteractiveLoop*",
+    "PyRun_InteractiveOne*",
+    "PyRun_SimpleFile*",
+    "PyRun_SimpleString*",
+    "PyRun_String*",
+    "_PyRun_AnyFile*",
+    "_PyRun_SimpleFile*",
+    "_PyRun_SimpleString*",
+    "_PyRun_String*",
+    "bootstrap",
+    "pyrun_file*",
+    "pyrun_simple_file*",
+    "pythread_wrapper",
+    "run_file",
+    "run_mod*",
+    "t_bootstrap",
+    "thread_run",
+};
+
+/* What `main` calls in a python executable. */
+static const char *const main_names[] = {
+    "Py_BytesMain", "Py_Main", "Py_RunMain", "_Py_UnixMain", "pymain_*",
+};
+
+static const char *const start_names[] = {
+    "_start", "__libc_start_call_main", "__libc_start_main*", "start_thread", "clone", "__clone", "clone3", "__clone3",
+};
+
+/* Files of the C library; those of glibc before 2.34 too. */
+static const char *const libc_names[] = {
+    "libc.so*", "libc-2*", "libpthread.so*", "libpthread-2*", "ld-linux*", "ld-2*", "ld-musl*", "libc.musl*",
+};
+
+/*
+ * A name of the list, exactly or with what a compiler appends to a part or a copy: ".cold", ".isra.0",
+ * ".lto_priv.0".
+ */
+static bool matches(struct exu_string text, const char *name) {
+  size_t size = strlen(name);
+  if (name[size - 1] == '*') return text.size >= size - 1 && memcmp(text.data, name, size - 1) == 0;
+  if (text.size < size || memcmp(text.data, name, size) != 0) return false;
+  return text.size == size || text.data[size] == '.';
+}
+
+static bool is_among(struct exu_string text, const char *const *names, size_t count) {
+  for (size_t i = 0; i < count && text.data; i++) {
+    if (matches(text, names[i])) return true;
+  }
+  return false;
+}
+
+#define IS_AMONG(text, names) is_among((text), (names), sizeof(names) / sizeof *(names))
+
+static struct exu_string base_name(struct exu_string path) {
+  size_t start = path.size;
+  while (start > 0 && path.data[start - 1] != '/') start--;
+  return (struct exu_string){path.data ? path.data + start : NULL, path.size - start};
+}
+
+enum exu_call_class exu_classify_call(struct exu_string function, struct exu_string module, bool interpreter) {
+  if (IS_AMONG(function, start_names)) return EXU_CALL_START;
+  if (function.data && function.size == 4 && memcmp(function.data, "main", 4) == 0) return EXU_CALL_MAIN;
+  if (interpreter) {
+    if (!function.data) return EXU_CALL_NAMELESS;
+    if (IS_AMONG(function, main_names)) return EXU_CALL_PY_MAIN;
+    return IS_AMONG(function, plumbing_names) ? EXU_CALL_PLUMBING : EXU_CALL_TELLING;
+  }
+  if (function.data) return EXU_CALL_TELLING;
+  return IS_AMONG(base_name(module), libc_names) ? EXU_CALL_LIBC : EXU_CALL_UNKNOWN;
+}
+
+bool exu_is_eval_loop(struct exu_string function, bool python2) {
+  return function.data && matches(function, python2 ? "PyEval_EvalFrameEx" : "_PyEval_EvalFrameDefault");
+}

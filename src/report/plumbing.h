@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Native calls that tell nothing: the interpreter's way from one Python frame to the next, and how programs start. */
+#ifndef EXUVIA_REPORT_PLUMBING_H
+#define EXUVIA_REPORT_PLUMBING_H
+
+#include <stdbool.h>
+
+#include "exuvia/exuvia.h"
+
+/* What a native call is to somebody who reads a stack. */
+enum exu_call_class {
+  EXU_CALL_UNKNOWN,  /* no symbol, in a module of the program's own, of a library or of nobody */
+  EXU_CALL_TELLING,  /* does something */
+  EXU_CALL_PLUMBING, /* of the interpreter: passes a call on (vectorcall, argument parsing, evaluation) or starts it */
+  EXU_CALL_NAMELESS, /* of the interpreter, without a symbol */
+  EXU_CALL_PY_MAIN,  /* of the interpreter: what a main function calls that does nothing else */
+  EXU_CALL_MAIN,     /* the function main */
+  EXU_CALL_START,    /* of the C library or its start files: starts a program or a thread */
+  EXU_CALL_LIBC,     /* of the C library or the dynamic linker, without a symbol */
+};
+
+/* `interpreter`: the module is the one that the interpreter's code is in. */
+enum exu_call_class exu_classify_call(struct exu_string function, struct exu_string module, bool interpreter);
+
+/* The eval loop: PyEval_EvalFrameEx in 2.7 (`python2`), _PyEval_EvalFrameDefault since; also a part split off it. */
+bool exu_is_eval_loop(struct exu_string function, bool python2);
+
+#endif

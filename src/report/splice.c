@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/splice.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/guard.h"
+#include "report/merge.h"
+#include "report/plumbing.h"
+
+/* The frames of the report while they are put together: first counted, then written. */
+struct output {
+  struct exu_splicer *splicer;
+  const struct exu_splice *splice;
+  struct exu_frame *frames; /* NULL while they are counted */
+  size_t count;
+  struct exu_frame counted;   /* written to and forgotten while they are counted */
+  size_t start;               /* the native frames from this one on start the program or the thread */
+  bool inside;                /* a Python frame was put already: what comes now called it, directly or not */
+  enum exu_call_class callee; /* of the native call before this one */
+};
+
+static struct exu_frame *new_frame(struct output *output) {
+  size_t i = output->count++;
+  return output->frames ? &output->frames[i] : &output->counted;
+}
+
+/* A run of the eval loop: the frames from its first on up to the next entry, or to the end of its chain. */
+static size_t run_end(const struct exu_splice *splice, size_t first, size_t chain_end) {
+  size_t i = first;
+  while (i + 1 < chain_end && !splice->python[i].entry) i++;
+  return i + 1;
+}
+
+static void put_run(struct output *output, const struct exu_merge_run *run) {
+  const struct exu_chain *chain = &output->splice->chains[run->chain];
+  size_t end = run_end(output->splice, run->index, chain->end);
+  output->inside = true;
+  if (!output->frames) {
+    output->count += end - run->index;
+    return;
+  }
+  for (size_t i = run->index; i < end; i++) {
+    const struct exu_py_frame *frame = &output->splice->python[i];
+    *new_frame(output) = (struct exu_frame){.kind = EXU_FRAME_PYTHON,
+                                            .entry = frame->entry,
+                                            .interpreter = chain->interpreter,
+                                            .function = frame->code->function,
+                                            .qualname = frame->code->qualname,
+                                            .file = frame->code->file,
+                                            .position = frame->position,
+                                            .address = frame->address,
+                                            .module = -1};
+  }
+}
+
+static void put_gap(struct output *output) {
+  static const char reason[] = "native frames are missing here";
+  *new_frame(output) = (struct exu_frame){.kind = EXU_FRAME_GAP,
+                                          .function = {reason, sizeof reason - 1},
+                                          .position = {-1, -1, -1, -1},
+                                          .interpreter = -1,
+                                          .module = -1};
+}
+
+/* ---- Which native calls are shown -------------------------------------------------------------------------------- */
+
+static enum exu_call_class classify(struct exu_splicer *splicer, const struct exu_native_place *place,
+                                    const struct exu_native_call *call) {
+  static enum exu_call_class classes[] = {EXU_CALL_UNKNOWN, EXU_CALL_TELLING, EXU_CALL_PLUMBING, EXU_CALL_NAMELESS,
+                                          EXU_CALL_PY_MAIN, EXU_CALL_MAIN,    EXU_CALL_START,    EXU_CALL_LIBC};
+  bool is_new, interpreter = place->module >= 0 && place->module == splicer->interpreter_module;
+  struct exu_string module = {NULL, 0};
+  void **slot = exu_map_insert(&splicer->classes, (uintptr_t)call, &is_new);
+  if (slot && !is_new) return *(const enum exu_call_class *)*slot;
+  if (place->module >= 0) module = splicer->modules->items[place->module].path;
+  enum exu_call_class class = exu_classify_call(call->function, module, interpreter);
+  if (slot) *slot = &classes[class];
+  return class;
+}
+
+static bool is_start(struct exu_splicer *splicer, const struct exu_native_frame *frame) {
+  const struct exu_native_place *place = frame->place;
+  enum exu_call_class class = classify(splicer, place, &place->calls[place->call_count - 1]);
+  return !frame->signal && (class == EXU_CALL_START || class == EXU_CALL_LIBC);
+}
+
+/*
+ * The outermost frames that belong to the C library and its start files. Where they are is certain only at a true end.
+ * In a stripped program _start has no symbol: it is the outermost, and the C library's is the next.
+ */
+static size_t find_start(struct exu_splicer *splicer, const struct exu_native_thread *native) {
+  size_t start = native->count;
+  if (native->end != EXU_UNWIND_START || start == 0) return start;
+  const struct exu_native_place *place = native->frames[start - 1].place;
+  bool nameless = !place->calls[place->call_count - 1].function.data;
+  if (nameless && start > 1 && is_start(splicer, &native->frames[start - 2])) start--;
+  while (start > 0 && is_start(splicer, &native->frames[start - 1])) start--;
+  return start;
+}
+
+/* Does this call tell somebody who reads the stack something? Asked for every call, from the innermost on. */
+static bool is_telling(struct output *output, size_t index, const struct exu_native_place *place,
+                       const struct exu_native_call *call) {
+  const struct exu_native_frame *native = &output->splice->native->frames[index];
+  enum exu_call_class callee = output->callee, class = classify(output->splicer, place, call);
+  output->callee = class;
+  /* Where the thread is now, and where a signal interrupted it, is always shown. */
+  if (output->splicer->all || native->signal || index == 0) return true;
+  if (output->splice->native->frames[index - 1].signal) return true;
+  switch (class) {
+  case EXU_CALL_TELLING: return true;
+  case EXU_CALL_PLUMBING:
+  case EXU_CALL_PY_MAIN: return false;
+  case EXU_CALL_NAMELESS: return !output->inside;
+  /* A program that embeds Python has more to show than the python executable, whose main may have no symbol. */
+  case EXU_CALL_MAIN:
+  case EXU_CALL_UNKNOWN: return callee != EXU_CALL_PY_MAIN && index < output->start;
+  case EXU_CALL_START:
+  case EXU_CALL_LIBC: return index < output->start;
+  }
+  return true;
+}
+
+/* ---- Native frames ----------------------------------------------------------------------------------------------- */
+
+static void put_call(struct output *output, const struct exu_native_frame *native, size_t index, bool eval) {
+  const struct exu_native_place *place = native->place;
+  const struct exu_native_call *call = &place->calls[index];
+  uint64_t start = place->start ? place->start : place->module_start;
+  *new_frame(output) = (struct exu_frame){.kind = EXU_FRAME_NATIVE,
+                                          .eval = eval,
+                                          .signal = native->signal,
+                                          .inlined = call->inlined,
+                                          .interpreter = -1,
+                                          .function = call->function,
+                                          .file = call->file,
+                                          .position = {call->line, -1, -1, -1},
+                                          .address = native->pc,
+                                          .offset = native->pc - start,
+                                          .module = place->module};
+}
+
+/* The calls [first, end) of a native frame. */
+static void put_calls(struct output *output, size_t index, size_t first, size_t end) {
+  const struct exu_native_frame *native = &output->splice->native->frames[index];
+  for (size_t i = first; i < end; i++) {
+    if (output->splice->no_inlines && native->place->calls[i].inlined) continue;
+    if (is_telling(output, index, native->place, &native->place->calls[i])) put_call(output, native, i, false);
+  }
+}
+
+/* Which call of a host is the eval loop: it may have been inlined into its caller. */
+static size_t eval_call(const struct exu_splicer *splicer, const struct exu_native_place *place) {
+  for (size_t i = 0; i < place->call_count; i++) {
+    if (exu_is_eval_loop(place->calls[i].function, splicer->python2)) return i;
+  }
+  return place->call_count - 1;
+}
+
+/* A host: what was inlined into the eval loop is called by the run's innermost frame, so it comes before the run. */
+static void put_host(struct output *output, const struct exu_merge_run *run) {
+  size_t index = (size_t)run->host;
+  const struct exu_native_frame *native = &output->splice->native->frames[index];
+  size_t eval = eval_call(output->splicer, native->place);
+  put_calls(output, index, 0, eval);
+  put_run(output, run);
+  if (output->splicer->all) put_call(output, native, eval, true);
+  output->callee = EXU_CALL_PLUMBING;
+  put_calls(output, index, eval + 1, native->place->call_count);
+}
+
+/* ---- Hosts ------------------------------------------------------------------------------------------------------- */
+
+/* The words of the native frame that was asked about last. */
+struct asking {
+  const struct exu_splicer *splicer;
+  const struct exu_native_thread *native;
+  size_t index; /* SIZE_MAX: none yet */
+  size_t count;
+  uint64_t words[512];
+};
+
+/* The frame's registers were looked at when it was unwound; its memory is looked at now. */
+static bool keeps_pointer(void *context, size_t index, uint64_t pointer) {
+  struct asking *asking = context;
+  const struct exu_native_frame *frame = &asking->native->frames[index];
+  if (frame->kept[0] == pointer || frame->kept[1] == pointer) return true;
+  if (asking->index != index) {
+    size_t size = frame->cfa > frame->sp ? (size_t)(frame->cfa - frame->sp) : 0;
+    if (size > sizeof asking->words) size = sizeof asking->words;
+    if (size > 0) {
+      size = exu_space_read_some(asking->splicer->target->space, frame->sp, asking->words, size / 8 * 8);
+    }
+    asking->index = index;
+    asking->count = size / 8;
+  }
+  for (size_t i = 0; i < asking->count; i++) {
+    if (asking->words[i] == pointer) return true;
+  }
+  return false;
+}
+
+static void say_order(const struct exu_splicer *splicer, int64_t tid) {
+  exu_note(splicer->diagnostics, "interpreter-order", tid,
+           "several interpreters have frames on this thread, and how they interleave is not known: the frames of each "
+           "are together");
+}
+
+static enum exu_splice_rule find_hosts(struct exu_splicer *splicer, const struct exu_splice *splice,
+                                       const struct exu_merge_stack *stack, struct exu_merge_run *runs,
+                                       size_t run_count, int64_t tid) {
+  struct asking asking = {.splicer = splicer, .native = splice->native, .index = SIZE_MAX};
+  struct exu_merge_result result = splicer->by_marker
+                                       ? exu_merge_by_marker(stack, runs, run_count)
+                                       : exu_merge_by_pointer(stack, runs, run_count, keeps_pointer, &asking);
+  if (!result.order_known) say_order(splicer, tid);
+  switch (result.rule) {
+  case EXU_MERGE_BY_MARKER: return EXU_SPLICE_MARKER;
+  case EXU_MERGE_BY_POINTER: return EXU_SPLICE_POINTER;
+  case EXU_MERGE_BY_NAME:
+    exu_note(splicer->diagnostics, "spliced-by-name", tid,
+             "the Python frames are placed by the name of the eval loop: its frames do not show which Python frame "
+             "they run");
+    return EXU_SPLICE_NAME;
+  case EXU_MERGE_FAILED: break;
+  }
+  return EXU_SPLICE_NONE;
+}
+
+static void say_lost(const struct exu_splicer *splicer, const struct exu_merge_run *runs, size_t run_count,
+                     int64_t tid) {
+  size_t lost = 0;
+  for (size_t i = 0; i < run_count; i++) lost += runs[i].host == EXU_MERGE_NO_HOST;
+  if (lost == 0) return;
+  exu_missing(splicer->diagnostics, "splice-incomplete", tid,
+              "for %zu of %zu runs of Python frames the native frame that runs them is not known: they follow after a "
+              "gap",
+              lost, run_count);
+}
+
+static size_t count_runs(const struct exu_splice *splice) {
+  size_t count = 0;
+  for (size_t c = 0; c < splice->chain_count; c++) {
+    const struct exu_chain *chain = &splice->chains[c];
+    for (size_t i = chain->first; i < chain->end; i = run_end(splice, i, chain->end)) count++;
+  }
+  return count;
+}
+
+/* NULL without memory. */
+static struct exu_merge_run *merge_runs(const struct exu_splice *splice, size_t *count) {
+  struct exu_merge_run *runs = calloc(count_runs(splice) + 1, sizeof *runs);
+  size_t run = 0;
+  for (size_t c = 0; runs && c < splice->chain_count; c++) {
+    const struct exu_chain *chain = &splice->chains[c];
+    for (size_t i = chain->first, end; i < chain->end; i = end) {
+      end = run_end(splice, i, chain->end);
+      runs[run++] = (struct exu_merge_run){.marker = splice->python[end - 1].marker,
+                                           .pointer = splice->python[i].address,
+                                           .index = (uint32_t)i,
+                                           .chain = (uint32_t)c,
+                                           .host = EXU_MERGE_NO_HOST};
+    }
+  }
+  *count = run;
+  return runs;
+}
+
+static struct exu_merge_native *merge_natives(const struct exu_splicer *splicer,
+                                              const struct exu_native_thread *thread) {
+  struct exu_merge_native *native = calloc(thread->count + 1, sizeof *native);
+  for (size_t i = 0; native && i < thread->count; i++) {
+    const struct exu_native_frame *frame = &thread->frames[i];
+    native[i] = (struct exu_merge_native){.sp = frame->sp, .cfa = frame->cfa, .function = frame->place->start};
+    if (splicer->by_marker) continue;
+    native[i].eval_name =
+        exu_is_eval_loop(frame->place->calls[eval_call(splicer, frame->place)].function, splicer->python2);
+  }
+  return native;
+}
+
+/* ---- All of it --------------------------------------------------------------------------------------------------- */
+
+static void put_items(struct output *output, const struct exu_merge_item *items, size_t count,
+                      const struct exu_merge_run *runs) {
+  const struct exu_splice *splice = output->splice;
+  for (size_t i = 0; i < count; i++) {
+    size_t index = items[i].index;
+    switch (items[i].kind) {
+    case EXU_MERGE_NATIVE: put_calls(output, index, 0, splice->native->frames[index].place->call_count); break;
+    case EXU_MERGE_GAP: put_gap(output); break;
+    case EXU_MERGE_RUN:
+      /* A hosted run is put with its host, which comes next. */
+      if (runs[index].host == EXU_MERGE_NO_HOST) {
+        put_run(output, &runs[index]);
+      } else {
+        put_host(output, &runs[index]);
+      }
+      break;
+    case EXU_MERGE_HOST: break;
+    }
+  }
+}
+
+static bool write_frames(struct exu_splicer *splicer, const struct exu_splice *splice,
+                         const struct exu_merge_item *items, size_t count, const struct exu_merge_run *runs,
+                         struct exu_thread *thread) {
+  struct output counting = {.splicer = splicer, .splice = splice};
+  counting.start = find_start(splicer, splice->native);
+  struct output writing = counting;
+  put_items(&counting, items, count, runs);
+  writing.frames = exu_arena_array(splicer->arena, counting.count, sizeof *writing.frames);
+  if (!writing.frames) return false;
+  put_items(&writing, items, count, runs);
+  thread->frames = writing.frames;
+  thread->frame_count = writing.count;
+  return true;
+}
+
+/* Runs in their order, nothing else. */
+static bool splice_python(struct exu_splicer *splicer, const struct exu_splice *splice,
+                          const struct exu_merge_run *runs, size_t run_count, struct exu_thread *thread) {
+  struct output counting = {.splicer = splicer, .splice = splice}, writing = counting;
+  for (size_t i = 0; i < run_count; i++) put_run(&counting, &runs[i]);
+  writing.frames = exu_arena_array(splicer->arena, counting.count, sizeof *writing.frames);
+  if (!writing.frames) return false;
+  for (size_t i = 0; i < run_count; i++) put_run(&writing, &runs[i]);
+  thread->frames = writing.frames;
+  thread->frame_count = writing.count;
+  return true;
+}
+
+/* The order of native frames and runs; NULL without memory. */
+static struct exu_merge_item *merge(struct exu_splicer *splicer, const struct exu_splice *splice,
+                                    struct exu_merge_run *runs, size_t run_count, size_t *count,
+                                    struct exu_thread *thread) {
+  const struct exu_native_thread *native = splice->native;
+  struct exu_merge_native *frames EXU_GUARD(free) = merge_natives(splicer, native);
+  struct exu_merge_stack stack = {.frames = frames,
+                                  .count = native->count,
+                                  .gaps = native->gaps,
+                                  .gap_count = native->gap_count,
+                                  .complete = native->end == EXU_UNWIND_START};
+  struct exu_merge_item *items = calloc(exu_merge_room(&stack, run_count) + 1, sizeof *items);
+  if (!frames || !items) {
+    free(items);
+    return NULL;
+  }
+  thread->splice = find_hosts(splicer, splice, &stack, runs, run_count, thread->tid);
+  say_lost(splicer, runs, run_count, thread->tid);
+  *count = exu_merge(&stack, runs, run_count, items);
+  return items;
+}
+
+static bool splice_native(struct exu_splicer *splicer, struct exu_splice *splice, struct exu_merge_run *runs,
+                          size_t run_count, struct exu_thread *thread) {
+  size_t count;
+  struct exu_merge_item *items EXU_GUARD(free) = merge(splicer, splice, runs, run_count, &count, thread);
+  if (!items) return false;
+  if (write_frames(splicer, splice, items, count, runs, thread)) return true;
+  splice->no_inlines = true;
+  if (!write_frames(splicer, splice, items, count, runs, thread)) return false;
+  exu_missing(splicer->diagnostics, "inlines-left-out", thread->tid,
+              "the thread has %zu native frames: inlined calls are not shown", splice->native->count);
+  return true;
+}
+
+bool exu_splice(struct exu_splicer *splicer, const struct exu_splice *parts, struct exu_thread *thread) {
+  struct exu_splice copy = *parts, *splice = &copy;
+  size_t run_count;
+  struct exu_merge_run *runs = merge_runs(splice, &run_count);
+  if (!runs) return false;
+  bool done;
+  if (splice->native) {
+    done = splice_native(splicer, splice, runs, run_count, thread);
+  } else {
+    const struct exu_merge_stack none = {.frames = NULL};
+    if (!exu_merge_by_marker(&none, runs, run_count).order_known) say_order(splicer, thread->tid);
+    done = splice_python(splicer, splice, runs, run_count, thread);
+  }
+  if (run_count > 0) thread->interpreter = splice->chains[runs[0].chain].interpreter;
+  free(runs);
+  return done;
+}

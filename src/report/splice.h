@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The frames of one thread as the report shows them, from its Python and its native frames. */
+#ifndef EXUVIA_REPORT_SPLICE_H
+#define EXUVIA_REPORT_SPLICE_H
+
+#include "base/diagnostics.h"
+#include "base/map.h"
+#include "binary/module.h"
+#include "exuvia/exuvia.h"
+#include "native/stacks.h"
+#include "python/frames.h"
+#include "target/target.h"
+
+/* The frames of one thread state: exu_splice.python[first, end), innermost first. */
+struct exu_chain {
+  size_t first;
+  size_t end;
+  int32_t interpreter; /* its id */
+};
+
+/* What is the same for all threads of a process. */
+struct exu_splicer {
+  struct exu_arena *arena;
+  struct exu_diagnostics *diagnostics;
+  const struct exu_target *target;
+  const struct exu_modules *modules;
+  int32_t interpreter_module; /* index of the module that the interpreter's code is in, or -1 */
+  bool by_marker;             /* the version leaves markers on the C stack (3.10 and later) */
+  bool python2;
+  bool all;               /* every native frame, not only those that tell something */
+  struct exu_map classes; /* struct exu_native_call -> enum exu_call_class; release with exu_map_deinit */
+};
+
+/* What one thread's stack is made of. */
+struct exu_splice {
+  const struct exu_py_frame *python;
+  const struct exu_chain *chains; /* with frames or without */
+  size_t chain_count;
+  const struct exu_native_thread *native; /* NULL: Python frames only */
+  bool no_inlines; /* leave out inlined calls, which may be most of a stack: set where all do not fit */
+};
+
+/* Fill in the frames of a thread, how they were spliced, and its innermost interpreter. False without memory. */
+bool exu_splice(struct exu_splicer *splicer, const struct exu_splice *parts, struct exu_thread *thread);
+
+#endif

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+# An extension module: a function, an iterator, a destructor, and a thread of its own.
+# arguments: call next dealloc thread
+import ctypes
+import os
+import sys
+import time
+
+import landmarks
+import record
+from landmarks import mark, through
+
+sys.path.insert(0, landmarks.DIRECTORY)
+try:
+    import exvmodule
+except ImportError as problem:
+    record.not_applicable(str(problem))
+
+exvmodule.connect(*[ctypes.cast(function, ctypes.c_void_p).value
+                    for function in (landmarks.library.exv_enter, landmarks.library.exv_leave)])
+
+
+def py_last(*arguments):
+    with mark('py_last'):
+        landmarks.die()
+
+
+def py_inner():
+    with mark('py_inner'):
+        if sys.argv[1] == 'thread':
+            record._tids[record.get_ident()] = record.native_id()
+        through('exv_b', py_last)
+
+
+def py_outer():
+    with mark('py_outer'):
+        if sys.argv[1] == 'next':
+            for item in exvmodule.caller(py_inner):
+                pass
+        elif sys.argv[1] == 'dealloc':
+            exvmodule.caller(py_inner)
+        elif sys.argv[1] == 'thread':
+            exvmodule.thread(py_inner)
+            time.sleep(1000)
+        else:
+            exvmodule.call(py_inner)
+
+
+exvmodule.call(py_outer)

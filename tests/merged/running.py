@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a program between native landmarks until it dies, and keep what it wrote down."""
+
+import dataclasses
+import functools
+import glob
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+from support import scenarios
+
+HERE = pathlib.Path(__file__).resolve().parent
+RECORD = HERE.parent / "truth" / "programs" / "record.py"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    program: str
+    argument: str | None
+
+    @property
+    def name(self):
+        return f"{self.program}[{self.argument}]" if self.argument else self.program
+
+
+@dataclasses.dataclass
+class Death:
+    core: pathlib.Path
+    truth: dict
+    trails: dict  # thread id -> landmarks, outermost first
+    directory: pathlib.Path
+
+
+def all_scenarios():
+    result = []
+    for path in sorted((HERE / "programs").glob("*.py")):
+        arguments = " ".join(re.findall(r"^# arguments: (.*)$", path.read_text(encoding="utf-8"), re.M)).split()
+        if path.stem != "landmarks":
+            result += [Scenario(path.stem, argument) for argument in arguments or [None]]
+    return result
+
+
+@functools.cache
+def build_folder():
+    return pathlib.Path(tempfile.mkdtemp(prefix="exuvia-landmarks-"))
+
+
+def remove_builds():
+    if build_folder.cache_info().currsize:
+        shutil.rmtree(build_folder(), ignore_errors=True)
+        build_folder.cache_clear()
+
+
+def _compile(command):
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise AssertionError(" ".join(map(str, command)) + "\n" + result.stderr)
+
+
+@functools.cache
+def libraries(flags):
+    """The landmark libraries, built with the flags; they need no Python headers."""
+    folder = build_folder() / re.sub(r"[^a-z0-9]+", "-", flags.lower()).strip("-")
+    folder.mkdir()
+    common = ["-g", "-shared", "-fPIC", *flags.split()]
+    sources = HERE / "landmarks"
+    _compile([os.environ.get("CC", "gcc"), *common, "-o", folder / "libexv.so", sources / "exv.c"])
+    _compile([os.environ.get("CXX", "g++"), *common, "-static-libstdc++", "-static-libgcc", "-o",
+              folder / "libexv_cpp.so", sources / "exv_cpp.cpp"])
+    return folder
+
+
+@functools.cache
+def extension(interpreter, flags):
+    """The extension module for an interpreter whose headers this machine has, or None."""
+    if interpreter.root:
+        return None
+    code = "from sysconfig import *; print(get_path('include'), get_config_var('EXT_SUFFIX') or '.so')"
+    answer = subprocess.run(interpreter.command("-c", code), capture_output=True, text=True, check=True)
+    include, suffix = answer.stdout.split()
+    if not os.path.exists(os.path.join(include, "Python.h")):
+        return None
+    folder = build_folder() / ("extension-" + interpreter.name)
+    folder.mkdir(exist_ok=True)
+    target = folder / ("exvmodule" + suffix)
+    _compile([os.environ.get("CC", "gcc"), "-g", "-shared", "-fPIC", *flags.split(), "-I", include, "-o", target,
+              HERE / "landmarks" / "exvmodule.c"])
+    return target
+
+
+def death(interpreter, scenario, flags, timeout=120):
+    """A context manager, like scenarios.death."""
+    return _Death(interpreter, scenario, flags, timeout)
+
+
+class _Death:
+    def __init__(self, *arguments):
+        self.arguments = arguments
+
+    def __enter__(self):
+        interpreter, scenario, flags, timeout = self.arguments
+        self.workspace = scenarios.workspace(interpreter)
+        outside, inside = self.workspace.__enter__()
+        try:
+            return self._run(interpreter, scenario, flags, timeout, outside, inside)
+        except BaseException:
+            self.workspace.__exit__(None, None, None)
+            raise
+
+    def __exit__(self, *details):
+        return self.workspace.__exit__(*details)
+
+    def _run(self, interpreter, scenario, flags, timeout, outside, inside):
+        programs = outside / "programs"
+        programs.mkdir()
+        files = [RECORD, *(HERE / "programs").glob("*.py"), *libraries(flags).iterdir()]
+        module = extension(interpreter, flags) if scenario.program == "extension" else None
+        for file in files + ([module] if module else []):
+            shutil.copy(file, programs)
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
+                       "PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1", **dict(interpreter.environment)}
+        settings = "\n".join(f"{key}={value}" for key, value in environment.items())
+        arguments = [scenario.argument] if scenario.argument else []
+        command = interpreter.command("-c", scenarios.LAUNCHER, inside, settings, interpreter.path,
+                                      f"{inside}/programs/{scenario.program}.py", *arguments)
+        result = subprocess.run(command, cwd=outside, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
+                                preexec_fn=scenarios._allow_cores)
+        output = result.stdout.decode(errors="replace")
+        if result.returncode == scenarios.NOT_APPLICABLE:
+            raise scenarios.NotApplicable(output.removeprefix("n/a: ").strip())
+        cores, truth, trails = glob.glob(str(outside / "core*")), outside / "truth.json", outside / "trails.json"
+        if len(cores) != 1 or not truth.exists() or not trails.exists():
+            raise AssertionError(f"{interpreter.name}: {scenario.name} ended with status {result.returncode} and left "
+                                 f"{len(cores)} cores\n{output}{result.stderr.decode(errors='replace')}")
+        return Death(pathlib.Path(cores[0]), json.loads(truth.read_bytes()), json.loads(trails.read_bytes()), outside)

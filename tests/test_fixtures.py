@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What exuvia says of the stored cores of fixtures/ is what is stored beside them, byte for byte.
+
+Nothing of this machine is looked at: each core is alone, with an empty directory as the root of its files, and once more
+with the binaries that are stored with it, if there are any. EXUVIA_UPDATE_GOLDEN=1 stores what is said now.
+"""
+
+import difflib
+import json
+import lzma
+import os
+import re
+import subprocess
+
+import pytest
+
+from support import report
+
+FIXTURES = report.ROOT / "fixtures"
+NAMES = sorted(path.parent.name for path in FIXTURES.glob("*/core.xz"))
+UPDATE = os.environ.get("EXUVIA_UPDATE_GOLDEN") == "1"
+CASES = [(name, view) for name in NAMES for view in ("alone", "merged")
+         if view == "alone" or (FIXTURES / name / "root").is_dir()]
+
+
+def unpack(name, view, folder):
+    """The core as `folder`/core and its root as `folder`/root: relative names, which are the same everywhere."""
+    stored = FIXTURES / name
+    (folder / "root").mkdir()
+    (folder / "core").write_bytes(lzma.decompress((stored / "core.xz").read_bytes()))
+    if view == "merged":
+        for source in (stored / "root").rglob("*.xz"):
+            target = folder / source.relative_to(stored).with_suffix("")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(lzma.decompress(source.read_bytes()))
+
+
+def explain(folder, *options):
+    """(exit status, what it said)"""
+    command = [report.exuvia(), "core", "--color=never", "--sysroot=root", *options, "core"]
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=120)
+    assert not result.stderr, result.stderr.decode(errors="replace")
+    return result.returncode, result.stdout.decode("utf-8")
+
+
+def compare(name, file, said):
+    path = FIXTURES / name / file
+    if UPDATE:
+        path.write_text(said, encoding="utf-8")
+    assert path.exists(), f"{path} is not there: EXUVIA_UPDATE_GOLDEN=1 writes it"
+    expected = path.read_text(encoding="utf-8")
+    if said != expected:
+        lines = difflib.unified_diff(expected.splitlines(), said.splitlines(), f"fixtures/{name}/{file}", "exuvia", "", "", 2, "")
+        pytest.fail("\n".join(line[:400] for line in lines), pytrace=False)
+
+
+def test_there_are_fixtures():
+    assert len(NAMES) >= 5
+
+
+@pytest.mark.parametrize("name, view", CASES, ids=["-".join(case) for case in CASES])
+def test_the_report_of_a_stored_core_is_the_stored_report(name, view, tmp_path):
+    unpack(name, view, tmp_path)
+    text_status, text = explain(tmp_path)
+    json_status, data = explain(tmp_path, "--json", "--native-all")
+    report.validate(json.loads(data))
+    # Every release has its own version, and the reports are the same.
+    data = re.sub(r'^(  "tool": .*"version": )"[^"]*"', r'\1"..."', data, count=1, flags=re.M)
+    compare(name, view + ".txt", text)
+    compare(name, view + ".json", data)
+    # Without its binaries the native stacks of a core cannot be whole, and the report has to say so.
+    assert text_status == json_status == (0 if view == "merged" else 1)
+
+
+@pytest.mark.parametrize("name", [name for name, view in CASES if view == "merged"])
+def test_every_stack_of_a_core_with_its_binaries_is_whole_and_spliced_by_address(name, tmp_path):
+    unpack(name, "merged", tmp_path)
+    answer = json.loads(explain(tmp_path, "--json")[1])
+    rule = "pointer" if answer["python"]["version"].startswith("2.") else "marker"
+    for thread in answer["threads"]:
+        assert thread["native_complete"] and thread["frames_complete"], thread["tid"]
+        assert thread["splice"] == rule, thread["tid"]
+        assert not any(frame["kind"] == "gap" for frame in thread["frames"]), thread["tid"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_python_frames_do_not_depend_on_the_binaries(name, tmp_path):
+    """The frames that the core alone gives are those of a merged report, and those without unwinding."""
+    views = []
+    for view in [view for other, view in CASES if other == name]:
+        folder = tmp_path / view
+        folder.mkdir()
+        unpack(name, view, folder)
+        for options in ([], ["--python-only"], ["--native-all"]):
+            answer = json.loads(explain(folder, "--json", *options)[1])
+            views.append({thread["tid"]: [frame for frame in thread["frames"] if frame["kind"] == "python"]
+                          for thread in answer["threads"]})
+    assert all(view == views[0] for view in views)
+
+
+def test_the_fixtures_are_small():
+    sizes = {path: path.stat().st_size for path in FIXTURES.rglob("*") if path.is_file()}
+    assert not [str(path) for path, size in sizes.items() if path.name == "core.xz" and size > 400 * 1024]
+    assert sum(sizes.values()) <= 4 * 1024 * 1024

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Splicing, from cases that are data: every file in data/merge is a list of them. A case is a block of lines:
+ *
+ *     case: what is true
+ *     n 100 140 [f=7] [eval] [keeps=a1,b2]   a native frame's sp and cfa (hex; cfa 0: unknown), innermost first
+ *     gap                                    native frames are missing right inside of the next one
+ *     stop                                   unwinding did not reach the thread's start
+ *     r m=120 | r p=a1 [c=1]                 a run: its marker or its frame object, and its chain
+ *     rule: marker|pointer|name|failed [unordered]
+ *     = n0 r0 h1 ...                         what comes out: natives, runs (as numbered above), hosts; - is a gap
+ */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "report/merge.h"
+
+enum { FRAMES = 64, RUNS = 64, KEPT = 4, TEXT = 4096 };
+
+struct example {
+  char file[300];
+  char name[200];
+  struct exu_merge_native frames[FRAMES];
+  uint64_t kept[FRAMES][KEPT];
+  struct exu_merge_run runs[RUNS];
+  size_t gaps[FRAMES];
+  size_t count, run_count, gap_count;
+  bool by_marker, complete;
+  enum exu_merge_rule rule;
+  bool ordered;
+  char expected[TEXT];
+};
+
+static size_t wrong; /* cases of the test that runs */
+
+static bool keeps(void *context, size_t native, uint64_t pointer) {
+  const struct example *example = context;
+  for (size_t i = 0; i < KEPT; i++) {
+    if (example->kept[native][i] == pointer) return true;
+  }
+  return false;
+}
+
+static const char *rule_name(enum exu_merge_rule rule) {
+  static const char *const names[] = {"failed", "marker", "pointer", "name"};
+  return names[rule];
+}
+
+static void check_invariants(const struct exu_merge_item *items, size_t count, const struct example *example) {
+  size_t natives = 0, runs = 0;
+  for (size_t i = 0; i < count; i++) {
+    const struct exu_merge_item *item = &items[i];
+    if (item->kind == EXU_MERGE_GAP) {
+      assert_true(i == 0 || items[i - 1].kind != EXU_MERGE_GAP);
+    } else if (item->kind == EXU_MERGE_RUN) {
+      assert_int_equal(item->index, runs++);
+    } else {
+      assert_int_equal(item->index, natives++);
+    }
+    if (item->kind == EXU_MERGE_HOST) assert_true(i > 0 && items[i - 1].kind == EXU_MERGE_RUN);
+  }
+  assert_int_equal(natives, example->count);
+  assert_int_equal(runs, example->run_count);
+}
+
+static void print(const struct exu_merge_item *items, size_t count, const struct exu_merge_run *runs, char *text) {
+  char *end = text;
+  *text = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (i) *end++ = ' ';
+    switch (items[i].kind) {
+    case EXU_MERGE_NATIVE: end += sprintf(end, "n%u", items[i].index); break;
+    case EXU_MERGE_HOST: end += sprintf(end, "h%u", items[i].index); break;
+    case EXU_MERGE_RUN: end += sprintf(end, "r%u", runs[items[i].index].index); break;
+    case EXU_MERGE_GAP: end += sprintf(end, "-"); break;
+    }
+  }
+}
+
+static void run_example(struct example *example) {
+  struct exu_merge_stack stack = {.frames = example->frames,
+                                  .count = example->count,
+                                  .gaps = example->gaps,
+                                  .gap_count = example->gap_count,
+                                  .complete = example->complete};
+  struct exu_merge_item items[FRAMES * 2 + RUNS * 3];
+  char text[TEXT];
+  struct exu_merge_result result =
+      example->by_marker ? exu_merge_by_marker(&stack, example->runs, example->run_count)
+                         : exu_merge_by_pointer(&stack, example->runs, example->run_count, keeps, example);
+  size_t count = exu_merge(&stack, example->runs, example->run_count, items);
+  assert_true(count <= exu_merge_room(&stack, example->run_count));
+  print(items, count, example->runs, text);
+  if (strcmp(text, example->expected) != 0 || result.rule != example->rule || result.order_known != example->ordered) {
+    print_error("%s: %s\n  expected %s%s: %s\n  but got  %s%s: %s\n", example->file, example->name,
+                rule_name(example->rule), example->ordered ? "" : " unordered", example->expected,
+                rule_name(result.rule), result.order_known ? "" : " unordered", text);
+    wrong++;
+  }
+  check_invariants(items, count, example);
+}
+
+/* ---- Cases from files -------------------------------------------------------------------------------------------- */
+
+static void parse_native(struct example *example, char *line) {
+  assert_true(example->count < FRAMES);
+  size_t i = example->count++;
+  example->frames[i].sp = strtoull(line, &line, 16);
+  example->frames[i].cfa = strtoull(line, &line, 16);
+  for (char *word = strtok(line, " "); word; word = strtok(NULL, " ")) {
+    if (strcmp(word, "eval") == 0) {
+      example->frames[i].eval_name = true;
+    } else if (strncmp(word, "f=", 2) == 0) {
+      example->frames[i].function = strtoull(word + 2, NULL, 16);
+    } else if (strncmp(word, "keeps=", 6) == 0) {
+      char *end = word + 5;
+      for (size_t k = 0; *end && k < KEPT; k++) example->kept[i][k] = strtoull(end + 1, &end, 16);
+    } else {
+      fail_msg("%s: %s: not understood: %s", example->file, example->name, word);
+    }
+  }
+}
+
+static void parse_run(struct example *example, char *line) {
+  assert_true(example->run_count < RUNS);
+  struct exu_merge_run *run = &example->runs[example->run_count];
+  *run = (struct exu_merge_run){.index = (uint32_t)example->run_count++, .host = EXU_MERGE_NO_HOST};
+  for (char *word = strtok(line, " "); word; word = strtok(NULL, " ")) {
+    uint64_t value = strtoull(word + 2, NULL, 16);
+    switch (word[0]) {
+    case 'm': run->marker = value; break;
+    case 'p': run->pointer = value; break;
+    case 'c': run->chain = (uint32_t)value; break;
+    default: fail_msg("%s: %s: not understood: %s", example->file, example->name, word);
+    }
+  }
+}
+
+static void parse_rule(struct example *example, const char *line) {
+  static const enum exu_merge_rule rules[] = {EXU_MERGE_FAILED, EXU_MERGE_BY_MARKER, EXU_MERGE_BY_POINTER,
+                                              EXU_MERGE_BY_NAME};
+  char word[20] = "";
+  example->ordered = !strstr(line, "unordered");
+  assert_int_equal(sscanf(line, "%19s", word), 1);
+  for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+    if (strcmp(rule_name(rules[i]), word) == 0) {
+      example->rule = rules[i];
+      return;
+    }
+  }
+  fail_msg("%s: %s: no rule %s", example->file, example->name, word);
+}
+
+static size_t run_file(const char *path) {
+  static struct example example;
+  char line[TEXT];
+  size_t cases = 0;
+  FILE *file = fopen(path, "r");
+  assert_non_null(file);
+  bool markers = strstr(path, "marker") != NULL;
+  while (fgets(line, sizeof line, file)) {
+    line[strcspn(line, "\n")] = 0;
+    if (strncmp(line, "case: ", 6) == 0) {
+      memset(&example, 0, sizeof example);
+      example.by_marker = markers;
+      example.complete = example.ordered = true;
+      snprintf(example.file, sizeof example.file, "%s", path);
+      snprintf(example.name, sizeof example.name, "%.190s", line + 6);
+    } else if (strncmp(line, "n ", 2) == 0) {
+      parse_native(&example, line + 2);
+    } else if (strncmp(line, "r", 1) == 0 && (line[1] == ' ' || line[1] == 0)) {
+      parse_run(&example, line + 1);
+    } else if (strcmp(line, "gap") == 0) {
+      example.gaps[example.gap_count++] = example.count;
+    } else if (strcmp(line, "stop") == 0) {
+      example.complete = false;
+    } else if (strncmp(line, "rule: ", 6) == 0) {
+      parse_rule(&example, line + 6);
+    } else if (line[0] == '=') {
+      snprintf(example.expected, sizeof example.expected, "%s", line[1] ? line + 2 : "");
+      run_example(&example);
+      cases++;
+    } else if (line[0] != 0 && line[0] != '#') {
+      fail_msg("%s: %s: not understood: %s", path, example.name, line);
+    }
+  }
+  fclose(file);
+  return cases;
+}
+
+static void cases_of_the_data_files(void **state) {
+  (void)state;
+  size_t cases = 0, files = 0;
+  wrong = 0;
+  DIR *folder = opendir("unit/data/merge");
+  assert_non_null(folder);
+  for (struct dirent *entry; (entry = readdir(folder));) {
+    char path[300];
+    if (!strstr(entry->d_name, ".txt")) continue;
+    snprintf(path, sizeof path, "unit/data/merge/%s", entry->d_name);
+    cases += run_file(path);
+    files++;
+  }
+  closedir(folder);
+  print_message("%zu cases in %zu files\n", cases, files);
+  assert_int_equal(wrong, 0);
+  assert_true(cases >= 110 && files >= 6);
+}
+
+/* ---- Every small stack ------------------------------------------------------------------------------------------- */
+
+/*
+ * A stack as a word, innermost first: n is a native frame, e one of the eval loop with its run, x a run whose native
+ * frame
+ * was lost, together with whatever else lay there. The word also is what must come out.
+ */
+struct picture {
+  struct example *example;
+  char *expected;
+  uint64_t address;
+  bool lost;  /* frames were lost right inside of here */
+  bool loose; /* the last item was a run without a host */
+};
+
+static void draw_gap(struct picture *picture) {
+  if (picture->expected[0] && strcmp(picture->expected + strlen(picture->expected) - 2, "- ") == 0) return;
+  strcat(picture->expected, "- ");
+}
+
+static void draw_native(struct picture *picture, bool eval) {
+  struct example *example = picture->example;
+  size_t i = example->count++;
+  if (picture->lost) {
+    example->gaps[example->gap_count++] = i;
+    if (i > 0) example->frames[i - 1].cfa = 0;
+    draw_gap(picture);
+  }
+  picture->lost = picture->loose = false;
+  /* Sizes differ, so that nothing depends on one. */
+  uint64_t size = 0x10 + 0x10 * (i % 3);
+  example->frames[i] = (struct exu_merge_native){
+      .sp = picture->address, .cfa = picture->address + size, .function = eval ? 0xe : 0xf0 + i % 2, .eval_name = eval};
+  if (eval) {
+    uint32_t run = (uint32_t)example->run_count++;
+    example->runs[run] = (struct exu_merge_run){
+        .marker = picture->address + 8 * (run % 2), .pointer = 0xa000 + run, .index = run, .host = EXU_MERGE_NO_HOST};
+    example->kept[i][0] = 0xa000 + run;
+    sprintf(picture->expected + strlen(picture->expected), "r%u h%zu ", run, i);
+  } else {
+    sprintf(picture->expected + strlen(picture->expected), "n%zu ", i);
+  }
+  picture->address += size;
+}
+
+static void draw_lost(struct picture *picture) {
+  struct example *example = picture->example;
+  uint32_t run = (uint32_t)example->run_count++;
+  example->runs[run] = (struct exu_merge_run){
+      .marker = picture->address + 8, .pointer = 0xa000 + run, .index = run, .host = EXU_MERGE_NO_HOST};
+  picture->address += 0x40;
+  if (!picture->loose) draw_gap(picture);
+  sprintf(picture->expected + strlen(picture->expected), "r%u ", run);
+  picture->lost = picture->loose = true;
+}
+
+static void draw(struct example *example, const char *word, bool by_marker) {
+  memset(example, 0, sizeof *example);
+  struct picture picture = {.example = example, .expected = example->expected, .address = 0x7000};
+  strcpy(example->file, by_marker ? "by marker" : "by pointer");
+  strcpy(example->name, word);
+  example->by_marker = by_marker;
+  example->ordered = true;
+  bool hosted = false;
+  for (const char *c = word; *c; c++) {
+    if (*c == 'x') {
+      draw_lost(&picture);
+    } else {
+      draw_native(&picture, *c == 'e');
+      hosted |= *c == 'e';
+    }
+  }
+  example->complete = !picture.lost;
+  if (picture.lost && example->count > 0) example->frames[example->count - 1].cfa = 0;
+  if (hosted) example->rule = by_marker ? EXU_MERGE_BY_MARKER : EXU_MERGE_BY_POINTER;
+  size_t size = strlen(example->expected);
+  if (size) example->expected[size - 1] = 0;
+}
+
+/*
+ * A frame whose caller was lost has no known end. By marker it cannot be a host then, so such words say nothing; nor
+ * can
+ * pointers tell which runs lie in a gap from those that have lost only their own frame.
+ */
+static bool is_decidable(const char *word, bool by_marker) {
+  if (by_marker) return !strstr(word, "ex");
+  bool lost = strchr(word, 'x') != NULL;
+  /* Names alone would place runs that lost their frames. */
+  return !lost || strchr(word, 'e');
+}
+
+static size_t every_word(const char *letters, size_t longest, bool by_marker) {
+  static struct example example;
+  size_t base = strlen(letters), cases = 0;
+  for (size_t size = 0, number = 1; size <= longest; size++, number *= base) {
+    for (size_t k = 0; k < number; k++) {
+      char word[16] = "";
+      for (size_t i = 0, rest = k; i < size; i++, rest /= base) word[i] = letters[rest % base];
+      if (!is_decidable(word, by_marker)) continue;
+      draw(&example, word, by_marker);
+      run_example(&example);
+      cases++;
+    }
+  }
+  return cases;
+}
+
+static void every_whole_stack_of_up_to_nine_frames(void **state) {
+  (void)state;
+  wrong = 0;
+  size_t cases = every_word("ne", 9, true) + every_word("ne", 9, false);
+  print_message("%zu stacks\n", cases);
+  assert_int_equal(wrong, 0);
+}
+
+static void every_stack_with_losses_of_up_to_seven_items(void **state) {
+  (void)state;
+  wrong = 0;
+  size_t cases = every_word("nex", 7, true) + every_word("nex", 6, false);
+  print_message("%zu stacks\n", cases);
+  assert_int_equal(wrong, 0);
+}
+
+/* ---- Size -------------------------------------------------------------------------------------------------------- */
+
+enum { MANY = 200 * 1000 };
+
+static bool keeps_own(void *context, size_t native, uint64_t pointer) {
+  (void)context;
+  return pointer == 0x100000 + native / 2;
+}
+
+static void long_stacks_take_linear_time(void **state) {
+  (void)state;
+  for (int by_marker = 0; by_marker < 2; by_marker++) {
+    struct exu_merge_native *frames = calloc(2 * MANY, sizeof *frames);
+    struct exu_merge_run *runs = calloc(MANY, sizeof *runs);
+    struct exu_merge_stack stack = {.frames = frames, .count = 2 * MANY, .complete = true};
+    struct exu_merge_item *items = calloc(exu_merge_room(&stack, MANY), sizeof *items);
+    assert_true(frames && runs && items);
+    for (size_t i = 0; i < 2 * MANY; i++) {
+      frames[i] = (struct exu_merge_native){.sp = 0x1000 + 32 * i, .cfa = 0x1020 + 32 * i, .eval_name = i % 2};
+    }
+    for (size_t i = 0; i < MANY; i++) {
+      runs[i] = (struct exu_merge_run){.marker = 0x1028 + 64 * i,
+                                       .pointer = 0x100000 + i,
+                                       .index = (uint32_t)i,
+                                       .chain = (uint32_t)(i / (MANY / 4))};
+    }
+    struct exu_merge_result result =
+        by_marker ? exu_merge_by_marker(&stack, runs, MANY) : exu_merge_by_pointer(&stack, runs, MANY, keeps_own, NULL);
+    assert_true(result.order_known);
+    assert_int_equal(exu_merge(&stack, runs, MANY, items), 3 * MANY);
+    for (size_t i = 0; i < MANY; i++) assert_int_equal(runs[i].host, 2 * i + 1);
+    free(frames);
+    free(runs);
+    free(items);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(cases_of_the_data_files),
+      cmocka_unit_test(every_whole_stack_of_up_to_nine_frames),
+      cmocka_unit_test(every_stack_with_losses_of_up_to_seven_items),
+      cmocka_unit_test(long_stacks_take_linear_time),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps of the unwinder where there is no unwinding information, on a process of a few hundred bytes. */
+#include <elf.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "elf_builder.h"
+#include "native/unwind_private.h"
+
+enum { SIZE = 4096, WORDS = SIZE / 8, RBP = 6, RSP = 7 };
+
+static const uint64_t CODE = 0x400000, STACK = 0x7ff000000000, OTHER_STACK = 0x600000, HEAP = 0x500000;
+
+struct process {
+  struct exu_arena arena;
+  struct exu_target target;
+  struct exu_modules modules;
+  struct exu_os_thread thread;
+  struct exu_native_stack stack;
+  struct exu_unwinder *unwinder;
+  uint8_t code[SIZE];
+  uint64_t words[WORDS], other[WORDS];
+  struct nameless_file files[3];
+};
+
+static int set_up(void **state) {
+  struct process *process = calloc(1, sizeof *process);
+  exu_arena_init(&process->arena, 16 << 20);
+  process->target.arch = exu_arch_find(EM_X86_64, ELFCLASS64, ELFDATA2LSB);
+  process->target.space = exu_space_create(&process->arena);
+  process->target.fd = -1;
+  process->modules.target = &process->target;
+  process->modules.arena = &process->arena;
+  process->thread.registers.valid = UINT32_MAX;
+  process->thread.registers.syscall = -1;
+  memset(process->code, 0x90, sizeof process->code);
+  *state = process;
+  return 0;
+}
+
+static int tear_down(void **state) {
+  struct process *process = *state;
+  exu_unwinder_destroy(process->unwinder);
+  exu_native_stack_deinit(&process->stack);
+  exu_space_destroy(process->target.space);
+  for (size_t i = 0; i < 3; i++)
+    if (process->files[i].fd > 0) close(process->files[i].fd);
+  exu_arena_deinit(&process->arena);
+  free(process);
+  return 0;
+}
+
+static void add(struct process *process, size_t index, uint64_t start, const void *bytes, uint32_t prot) {
+  process->files[index] = nameless_file(bytes, SIZE);
+  int source = exu_space_add_source(process->target.space, process->files[index].fd, SIZE);
+  struct exu_region region = {
+      .start = start, .end = start + SIZE, .saved = SIZE, .source = (uint32_t)source, .prot = prot};
+  assert_true(source >= 0 && exu_space_add(process->target.space, &region));
+}
+
+/* The process is complete: unwind it. */
+static const struct exu_native_frame *unwind(struct process *process, uint64_t pc, uint64_t sp, uint64_t rbp) {
+  struct exu_registers *registers = &process->thread.registers;
+  add(process, 0, CODE, process->code, EXU_PROT_READ | EXU_PROT_EXEC);
+  add(process, 1, STACK, process->words, EXU_PROT_READ | EXU_PROT_WRITE);
+  add(process, 2, OTHER_STACK, process->other, EXU_PROT_READ | EXU_PROT_WRITE);
+  assert_true(exu_space_seal(process->target.space));
+  process->unwinder = exu_unwinder_create(&process->target, &process->modules, &process->arena);
+  assert_non_null(process->unwinder);
+  registers->pc = pc;
+  registers->sp = registers->value[RSP] = sp;
+  registers->value[RBP] = rbp;
+  assert_true(exu_unwind(process->unwinder, &process->thread, 0, &process->stack));
+  return process->stack.frames.items;
+}
+
+/* A direct call of CODE + to that returns to CODE + at; returns that address. */
+static uint64_t put_call(struct process *process, uint32_t at, uint32_t to) {
+  const uint32_t offset = to - at;
+  process->code[at - 5] = 0xe8;
+  memcpy(process->code + at - 4, &offset, sizeof offset);
+  return CODE + at;
+}
+
+static void put_prologue(struct process *process, uint32_t at) {
+  memcpy(process->code + at, (uint8_t[]){0x55, 0x48, 0x89, 0xe5}, 4);
+}
+
+static void return_address_follows_a_call(void **state) {
+  struct process *process = *state;
+  static const struct {
+    uint8_t bytes[7], size;
+    bool call;
+  } cases[] = {
+      {{0xe8, 1, 2, 3, 4}, 5, true},
+      {{0xff, 0xd0}, 2, true},                   /* call *%rax */
+      {{0x41, 0xff, 0xd3}, 3, true},             /* call *%r11 */
+      {{0xff, 0x53, 0x10}, 3, true},             /* call *16(%rbx) */
+      {{0xff, 0x15, 1, 2, 3, 4}, 6, true},       /* call *offset(%rip) */
+      {{0xff, 0x94, 0x24, 1, 2, 3, 4}, 7, true}, /* call *offset(%rsp) */
+      {{0xff, 0x14, 0x25, 1, 2, 3, 4}, 7, true}, /* call *address */
+      {{0xff, 0xe0}, 2, false},                  /* jmp *%rax */
+      {{0xe9, 1, 2, 3, 4}, 5, false},            /* jmp */
+      {{0xc3}, 1, false},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    memcpy(process->code + 64 * (i + 1) - cases[i].size, cases[i].bytes, cases[i].size);
+  unwind(process, CODE, STACK, 0);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    assert_int_equal(exu_unwind_is_return_address(process->unwinder, CODE + 64 * (i + 1)), cases[i].call);
+  assert_false(exu_unwind_is_return_address(process->unwinder, STACK + 64));
+  assert_false(exu_unwind_is_return_address(process->unwinder, 0));
+  assert_false(exu_unwind_is_return_address(process->unwinder, UINT64_MAX));
+}
+
+static void call_through_a_null_pointer_is_stepped_over(void **state) {
+  struct process *process = *state;
+  process->words[8] = put_call(process, 100, 0);
+  const struct exu_native_frame *frames = unwind(process, 0, STACK + 64, 0);
+  assert_int_equal(process->stack.frames.count, 2);
+  assert_true(frames[0].pc == 0 && frames[0].exact && frames[0].sp == STACK + 64 && frames[0].cfa == STACK + 72);
+  assert_true(frames[1].pc == CODE + 100 && !frames[1].exact && frames[1].sp == STACK + 72 && frames[1].cfa == 0);
+  assert_int_equal(process->stack.end, EXU_UNWIND_NO_CODE);
+}
+
+static void call_into_the_heap_is_stepped_over(void **state) {
+  struct process *process = *state;
+  process->words[8] = put_call(process, 100, 0);
+  assert_true(unwind(process, HEAP, STACK + 64, 0)[0].pc == HEAP);
+  assert_int_equal(process->stack.frames.count, 2);
+}
+
+static void bad_call_is_not_stepped_over_without_proof(void **state) {
+  struct process *process = *state;
+  process->words[8] = CODE + 100; /* no call before it */
+  unwind(process, 0, STACK + 64, 0);
+  assert_int_equal(process->stack.frames.count, 1);
+  assert_int_equal(process->stack.end, EXU_UNWIND_NO_CODE);
+}
+
+static void code_that_may_have_run_is_not_stepped_over(void **state) {
+  struct process *process = *state;
+  process->words[8] = put_call(process, 100, 200);
+  unwind(process, CODE + 200, STACK + 64, 0);
+  assert_int_equal(process->stack.frames.count, 1);
+}
+
+static void frame_pointers_are_followed_where_functions_make_them(void **state) {
+  struct process *process = *state;
+  put_prologue(process, 200);
+  put_prologue(process, 300);
+  process->words[10] = STACK + 160; /* of the inner function: its caller's frame pointer, its return address */
+  process->words[11] = put_call(process, 320, 200);
+  process->words[20] = 1; /* not a frame pointer: its caller has none */
+  process->words[21] = put_call(process, 100, 300);
+  const struct exu_native_frame *frames = unwind(process, CODE + 220, STACK + 64, STACK + 80);
+  assert_int_equal(process->stack.frames.count, 3);
+  assert_int_equal(process->stack.frame_pointer_steps, 2);
+  assert_false(frames[0].by_frame_pointer);
+  assert_true(frames[1].by_frame_pointer && frames[1].pc == CODE + 320 && frames[1].sp == STACK + 96);
+  assert_true(frames[2].by_frame_pointer && frames[2].pc == CODE + 100 && frames[2].sp == STACK + 176);
+  assert_true(frames[0].cfa == frames[1].sp && frames[1].cfa == frames[2].sp);
+}
+
+static void frame_pointer_of_another_function_is_not_followed(void **state) {
+  struct process *process = *state;
+  process->words[10] = STACK + 160;
+  process->words[11] = put_call(process, 320, 200); /* nothing at 200 makes a frame */
+  unwind(process, CODE + 220, STACK + 64, STACK + 80);
+  assert_int_equal(process->stack.frames.count, 1);
+  assert_int_equal(process->stack.frame_pointer_steps, 0);
+}
+
+static void frame_pointer_below_the_stack_pointer_is_not_followed(void **state) {
+  struct process *process = *state;
+  put_prologue(process, 200);
+  process->words[2] = STACK + 160;
+  process->words[3] = put_call(process, 320, 200);
+  unwind(process, CODE + 220, STACK + 64, STACK + 16);
+  assert_int_equal(process->stack.frames.count, 1);
+}
+
+/* The C library's code for returning from a handler, without unwinding information as in musl. */
+static void put_trampoline(struct process *process, uint32_t at) {
+  memcpy(process->code + at, (uint8_t[]){0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05}, 9);
+}
+
+enum { CONTEXT_RSP = 15, CONTEXT_RIP = 16, CONTEXT_WORDS = 5 };
+
+static void signal_on_a_stack_of_its_own_is_left(void **state) {
+  struct process *process = *state;
+  put_trampoline(process, 400);
+  uint64_t *context = process->words + 8 + CONTEXT_WORDS;
+  context[CONTEXT_RSP] = OTHER_STACK + 256; /* lower than the handler's */
+  context[CONTEXT_RIP] = CODE + 500;
+  const struct exu_native_frame *frames = unwind(process, CODE + 400, STACK + 64, 0);
+  assert_int_equal(process->stack.frames.count, 2);
+  assert_true(frames[0].signal && frames[0].cfa > frames[0].sp && frames[0].cfa < STACK + SIZE);
+  assert_true(frames[1].pc == CODE + 500 && frames[1].exact && !frames[1].signal && frames[1].sp == OTHER_STACK + 256);
+}
+
+static void null_call_that_a_handler_interrupted_is_stepped_over(void **state) {
+  struct process *process = *state;
+  put_trampoline(process, 400);
+  uint64_t *context = process->words + 8 + CONTEXT_WORDS;
+  context[CONTEXT_RSP] = STACK + 1024;
+  context[CONTEXT_RIP] = 0;
+  process->words[128] = put_call(process, 100, 0);
+  const struct exu_native_frame *frames = unwind(process, CODE + 400, STACK + 64, 0);
+  assert_int_equal(process->stack.frames.count, 3);
+  assert_true(frames[0].cfa == STACK + 1024 && frames[1].pc == 0 && frames[1].exact && frames[2].pc == CODE + 100);
+}
+
+static void signal_frames_that_lead_in_a_circle_end(void **state) {
+  struct process *process = *state;
+  put_trampoline(process, 400);
+  uint64_t *context = process->words + 8 + CONTEXT_WORDS;
+  context[CONTEXT_RSP] = STACK + 64; /* itself */
+  context[CONTEXT_RIP] = CODE + 400;
+  unwind(process, CODE + 400, STACK + 64, 0);
+  assert_int_equal(process->stack.end, EXU_UNWIND_STACK);
+  assert_true(process->stack.frames.count < 100);
+}
+
+static void resume_without_proof_is_refused(void **state) {
+  struct process *process = *state;
+  bool resumed = true;
+  process->words[20] = put_call(process, 100, 300);
+  unwind(process, CODE + 220, STACK + 64, 0);
+  assert_true(exu_unwind_resume(process->unwinder, STACK + 512, &process->stack, &resumed));
+  assert_false(resumed);
+  assert_int_equal(process->stack.frames.count, 1);
+  assert_true(exu_unwind_resume(process->unwinder, UINT64_MAX, &process->stack, &resumed));
+  assert_false(resumed);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+  const struct CMUnitTest tests[] = {
+      TEST(return_address_follows_a_call),
+      TEST(call_through_a_null_pointer_is_stepped_over),
+      TEST(call_into_the_heap_is_stepped_over),
+      TEST(bad_call_is_not_stepped_over_without_proof),
+      TEST(code_that_may_have_run_is_not_stepped_over),
+      TEST(frame_pointers_are_followed_where_functions_make_them),
+      TEST(frame_pointer_of_another_function_is_not_followed),
+      TEST(frame_pointer_below_the_stack_pointer_is_not_followed),
+      TEST(signal_on_a_stack_of_its_own_is_left),
+      TEST(null_call_that_a_handler_interrupted_is_stepped_over),
+      TEST(signal_frames_that_lead_in_a_circle_end),
+      TEST(resume_without_proof_is_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
