@@ -74,6 +74,14 @@ static bool can_tell_waiters(const struct exu_py *py, const struct exu_py_interp
   return (interpreter->gil && exu_py_has(py->layout.gil_size)) || py->variables.gil_cond || py->variables.gil_lock;
 }
 
+/* Asleep in futex(2), not waking somebody else, which a thread that drops the GIL does with the same address. */
+static bool waits_for_futex(const struct exu_py *py, const struct exu_registers *registers) {
+  enum { FUTEX_WAIT = 0, FUTEX_WAIT_BITSET = 9, COMMAND_MASK = 0x7f }; /* linux/futex.h */
+  if (!registers || registers->syscall < 0 || registers->syscall != py->target->arch->syscall_futex) return false;
+  uint64_t command = registers->syscall_args[1] & COMMAND_MASK;
+  return command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET;
+}
+
 enum exu_gil exu_py_gil(struct exu_py *py, const struct exu_py_threads *threads, const struct exu_py_thread *thread,
                         const struct exu_registers *registers) {
   const struct exu_py_interpreter *interpreter = &threads->interpreters.items[thread->interpreter];
@@ -83,7 +91,7 @@ enum exu_gil exu_py_gil(struct exu_py *py, const struct exu_py_threads *threads,
     if (exu_py_get(py, thread->tstate, py->layout.tstate_holds_gil, &holds) && holds) return EXU_GIL_HOLDS;
     return EXU_GIL_UNKNOWN;
   }
-  bool in_futex = registers && registers->syscall == py->target->arch->syscall_futex && registers->syscall >= 0;
+  bool in_futex = waits_for_futex(py, registers);
   if (in_futex && waits_for_gil(py, interpreter, registers->syscall_args[0])) return EXU_GIL_WAITS;
   /* Another thread holds it, or nobody does; but is this one waiting? */
   if (in_futex && interpreter->gil_locked == EXU_YES && !can_tell_waiters(py, interpreter)) return EXU_GIL_UNKNOWN;
