@@ -213,13 +213,43 @@ static bool table_of_section(struct exu_elf_file *file, uint32_t type, struct ex
   return true;
 }
 
-/* .dynsym without section headers; its length is that of the chain of the System V hash table. */
+/*
+ * The length of .dynsym by DT_GNU_HASH, the only hash table that linkers write by default: one more than the last symbol
+ * of the chain of the bucket that starts last. Chains end with an odd hash.
+ */
+static bool count_by_gnu_hash(const struct exu_elf_file *file, uint64_t at, uint64_t room, uint64_t *count) {
+  uint32_t buckets, first, blooms, last = 0, hash = 0;
+  if (!read_u32(file, at, &buckets) || !read_u32(file, at + 4, &first) || !read_u32(file, at + 8, &blooms))
+    return false;
+  uint64_t bucket = at + 16 + (uint64_t)blooms * (file->header.is_64 ? 8 : 4), chain = bucket + (uint64_t)buckets * 4;
+  if (buckets > SYMBOLS_MAX || bucket >= file->size || chain >= file->size) return false;
+  for (uint32_t i = 0; i < buckets; i++) {
+    uint32_t start;
+    if (!read_u32(file, bucket + (uint64_t)i * 4, &start)) return false;
+    if (start > last) last = start;
+  }
+  *count = first;
+  if (last < first) return true; /* no symbol is hashed: nothing is exported */
+  for (uint64_t i = last; i < room && !(hash & 1); i++) {
+    if (!read_u32(file, chain + (i - first) * 4, &hash)) return false;
+    *count = i + 1;
+  }
+  return true;
+}
+
+/* .dynsym without section headers; its length is that of the chain of the System V hash table, or what GNU's reaches. */
 static bool table_of_dynamic(const struct exu_elf_file *file, struct exu_elf_table *table) {
   const struct exu_elf_dynamic *dynamic = &file->dynamic;
-  uint32_t count;
-  if (!dynamic->symbols || !dynamic->strings || !dynamic->hash) return false;
-  if (!read_u32(file, dynamic->hash + 4, &count)) return false;
+  uint32_t chains;
+  uint64_t count;
+  if (!dynamic->symbols || !dynamic->strings || dynamic->symbols >= file->size || dynamic->strings >= file->size)
+    return false;
   uint64_t room = (file->size - dynamic->symbols) / exu_elf_record_size(&file->header);
+  if (dynamic->hash && read_u32(file, dynamic->hash + 4, &chains)) {
+    count = chains;
+  } else if (!dynamic->gnu_hash || !count_by_gnu_hash(file, dynamic->gnu_hash, room, &count)) {
+    return false;
+  }
   uint64_t string_room = file->size - dynamic->strings;
   *table = (struct exu_elf_table){
       .symbols = dynamic->symbols,

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Merged stacks are true also where the interpreter's binary was stripped of everything that the loader does not need:
+of every symbol but the exported ones (`strip -s`), and of the section headers themselves. Neither touches the machine
+code or its unwinding tables, so no frame may be lost, none invented, and the splice stays one by address."""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import struct
+import subprocess
+
+import pytest
+
+import running
+from support import binaries, interpreters, report, scenarios
+from test_merged import builds, compare_trails, explain  # noqa: F401 (builds: cleans up behind running)
+
+PROGRAMS = [running.Scenario("alternation", None), running.Scenario("threads", None)]
+FLAGS = "-O2 -fomit-frame-pointer"
+SHARED = ("3.8", "3.11", "3.13")
+FOUND = interpreters.find()
+
+
+def without_section_headers(path):
+    with open(path, "r+b") as file:
+        file.seek(0x28)  # e_shoff
+        file.write(struct.pack("<Q", 0))
+        file.seek(0x3C)  # e_shnum, e_shstrndx
+        file.write(struct.pack("<HH", 0, 0))
+
+
+def stripped_without_section_headers(path):
+    binaries.stripped(path)
+    without_section_headers(path)
+
+
+CHANGES = {
+    "as-shipped": None,
+    "stripped": binaries.stripped,
+    "no-section-headers": stripped_without_section_headers,
+}
+
+
+def cases():
+    """The interpreters of this machine with a libpython, changed; those of the distribution also as they are."""
+    for minor in SHARED:
+        found = [item for item in FOUND if item.minor == minor and item.kind == "release" and not item.root
+                 and binaries.runtime_binary(item)[1] != item.executable]
+        for change in ("stripped", "no-section-headers"):
+            absent = pytest.mark.skipif(not found, reason=f"skipped: no {minor} with a libpython was found")
+            yield pytest.param(found[0] if found else None, change, id=f"{minor}-{change}", marks=absent)
+    roots = [item for item in FOUND if item.root and item.kind == "release"]
+    for item in roots:
+        for change in ("as-shipped", "no-section-headers"):
+            yield pytest.param(item, change, id=f"{item.name}-{change}")
+    if not roots:
+        reason = "skipped: no interpreter of a distribution was found; tests/interpreters/setup.sh fetches them"
+        yield pytest.param(None, "as-shipped", id="distribution", marks=pytest.mark.skip(reason=reason))
+
+
+@contextlib.contextmanager
+def changed(interpreter, change):
+    """The interpreter as it runs with the changed copy of the binary that holds its runtime, and that copy."""
+    inside, outside = binaries.runtime_binary(interpreter)
+    if not CHANGES[change]:
+        yield interpreter, outside
+        return
+    with scenarios.workspace(interpreter) as (folder, folder_inside):
+        copy = folder / os.path.basename(inside)
+        shutil.copy(outside, copy)
+        CHANGES[change](copy)
+        folder.chmod(0o755)
+        if outside == interpreter.executable:
+            yield dataclasses.replace(interpreter, path=f"{folder_inside}/{copy.name}"), str(copy)
+        else:
+            environment = (*interpreter.environment, ("LD_LIBRARY_PATH", folder_inside))
+            yield dataclasses.replace(interpreter, environment=environment), str(copy)
+
+
+def check_binary(path, change):
+    """The copy is what its name says, and it can still be told which one it is."""
+    symbols = subprocess.run(["readelf", "-SW", path], capture_output=True, text=True).stdout
+    assert ".symtab" not in symbols and ".debug_info" not in symbols
+    if change == "no-section-headers":
+        assert "There are no sections in this file" in symbols
+    segments = subprocess.run(["readelf", "-lW", path], capture_output=True, text=True).stdout
+    assert "GNU_EH_FRAME" in segments and "NOTE" in segments
+
+
+@pytest.mark.skipif(not shutil.which("strip"), reason="skipped: strip (package binutils) is not installed")
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+@pytest.mark.parametrize("interpreter, change", list(cases()))
+def test_stacks_of_a_stripped_interpreter_are_whole_and_true(interpreter, change, program, kernel_leaves_cores):
+    with changed(interpreter, change) as (runner, binary):
+        check_binary(binary, change)
+        try:
+            with running.death(runner, program, FLAGS) as death:
+                status, answer = explain(death, runner)
+                _, everything = explain(death, runner, "--native-all")
+        except scenarios.NotApplicable as reason:
+            pytest.skip(f"n/a: {reason}")
+    problems = []
+    used = [module for module in answer["modules"] if os.path.basename(module["path"]) == os.path.basename(binary)]
+    inside = binary[len(os.path.realpath(runner.root)):] if runner.root else binary
+    if [(module["path"], module["file"]) for module in used] != [(inside, "matched")]:
+        problems.append(f"the process did not run {inside}, or it was not matched: {used}")
+    rules = ("marker",) if interpreter.version >= (3, 10) else ("pointer", "name")
+    for view in (answer, everything):
+        problems += report.compare_threads(death.truth, view) + compare_trails(death, view)
+        for thread in view["threads"]:
+            if not thread["native_complete"]:
+                problems.append(f"thread {thread['tid']}: the native stack is not complete")
+            if thread["python"] and thread["splice"] not in rules:
+                problems.append(f"thread {thread['tid']}: spliced by {thread['splice']}")
+    if status != 0:
+        problems.append(f"exit status {status}")
+        problems += [f"diagnostic {entry['code']}: {entry['message']}" for entry in answer["diagnostics"]]
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
