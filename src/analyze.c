@@ -92,10 +92,9 @@ static void describe_python(struct analysis *analysis) {
                                 .finalizing = py->finalizing};
   analysis->report->python = python;
   if (!py->layout_known) {
-    exu_note(
-        &analysis->diagnostics, "layout-newer", -1,
-        "CPython %.*s is newer than the newest release of its series that this program knows; it is read like that one",
-        (int)py->version_text.size, py->version_text.data);
+    exu_note(&analysis->diagnostics, "layout-newer", -1,
+             "CPython %.*s is newer than any release that this program knows; it is read like the newest of them",
+             (int)py->version_text.size, py->version_text.data);
   }
 }
 
