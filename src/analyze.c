@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/diagnostics.h"
+#include "binary/debug_file.h"
 #include "binary/module.h"
 #include "exuvia/exuvia.h"
 #include "native/stacks.h"
@@ -67,6 +68,7 @@ static void describe_modules(struct analysis *analysis) {
   for (size_t i = 0; i < modules->count; i++) {
     struct exu_binary *module = &modules->items[i];
     struct exu_elf_file *file = analysis->options->check_modules ? exu_modules_file(modules, module) : module->file;
+    if (!file) file = exu_binary_image_file(module);
     list[i] = (struct exu_module){.path = module->path,
                                   .build_id = build_id_text(analysis->arena, &module->build_id),
                                   .start = module->start,

@@ -130,12 +130,12 @@ def server(death, tmp_path):
         yield server
 
 
-def _explain(death, tmp_path, *options, **environment):
+def _explain(death, tmp_path, *options, prefix=(), **environment):
     """(report, frames of the program as (function, line), seconds)"""
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DEBUGINFOD_CACHE_PATH": str(tmp_path / "cache"),
                    **environment}
     started = time.monotonic()
-    result = subprocess.run([report.exuvia(), "core", "--json", *options, str(death / "the.core")], env=environment,
+    result = subprocess.run([*prefix, report.exuvia(), "core", "--json", *options, str(death / "the.core")], env=environment,
                             capture_output=True, timeout=60)
     seconds = time.monotonic() - started
     assert result.returncode == 2, result.stderr  # there is no Python in it
@@ -187,7 +187,6 @@ def test_without_the_option_nothing_is_asked(death, server, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="NOT TESTED: strace is not installed")
-@pytest.mark.skipif(not shutil.which("strace"), reason="NOT TESTED: strace is not installed")
 @pytest.mark.parametrize("options", [["--native-all"], ["--native-all", "--debuginfod"]])
 def test_only_with_the_option_there_is_a_socket(death, tmp_path, options):
     log = tmp_path / "strace.log"
@@ -230,3 +229,38 @@ def test_a_file_of_another_build_is_not_used(death, tmp_path):
     shutil.copyfile(death / "other-build", folder / "debuginfo")
     _, frames, _ = _explain(death, tmp_path, "--debuginfod", DEBUGINFOD_URLS=f"http://127.0.0.1:{_free_port()}")
     assert frames and not {"the_deepest", "in_the_middle"} & {function for function, _ in frames}
+
+
+def _library():
+    """The file that the dynamic linker takes for the library."""
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        return next(line.split()[-1] for line in maps if "/libdebuginfod" in line)
+
+
+def _with_library(file):
+    """The beginning of a command that sees another file in the library's place; nobody else does."""
+    namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+    return [*namespace, "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', str(file), _library()]
+
+
+@pytest.mark.parametrize("source, message", [
+    (None, "libdebuginfod.so.1 is not installed"),
+    ("void *debuginfod_begin(void) { return 0; }", "libdebuginfod.so.1 is another one than expected"),
+    ("void *debuginfod_begin(void) { return 0; } void debuginfod_end(void) {} int debuginfod_find_debuginfo;"
+     "int debuginfod_find_executable; void debuginfod_set_progressfn(void) {}", "libdebuginfod.so.1 does not start"),
+], ids=["missing", "other", "broken"])
+def test_a_library_that_cannot_be_used_costs_only_what_it_would_have_brought(death, tmp_path, source, message):
+    library = tmp_path / "library"
+    library.write_bytes(b"")
+    if source:
+        (tmp_path / "library.c").write_text(source)
+        subprocess.run([os.environ.get("CC", "gcc"), "-shared", "-fPIC", "-o", library, tmp_path / "library.c"],
+                       check=True)
+    prefix = _with_library(library)
+    if subprocess.run([*prefix, "true"], capture_output=True).returncode != 0:
+        pytest.skip("NOT TESTED: this user may not mount a file over another one")
+    url = f"http://127.0.0.1:{_free_port()}"
+    explanation, frames, _ = _explain(death, tmp_path, "--debuginfod", prefix=prefix, DEBUGINFOD_URLS=url)
+    said = [entry["message"] for entry in explanation["diagnostics"] if entry["code"].startswith("debuginfod")]
+    assert said == ["debuginfod servers are not asked: " + message]
+    assert frames == _explain(death, tmp_path, DEBUGINFOD_URLS=url)[1]

@@ -47,8 +47,8 @@ def allowed(path, layer):
         return ("exuvia/", "analyze.h") + tuple(name + "/" for name in LAYERS), "every layer but cli"
     if layer == "offsets":
         return ("exuvia/", "base/", "offsets/", "python/layout"), "only base and python/layout*"
-    if layer == "report" and path.stem == "merge":
-        return ("report/merge.h",), "only its own header: it is a pure function"
+    if layer == "report" and path.stem.startswith("merge"):
+        return ("report/merge",), "only its own headers: they are pure functions"
     if layer == "report" and not path.name.startswith(MAKERS):
         return ("exuvia/", "base/", "report/"), "only the public header and base: it is a renderer"
     if layer == "python" and path.name.startswith("layout") and path.suffix == ".h":

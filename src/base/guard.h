@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scope guards: what is released whichever way a function is left. Every module defines its own with EXU_DEFINE_GUARD. */
+/* Scope guards: what is released whichever way a function is left. */
 #ifndef EXUVIA_BASE_GUARD_H
 #define EXUVIA_BASE_GUARD_H
 

@@ -41,7 +41,7 @@ const struct exu_elf_section *exu_elf_file_section_named(struct exu_elf_file *fi
   return NULL;
 }
 
-/* ---- Candidates ---------------------------------------------------------------------------------------------------- */
+/* ---- Candidates -------------------------------------------------------------------------------------------------- */
 
 /* What a separate file must have. */
 struct wanted {
@@ -171,7 +171,7 @@ struct exu_elf_file *exu_modules_debug_file(struct exu_modules *modules, struct 
   return files->debug;
 }
 
-/* ---- DWARF ------------------------------------------------------------------------------------------------------------ */
+/* ---- DWARF ------------------------------------------------------------------------------------------------------- */
 
 static bool is_too_large(struct exu_elf_file *file) {
   size_t count;

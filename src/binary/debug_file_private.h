@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What debug_file.c and packed_file.c share. */
+/* What debug_file.c, packed_file.c and image_file.c share. */
 #ifndef EXUVIA_BINARY_DEBUG_FILE_PRIVATE_H
 #define EXUVIA_BINARY_DEBUG_FILE_PRIVATE_H
 

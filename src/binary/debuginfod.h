@@ -12,8 +12,8 @@ enum exu_debuginfod_kind { EXU_DEBUGINFOD_EXECUTABLE, EXU_DEBUGINFOD_DEBUG_INFO 
 
 /*
  * The file with a build id, from the servers named in the environment variable DEBUGINFOD_URLS or their client's cache;
- * NULL when it was not asked for, nobody has it, the time is over, or what came has another build id. Why nothing can be
- * had at all is said in one diagnostic.
+ * NULL when it was not asked for, nobody has it, the time is over, or what came has another build id. Why nothing can
+ * be had at all is said in one diagnostic.
  */
 struct exu_elf_file *exu_debuginfod_find(struct exu_modules *modules, const struct exu_build_id *id,
                                          enum exu_debuginfod_kind kind);

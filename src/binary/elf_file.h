@@ -18,8 +18,8 @@
 struct exu_elf_file;
 
 /*
- * Open a file as ELF. Only regular files are opened (a path of the target may name a FIFO or a device). Returns NULL and
- * fills in *error on failure.
+ * Open a file as ELF. Only regular files are opened (a path of the target may name a FIFO or a device). Returns NULL
+ * and fills in *error on failure.
  */
 struct exu_elf_file *exu_elf_file_open(const char *path, struct exu_error *error);
 void exu_elf_file_close(struct exu_elf_file *file); /* NULL is allowed */
@@ -78,8 +78,9 @@ struct exu_elf_cover {
 };
 
 /*
- * Answer all addresses, which are sorted, in one pass over the best symbol table. A symbol without a size covers nothing.
- * Where several do, the smallest wins, then functions before labels, global before local names, and the plainest name.
+ * Answer all addresses, which are sorted, in one pass over the best symbol table. A symbol without a size covers
+ * nothing. Where several do, the smallest wins, then functions before labels, global before local names, and the
+ * plainest name.
  */
 void exu_elf_file_cover(struct exu_elf_file *file, struct exu_elf_cover *covers, size_t count, struct exu_arena *arena);
 

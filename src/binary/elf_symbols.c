@@ -214,8 +214,8 @@ static bool table_of_section(struct exu_elf_file *file, uint32_t type, struct ex
 }
 
 /*
- * The length of .dynsym by DT_GNU_HASH, the only hash table that linkers write by default: one more than the last symbol
- * of the chain of the bucket that starts last. Chains end with an odd hash.
+ * The length of .dynsym by DT_GNU_HASH, the only hash table that linkers write by default: one more than the last
+ * symbol of the chain of the bucket that starts last. Chains end with an odd hash.
  */
 static bool count_by_gnu_hash(const struct exu_elf_file *file, uint64_t at, uint64_t room, uint64_t *count) {
   uint32_t buckets, first, blooms, last = 0, hash = 0;
@@ -237,7 +237,9 @@ static bool count_by_gnu_hash(const struct exu_elf_file *file, uint64_t at, uint
   return true;
 }
 
-/* .dynsym without section headers; its length is that of the chain of the System V hash table, or what GNU's reaches. */
+/*
+ * .dynsym without section headers; its length is that of the chain of the System V hash table, or what GNU's reaches.
+ */
 static bool table_of_dynamic(const struct exu_elf_file *file, struct exu_elf_table *table) {
   const struct exu_elf_dynamic *dynamic = &file->dynamic;
   uint32_t chains;

@@ -141,7 +141,7 @@ bool exu_image_is_loaded(const struct exu_target *target, const struct exu_image
     const struct exu_file_mapping *mapping = exu_target_mapping(target, address);
     /* Code without a file mapping is still code: programs move theirs to huge pages. */
     if (!region && !mapping) return false;
-    if (code && region && !(region->prot & EXU_PROT_EXEC)) return false;
+    if (code && region && !(region->prot & (EXU_PROT_EXEC | EXU_PROT_UNKNOWN))) return false;
     if (!mapping || !first) continue;
     if (!same_string(mapping->path, first->path)) return false;
     if (mapping->offset + (address - mapping->start) != (segment->offset & ~mask)) return false;

@@ -218,7 +218,9 @@ static void find_main(struct exu_modules *modules) {
   const struct exu_auxv *auxv = &modules->target->auxv;
   struct exu_binary *main = auxv->phdr ? exu_modules_find(modules, auxv->phdr) : NULL;
   if (!main && auxv->entry) main = exu_modules_find(modules, auxv->entry);
-  /* Without an auxiliary vector: linkers put DT_DEBUG into programs only, and static ones are not position-independent. */
+  /*
+   * Without an auxiliary vector: linkers put DT_DEBUG into programs only, and static ones are not position-independent.
+   */
   for (size_t i = 0; i < modules->count && !main; i++) {
     struct exu_binary *module = &modules->items[i];
     uint64_t value;

@@ -37,6 +37,7 @@ struct exu_modules {
   const struct exu_options *options;
   struct exu_arena *arena;
   struct exu_debuginfod *debuginfod; /* private to debuginfod.c */
+  uint64_t image_bytes;              /* read for images so far; private to image_file.c */
 };
 
 /*
@@ -59,8 +60,9 @@ struct exu_elf_file *exu_modules_file(struct exu_modules *modules, struct exu_bi
 struct exu_binary *exu_modules_find(const struct exu_modules *modules, uint64_t address);
 
 /*
- * For exu_space_set_overlay, after exu_modules_init: context is the struct exu_modules. Lets code and constants that the
- * core left out be read from the module's file, if that is MATCHED: only what the process could not have written to.
+ * For exu_space_set_overlay, after exu_modules_init: context is the struct exu_modules. Lets code and constants that
+ * the core left out be read from the module's file, if that is MATCHED: only what the process could not have written
+ * to.
  */
 bool exu_modules_overlay(void *context, const struct exu_region *region);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of modules on this machine: where to look, what proves that one is the same, and what may be read from it. */
+/*
+ * The files of modules on this machine: where to look, what proves that one is the same, and what may be read from it.
+ */
 #include <elf.h>
 #include <limits.h>
 #include <stdio.h>
@@ -39,7 +41,10 @@ static bool maps_code_of(const struct exu_file_mapping *mapping, const struct ex
          mapping->end - mapping->start == ((size + mask) & ~mask);
 }
 
-/* Without the ELF header in the core: could the file have been mapped like that? Code of another build has another size. */
+/*
+ * Without the ELF header in the core: could the file have been mapped like that? Code of another build has another
+ * size.
+ */
 static bool mappings_agree(const struct exu_target *target, const struct exu_binary *module,
                            struct exu_elf_file *file) {
   size_t count;

@@ -40,7 +40,9 @@ static bool is_call(Dwarf_Die *die) {
   return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
 }
 
-/* Entries that can contain code. Namespaces, classes and modules contain functions without having addresses themselves. */
+/*
+ * Entries that can contain code. Namespaces, classes and modules contain functions without having addresses themselves.
+ */
 static bool may_contain(Dwarf_Die *die, Dwarf_Addr address) {
   switch (dwarf_tag(die)) {
   case DW_TAG_subprogram:

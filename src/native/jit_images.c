@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/guard.h"
+#include "binary/debug_file.h"
 
 enum { IMAGES_MAX = 64 * 1024, IMAGE_SIZE_MAX = 16 << 20, SECTIONS_MAX = 256 };
 
@@ -22,7 +23,9 @@ static bool read_header(const struct exu_target *target, uint64_t address, uint6
          header->e_ident[EI_DATA] == ELFDATA2LSB && header->e_machine == target->arch->machine;
 }
 
-/* Where its code is: section headers say so, also in a relocatable file, which was relocated before it was announced. */
+/*
+ * Where its code is: section headers say so, also in a relocatable file, which was relocated before it was announced.
+ */
 static bool code_range(const struct exu_target *target, struct exu_jit_image *image) {
   Elf64_Ehdr header;
   Elf64_Shdr sections[SECTIONS_MAX];
@@ -67,7 +70,7 @@ static int by_start(const void *a, const void *b) {
 void exu_jit_images_read(struct exu_jit_images *images) {
   for (size_t i = 0; i < images->modules->count; i++) {
     struct exu_binary *module = &images->modules->items[i];
-    struct exu_elf_file *file = exu_modules_file(images->modules, module);
+    struct exu_elf_file *file = exu_modules_file_or_image(images->modules, module);
     struct exu_elf_symbol symbol;
     /* struct jit_descriptor: version and action, the entry that is being registered, the first entry. */
     uint64_t words[3];
@@ -92,7 +95,9 @@ int exu_jit_image_open(const struct exu_target *target, const struct exu_jit_ima
   size_t size = (size_t)(image->size + 7) / 8 * 8;
   bytes = calloc(1, size + sizeof(Elf64_Phdr));
   if (!bytes || !read_bytes(target, image->address, bytes, (size_t)image->size)) return -1;
-  /* It has the target's addresses, which a program header of our own says; a relocatable file would be relocated again. */
+  /*
+   * It has the target's addresses, which a program header of our own says; a relocatable file would be relocated again.
+   */
   Elf64_Phdr segment = {.p_type = PT_LOAD,
                         .p_flags = PF_R | PF_X,
                         .p_vaddr = image->start,

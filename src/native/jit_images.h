@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Code that a process made at run time and announced through the interface of the GNU debugger: a list of ELF files in its
- * own memory, headed by __jit_debug_descriptor. CPython 3.15's JIT and LLVM's do so.
+ * Code that a process made at run time and announced through the interface of the GNU debugger: a list of ELF files in
+ * its own memory, headed by __jit_debug_descriptor. CPython 3.15's JIT and LLVM's do so.
  */
 #ifndef EXUVIA_NATIVE_JIT_IMAGES_H
 #define EXUVIA_NATIVE_JIT_IMAGES_H

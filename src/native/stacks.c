@@ -13,7 +13,7 @@ bool exu_native_init(struct exu_native *native, const struct exu_target *target,
                      struct exu_arena *arena, struct exu_diagnostics *diagnostics) {
   *native = (struct exu_native){.arena = arena, .diagnostics = diagnostics};
   native->symbolizer = (struct exu_symbolizer){
-      .modules = modules, .arena = arena, .lines = true, .patient = modules->options->native_all};
+      .modules = modules, .arena = arena, .target = target, .lines = true, .patient = modules->options->native_all};
   native->unwinder = exu_unwinder_create(target, modules, arena);
   return native->unwinder != NULL;
 }
@@ -41,7 +41,7 @@ static void say_end(struct exu_native *native, const struct exu_os_thread *os, c
   };
   const struct exu_binary *module = exu_modules_find(native->symbolizer.modules, pc);
   const char *reason = why[thread->end];
-  if (thread->end == EXU_UNWIND_NO_CFI && module && !module->file && !exu_binary_has_image(module))
+  if (thread->end == EXU_UNWIND_NO_CFI && module && !module->file && !exu_binary_image_file(module))
     reason = "the file of its module is not there, and the core did not save its unwinding information";
   exu_missing(native->diagnostics, "native-incomplete", os->tid,
               "the native stack could be followed for %zu frames, up to 0x%llx: %s", thread->count,
@@ -73,7 +73,7 @@ static bool resume(struct exu_native *native) {
     const size_t before = stack->frames.count;
     bool resumed;
     if (native->markers[i] <= last->sp) continue;
-    if (!exu_unwind_resume(native->unwinder, native->markers[i], stack, &resumed)) return false;
+    if (!exu_unwind_resume(native->unwinder, native->markers, native->marker_count, i, stack, &resumed)) return false;
     if (!resumed || stack->frames.count == before) continue;
     size_t *gap = EXU_PUSH(native->arena, &native->gaps);
     if (!gap) return false;

@@ -33,8 +33,8 @@ bool exu_native_init(struct exu_native *native, const struct exu_target *target,
 void exu_native_deinit(struct exu_native *native);
 
 /*
- * For the next exu_native_thread: addresses on the thread's stack, ascending, each of which lies in a frame of the eval loop.
- * Where unwinding breaks, it goes on at the next of them. Borrowed until then.
+ * For the next exu_native_thread: addresses on the thread's stack, ascending, each of which lies in a frame of the eval
+ * loop. Where unwinding breaks, it goes on at the next of them. Borrowed until then.
  */
 void exu_native_markers(struct exu_native *native, const uint64_t *markers, size_t count);
 

@@ -7,6 +7,7 @@
 #include "binary/debug_file.h"
 #include "native/demangle.h"
 #include "native/dwarf_calls.h"
+#include "native/function_table.h"
 
 struct exu_native_place *exu_symbolizer_add(struct exu_symbolizer *symbolizer, uint64_t address) {
   bool is_new;
@@ -42,6 +43,12 @@ static bool settle(struct exu_symbolizer *symbolizer, struct exu_native_place *p
   if (!physical->function.data && cover && cover->name.data) {
     physical->function = exu_demangle(symbolizer->arena, cover->name);
   }
+  struct exu_function function;
+  place->part_start = place->start;
+  if (exu_function_find(symbolizer->target, symbolizer->modules, place->address, &function)) {
+    if (!place->start) place->part_start = function.start;
+    place->part_size = function.end - function.start;
+  }
   return true;
 }
 
@@ -60,14 +67,13 @@ static bool cover_rest(struct exu_elf_file *file, struct exu_elf_cover *covers, 
 }
 
 /*
- * .symtab has all functions, .dynsym those that others may call. So: .symtab of the file, else of its separate file, else
- * what .gnu_debugdata adds to .dynsym.
+ * .symtab has all functions, .dynsym those that others may call. So: .symtab of the file, else of its separate file,
+ * else what .gnu_debugdata adds to .dynsym.
  */
 static bool name_functions(struct exu_symbolizer *symbolizer, struct exu_binary *module, struct exu_elf_cover *covers,
                            size_t count) {
   struct exu_modules *modules = symbolizer->modules;
-  struct exu_elf_file *file = exu_modules_file(modules, module), *debug = NULL, *mini;
-  if (!file) file = exu_modules_image_file(modules, module);
+  struct exu_elf_file *file = exu_modules_file_or_image(modules, module), *debug = NULL, *mini;
   enum exu_symbols own = file ? exu_elf_file_symbols(file) : EXU_SYMBOLS_NONE;
   if (own == EXU_SYMBOLS_SYMTAB || own == EXU_SYMBOLS_DWARF) {
     exu_elf_file_cover(file, covers, count, symbolizer->arena);

@@ -22,7 +22,9 @@ struct exu_native_place {
   uint64_t address;              /* where to look: a return address minus one */
   int32_t module;                /* index into exu_modules.items, or -1 */
   uint64_t module_start;         /* 0 without a module */
-  uint64_t start;                /* of the function in the target; 0: unknown */
+  uint64_t start;                /* of the function in the target, by its symbol; 0: unknown */
+  uint64_t part_start;           /* the same, else by the module's table of functions: of a part of one */
+  uint64_t part_size;            /* bytes from there to what comes next in that table; 0: not in it */
   struct exu_native_call *calls; /* innermost first, the last is the physical function; at least one */
   size_t call_count;
 };
@@ -30,6 +32,7 @@ struct exu_native_place {
 struct exu_symbolizer {
   struct exu_modules *modules;
   struct exu_arena *arena;
+  const struct exu_target *target;
   struct exu_map by_address; /* -> struct exu_native_place */
   bool lines;                /* also files, lines and inlined calls, from DWARF */
   bool patient;              /* also from DWARF that takes long to unpack: that of large separate files */

@@ -8,12 +8,12 @@
 #include "native/unwind_private.h"
 
 /*
- * Where a signal handler has a stack of its own, the frames before and after it do not ascend. That many handlers do not
- * interrupt each other; a damaged stack could pretend it for ever.
+ * Where a signal handler has a stack of its own, the frames before and after it do not ascend. That many handlers do
+ * not interrupt each other; a damaged stack could pretend it for ever.
  */
 enum { SIGNALS_MAX = 64, UCONTEXT_SIZE = 304, EM_OF_REGISTERS = EM_X86_64, SYSCALL_CLONE = 56, SYSCALL_CLONE3 = 435 };
 
-/* ---- Threads and memory, for libdwfl ----------------------------------------------------------------------------------- */
+/* ---- Threads and memory, for libdwfl ----------------------------------------------------------------------------- */
 
 static pid_t next_thread(Dwfl *dwfl, void *arg, void **thread_arg) {
   struct exu_unwinder *unwinder = arg;
@@ -55,7 +55,7 @@ static const Dwfl_Thread_Callbacks thread_callbacks = {.next_thread = next_threa
                                                        .memory_read = read_word,
                                                        .set_initial_registers = set_registers};
 
-/* ---- Frames ------------------------------------------------------------------------------------------------------------ */
+/* ---- Frames ------------------------------------------------------------------------------------------------------ */
 
 void exu_native_stack_deinit(struct exu_native_stack *stack) {
   free(stack->frames.items);
@@ -141,6 +141,8 @@ static int take_frame(Dwfl_Frame *state, void *arg) {
   }
   /* Only a pc that was interrupted can be anywhere; a return address that is not in code is a damaged stack. */
   if (!exact && !code.executable) return end(unwinder, EXU_UNWIND_STACK);
+  /* A signal handler and a thread's first function return to what has not called them. */
+  if (!exact && code.cfi && code.no_call && !code.signal && !code.start) return end(unwinder, EXU_UNWIND_STACK);
   if (callee && !close_callee(unwinder, callee, sp)) {
     callee->cfa = 0;
     return end(unwinder, EXU_UNWIND_STACK);
@@ -160,7 +162,7 @@ static int take_frame(Dwfl_Frame *state, void *arg) {
   return code.cfi ? DWARF_CB_OK : block(unwinder, state, pc, exact);
 }
 
-/* ---- Unwinding --------------------------------------------------------------------------------------------------------- */
+/* ---- Unwinding --------------------------------------------------------------------------------------------------- */
 
 /* libdwfl takes a pc of 0 for the thread's start; where a signal came in it is a call through a bad pointer. */
 static bool step_over_signal(struct exu_unwinder *unwinder) {
@@ -191,7 +193,9 @@ static void judge_end(struct exu_unwinder *unwinder, bool failed) {
     end(unwinder, EXU_UNWIND_NO_CFI);
 }
 
-/* Go on from a frame without unwinding information, if there is a way. False: there is none, and stack->end says why. */
+/*
+ * Go on from a frame without unwinding information, if there is a way. False: there is none, and stack->end says why.
+ */
 static bool step(struct exu_unwinder *unwinder) {
   const struct exu_unwind_state at = unwinder->at;
   struct exu_native_stack *stack = unwinder->stack;
@@ -236,8 +240,8 @@ bool exu_unwind_from_start(struct exu_unwinder *unwinder) {
 }
 
 /*
- * In a system call pc is behind the instruction, where the unwinding information may have ended: a thread's last call in
- * glibc's clone3 does not return.
+ * In a system call pc is behind the instruction, where the unwinding information may have ended: a thread's last call
+ * in glibc's clone3 does not return.
  */
 static bool is_behind_syscall(struct exu_unwinder *unwinder, uint64_t pc) {
   static const uint8_t syscall[] = {0x0f, 0x05};
@@ -268,7 +272,7 @@ bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *threa
   return true;
 }
 
-/* ---- Making one ---------------------------------------------------------------------------------------------------------- */
+/* ---- Making one -------------------------------------------------------------------------------------------------- */
 
 static bool attach(struct exu_unwinder *unwinder) {
   Elf64_Ehdr header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},

@@ -24,8 +24,8 @@ struct exu_native_frame {
   uint64_t pc;
   uint64_t sp; /* stack pointer while this frame ran; the callee's CFA */
   /*
-   * Stack pointer of the caller: the frame's memory is [sp, cfa). 0 for the last frame, whose caller is not known; equal to sp
-   * where frames are missing after this one.
+   * Stack pointer of the caller: the frame's memory is [sp, cfa). 0 for the last frame, whose caller is not known;
+   * equal to sp where frames are missing after this one.
    */
   uint64_t cfa;
   struct exu_native_place *place; /* what lies there; answered by exu_symbolize */
@@ -72,11 +72,14 @@ bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *threa
                 struct exu_native_stack *stack);
 
 /*
- * Unwinding broke: go on at an older frame which is known to contain the address `marker` of the stack. That frame is
- * found by the return address of its callee below the marker, and believed only if unwinding from there agrees: the frame
- * contains the marker, its own return address follows a call of its function, and at least two more frames follow, or the
- * thread's start. Sets *resumed, and then frames are missing before the first one that was added. False only without memory.
+ * Unwinding broke: go on at an older frame which is known to contain the address markers[which] of the stack. That
+ * frame is found by the return address of its callee below the marker, and believed only if unwinding from there
+ * agrees: the frame contains the marker, its own return address follows a call of its function, and at least two more
+ * frames follow, or the thread's start. All markers, ascending, lie in calls of one function, which must be this one
+ * too. Where neither this nor the call tells which function it is, no other must fit. Sets *resumed, and then frames
+ * are missing before the first one that was added. False only without memory.
  */
-bool exu_unwind_resume(struct exu_unwinder *unwinder, uint64_t marker, struct exu_native_stack *stack, bool *resumed);
+bool exu_unwind_resume(struct exu_unwinder *unwinder, const uint64_t *markers, size_t count, size_t which,
+                       struct exu_native_stack *stack, bool *resumed);
 
 #endif

@@ -25,8 +25,7 @@ static int find_elf(Dwfl_Module *dwfl_module, void **userdata, const char *name,
     return index < unwinder->jit.count ? exu_jit_image_open(unwinder->target, &unwinder->jit.items[index]) : -1;
   }
   struct exu_binary *module = exu_modules_find(unwinder->modules, base);
-  struct exu_elf_file *file = module ? exu_modules_file(unwinder->modules, module) : NULL;
-  if (module && !file) file = exu_modules_image_file(unwinder->modules, module);
+  struct exu_elf_file *file = module ? exu_modules_file_or_image(unwinder->modules, module) : NULL;
   return file ? dup(exu_elf_file_fd(file)) : -1;
 }
 
@@ -93,9 +92,9 @@ bool exu_unwind_find_jit(struct exu_unwinder *unwinder, uint64_t address) {
   return found;
 }
 
-/* ---- Unwinding information --------------------------------------------------------------------------------------------- */
+/* ---- Unwinding information --------------------------------------------------------------------------------------- */
 
-enum { EXECUTABLE = 1, CFI = 2, SIGNAL = 4, START = 8, ALL_BITS = 16 };
+enum { EXECUTABLE = 1, CFI = 2, SIGNAL = 4, START = 8, NO_CALL = 16, ALL_BITS = 32 };
 
 static bool frame_at(Dwarf_CFI *cfi, Dwarf_Addr address, unsigned *bits) {
   enum { RETURN_ADDRESS = 16 };
@@ -117,10 +116,10 @@ static bool frame_at(Dwarf_CFI *cfi, Dwarf_Addr address, unsigned *bits) {
 }
 
 static unsigned look_up(struct exu_unwinder *unwinder, uint64_t address) {
-  const struct exu_region *region = exu_space_find(unwinder->target->space, address);
   unsigned bits = 0;
   Dwarf_Addr bias;
-  if (region && (region->prot & EXU_PROT_EXEC)) bits |= EXECUTABLE;
+  if (exu_unwind_is_executable(unwinder, address)) bits |= EXECUTABLE;
+  if (exu_unwind_is_no_return_address(unwinder, address + 1)) bits |= NO_CALL;
   Dwfl_Module *module = bits & EXECUTABLE ? dwfl_addrmodule(unwinder->dwfl, address) : NULL;
   if (!module) return bits;
   /* The same order as libdwfl's, which must find what is found here. */
@@ -144,6 +143,7 @@ bool exu_unwind_code(struct exu_unwinder *unwinder, uint64_t address, struct exu
   *code = (struct exu_code){.executable = (bits & EXECUTABLE) != 0,
                             .cfi = (bits & CFI) != 0,
                             .signal = (bits & SIGNAL) != 0,
-                            .start = (bits & START) != 0};
+                            .start = (bits & START) != 0,
+                            .no_call = (bits & NO_CALL) != 0};
   return true;
 }

@@ -25,6 +25,7 @@ struct exu_code {
   bool cfi;        /* there is unwinding information */
   bool signal;     /* of a signal trampoline (augmentation 'S') */
   bool start;      /* the return address is undefined: the thread's first frame */
+  bool no_call;    /* what ends here is no instruction that calls: nobody returns behind it */
 };
 
 /* An image that the process made in its memory and announced to debuggers. */
@@ -62,7 +63,7 @@ struct exu_unwinder {
   bool ended;      /* stack->end is set */
 };
 
-/* ---- unwind_modules.c -------------------------------------------------------------------------------------------------- */
+/* ---- unwind_modules.c -------------------------------------------------------------------------------------------- */
 
 bool exu_unwind_report_modules(struct exu_unwinder *unwinder);
 
@@ -72,10 +73,16 @@ bool exu_unwind_code(struct exu_unwinder *unwinder, uint64_t address, struct exu
 /* Did the process announce code at this address that it made at run time? It is a module from then on. */
 bool exu_unwind_find_jit(struct exu_unwinder *unwinder, uint64_t address);
 
-/* ---- unwind_steps.c: from a frame to its caller without unwinding information ------------------------------------------ */
+/* ---- unwind_steps.c: from a frame to its caller without unwinding information ------------------------------------ */
+
+/* Is the address in memory that can be executed? Where the core does not say it, the module's own headers do. */
+bool exu_unwind_is_executable(const struct exu_unwinder *unwinder, uint64_t address);
 
 /* Is the address in code that can be executed, and right behind an instruction that calls? */
 bool exu_unwind_is_return_address(const struct exu_unwinder *unwinder, uint64_t address);
+
+/* Can the code before the address be read, and does it not call? */
+bool exu_unwind_is_no_return_address(const struct exu_unwinder *unwinder, uint64_t address);
 
 /* Where the direct call before a return address goes to, through a PLT. False for other calls. */
 bool exu_unwind_call_target(const struct exu_unwinder *unwinder, uint64_t return_address, uint64_t *target);
@@ -94,7 +101,7 @@ bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct e
 /* Do both addresses lie in the same mapping? */
 bool exu_unwind_same_stack(const struct exu_unwinder *unwinder, uint64_t a, uint64_t b);
 
-/* ---- unwind.c ------------------------------------------------------------------------------------------------------------ */
+/* ---- unwind.c ---------------------------------------------------------------------------------------------------- */
 
 /* Unwind from `unwinder->start` on, behind what the stack holds. False only without memory. */
 bool exu_unwind_from_start(struct exu_unwinder *unwinder);

@@ -1,16 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a frame to its caller where there is no unwinding information: never by guessing, only by what can be checked. */
+/*
+ * From a frame to its caller where there is no unwinding information: never by guessing, only by what can be checked.
+ */
+#include <elf.h>
 #include <string.h>
 
+#include "binary/debug_file.h"
 #include "native/unwind_private.h"
 
 static bool read_words(const struct exu_unwinder *unwinder, uint64_t address, uint64_t *words, size_t count) {
   return exu_space_read(unwinder->target->space, address, words, count * sizeof *words) == EXU_READABLE;
 }
 
-static bool is_executable(const struct exu_unwinder *unwinder, uint64_t address) {
+bool exu_unwind_is_executable(const struct exu_unwinder *unwinder, uint64_t address) {
   const struct exu_region *region = exu_space_find(unwinder->target->space, address);
-  return region && (region->prot & EXU_PROT_EXEC);
+  if (!region || !(region->prot & EXU_PROT_UNKNOWN)) return region && (region->prot & EXU_PROT_EXEC);
+  const struct exu_binary *module = exu_modules_find(unwinder->modules, address);
+  for (size_t i = 0; module && module->image && i < module->image->segment_count; i++) {
+    const struct exu_elf_segment *segment = &module->image->segments[i];
+    if (segment->type != PT_LOAD || !(segment->flags & PF_X)) continue;
+    if (address >= module->bias + segment->vaddr && address - module->bias - segment->vaddr < segment->memsz)
+      return true;
+  }
+  return false;
 }
 
 bool exu_unwind_same_stack(const struct exu_unwinder *unwinder, uint64_t a, uint64_t b) {
@@ -18,7 +30,7 @@ bool exu_unwind_same_stack(const struct exu_unwinder *unwinder, uint64_t a, uint
   return region && b >= region->start && b < region->end;
 }
 
-/* ---- Return addresses ---------------------------------------------------------------------------------------------------- */
+/* ---- Return addresses -------------------------------------------------------------------------------------------- */
 
 /* Bytes of "call r/m64" from its opcode FF on, by its ModRM and SIB bytes; 0: it is not one. */
 static size_t indirect_call_size(const uint8_t *bytes, size_t size) {
@@ -36,15 +48,28 @@ static size_t indirect_call_size(const uint8_t *bytes, size_t size) {
   return length + (mode == 1 ? 1U : mode == 2 ? 4U : 0U);
 }
 
-bool exu_unwind_is_return_address(const struct exu_unwinder *unwinder, uint64_t address) {
-  enum { LONGEST = 7 };
-  uint8_t bytes[LONGEST];
-  if (address < LONGEST || !is_executable(unwinder, address - 1)) return false;
-  if (exu_space_read(unwinder->target->space, address - LONGEST, bytes, sizeof bytes) != EXU_READABLE) return false;
-  if (bytes[LONGEST - 5] == 0xe8) return true; /* call rel32 */
-  for (size_t size = 2; size <= LONGEST; size++)
-    if (indirect_call_size(bytes + LONGEST - size, size) == size) return true;
+enum { LONGEST_CALL = 7 };
+
+static bool read_before(const struct exu_unwinder *unwinder, uint64_t address, uint8_t bytes[LONGEST_CALL]) {
+  if (address < LONGEST_CALL || !exu_unwind_is_executable(unwinder, address - 1)) return false;
+  return exu_space_read(unwinder->target->space, address - LONGEST_CALL, bytes, LONGEST_CALL) == EXU_READABLE;
+}
+
+static bool ends_with_call(const uint8_t bytes[LONGEST_CALL]) {
+  if (bytes[LONGEST_CALL - 5] == 0xe8) return true; /* call rel32 */
+  for (size_t size = 2; size <= LONGEST_CALL; size++)
+    if (indirect_call_size(bytes + LONGEST_CALL - size, size) == size) return true;
   return false;
+}
+
+bool exu_unwind_is_return_address(const struct exu_unwinder *unwinder, uint64_t address) {
+  uint8_t bytes[LONGEST_CALL];
+  return read_before(unwinder, address, bytes) && ends_with_call(bytes);
+}
+
+bool exu_unwind_is_no_return_address(const struct exu_unwinder *unwinder, uint64_t address) {
+  uint8_t bytes[LONGEST_CALL];
+  return read_before(unwinder, address, bytes) && !ends_with_call(bytes);
 }
 
 /* Through the jumps of a procedure linkage table: [endbr64] [bnd] jmp *offset(%rip), or jmp offset. */
@@ -80,13 +105,13 @@ bool exu_unwind_call_target(const struct exu_unwinder *unwinder, uint64_t return
   return true;
 }
 
-/* ---- Steps --------------------------------------------------------------------------------------------------------------- */
+/* ---- Steps ------------------------------------------------------------------------------------------------------- */
 
 bool exu_unwind_bad_call_step(const struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
                               struct exu_unwind_state *caller) {
   uint64_t sp = state->value[EXU_RSP], word;
   /* Where code can be executed some of it may have run. */
-  if (!state->exact || !(state->valid >> EXU_RSP & 1) || is_executable(unwinder, state->pc)) return false;
+  if (!state->exact || !(state->valid >> EXU_RSP & 1) || exu_unwind_is_executable(unwinder, state->pc)) return false;
   if (!read_words(unwinder, sp, &word, 1) || !exu_unwind_is_return_address(unwinder, word)) return false;
   *caller = *state;
   caller->value[EXU_RSP] = sp + 8;
@@ -112,7 +137,7 @@ static bool makes_frame(const struct exu_unwinder *unwinder, uint64_t start, uin
 /* Where the function that contains pc begins, by its symbol; 0: unknown. */
 static uint64_t start_by_symbol(const struct exu_unwinder *unwinder, uint64_t pc) {
   struct exu_binary *module = exu_modules_find(unwinder->modules, pc);
-  struct exu_elf_file *file = module ? exu_modules_file(unwinder->modules, module) : NULL;
+  struct exu_elf_file *file = module ? exu_modules_file_or_image(unwinder->modules, module) : NULL;
   if (!file) return 0;
   struct exu_elf_cover cover = {.address = pc - module->bias};
   exu_elf_file_cover(file, &cover, 1, unwinder->arena);
@@ -133,8 +158,8 @@ static bool is_framed(struct exu_unwinder *unwinder, uint64_t pc) {
 }
 
 /*
- * rbp is a frame pointer of the frame at hand only if its own function made it so: else it belongs to a frame further out, and
- * those between would be lost in silence.
+ * rbp is a frame pointer of the frame at hand only if its own function made it so: else it belongs to a frame further
+ * out, and those between would be lost in silence.
  */
 bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
                                    struct exu_unwind_state *caller) {

@@ -2,6 +2,7 @@
 /* Finding the runtime through the symbols or the sections of a file on this machine. */
 #include <string.h>
 
+#include "binary/debug_file.h"
 #include "python/build.h"
 #include "python/find.h"
 #include "python/version.h"
@@ -107,7 +108,7 @@ static bool find_old_runtime(struct exu_py *py, struct exu_binary *module, struc
 
 bool exu_py_find_in_file(struct exu_py *py, struct exu_binary *module, enum exu_found_by by,
                          struct exu_py_attempts *attempts) {
-  struct exu_elf_file *file = exu_modules_file(py->modules, module);
+  struct exu_elf_file *file = exu_modules_file_or_image(py->modules, module);
   if (!file) return false;
   uint64_t runtime = 0, size;
   if (by == EXU_FOUND_BY_SECTION) {

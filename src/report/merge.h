@@ -16,7 +16,9 @@
 struct exu_merge_native {
   uint64_t sp;       /* the frame's memory is [sp, cfa) */
   uint64_t cfa;      /* 0: unknown, unwinding ended here */
-  uint64_t function; /* identity of the function, 0: unknown */
+  uint64_t function; /* identity of the function, or of its part where it is nameless; 0: unknown */
+  uint32_t size;     /* of the code of that; 0: unknown, UINT32_MAX: that or more */
+  bool nameless;     /* no symbol covers it: parts of one function differ, and may be the eval loop all the same */
   bool eval_name;    /* a symbol says that this is the eval loop, or a part that was split off it */
 };
 
@@ -64,7 +66,9 @@ typedef bool exu_merge_keeps(void *context, size_t native, uint64_t pointer);
 
 /*
  * Before 3.10: every run is one frame object, and there are as many calls of one and the same function, the eval loop,
- * in the same order, each of which keeps its frame object. Puts the runs of several chains into one order.
+ * in the same order, each of which keeps its frame object. Functions that always call the eval loop, or are called by
+ * it, may keep it too: of those that fit alike the one that is larger by far is the eval loop, or none. Puts the runs
+ * of several chains into one order.
  */
 struct exu_merge_result exu_merge_by_pointer(const struct exu_merge_stack *stack, struct exu_merge_run *runs,
                                              size_t run_count, exu_merge_keeps *keeps, void *context);

@@ -4,10 +4,13 @@
 #include <string.h>
 
 /*
- * Names of Objects/call.c, Objects/methodobject.c, Objects/descrobject.c, Objects/classobject.c, Objects/typeobject.c,
- * Python/ceval.c, Python/pythonrun.c, Modules/main.c and Modules/_threadmodule.c of the versions from 2.7 to 3.15. A
- * name
- * that ends with `*` is a beginning.
+ * Names of Objects/call.c, Objects/abstract.c, Objects/methodobject.c, Objects/descrobject.c, Objects/classobject.c,
+ * Objects/typeobject.c, Objects/genobject.c, Python/ceval.c, Python/pythonrun.c, Modules/main.c and
+ * Modules/_threadmodule.c of the versions from 2.7 to 3.15. A name that ends with `*` is a beginning.
+ *
+ * A slot (`slot_tp_init`) finds a special method of a class that Python code defines and calls it; `type_call` calls
+ * `__new__` and `__init__`; a generator's frame is entered by `gen_send_ex`. The Python frame that they call says it
+ * all.
  */
 static const char *const plumbing_names[] = {
     "PyCFunction_Call",
@@ -37,6 +40,7 @@ static const char *const plumbing_names[] = {
     "_PyEval_EvalFrame",
     "_PyEval_EvalFrameDefault*",
     "_PyEval_Vector",
+    "_PyForIter_VirtualIteratorNext",
     "_PyFunction_FastCall*",
     "_PyFunction_Vectorcall",
     "_PyMethodDef_RawFastCall*",
@@ -56,24 +60,36 @@ static const char *const plumbing_names[] = {
     "builtin_exec",
     "builtin_exec_impl",
     "call_function",
+    "call_function_tail",
     "callmethod",
     "cfunction_call",
     "cfunction_call_varargs",
     "cfunction_vectorcall_*",
     "do_call",
     "do_call_core",
+    "exec_statement",
     "ext_do_call",
     "fast_function",
     "function_call",
     "function_code_fastcall",
+    "gen_iternext",
+    "gen_send_ex",
+    "gen_send_ex2",
     "instancemethod_call",
     "instance_call",
     "method_call",
     "method_vectorcall*",
     "object_vacall",
     "run_eval_code_obj",
-    "slot_tp_call",
+    "slot_am_*",
+    "slot_bf_*",
+    "slot_mp_*",
+    "slot_nb_*",
+    "slot_sq_*",
+    "slot_tp_*",
+    "_Py_slot_tp_*",
     "trace_call_function",
+    "type_call",
     "vectorcall_maybe",
     "vectorcall_method",
     "vectorcall_unbound",
@@ -97,7 +113,9 @@ static const char *const plumbing_names[] = {
     "PyRun_SimpleFile*",
     "PyRun_SimpleString*",
     "PyRun_String*",
+    "RunModule",
     "_PyRun_AnyFile*",
+    "_PyRun_File*",
     "_PyRun_SimpleFile*",
     "_PyRun_SimpleString*",
     "_PyRun_String*",
@@ -125,10 +143,7 @@ static const char *const libc_names[] = {
     "libc.so*", "libc-2*", "libpthread.so*", "libpthread-2*", "ld-linux*", "ld-2*", "ld-musl*", "libc.musl*",
 };
 
-/*
- * A name of the list, exactly or with what a compiler appends to a part or a copy: ".cold", ".isra.0",
- * ".lto_priv.0".
- */
+/* A name of the list, exactly or with what a compiler appends to a part or a copy: ".cold", ".isra.0", ".part.0". */
 static bool matches(struct exu_string text, const char *name) {
   size_t size = strlen(name);
   if (name[size - 1] == '*') return text.size >= size - 1 && memcmp(text.data, name, size - 1) == 0;
@@ -153,7 +168,7 @@ static struct exu_string base_name(struct exu_string path) {
 
 enum exu_call_class exu_classify_call(struct exu_string function, struct exu_string module, bool interpreter) {
   if (IS_AMONG(function, start_names)) return EXU_CALL_START;
-  if (function.data && function.size == 4 && memcmp(function.data, "main", 4) == 0) return EXU_CALL_MAIN;
+  if (function.data && matches(function, "main")) return EXU_CALL_MAIN;
   if (interpreter) {
     if (!function.data) return EXU_CALL_NAMELESS;
     if (IS_AMONG(function, main_names)) return EXU_CALL_PY_MAIN;

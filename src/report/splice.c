@@ -272,7 +272,12 @@ static struct exu_merge_native *merge_natives(const struct exu_splicer *splicer,
   struct exu_merge_native *native = calloc(thread->count + 1, sizeof *native);
   for (size_t i = 0; native && i < thread->count; i++) {
     const struct exu_native_frame *frame = &thread->frames[i];
-    native[i] = (struct exu_merge_native){.sp = frame->sp, .cfa = frame->cfa, .function = frame->place->start};
+    const uint64_t size = frame->place->part_size;
+    native[i] = (struct exu_merge_native){.sp = frame->sp,
+                                          .cfa = frame->cfa,
+                                          .function = frame->place->part_start,
+                                          .nameless = frame->place->start == 0,
+                                          .size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX};
     if (splicer->by_marker) continue;
     native[i].eval_name =
         exu_is_eval_loop(frame->place->calls[eval_call(splicer, frame->place)].function, splicer->python2);
@@ -358,9 +363,11 @@ static bool splice_native(struct exu_splicer *splicer, struct exu_splice *splice
   size_t count;
   struct exu_merge_item *items EXU_GUARD(free) = merge(splicer, splice, runs, run_count, &count, thread);
   if (!items) return false;
+  const bool exhausted = splicer->arena->exhausted;
   if (write_frames(splicer, splice, items, count, runs, thread)) return true;
   splice->no_inlines = true;
   if (!write_frames(splicer, splice, items, count, runs, thread)) return false;
+  splicer->arena->exhausted = exhausted; /* what is missing is said below */
   exu_missing(splicer->diagnostics, "inlines-left-out", thread->tid,
               "the thread has %zu native frames: inlined calls are not shown", splice->native->count);
   return true;

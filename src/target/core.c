@@ -285,6 +285,17 @@ static bool read_segments(struct opening *opening, const struct header *header, 
   return true;
 }
 
+/* What was mapped of files, where no segment tells of it: those that were added first win. */
+static bool add_mappings(struct opening *opening) {
+  const struct exu_target *target = &opening->target;
+  for (size_t i = 0; i < target->mapping_count; i++) {
+    const struct exu_region region = {
+        .start = target->mappings[i].start, .end = target->mappings[i].end, .prot = EXU_PROT_UNKNOWN};
+    if (region.start < region.end && !exu_space_add(target->space, &region)) return false;
+  }
+  return true;
+}
+
 static void say_truncated(struct opening *opening) {
   struct exu_target *target = &opening->target;
   if (opening->expected <= target->bytes && !opening->table_cut) return;
@@ -305,7 +316,7 @@ static bool read_core(struct opening *opening, struct exu_error *error) {
   opening->source = (uint32_t)source;
   exu_notes_init(&opening->notes, target, opening->arena, opening->diagnostics);
   if (!read_segments(opening, &header, error)) return false;
-  if (!exu_space_seal(target->space) || !exu_notes_finish(&opening->notes))
+  if (!exu_notes_finish(&opening->notes) || !add_mappings(opening) || !exu_space_seal(target->space))
     return exu_fail(error, EXU_NO_MEMORY, "not enough memory for what the core lists");
 
   say_truncated(opening);

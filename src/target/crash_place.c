@@ -58,6 +58,21 @@ static bool is_below_stack(const struct exu_target *target, uint64_t address) {
   return sp < stack->start || sp - stack->start < nearly_full;
 }
 
+/*
+ * Linux 6.13 can make a guard page inside a mapping (MADV_GUARD_INSTALL), and glibc 2.42 does so for the stacks of threads: the
+ * page belongs to the stack's mapping, which can be written, and yet the fault there says that nothing is mapped.
+ */
+static bool is_guard_inside(const struct exu_target *target, const struct exu_region *region, uint64_t address) {
+  const struct exu_crash *crash = target->crash;
+  const struct exu_os_thread *thread = target->thread_count > 0 ? &target->threads[0] : NULL;
+  if (!thread || !thread->registers.valid || !is_writable(region)) return false;
+  if (!crash || crash->signal != EXU_SIGSEGV || !crash->has_code || crash->code != EXU_SEGV_MAPERR) return false;
+  if (!crash->has_address || crash->address != address) return false;
+  uint64_t sp = thread->registers.sp;
+  if (sp < region->start || sp >= region->end) return false;
+  return (sp < address ? address - sp : sp - address) < nearly_full;
+}
+
 struct exu_string exu_crash_place(const struct exu_target *target, uint64_t address, struct exu_arena *arena) {
   const struct exu_region *region = exu_space_find(target->space, address);
   const struct exu_file_mapping *mapping = exu_target_mapping(target, address);
@@ -67,10 +82,11 @@ struct exu_string exu_crash_place(const struct exu_target *target, uint64_t addr
     if (region->prot & EXU_PROT_WRITE) prot[1] = 'w';
     if (region->prot & EXU_PROT_EXEC) prot[2] = 'x';
   }
-  if (mapping && region) return exu_arena_printf(arena, "%.*s (%s)", (int)mapping->path.size, mapping->path.data, prot);
+  if (mapping && region && !(region->prot & EXU_PROT_UNKNOWN))
+    return exu_arena_printf(arena, "%.*s (%s)", (int)mapping->path.size, mapping->path.data, prot);
   if (mapping) return mapping->path;
 
-  if (is_below_stack(target, address))
+  if (is_below_stack(target, address) || is_guard_inside(target, region, address))
     return exu_arena_printf(arena, "%s the stack of thread %lld: probably a stack overflow",
                             region ? "a guard page below" : "just below", (long long)target->threads[0].tid);
   if (!region) return exu_arena_printf(arena, "no mapping");
@@ -103,7 +119,7 @@ enum exu_access exu_crash_access(const struct exu_target *target, const struct e
   if (!registers->valid || (!segv && crash->signal != EXU_SIGBUS)) return EXU_ACCESS_UNKNOWN;
 
   const struct exu_region *region = exu_space_find(target->space, crash->address);
-  if (segv && crash->address == registers->pc && (!region || !(region->prot & EXU_PROT_EXEC)))
+  if (segv && crash->address == registers->pc && (!region || !(region->prot & (EXU_PROT_EXEC | EXU_PROT_UNKNOWN))))
     return EXU_ACCESS_EXECUTE;
 
   enum { X86_64 = 62 };

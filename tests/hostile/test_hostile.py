@@ -228,6 +228,26 @@ def test_a_core_with_zeroed_program_headers_is_said(interpreter):
         assert status == NOTHING and errors.count("\n") == 1 and "File" not in output
 
 
+# ---- Stacks -------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("interpreter", [one_of("3.11")])
+@pytest.mark.parametrize("depth, whole, inlines", [(1000, True, True), (999_000, True, False), (1_100_000, False, False)])
+def test_a_million_native_frames_fit_without_their_inlined_calls(compiled, tmp_path, interpreter, depth, whole, inlines):
+    library = compiled("inlines", "-O2", "-shared", "-fPIC", output="libinlines.so")
+    program = HERE / "programs" / "inlines.py"
+    core = crash(interpreter.command("-E", "-B", str(program), str(library), str(depth)), tmp_path)
+    status, output, _ = explain(core, "--json")
+    head, diagnostics = output.split('"diagnostics": [')
+    codes = {word.split('"')[0] for word in diagnostics.split('"code": "')[1:]}
+    shown = {name: head.count('"function": "%s"' % name) for name in ("inlines", "one", "two", "three", "run")}
+    assert shown["run"] == 2  # Python's, in this program and in threading
+    assert shown["one"] == shown["two"] == shown["three"] == (depth if inlines else 0)
+    assert shown["inlines"] == depth + 1 if whole else 990_000 < shown["inlines"] <= 1_000_000
+    assert ("inlines-left-out" in codes) != inlines and "memory-budget" not in codes
+    assert ("native-incomplete" in codes) != whole
+    assert status == (COMPLETE if whole and inlines else PARTIAL)
+
+
 # ---- Processes without a Python that can be read ------------------------------------------------------------------------
 
 def test_a_program_that_is_not_python_has_its_crash_shown(compiled, tmp_path):

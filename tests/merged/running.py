@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a program between native landmarks until it dies, and keep what it wrote down."""
 
+import contextlib
 import dataclasses
 import functools
 import glob
@@ -22,6 +23,8 @@ RECORD = HERE.parent / "truth" / "programs" / "record.py"
 class Scenario:
     program: str
     argument: str | None
+    folder: str = "programs"
+    files: tuple = ()  # that the program needs beside it
 
     @property
     def name(self):
@@ -36,12 +39,12 @@ class Death:
     directory: pathlib.Path
 
 
-def all_scenarios():
+def all_scenarios(folder="programs"):
     result = []
-    for path in sorted((HERE / "programs").glob("*.py")):
+    for path in sorted((HERE / folder).glob("*.py")):
         arguments = " ".join(re.findall(r"^# arguments: (.*)$", path.read_text(encoding="utf-8"), re.M)).split()
         if path.stem != "landmarks":
-            result += [Scenario(path.stem, argument) for argument in arguments or [None]]
+            result += [Scenario(path.stem, argument, folder) for argument in arguments or [None]]
     return result
 
 
@@ -69,7 +72,8 @@ def libraries(flags):
     folder.mkdir()
     common = ["-g", "-shared", "-fPIC", *flags.split()]
     sources = HERE / "landmarks"
-    _compile([os.environ.get("CC", "gcc"), *common, "-o", folder / "libexv.so", sources / "exv.c"])
+    for name in ("exv", "exv_damage"):
+        _compile([os.environ.get("CC", "gcc"), *common, "-o", folder / f"lib{name}.so", sources / f"{name}.c"])
     _compile([os.environ.get("CXX", "g++"), *common, "-static-libstdc++", "-static-libgcc", "-o",
               folder / "libexv_cpp.so", sources / "exv_cpp.cpp"])
     return folder
@@ -91,6 +95,25 @@ def extension(interpreter, flags):
     _compile([os.environ.get("CC", "gcc"), "-g", "-shared", "-fPIC", *flags.split(), "-I", include, "-o", target,
               HERE / "landmarks" / "exvmodule.c"])
     return target
+
+
+def prepare(interpreter, scenario, flags, outside, inside):
+    """Put everything into the directory that the program needs; the command that runs it."""
+    programs = outside / "programs"
+    programs.mkdir()
+    source = HERE / scenario.folder / (scenario.program + ".py")
+    files = [RECORD, *scenario.files, *(HERE / "programs").glob("*.py"), *libraries(flags).iterdir()]
+    if scenario.folder != "programs":
+        files += (HERE / scenario.folder).glob("*.py")
+    module = extension(interpreter, flags) if "exvmodule" in source.read_text(encoding="utf-8") else None
+    for file in files + ([module] if module else []):
+        shutil.copy(file, programs)
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
+                   "PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1", **dict(interpreter.environment)}
+    settings = "\n".join(f"{key}={value}" for key, value in environment.items())
+    arguments = [scenario.argument] if scenario.argument else []
+    return interpreter.command("-c", scenarios.LAUNCHER, inside, settings, interpreter.path,
+                               f"{inside}/programs/{scenario.program}.py", *arguments)
 
 
 def death(interpreter, scenario, flags, timeout=120):
@@ -116,18 +139,7 @@ class _Death:
         return self.workspace.__exit__(*details)
 
     def _run(self, interpreter, scenario, flags, timeout, outside, inside):
-        programs = outside / "programs"
-        programs.mkdir()
-        files = [RECORD, *(HERE / "programs").glob("*.py"), *libraries(flags).iterdir()]
-        module = extension(interpreter, flags) if scenario.program == "extension" else None
-        for file in files + ([module] if module else []):
-            shutil.copy(file, programs)
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
-                       "PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1", **dict(interpreter.environment)}
-        settings = "\n".join(f"{key}={value}" for key, value in environment.items())
-        arguments = [scenario.argument] if scenario.argument else []
-        command = interpreter.command("-c", scenarios.LAUNCHER, inside, settings, interpreter.path,
-                                      f"{inside}/programs/{scenario.program}.py", *arguments)
+        command = prepare(interpreter, scenario, flags, outside, inside)
         result = subprocess.run(command, cwd=outside, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
                                 preexec_fn=scenarios._allow_cores)
         output = result.stdout.decode(errors="replace")
@@ -138,3 +150,22 @@ class _Death:
             raise AssertionError(f"{interpreter.name}: {scenario.name} ended with status {result.returncode} and left "
                                  f"{len(cores)} cores\n{output}{result.stderr.decode(errors='replace')}")
         return Death(pathlib.Path(cores[0]), json.loads(truth.read_bytes()), json.loads(trails.read_bytes()), outside)
+
+
+@contextlib.contextmanager
+def stop(interpreter, scenario, flags):
+    """A program that stops itself, and a core that gcore makes of it; it runs on until the context ends."""
+    with scenarios.workspace(interpreter) as (outside, inside):
+        with subprocess.Popen(prepare(interpreter, scenario, flags, outside, inside), cwd=outside,
+                              stdin=subprocess.DEVNULL) as process:
+            try:
+                _, status = os.waitpid(process.pid, os.WUNTRACED)
+                assert os.WIFSTOPPED(status), f"the program ended with status {status}"
+                made = subprocess.run(["gcore", "-o", str(outside / "core"), str(process.pid)], capture_output=True,
+                                      timeout=120)
+                core = outside / f"core.{process.pid}"
+                assert core.exists(), made.stderr.decode(errors="replace")
+                yield Death(core, json.loads((outside / "truth.json").read_bytes()),
+                            json.loads((outside / "trails.json").read_bytes()), outside)
+            finally:
+                process.kill()

@@ -90,6 +90,12 @@ def compare_gapped(death, answer):
     return problems
 
 
+def runs_compiled_code(answer):
+    """Is code that no file holds on the crashed thread's stack, or a gap where its frame was?"""
+    frames = next(thread for thread in answer["threads"] if thread["crashed"])["frames"]
+    return any(frame["kind"] == "gap" or frame["kind"] == "native" and not frame["module"] for frame in frames)
+
+
 def expected_rule(interpreter):
     return "marker" if interpreter.version >= (3, 10) else "pointer"
 
@@ -127,6 +133,8 @@ def test_landmarks_are_in_their_true_order(interpreter, scenario, kernel_leaves_
     for thread in answer["threads"]:
         if str(thread["tid"]) in death.trails and thread["splice"] != expected_rule(interpreter):
             problems.append(f"thread {thread['tid']}: spliced by {thread['splice']}")
+    if interpreter.kind == "jit" and scenario.name == "hot_loop[native]" and not runs_compiled_code(everything):
+        problems.append("no compiled code is on the stack: this shows nothing")
     if status != 0:
         problems.append(f"exit status {status}")
         problems += [f"diagnostic {entry['code']}: {entry['message']}" for entry in answer["diagnostics"]]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Merged stacks are true also where the interpreter's binary was stripped of everything that the loader does not need:
-of every symbol but the exported ones (`strip -s`), and of the section headers themselves. Neither touches the machine
-code or its unwinding tables, so no frame may be lost, none invented, and the splice stays one by address."""
+of every symbol but the exported ones (`strip -s`), of those too as far as they cover code, and of the section headers
+themselves. None of it touches the machine code or its unwinding tables, so no frame may be lost, none invented, and the
+splice stays one by address."""
 
 import contextlib
 import dataclasses
@@ -19,6 +20,7 @@ from test_merged import builds, compare_trails, explain  # noqa: F401 (builds: c
 PROGRAMS = [running.Scenario("alternation", None), running.Scenario("threads", None)]
 FLAGS = "-O2 -fomit-frame-pointer"
 SHARED = ("3.8", "3.11", "3.13")
+BY_POINTER = ("2.7", "3.6", "3.7", "3.8", "3.9")
 FOUND = interpreters.find()
 
 
@@ -39,20 +41,22 @@ CHANGES = {
     "as-shipped": None,
     "stripped": binaries.stripped,
     "no-section-headers": stripped_without_section_headers,
+    "no-symbols": binaries.without_symbols_of_functions,
 }
 
 
 def cases():
     """The interpreters of this machine with a libpython, changed; those of the distribution also as they are."""
-    for minor in SHARED:
+    wanted = [(minor, change) for minor in SHARED for change in ("stripped", "no-section-headers")]
+    wanted += [(minor, "no-symbols") for minor in (*BY_POINTER, "3.11")]
+    for minor, change in wanted:
         found = [item for item in FOUND if item.minor == minor and item.kind == "release" and not item.root
                  and binaries.runtime_binary(item)[1] != item.executable]
-        for change in ("stripped", "no-section-headers"):
-            absent = pytest.mark.skipif(not found, reason=f"skipped: no {minor} with a libpython was found")
-            yield pytest.param(found[0] if found else None, change, id=f"{minor}-{change}", marks=absent)
+        absent = pytest.mark.skipif(not found, reason=f"skipped: no {minor} with a libpython was found")
+        yield pytest.param(found[0] if found else None, change, id=f"{minor}-{change}", marks=absent)
     roots = [item for item in FOUND if item.root and item.kind == "release"]
     for item in roots:
-        for change in ("as-shipped", "no-section-headers"):
+        for change in ("as-shipped", "no-section-headers", *(["no-symbols"] if item.minor in BY_POINTER else [])):
             yield pytest.param(item, change, id=f"{item.name}-{change}")
     if not roots:
         reason = "skipped: no interpreter of a distribution was found; tests/interpreters/setup.sh fetches them"
@@ -88,6 +92,25 @@ def check_binary(path, change):
     assert "GNU_EH_FRAME" in segments and "NOTE" in segments
 
 
+def compare_hosts(answer, module, interpreter):
+    """Whatever the binary was stripped of: what runs Python frames is the eval loop, by the symbols that it had."""
+    name = "PyEval_EvalFrameEx" if interpreter.version < (3,) else "_PyEval_EvalFrameDefault"
+    listing = subprocess.run(["nm", "-DS", binaries.runtime_binary(interpreter)[1]], capture_output=True, text=True)
+    start, size = next((int(line.split()[0], 16), int(line.split()[1], 16)) for line in listing.stdout.splitlines()
+                       if line.split()[-1].split("@")[0] == name)
+    base = next(int(entry["start"], 16) for entry in answer["modules"] if entry["path"] == module)
+    fixed = binaries.is_fixed(binaries.runtime_binary(interpreter)[1])
+    problems = []
+    for thread in answer["threads"]:
+        for number, frame in enumerate(thread["frames"]):
+            if frame["kind"] != "native" or not frame["eval"]:
+                continue
+            offset = int(frame["pc"], 16) - (0 if fixed else base) - start
+            if frame["module"] != module or not 0 <= offset < size:
+                problems.append(f"thread {thread['tid']}: frame {number} at {frame['pc']} is no {name}")
+    return problems
+
+
 @pytest.mark.skipif(not shutil.which("strip"), reason="skipped: strip (package binutils) is not installed")
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
 @pytest.mark.parametrize("interpreter, change", list(cases()))
@@ -105,7 +128,9 @@ def test_stacks_of_a_stripped_interpreter_are_whole_and_true(interpreter, change
     inside = binary[len(os.path.realpath(runner.root)):] if runner.root else binary
     if [(module["path"], module["file"]) for module in used] != [(inside, "matched")]:
         problems.append(f"the process did not run {inside}, or it was not matched: {used}")
-    rules = ("marker",) if interpreter.version >= (3, 10) else ("pointer", "name")
+    rules = ("marker",) if interpreter.version >= (3, 10) else ("pointer",)
+    if change == "no-symbols":
+        problems += compare_hosts(everything, inside, interpreter)
     for view in (answer, everything):
         problems += report.compare_threads(death.truth, view) + compare_trails(death, view)
         for thread in view["threads"]:

@@ -27,6 +27,12 @@ def runtime_binary(interpreter):
     return inside, root + inside
 
 
+def is_fixed(path):
+    """Linked for one address (ET_EXEC)."""
+    with open(path, "rb") as file:
+        return struct.unpack_from("<H", file.read(20), 16)[0] == 2
+
+
 def sections(path):
     """{name} of a binary's sections."""
     listing = subprocess.run(["readelf", "-SW", path], capture_output=True, text=True).stdout
@@ -81,3 +87,18 @@ def stripped(path):
 def without_runtime_section(path):
     """No section is called .PyRuntime: only a symbol can tell."""
     _change(path, [(b".PyRuntime\0", b".PyRuntim~\0")])
+
+
+def without_symbols_of_functions(path):
+    """Stripped, and no symbol covers any code: what .dynsym must have for the loader has no size, which linking does
+    not look at."""
+    stripped(path)
+    data = bytearray(pathlib.Path(path).read_bytes())
+    headers, = struct.unpack_from("<Q", data, 0x28)
+    count, = struct.unpack_from("<H", data, 0x3C)
+    for number in range(count):
+        _, kind, _, _, offset, size = struct.unpack_from("<IIQQQQ", data, headers + number * 64)
+        for symbol in range(offset, offset + size, 24) if kind == 11 else ():  # SHT_DYNSYM
+            if data[symbol + 4] & 15 in (2, 10):  # STT_FUNC, STT_GNU_IFUNC
+                struct.pack_into("<Q", data, symbol + 16, 0)
+    pathlib.Path(path).write_bytes(data)

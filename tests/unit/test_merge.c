@@ -4,6 +4,7 @@
  *
  *     case: what is true
  *     n 100 140 [f=7] [eval] [keeps=a1,b2]   a native frame's sp and cfa (hex; cfa 0: unknown), innermost first
+ *       [nameless] [size=4000]               no symbol names its function; the size of that (hex)
  *     gap                                    native frames are missing right inside of the next one
  *     stop                                   unwinding did not reach the thread's start
  *     r m=120 | r p=a1 [c=1]                 a run: its marker or its frame object, and its chain
@@ -118,6 +119,10 @@ static void parse_native(struct example *example, char *line) {
   for (char *word = strtok(line, " "); word; word = strtok(NULL, " ")) {
     if (strcmp(word, "eval") == 0) {
       example->frames[i].eval_name = true;
+    } else if (strcmp(word, "nameless") == 0) {
+      example->frames[i].nameless = true;
+    } else if (strncmp(word, "size=", 5) == 0) {
+      example->frames[i].size = (uint32_t)strtoull(word + 5, NULL, 16);
     } else if (strncmp(word, "f=", 2) == 0) {
       example->frames[i].function = strtoull(word + 2, NULL, 16);
     } else if (strncmp(word, "keeps=", 6) == 0) {
@@ -219,8 +224,7 @@ static void cases_of_the_data_files(void **state) {
 
 /*
  * A stack as a word, innermost first: n is a native frame, e one of the eval loop with its run, x a run whose native
- * frame
- * was lost, together with whatever else lay there. The word also is what must come out.
+ * frame was lost, together with whatever else lay there. The word also is what must come out.
  */
 struct picture {
   struct example *example;
@@ -296,8 +300,7 @@ static void draw(struct example *example, const char *word, bool by_marker) {
 
 /*
  * A frame whose caller was lost has no known end. By marker it cannot be a host then, so such words say nothing; nor
- * can
- * pointers tell which runs lie in a gap from those that have lost only their own frame.
+ * can pointers tell which runs lie in a gap from those that have lost only their own frame.
  */
 static bool is_decidable(const char *word, bool by_marker) {
   if (by_marker) return !strstr(word, "ex");

@@ -98,7 +98,7 @@ static void assert_place(uint64_t address, const struct scene *like, const char 
   struct described described;
   struct scene scene = *like;
   scene.signal = EXU_SIGSEGV;
-  scene.code = EXU_SEGV_MAPERR;
+  if (!scene.code) scene.code = EXU_SEGV_MAPERR;
   scene.word = address;
   describe(&described, &scene);
   assert_true(described.target.crash->has_address);
@@ -230,6 +230,13 @@ static void a_stack_overflow_is_called_probable(void **state) {
   assert_place(STACK - 8, &open_end, "just below the stack of thread 1234: probably a stack overflow");
   const struct scene gone = {.rsp = STACK - 0x2000, .without_guard = true};
   assert_place(STACK - 0x2008, &gone, "just below the stack of thread 1234: probably a stack overflow");
+  /* A guard page that is part of the stack's own mapping: that can be written, but the fault says "not mapped". */
+  const struct scene inside = {.rsp = STACK + 0x2000};
+  assert_place(STACK + 0x1ff8, &inside, "a guard page below the stack of thread 1234: probably a stack overflow");
+  const struct scene refused = {.code = EXU_SEGV_ACCERR, .rsp = STACK + 0x2000};
+  assert_place(STACK + 0x1ff8, &refused, "the stack of thread 1234");
+  const struct scene elsewhere = {.rsp = STACK + 0x20000};
+  assert_place(STACK + 0x1ff8, &elsewhere, "the stack of thread 1234");
   /* Far from the end of the stack: no overflow. */
   const struct scene half = {.rsp = STACK + 0x20000, .without_guard = true};
   assert_place(STACK - 8, &half, "no mapping");

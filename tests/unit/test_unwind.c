@@ -230,13 +230,14 @@ static void signal_frames_that_lead_in_a_circle_end(void **state) {
 
 static void resume_without_proof_is_refused(void **state) {
   struct process *process = *state;
+  const uint64_t markers[] = {STACK + 512, UINT64_MAX};
   bool resumed = true;
   process->words[20] = put_call(process, 100, 300);
   unwind(process, CODE + 220, STACK + 64, 0);
-  assert_true(exu_unwind_resume(process->unwinder, STACK + 512, &process->stack, &resumed));
+  assert_true(exu_unwind_resume(process->unwinder, markers, 2, 0, &process->stack, &resumed));
   assert_false(resumed);
   assert_int_equal(process->stack.frames.count, 1);
-  assert_true(exu_unwind_resume(process->unwinder, UINT64_MAX, &process->stack, &resumed));
+  assert_true(exu_unwind_resume(process->unwinder, markers, 2, 1, &process->stack, &resumed));
   assert_false(resumed);
 }
 

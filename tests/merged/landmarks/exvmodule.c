@@ -44,6 +44,21 @@ static PyObject *exv_ext_thread(PyObject *self, PyObject *function) {
   Py_RETURN_NONE;
 }
 
+/* Call a function at an address where none is. */
+__attribute__((noinline)) static PyObject *exv_ext_bad_call(PyObject *self, PyObject *address) {
+  (void)self;
+  PyObject *(*function)(void) = (PyObject * (*)(void)) PyLong_AsVoidPtr(address);
+  PyObject *result = function();
+  Py_XINCREF(result);
+  return result;
+}
+
+/* Read from an address where nothing is. */
+__attribute__((noinline)) static PyObject *exv_ext_crash(PyObject *self, PyObject *address) {
+  (void)self;
+  return PyLong_FromLong(*(volatile int *)PyLong_AsVoidPtr(address));
+}
+
 /* An iterator that calls its function for every item. */
 typedef struct {
   PyObject_HEAD PyObject *function;
@@ -85,6 +100,8 @@ static PyObject *exv_ext_caller(PyObject *self, PyObject *function) {
 
 static PyMethodDef methods[] = {{"connect", exv_ext_connect, METH_VARARGS, NULL},
                                 {"call", exv_ext_call, METH_O, NULL},
+                                {"bad_call", exv_ext_bad_call, METH_O, NULL},
+                                {"crash", exv_ext_crash, METH_O, NULL},
                                 {"thread", exv_ext_thread, METH_O, NULL},
                                 {"caller", exv_ext_caller, METH_O, NULL},
                                 {NULL, NULL, 0, NULL}};

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# An extension module: a function, an iterator, a destructor, and a thread of its own.
-# arguments: call next dealloc thread
+# An extension module: a function, an iterator, a destructor, a thread of its own, and a crash inside it, called from a
+# generator, called from C.
+# arguments: call next dealloc thread crash
 import ctypes
 import os
 import sys
@@ -32,11 +33,18 @@ def py_inner():
         through('exv_b', py_last)
 
 
+def py_generator():
+    with mark('py_generator'):
+        yield landmarks.crash(exvmodule.crash, (8,), ['exv_ext_crash'])
+
+
 def py_outer():
     with mark('py_outer'):
         if sys.argv[1] == 'next':
             for item in exvmodule.caller(py_inner):
                 pass
+        elif sys.argv[1] == 'crash':
+            through('exv_b', lambda number: sum(py_generator()))
         elif sys.argv[1] == 'dealloc':
             exvmodule.caller(py_inner)
         elif sys.argv[1] == 'thread':

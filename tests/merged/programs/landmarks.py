@@ -9,6 +9,7 @@ Runs on Python 2.7 and 3.6 and later.  Every function whose name is put on the t
 """
 import ctypes
 import json
+import mmap
 import os
 import sys
 
@@ -82,10 +83,23 @@ def die(how="SIGABRT"):
     record.die(how)
 
 
-def crash():
-    """Die inside the landmark exv_crash."""
-    original = record._actions
-    record._actions = lambda how: (library.exv_crash, (None,))
-    write(['exv_crash'])
+def crash(function=library.exv_crash, arguments=(None,), beyond=('exv_crash',)):
+    """Die inside a C function, by default the landmark exv_crash. `beyond`: what that adds to the trail."""
+    record._actions = lambda how: (function, arguments)
+    write(beyond)
     record.die('SIGSEGV-exv', ())
-    record._actions = original
+
+
+def write_before(how, frame):
+    """For an end that can write nothing itself: the truth up to this frame of the calling thread."""
+    record.settle()
+    write()
+    record._write(how, frame, [])
+
+
+def shared_counter():
+    """A number that the file `counter` keeps when the process dies."""
+    with open('counter', 'w+b') as file:
+        file.write(b'\0' * mmap.PAGESIZE)
+        file.flush()
+        return ctypes.c_long.from_buffer(mmap.mmap(file.fileno(), mmap.PAGESIZE))

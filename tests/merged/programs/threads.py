@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Many threads, each waiting deep inside its own mixture of C and Python, while the main thread dies.
+# Many threads, each waiting deep inside its own mixture of C and Python, while the main thread dies. By another signal
+# if it gets one as its argument.
+import sys
 import threading
 import time
 
@@ -34,4 +36,4 @@ for number in range(10):
     record.start(py_level, 'worker', (number, number))
 while len(started) < 10:
     time.sleep(0.01)
-through('exv_a', lambda number: landmarks.die())
+through('exv_a', lambda number: landmarks.die(*sys.argv[1:]))

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ends that damage the stack or leave it: a smashed stack, a stack that is used up, a call through a bad pointer.
+ * Like exv.c it needs no Python headers.
+ */
+#include <stdint.h>
+
+void exv_enter(const char *name);
+void exv_leave(void);
+
+typedef int callback(int);
+
+static uintptr_t *outer_frame;
+
+/* Up to here exv_smash may write. */
+__attribute__((noinline)) int exv_outer(callback *call, int number) {
+  exv_enter("exv_outer");
+  outer_frame = __builtin_frame_address(0);
+  int result = call(number) + 1;
+  exv_leave();
+  return result;
+}
+
+/*
+ * Write `words` words from this function's saved rbp on upwards, its return address next, then its callers; -1: all
+ * there is below exv_outer's. The function has a frame pointer whatever the flags are, because it asks for it.
+ */
+__attribute__((noinline)) int exv_smash(int words, uintptr_t garbage) {
+  volatile uintptr_t *frame = __builtin_frame_address(0);
+  long count = words < 0 ? outer_frame - (uintptr_t *)frame : words;
+  for (long i = 0; i < count; i++) frame[i] = garbage;
+  return *(volatile int *)0 + (int)frame[0];
+}
+
+/* Nobody calls it: an address inside it, on the stack, is no frame. */
+__attribute__((noinline)) int exv_decoy(volatile int *number) {
+  for (int i = 0; i < 100; i++) number[i] = number[i + 1] * 3;
+  return number[0];
+}
+
+/* Without end. `depth` is a file's memory: it outlives the process. */
+__attribute__((noinline)) int exv_overflow(volatile long *depth, int number) {
+  volatile char space[150];
+  *depth = number;
+  space[number & 127] = 1;
+  return exv_overflow(depth, number + 1) + space[number & 63];
+}
+
+__attribute__((noinline)) int exv_bad_call(int (*address)(void)) { return address() + 1; }

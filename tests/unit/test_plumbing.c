@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which native calls tell nothing, by their names. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "report/plumbing.h"
+
+static enum exu_call_class class_of(const char *function, const char *module, bool interpreter) {
+  struct exu_string name = {function, function ? strlen(function) : 0}, path = {module, strlen(module)};
+  return exu_classify_call(name, path, interpreter);
+}
+
+static void parts_and_copies_of_plumbing_are_plumbing(void **state) {
+  static const char *const suffixes[] = {"", ".cold", ".part.0", ".isra.0", ".constprop.0", ".constprop.0.isra.0"};
+  static const char *const names[] = {
+      "_PyEval_EvalFrameDefault", "_PyEval_Vector", "method_vectorcall", "_PyRun_File", "type_call", "slot_tp_init",
+      "_Py_slot_tp_getattr_hook", "gen_send_ex2"};
+  (void)state;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t k = 0; k < sizeof suffixes / sizeof *suffixes; k++) {
+      char name[100];
+      snprintf(name, sizeof name, "%s%s", names[i], suffixes[k]);
+      if (class_of(name, "/usr/bin/python3", true) != EXU_CALL_PLUMBING) fail_msg("%s", name);
+    }
+  }
+}
+
+static void what_only_begins_like_plumbing_tells_something(void **state) {
+  static const char *const names[] = {"type_call_hook", "slot_machine",  "gen_close",   "gen_throw",
+                                      "builtin_len",    "builtin_eval",  "list_extend", "PyObject_GetAttr",
+                                      "bootstrapping",  "PyObject_Size", "map_next",    "_PyEval_Vectors"};
+  (void)state;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (class_of(names[i], "/usr/bin/python3", true) != EXU_CALL_TELLING) fail_msg("%s", names[i]);
+  }
+}
+
+static void plumbing_is_the_interpreters_only(void **state) {
+  (void)state;
+  assert_int_equal(class_of("type_call", "/usr/lib/libqt.so", false), EXU_CALL_TELLING);
+  assert_int_equal(class_of("run_file", "/usr/bin/app", false), EXU_CALL_TELLING);
+  assert_int_equal(class_of(NULL, "/usr/lib/libqt.so", false), EXU_CALL_UNKNOWN);
+  assert_int_equal(class_of(NULL, "/usr/bin/python3", true), EXU_CALL_NAMELESS);
+}
+
+static void starts_are_known_in_every_module(void **state) {
+  (void)state;
+  assert_int_equal(class_of("main", "/usr/bin/app", false), EXU_CALL_MAIN);
+  assert_int_equal(class_of("main.cold", "/usr/bin/app", false), EXU_CALL_MAIN);
+  assert_int_equal(class_of("main_loop", "/usr/bin/app", false), EXU_CALL_TELLING);
+  assert_int_equal(class_of("Py_BytesMain", "/usr/bin/python3", true), EXU_CALL_PY_MAIN);
+  assert_int_equal(class_of("pymain_run_python.constprop.0", "/usr/bin/python3", true), EXU_CALL_PY_MAIN);
+  assert_int_equal(class_of("__libc_start_main_impl", "/lib/libc.so.6", false), EXU_CALL_START);
+  assert_int_equal(class_of("start_thread", "/lib/libc.so.6", false), EXU_CALL_START);
+  assert_int_equal(class_of(NULL, "/lib/libc.so.6", false), EXU_CALL_LIBC);
+}
+
+static void eval_loop_is_known_by_its_parts_too(void **state) {
+  static const char *const names[] = {"_PyEval_EvalFrameDefault", "_PyEval_EvalFrameDefault.cold",
+                                      "_PyEval_EvalFrameDefault.constprop.0"};
+  (void)state;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    struct exu_string name = {names[i], strlen(names[i])};
+    assert_true(exu_is_eval_loop(name, false));
+    assert_false(exu_is_eval_loop(name, true));
+  }
+  assert_true(exu_is_eval_loop((struct exu_string){"PyEval_EvalFrameEx", 18}, true));
+  assert_false(exu_is_eval_loop((struct exu_string){"PyEval_EvalFrameEx", 18}, false));
+  assert_false(exu_is_eval_loop((struct exu_string){"_PyEval_EvalFrameDefaults", 25}, false));
+  assert_false(exu_is_eval_loop((struct exu_string){NULL, 0}, false));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(parts_and_copies_of_plumbing_are_plumbing),
+      cmocka_unit_test(what_only_begins_like_plumbing_tells_something),
+      cmocka_unit_test(plumbing_is_the_interpreters_only),
+      cmocka_unit_test(starts_are_known_in_every_module),
+      cmocka_unit_test(eval_loop_is_known_by_its_parts_too),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
