@@ -49,7 +49,8 @@ def compile_module(interpreter, include, folder, target):
     """The module, from a copy of its source in the folder `target`."""
     shutil.copy(SOURCE, target)
     # Only what Cython itself needs is added to the path: the folder comes last.
-    translate = "import sys; sys.path.append(%r); from Cython.Compiler.Main import main; main(command_line=1)" % str(folder)
+    translate = f"import sys; sys.path.append({str(folder)!r})\n" \
+                "from Cython.Compiler.Main import main; main(command_line=1)"
     module = target / ("exvcython" + suffix_of(interpreter))
     for command in (interpreter.command("-c", translate, "-3", "--line-directives", SOURCE.name),
                     [os.environ.get("CC", "gcc"), "-g", "-O1", "-shared", "-fPIC", "-I", include, "-o", str(module),

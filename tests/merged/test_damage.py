@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is left is true where the stack itself is what broke: smashed, used up, or left through a bad pointer.
 
-Python's frames still equal the program's record, no native frame is invented, and what is missing is said. How a smashed
-stack should look is known from its twin: the same program, which crashes at the same instruction without damage."""
+Python's frames still equal the program's record, no native frame is invented, and what is missing is said. How a
+smashed stack should look is known from its twin: the same program, which crashes at the same instruction without
+damage."""
 
 import functools
 import json

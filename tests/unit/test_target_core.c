@@ -369,6 +369,25 @@ static void gcore_writes_file_offsets_in_bytes(void **state) {
   shut(&opened);
 }
 
+static void a_mapped_file_without_a_segment_is_mapped_and_not_saved(void **state) {
+  (void)state;
+  struct core_builder *core = core_builder_create();
+  static const struct core_file files[] = {{0x1000, 0x4000, 0, "/a"}};
+  core_builder_file(core, PAGE, files, 1);
+  core_builder_load(core, 0x2000, PAGE, NULL, PAGE, CORE_R | CORE_W);
+  struct opened opened;
+  open_built(&opened, core);
+  uint8_t byte;
+  struct exu_space *space = opened.target.space;
+  assert_int_equal(exu_space_read(space, 0x1000, &byte, 1), EXU_NOT_SAVED);
+  assert_int_equal(exu_space_read(space, 0x2000, &byte, 1), EXU_READABLE);
+  assert_int_equal(exu_space_read(space, 0x3fff, &byte, 1), EXU_NOT_SAVED);
+  assert_int_equal(exu_space_read(space, 0x4000, &byte, 1), EXU_UNMAPPED);
+  assert_int_equal(exu_space_find(space, 0x1000)->prot, EXU_PROT_UNKNOWN);
+  assert_int_equal(exu_space_find(space, 0x2000)->prot, EXU_PROT_READ | EXU_PROT_WRITE);
+  shut(&opened);
+}
+
 static void arguments_fill_all_of_their_eighty_bytes(void **state) {
   (void)state;
   struct core_builder *core = core_builder_create();
@@ -655,6 +674,7 @@ int main(void) {
       cmocka_unit_test(the_siginfo_of_another_thread_is_not_the_crash),
       cmocka_unit_test(a_signal_without_siginfo_has_no_code),
       cmocka_unit_test(gcore_writes_file_offsets_in_bytes),
+      cmocka_unit_test(a_mapped_file_without_a_segment_is_mapped_and_not_saved),
       cmocka_unit_test(arguments_fill_all_of_their_eighty_bytes),
       cmocka_unit_test(a_file_list_that_lies_about_its_size_is_said_and_skipped),
       cmocka_unit_test(a_mapping_that_ends_before_it_starts_is_dropped),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A C function writes garbage over its own frame and its callers', then crashes. What is written is the second half of
-# the argument. The first says how far: `no` is the undamaged twin, `rbp` only its saved rbp, `return` its return address
-# too, `callers` also the frames that called it, `eval` all up to the landmark outside of the eval loop that called it.
+# the argument. The first says how far: `no` is the undamaged twin, `rbp` only its saved rbp, `return` its return
+# address too, `callers` also the frames that called it, `eval` all up to the landmark outside of the eval loop that called it.
 # arguments: no-0 rbp-41 return-41 return-code callers-code eval-0
 import ctypes
 import sys
