@@ -25,11 +25,13 @@ check: all
 	ctest --preset release -j $(JOBS)
 	EXUVIA=$(CURDIR)/$(BUILD)/exuvia tools/pytest.sh tests
 
-# The same cores through exuvia and the other tools of its kind that this machine has.
+# The same cores and live processes through exuvia and the other tools of its kind that this machine has.
 bench: all
 	tools/setup.sh bench
 	@cmake --build --preset release --target measure unwind
-	@python3 bench/run.py --exuvia $(BUILD)/exuvia --measure $(BUILD)/measure --unwind $(BUILD)/unwind --work build/bench
+	@python3 bench/run.py --exuvia $(BUILD)/exuvia --measure $(BUILD)/measure --unwind $(BUILD)/unwind --work build/bench; \
+	  cores=$$?; \
+	  python3 bench/live.py --exuvia $(BUILD)/exuvia --measure $(BUILD)/measure --work build/bench && exit $$cores
 
 lint:
 	tools/setup.sh lint

@@ -5,23 +5,19 @@ Run by `make bench`. Needs only the standard library; a tool that is not there i
 turns, one run each, so that whatever else the machine does falls on all of them; the table shows medians. All that is
 measured is written to WORK/results.json too.
 """
-import argparse
 import json
 import os
 import platform
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 
+import peers
+from make_core import NoCore, make_core
+from peers import GDB, SLOW, Tool, candidates, failure, find_python, measure, python_version
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tools"))
-
-from make_core import NoCore, make_core, real_executable  # noqa: E402
-
-CPU_LIMIT = 10  # seconds of CPU time for one run
-SLOW = 3        # whoever needs more than these seconds on a core is run once, not RUNS times
 
 
 class Core:
@@ -56,69 +52,17 @@ OURS = {"python": "exuvia --python-only", "merged": "exuvia"}
 STRESS = {"deep", "chains", "filters", "calls-3.8", "calls-3.13"}
 
 
-class Tool:
-    def __init__(self, view, name, command, skipped=None):
-        self.view = view
-        self.name = name
-        self.command = command  # core, executable -> argument list
-        self.skipped = skipped  # why it is not here
-        self.ours = name.startswith("exuvia")
-
-
 # ---- what is here ----
 
-def candidates(series):
-    """Interpreters of one series, the newest first."""
-    found = []
-    if shutil.which("pyenv"):
-        run = subprocess.run(["pyenv", "root"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        versions = os.path.join(run.stdout.decode().strip(), "versions")
-        if os.path.isdir(versions):
-            found += [os.path.join(versions, v, "bin", "python3") for v in sorted(os.listdir(versions), reverse=True)
-                      if v.startswith(series + ".")]
-    return found + ["python" + series]
-
-
-def find_python(names):
-    for name in names:
-        path = real_executable(name)
-        if path:
-            return path
-    return None
-
-
-def python_version(python):
-    code = "import platform; print(platform.python_version())"
-    return subprocess.run([python, "-c", code], stdout=subprocess.PIPE).stdout.decode().strip()
-
-
-def install_peers(venv):
-    """PyStack and py-spy from the package index; without a network the bench goes on without them."""
-    if os.path.exists(os.path.join(venv, "installed")):
-        return
-    try:
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True, stdout=subprocess.DEVNULL, timeout=300)
-        pip = [os.path.join(venv, "bin", "python"), "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
-        for package in "pystack", "py-spy":
-            subprocess.run(pip + [package], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                           timeout=600)
-        open(os.path.join(venv, "installed"), "w").close()
-    except (OSError, subprocess.SubprocessError) as reason:
-        print("exuvia: could not install the peers: %s" % reason, file=sys.stderr)
-
-
 def find_tools(exuvia, venv, python):
-    where = os.pathsep.join([os.path.join(venv, "bin"), os.environ.get("PATH", "")])
+    where = peers.search_path(venv)
 
     def tool(view, name, program, command):
-        path = shutil.which(program, path=where)
-        return Tool(view, name, lambda core, executable: command(path, core, executable),
-                    None if path else "%s is not installed" % program)
+        return peers.find_tool(where, view, name, program, command)
 
-    gdb = ["-nx", "-batch", "-iex", "set debuginfod enabled off"]
     script = find_gdb_script(python)
     py_bt = tool("python", "gdb py-bt", "gdb", lambda path, core, executable:
-                 [path] + gdb + ["-ex", "source " + script, "-ex", "thread apply all py-bt", executable, core])
+                 [path] + GDB + ["-ex", "source " + script, "-ex", "thread apply all py-bt", executable, core])
     if not script:
         py_bt.skipped = "no python-gdb.py for %s" % python
     return [
@@ -136,7 +80,7 @@ def find_tools(exuvia, venv, python):
         tool("merged", "eu-stack -i -s (no Python)", "eu-stack", lambda path, core, executable:
              [path, "-n", "0", "-i", "-s", "--core=" + core, "--executable=" + executable]),
         tool("merged", "gdb bt (no Python)", "gdb", lambda path, core, executable:
-             [path] + gdb + ["-ex", "thread apply all bt", executable, core]),
+             [path] + GDB + ["-ex", "thread apply all bt", executable, core]),
     ]
 
 
@@ -193,19 +137,9 @@ def make_one(core, default, work):
 
 def look(exuvia, path, options):
     """What the JSON of a core says: numbers of frames, of gaps, of threads that were not unwound to their start."""
-    counts = {"python": 0, "native": 0, "gap": 0, "cut": 0}
     command = [exuvia, "core", "--json", path] + options
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
-        for line in run.stdout:  # one frame a line; half a million are too many to keep
-            if line.startswith(b'      {"kind": "python"'):
-                counts["python"] += 1
-            elif line.startswith(b'      {"kind": "native"'):
-                counts["native"] += b'"inlined": false' in line  # frames of the machine, which eu-stack counts too
-            elif line.startswith(b'      {"kind": "gap"'):
-                counts["gap"] += 1
-            elif line.startswith(b'    {"tid": '):
-                counts["cut"] += b'"native_complete": false' in line
-    return counts
+        return peers.count_frames(run.stdout)
 
 
 def complaint(core, view, counts):
@@ -218,30 +152,10 @@ def complaint(core, view, counts):
         return None
     if core.native and counts["native"] < core.native:
         return "{:,} native frames, not {:,}".format(counts["native"], core.native)
-    if counts["gap"] or counts["cut"]:
-        return "%d gaps, %d threads not unwound to their start" % (counts["gap"], counts["cut"])
-    return None
+    return peers.not_whole(counts)
 
 
 # ---- measuring ----
-
-def measure(measure_program, command, output):
-    """One run: a dictionary, times in ms and memory in MiB; `status` as measure.c says it."""
-    run = subprocess.run([measure_program, output, str(CPU_LIMIT)] + command, stdout=subprocess.PIPE, check=True)
-    wall, user, system, rss, status = [int(word) for word in run.stdout.split()]
-    return {"wall_ms": wall / 1000, "cpu_ms": (user + system) / 1000, "rss_mib": rss / 1024, "status": status}
-
-
-def failure(tool, run):
-    """Why this run does not count, or None."""
-    if run["status"] == -signal.SIGXCPU or (run["status"] == -signal.SIGKILL and run["cpu_ms"] > CPU_LIMIT * 1000):
-        return "no answer within %d s of CPU time (%.0f MiB by then)" % (CPU_LIMIT, run["rss_mib"])
-    if run["status"] < 0:
-        return "crashed: %s" % signal.Signals(-run["status"]).name
-    if run["status"] == 0 or (tool.ours and run["status"] == 1):
-        return None
-    return "exit status %d" % run["status"]
-
 
 def run_core(core, path, executable, tools, measure_program, runs, work):
     """{tool name: {"runs": [...], "failed": reason or None}} of one core; one warm-up each, then in turn."""
@@ -308,44 +222,38 @@ class Aims:
         result = of_core["tools"].get(tool or OURS[view])
         return result[what] if result and not result["failed"] else None
 
-    def say(self, text, value, limit, unit):
-        if value is None or limit is None:
-            print("  %-52s not measured" % text)
-        else:
-            print("  %-52s %8.1f %-4s at most %7.1f  %s" % (text, value, unit, limit, "ok" if value <= limit else "over"))
-
     def against(self, text, view, core, tool, factor):
         limit = self.figure(view, core, tool)
-        self.say(text, self.figure(view, core), limit / factor if limit is not None else None, "ms")
+        peers.say_aim(text, self.figure(view, core), limit / factor if limit is not None else None, "ms")
 
     def print_python(self):
         print("\nAims, Python frames only")
         for core, limit in ("A", 5), ("B", 12), ("deep", 150):
-            self.say("%s, CPU time" % core, self.figure("python", core), limit, "ms")
-        self.say("B, resident memory", self.figure("python", "B", what="rss_mib"), 16, "MiB")
+            peers.say_aim("%s, CPU time" % core, self.figure("python", core), limit, "ms")
+        peers.say_aim("B, resident memory", self.figure("python", "B", what="rss_mib"), 16, "MiB")
         self.against("B, 20 times faster than PyStack", "python", "B", "pystack core", 20)
         for what, unit, text in ("cpu_ms", "ms", "CPU time"), ("rss_mib", "MiB", "resident memory"):
             limit = self.figure("python", "B", what=what)
-            self.say("sparse, %s, against 1.2 times B" % text, self.figure("python", "sparse", what=what),
+            peers.say_aim("sparse, %s, against 1.2 times B" % text, self.figure("python", "sparse", what=what),
                      limit * 1.2 if limit is not None else None, unit)
 
     def print_merged(self):
         print("\nAims, merged stacks")
-        self.say("B, the aim for function names only", self.figure("merged", "B"), 25, "ms")
-        self.say("B, the aim for lines and inlined calls", self.figure("merged", "B"), 80, "ms")
+        peers.say_aim("B, the aim for function names only", self.figure("merged", "B"), 25, "ms")
+        peers.say_aim("B, the aim for lines and inlined calls", self.figure("merged", "B"), 80, "ms")
         self.against("B, 10 times faster than PyStack", "merged", "B", "pystack core --native", 10)
         self.against("B, faster than eu-stack", "merged", "B", "eu-stack (names, no Python)", 1)
         self.against("B, 3 times faster than eu-stack -i -s", "merged", "B", "eu-stack -i -s (no Python)", 3)
-        self.say("C", self.figure("merged", "C"), 120, "ms")
-        self.say("chains", self.figure("merged", "chains"), 250, "ms")
-        self.say("filters", self.figure("merged", "filters"), 3000, "ms")
-        self.say("calls-3.8", self.figure("merged", "calls-3.8"), 1000, "ms")
-        self.say("calls-3.13", self.figure("merged", "calls-3.13"), 1000, "ms")
+        peers.say_aim("C", self.figure("merged", "C"), 120, "ms")
+        peers.say_aim("chains", self.figure("merged", "chains"), 250, "ms")
+        peers.say_aim("filters", self.figure("merged", "filters"), 3000, "ms")
+        peers.say_aim("calls-3.8", self.figure("merged", "calls-3.8"), 1000, "ms")
+        peers.say_aim("calls-3.13", self.figure("merged", "calls-3.13"), 1000, "ms")
         for core in "chains", "filters":
             rate = self.rates.get(core)
-            self.say("unwinding alone, a frame of %s" % core, rate and rate["us_per_frame"], 1.5, "us")
+            peers.say_aim("unwinding alone, a frame of %s" % core, rate and rate["us_per_frame"], 1.5, "us")
         for core in VIEWS["merged"]:
-            self.say("%s, resident memory" % core, self.figure("merged", core, what="rss_mib"),
+            peers.say_aim("%s, resident memory" % core, self.figure("merged", core, what="rss_mib"),
                      300 if core == "filters" else 64, "MiB")
 
 
@@ -373,31 +281,15 @@ def bench_core(core, made, tools, arguments, work):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--exuvia", required=True, type=os.path.abspath, help="the binary to measure")
-    parser.add_argument("--measure", required=True, type=os.path.abspath, help="the built bench/measure.c")
+    parser = peers.argument_parser(__doc__.split("\n")[0])
     parser.add_argument("--unwind", required=True, type=os.path.abspath, help="the built bench/unwind.c")
-    parser.add_argument("--work", required=True, help="a directory for cores, peers and results; made when missing")
-    parser.add_argument("--python", help="the interpreter that crashes (default: a 3.11, else python3)")
-    parser.add_argument("--runs", type=int, default=7, help="measured runs of each tool on each core (default 7)")
     parser.add_argument("--cores", default=",".join(CORES), help="which cores (default %(default)s)")
-    parser.add_argument("--no-install", action="store_true", help="do not try to install PyStack and py-spy")
     arguments = parser.parse_args()
-
-    work = os.path.abspath(arguments.work)
-    os.makedirs(work, exist_ok=True)
-    venv = os.path.join(work, "venv")
-    if not arguments.no_install:
-        install_peers(venv)
-    python = find_python([arguments.python] if arguments.python else candidates("3.11") + ["python3"])
-    if not python:
-        sys.exit("exuvia: %s does not run" % (arguments.python or "python3"))
+    work = arguments.work
+    venv, python = peers.prepare(arguments)
     print("Python %s, %s, %s cores" % (python_version(python), platform.platform(terse=True), os.cpu_count()))
     tools = find_tools(arguments.exuvia, venv, python)
-    for tool in tools:
-        if tool.skipped:
-            print("skipped: %s: %s" % (tool.name, tool.skipped))
-    here = [tool for tool in tools if not tool.skipped]
+    here = peers.available(tools)
 
     results, rates = {}, {}
     for name in arguments.cores.split(","):

@@ -3,26 +3,14 @@
 /* clang-format off */
 #include "python/layout.h"
 
-extern const struct exu_layout_table exu_cpython_3_13;
+extern const struct exu_layout_table exu_cpython_3_13, exu_cpython_3_13_from_1;
 
 /* CPython 3.13.0 built by pyenv, libpython3.13.so.1.0, build id d11d13fb0f82d32f3da1221ffd551ab179afb423 */
 /* headers of CPython 3.13.0 (pyenv) */
-/* CPython 3.13.5, Debian python3.13-dbg 3.13.5-2+deb13u5, 7517e3ac30d173076d2deb9bbfafaed2d002ce.debug, build id d57517e3ac30d173076d2deb9bbfafaed2d002ce */
-/* CPython 3.13.5, Debian python3.13-dbg 3.13.5-2+deb13u5, 8d5f6d0cd6cd1e9bff2a775c11d398cecca758.debug, build id 7e8d5f6d0cd6cd1e9bff2a775c11d398cecca758 */
-/* CPython 3.13.5, Debian python3.13-dbg 3.13.5-2+deb13u5, ec9466f7da2f7296456b47963da8bcc3b5ea25.debug, build id 49ec9466f7da2f7296456b47963da8bcc3b5ea25 */
-/* headers of CPython 3.13.5 (Maven) */
-/* CPython 3.13.15, Debian python3.13-dbg 3.13.15-1, 0a5770b2e9c824cb794d5d162f75ce2fc9c75f.debug, build id d10a5770b2e9c824cb794d5d162f75ce2fc9c75f */
-/* CPython 3.13.15, Debian python3.13-dbg 3.13.15-1, 39b8d7d64bfb22175154f43705e00030d5359c.debug, build id 2639b8d7d64bfb22175154f43705e00030d5359c */
-/* CPython 3.13.15, Debian python3.13-dbg 3.13.15-1, bf30f984912a8c43fd4d623013c511c27e73c9.debug, build id 01bf30f984912a8c43fd4d623013c511c27e73c9 */
-/* headers of CPython 3.13.15 (Debian) */
-/* CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, 61cb9a0abf875892038d979fb4efdb3fff08a7.debug, build id 8461cb9a0abf875892038d979fb4efdb3fff08a7 */
-/* CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, 7a60671b56cd2a8fee2e12145ae38765a2b20d.debug, build id a37a60671b56cd2a8fee2e12145ae38765a2b20d */
-/* CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, de766c3a031e0782095d175ff04e394a2744d2.debug, build id f9de766c3a031e0782095d175ff04e394a2744d2 */
-/* headers of CPython 3.13.18 (Debian) */
 const struct exu_layout_table exu_cpython_3_13 = {
-    .source = "CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, de766c3a031e0782095d175ff04e394a2744d2.debug, build id f9de766c3a031e0782095d175ff04e394a2744d2",
+    .source = "CPython 3.13.0 built by pyenv, libpython3.13.so.1.0, build id d11d13fb0f82d32f3da1221ffd551ab179afb423",
     .first = {3, 13, 0, 0xC, 1},
-    .last = {3, 13, 18, 0xF, 0},
+    .last = {3, 13, 0, 0xF, 0},
     .debug = false,
     .free_threaded = false,
     .machine = 62,
@@ -35,6 +23,7 @@ const struct exu_layout_table exu_cpython_3_13 = {
             .type_basicsize = {32, 8, 0, 0},
             .type_flags = {168, 8, 0, 0},
             .type_dictoffset = {288, 8, 0, 0},
+            .type_base = {256, 8, 0, 0},
             .heap_type_cached_keys = {880, 8, 0, 0},
             .long_digits = {24, 4, 0, 0},
             .long_tag = {16, 8, 0, 0},
@@ -63,6 +52,12 @@ const struct exu_layout_table exu_cpython_3_13 = {
             .values_values = {8, 8, 0, 0},
             .values_valid = {3, 1, 0, 0},
             .module_dict = {16, 8, 0, 0},
+            .tuple_items = {24, 8, 0, 0},
+            .cell_ref = {16, 8, 0, 0},
+            .cfunction_self = {24, 8, 0, 0},
+            .method_self = {24, 8, 0, 0},
+            .method_function = {16, 8, 0, 0},
+            .function_code = {48, 8, 0, 0},
             .code_size = {0, 208, 0, 0},
             .code_filename = {112, 8, 0, 0},
             .code_name = {120, 8, 0, 0},
@@ -72,6 +67,10 @@ const struct exu_layout_table exu_cpython_3_13 = {
             .code_adaptive = {200, 1, 0, 0},
             .code_firsttraceable = {184, 4, 0, 0},
             .code_flags = {48, 4, 0, 0},
+            .code_local_names = {96, 8, 0, 0},
+            .code_nlocalsplus = {72, 4, 0, 0},
+            .code_stacksize = {64, 4, 0, 0},
+            .code_exceptiontable = {40, 8, 0, 0},
             .frame_size = {0, 72, 0, 0},
             .frame_back = {16, 8, 0, 0},
             .frame_lineno = {40, 4, 0, 0},
@@ -83,6 +82,7 @@ const struct exu_layout_table exu_cpython_3_13 = {
             .iframe_frame_obj = {48, 8, 0, 0},
             .iframe_owner = {70, 1, 0, 0},
             .iframe_localsplus = {72, 8, 0, 0},
+            .iframe_globals = {24, 8, 0, 0},
             .iframe_stacktop = {64, 4, 0, 0},
             .tstate_size = {0, 304, 0, 0},
             .tstate_next = {8, 8, 0, 0},
@@ -107,5 +107,146 @@ const struct exu_layout_table exu_cpython_3_13 = {
             .gil_size = {0, 208, 0, 0},
             .gil_locked = {16, 4, 0, 0},
             .gil_last_holder = {8, 8, 0, 0},
+            .lock_lock = {16, 8, 0, 0},
+            .rlock_lock = {16, 8, 0, 0},
+            .rlock_owner = {24, 8, 0, 0},
+            .rlock_count = {32, 8, 0, 0},
+            .wait_entry_address = {8, 8, 0, 0},
+            .wait_entry_semaphore = {16, 32, 0, 0},
+            .wait_entry_node = {48, 16, 0, 0},
+            .interp_import_lock = {7704, 1, 0, 0},
+            .interp_import_owner = {7712, 8, 0, 0},
+            .thread_handle = {16, 8, 0, 0},
+            .thread_handle_node = {0, 16, 0, 0},
+            .thread_handle_ident = {32, 8, 0, 0},
+            .thread_handle_exiting = {57, 1, 0, 0},
+        },
+};
+
+/* CPython 3.13.5, Debian python3.13-dbg 3.13.5-2+deb13u5, 7517e3ac30d173076d2deb9bbfafaed2d002ce.debug, build id d57517e3ac30d173076d2deb9bbfafaed2d002ce */
+/* CPython 3.13.5, Debian python3.13-dbg 3.13.5-2+deb13u5, 8d5f6d0cd6cd1e9bff2a775c11d398cecca758.debug, build id 7e8d5f6d0cd6cd1e9bff2a775c11d398cecca758 */
+/* CPython 3.13.5, Debian python3.13-dbg 3.13.5-2+deb13u5, ec9466f7da2f7296456b47963da8bcc3b5ea25.debug, build id 49ec9466f7da2f7296456b47963da8bcc3b5ea25 */
+/* headers of CPython 3.13.5 (Maven) */
+/* CPython 3.13.15, Debian python3.13-dbg 3.13.15-1, 0a5770b2e9c824cb794d5d162f75ce2fc9c75f.debug, build id d10a5770b2e9c824cb794d5d162f75ce2fc9c75f */
+/* CPython 3.13.15, Debian python3.13-dbg 3.13.15-1, 39b8d7d64bfb22175154f43705e00030d5359c.debug, build id 2639b8d7d64bfb22175154f43705e00030d5359c */
+/* CPython 3.13.15, Debian python3.13-dbg 3.13.15-1, bf30f984912a8c43fd4d623013c511c27e73c9.debug, build id 01bf30f984912a8c43fd4d623013c511c27e73c9 */
+/* headers of CPython 3.13.15 (Debian) */
+/* CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, 61cb9a0abf875892038d979fb4efdb3fff08a7.debug, build id 8461cb9a0abf875892038d979fb4efdb3fff08a7 */
+/* CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, 7a60671b56cd2a8fee2e12145ae38765a2b20d.debug, build id a37a60671b56cd2a8fee2e12145ae38765a2b20d */
+/* CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, de766c3a031e0782095d175ff04e394a2744d2.debug, build id f9de766c3a031e0782095d175ff04e394a2744d2 */
+/* headers of CPython 3.13.18 (Debian) */
+const struct exu_layout_table exu_cpython_3_13_from_1 = {
+    .source = "CPython 3.13.18, Debian python3.13-dbg 3.13.18-1, de766c3a031e0782095d175ff04e394a2744d2.debug, build id f9de766c3a031e0782095d175ff04e394a2744d2",
+    .first = {3, 13, 1, 0xF, 0},
+    .last = {3, 13, 18, 0xF, 0},
+    .debug = false,
+    .free_threaded = false,
+    .machine = 62,
+    .layout =
+        {
+            .object_size = {0, 16, 0, 0},
+            .object_type = {8, 8, 0, 0},
+            .var_size = {16, 8, 0, 0},
+            .type_name = {24, 8, 0, 0},
+            .type_basicsize = {32, 8, 0, 0},
+            .type_flags = {168, 8, 0, 0},
+            .type_dictoffset = {288, 8, 0, 0},
+            .type_base = {256, 8, 0, 0},
+            .heap_type_cached_keys = {880, 8, 0, 0},
+            .long_digits = {24, 4, 0, 0},
+            .long_tag = {16, 8, 0, 0},
+            .bytes_data = {32, 1, 0, 0},
+            .ascii_size = {0, 40, 0, 0},
+            .ascii_length = {16, 8, 0, 0},
+            .ascii_kind = {32, 1, 2, 3},
+            .ascii_compact = {32, 1, 5, 1},
+            .ascii_ascii = {32, 1, 6, 1},
+            .compact_size = {0, 56, 0, 0},
+            .unicode_data = {56, 8, 0, 0},
+            .dict_used = {16, 8, 0, 0},
+            .dict_keys = {32, 8, 0, 0},
+            .dict_values = {40, 8, 0, 0},
+            .keys_log2_size = {8, 1, 0, 0},
+            .keys_log2_index_bytes = {9, 1, 0, 0},
+            .keys_kind = {10, 1, 0, 0},
+            .keys_nentries = {24, 8, 0, 0},
+            .keys_indices = {32, 1, 0, 0},
+            .entry_size = {0, 24, 0, 0},
+            .entry_key = {8, 8, 0, 0},
+            .entry_value = {16, 8, 0, 0},
+            .unicode_entry_size = {0, 16, 0, 0},
+            .unicode_entry_key = {0, 8, 0, 0},
+            .unicode_entry_value = {8, 8, 0, 0},
+            .values_values = {8, 8, 0, 0},
+            .values_valid = {3, 1, 0, 0},
+            .module_dict = {16, 8, 0, 0},
+            .tuple_items = {24, 8, 0, 0},
+            .cell_ref = {16, 8, 0, 0},
+            .cfunction_self = {24, 8, 0, 0},
+            .method_self = {24, 8, 0, 0},
+            .method_function = {16, 8, 0, 0},
+            .function_code = {48, 8, 0, 0},
+            .code_size = {0, 208, 0, 0},
+            .code_filename = {112, 8, 0, 0},
+            .code_name = {120, 8, 0, 0},
+            .code_qualname = {128, 8, 0, 0},
+            .code_firstlineno = {68, 4, 0, 0},
+            .code_linetable = {136, 8, 0, 0},
+            .code_adaptive = {200, 1, 0, 0},
+            .code_firsttraceable = {184, 4, 0, 0},
+            .code_flags = {48, 4, 0, 0},
+            .code_local_names = {96, 8, 0, 0},
+            .code_nlocalsplus = {72, 4, 0, 0},
+            .code_stacksize = {64, 4, 0, 0},
+            .code_exceptiontable = {40, 8, 0, 0},
+            .frame_size = {0, 72, 0, 0},
+            .frame_back = {16, 8, 0, 0},
+            .frame_lineno = {40, 4, 0, 0},
+            .frame_trace = {32, 8, 0, 0},
+            .iframe_size = {0, 80, 0, 0},
+            .iframe_executable = {0, 8, 0, 0},
+            .iframe_previous = {8, 8, 0, 0},
+            .iframe_instr_ptr = {56, 8, 0, 0},
+            .iframe_frame_obj = {48, 8, 0, 0},
+            .iframe_owner = {70, 1, 0, 0},
+            .iframe_localsplus = {72, 8, 0, 0},
+            .iframe_globals = {24, 8, 0, 0},
+            .iframe_stacktop = {64, 4, 0, 0},
+            .tstate_size = {0, 304, 0, 0},
+            .tstate_next = {8, 8, 0, 0},
+            .tstate_interp = {16, 8, 0, 0},
+            .tstate_current_frame = {72, 8, 0, 0},
+            .tstate_thread_id = {152, 8, 0, 0},
+            .tstate_native_thread_id = {160, 8, 0, 0},
+            .tstate_holds_gil = {32, 1, 5, 1},
+            .interp_size = {0, 194976, 0, 0},
+            .interp_next = {7264, 8, 0, 0},
+            .interp_id = {7272, 8, 0, 0},
+            .interp_threads_head = {7344, 8, 0, 0},
+            .interp_modules = {7656, 8, 0, 0},
+            .interp_gc_collecting = {7600, 4, 0, 0},
+            .interp_gil = {16, 8, 0, 0},
+            .interp_runtime = {7376, 8, 0, 0},
+            .interp_finalizing = {7320, 4, 0, 0},
+            .runtime_size = {0, 283376, 0, 0},
+            .runtime_interpreters_head = {632, 8, 0, 0},
+            .runtime_interpreters_main = {640, 8, 0, 0},
+            .runtime_finalizing = {608, 8, 0, 0},
+            .gil_size = {0, 208, 0, 0},
+            .gil_locked = {16, 4, 0, 0},
+            .gil_last_holder = {8, 8, 0, 0},
+            .lock_lock = {16, 1, 0, 0},
+            .rlock_lock = {16, 8, 0, 0},
+            .rlock_owner = {24, 8, 0, 0},
+            .rlock_count = {32, 8, 0, 0},
+            .wait_entry_address = {8, 8, 0, 0},
+            .wait_entry_semaphore = {16, 32, 0, 0},
+            .wait_entry_node = {48, 16, 0, 0},
+            .interp_import_lock = {7704, 1, 0, 0},
+            .interp_import_owner = {7712, 8, 0, 0},
+            .thread_handle = {16, 8, 0, 0},
+            .thread_handle_node = {0, 16, 0, 0},
+            .thread_handle_ident = {32, 8, 0, 0},
+            .thread_handle_exiting = {57, 1, 0, 0},
         },
 };

@@ -22,9 +22,13 @@ extern const struct exu_layout_table exu_cpython_3_11_debug;
 extern const struct exu_layout_table exu_cpython_3_12;
 extern const struct exu_layout_table exu_cpython_3_12_debug;
 extern const struct exu_layout_table exu_cpython_3_13;
+extern const struct exu_layout_table exu_cpython_3_13_from_1;
 extern const struct exu_layout_table exu_cpython_3_13_debug;
+extern const struct exu_layout_table exu_cpython_3_13_debug_from_1;
 extern const struct exu_layout_table exu_cpython_3_13_free_threaded;
+extern const struct exu_layout_table exu_cpython_3_13_free_threaded_from_1;
 extern const struct exu_layout_table exu_cpython_3_13_free_threaded_debug;
+extern const struct exu_layout_table exu_cpython_3_13_free_threaded_debug_from_1;
 extern const struct exu_layout_table exu_cpython_3_14;
 extern const struct exu_layout_table exu_cpython_3_14_from_5;
 extern const struct exu_layout_table exu_cpython_3_14_debug;
@@ -59,9 +63,13 @@ const struct exu_layout_table *const exu_layout_tables[] = {
     &exu_cpython_3_12,
     &exu_cpython_3_12_debug,
     &exu_cpython_3_13,
+    &exu_cpython_3_13_from_1,
     &exu_cpython_3_13_debug,
+    &exu_cpython_3_13_debug_from_1,
     &exu_cpython_3_13_free_threaded,
+    &exu_cpython_3_13_free_threaded_from_1,
     &exu_cpython_3_13_free_threaded_debug,
+    &exu_cpython_3_13_free_threaded_debug_from_1,
     &exu_cpython_3_14,
     &exu_cpython_3_14_from_5,
     &exu_cpython_3_14_debug,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a core file to a report: the one place where the branches meet. Everything that is found is kept: each step adds to
+ * From a core file or a live process to a report: the one place where the branches meet. Everything that is found is kept: each step adds to
  * the report, and a step that fails leaves a diagnostic.
  */
 #include <inttypes.h>
@@ -16,6 +16,7 @@
 #include "python/runtime.h"
 #include "report/stacks.h"
 #include "target/crash.h"
+#include "target/live.h"
 #include "target/target.h"
 
 /* What a report and everything that leads to it may take; a report of a million frames needs about this much. */
@@ -30,6 +31,7 @@ struct report_box {
 struct analysis {
   struct exu_arena *arena;
   const struct exu_options *options;
+  struct exu_options with_root; /* the options of a live process that has another root directory */
   struct exu_report *report;
   struct exu_diagnostics diagnostics;
   struct exu_target target;
@@ -39,6 +41,7 @@ struct analysis {
   struct exu_native native;
   bool has_modules;
   bool has_native;
+  struct exu_stacks *stacks;
 };
 
 static void describe_target(struct analysis *analysis) {
@@ -48,6 +51,7 @@ static void describe_target(struct analysis *analysis) {
   report->source_bytes = target->bytes;
   report->source_truncated = target->truncated;
   report->source_missing_bytes = target->missing_bytes;
+  report->pause_us = target->pause_us;
   report->pid = target->pid;
   report->arguments = target->arguments;
   report->arch = target->arch->name;
@@ -110,43 +114,124 @@ static struct exu_native *unwinding(struct analysis *analysis) {
   return NULL;
 }
 
-static enum exu_outcome explain_python(struct analysis *analysis) {
+/* Find the interpreter. NULL, with a diagnostic, when there is none that can be read. */
+static struct exu_py *find_python(struct analysis *analysis) {
   struct exu_error error;
-  struct exu_native *native = unwinding(analysis);
-  if (!exu_py_init(&analysis->py, &analysis->target, &analysis->modules, analysis->arena, &analysis->diagnostics,
-                   &error)) {
-    const char *code = error.status == EXU_UNSUPPORTED ? "python-unsupported" : "python-not-found";
-    exu_missing(&analysis->diagnostics, code, -1, "%s", error.message);
-    exu_report_threads(analysis->report, &analysis->target, NULL, native, analysis->options, &analysis->diagnostics);
-    return EXU_OUTCOME_NOTHING;
-  }
-  exu_report_threads(analysis->report, &analysis->target, &analysis->py, native, analysis->options,
-                     &analysis->diagnostics);
+  if (exu_py_init(&analysis->py, &analysis->target, &analysis->modules, analysis->arena, &analysis->diagnostics,
+                  &error))
+    return &analysis->py;
+  const char *code = error.status == EXU_UNSUPPORTED ? "python-unsupported" : "python-not-found";
+  exu_missing(&analysis->diagnostics, code, -1, "%s", error.message);
+  return NULL;
+}
+
+static void read_stacks(struct analysis *analysis, struct exu_py *py) {
+  analysis->stacks =
+      exu_stacks_read(analysis->report, &analysis->target, py, analysis->options, &analysis->diagnostics);
+}
+
+/* What needs no more of the target's changing memory than its stacks. */
+static enum exu_outcome finish_stacks(struct analysis *analysis, const struct exu_py *py) {
+  if (!analysis->stacks) return EXU_OUTCOME_NOTHING;
+  exu_stacks_finish(analysis->stacks, unwinding(analysis));
+  if (!py) return EXU_OUTCOME_NOTHING;
   describe_python(analysis);
   return EXU_OUTCOME_COMPLETE;
 }
 
-static enum exu_outcome explain(struct analysis *analysis, const char *path) {
+static bool find_modules(struct analysis *analysis) {
+  analysis->has_modules = exu_modules_init(&analysis->modules, &analysis->target, analysis->options, analysis->arena,
+                                           &analysis->diagnostics);
+  if (analysis->has_modules) exu_space_set_overlay(analysis->target.space, exu_modules_overlay, &analysis->modules);
+  return analysis->has_modules;
+}
+
+/* ---- A core ------------------------------------------------------------------------------------------------------ */
+
+static enum exu_outcome explain_core(struct analysis *analysis) {
   struct exu_error error;
+  const char *path = analysis->report->source_path.data;
   enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
-  analysis->report->pid = -1;
-  analysis->report->source_path = exu_arena_string(analysis->arena, path, strlen(path));
   analysis->has_target = exu_target_open_core(path, analysis->arena, &analysis->diagnostics, &analysis->target, &error);
   if (!analysis->has_target) {
     exu_missing(&analysis->diagnostics, "core-unreadable", -1, "%s", error.message);
     return outcome;
   }
-  analysis->has_modules = exu_modules_init(&analysis->modules, &analysis->target, analysis->options, analysis->arena,
-                                           &analysis->diagnostics);
-  if (analysis->has_modules) {
-    exu_space_set_overlay(analysis->target.space, exu_modules_overlay, &analysis->modules);
+  if (find_modules(analysis)) {
     exu_crash_describe(&analysis->target, analysis->arena);
-    outcome = explain_python(analysis);
+    struct exu_py *py = find_python(analysis);
+    read_stacks(analysis, py);
+    outcome = finish_stacks(analysis, py);
     describe_modules(analysis);
   }
   describe_target(analysis);
   return outcome;
 }
+
+/* ---- A live process ---------------------------------------------------------------------------------------------- */
+
+/*
+ * The interpreter is looked for while the process runs: where it is does not change, and files take time. Only what is found
+ * by threads' registers needs them stopped.
+ */
+static struct exu_py *find_live_python(struct analysis *analysis) {
+  struct exu_error error;
+  if (exu_py_init(&analysis->py, &analysis->target, &analysis->modules, analysis->arena, &analysis->diagnostics,
+                  &error))
+    return &analysis->py;
+  exu_py_deinit(&analysis->py);
+  return NULL;
+}
+
+static bool stop(struct analysis *analysis, struct exu_error *error) {
+  if (analysis->options->no_stop) return exu_live_glance(&analysis->target, analysis->arena, error);
+  if (!exu_live_stop(&analysis->target, analysis->arena, &analysis->diagnostics, error)) return false;
+  exu_live_copy_stacks(&analysis->target);
+  return true;
+}
+
+static enum exu_outcome explain_stopped(struct analysis *analysis) {
+  struct exu_error error;
+  struct exu_py *py = find_live_python(analysis);
+  if (py && !analysis->options->no_stop) exu_stacks_rehearse(py, analysis->options);
+  if (!stop(analysis, &error)) {
+    exu_missing(&analysis->diagnostics, "process-unreadable", -1, "%s", error.message);
+    return EXU_OUTCOME_NOTHING;
+  }
+  if (py)
+    exu_py_forget_code(py); /* it may have changed since */
+  else
+    py = find_python(analysis);
+  read_stacks(analysis, py);
+  if (analysis->options->no_stop) exu_live_look_back(&analysis->target);
+  exu_live_release(&analysis->target);
+  exu_live_describe_threads(&analysis->target, analysis->arena);
+  enum exu_outcome outcome = finish_stacks(analysis, py);
+  describe_modules(analysis);
+  return outcome;
+}
+
+static enum exu_outcome explain_process(struct analysis *analysis) {
+  struct exu_error error;
+  enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
+  analysis->report->source_kind = EXU_SOURCE_LIVE;
+  analysis->has_target =
+      exu_target_open_live(analysis->report->pid, analysis->arena, &analysis->diagnostics, &analysis->target, &error);
+  if (!analysis->has_target) {
+    exu_missing(&analysis->diagnostics, "process-unreadable", -1, "%s", error.message);
+    return outcome;
+  }
+  if (!analysis->options->sysroot && exu_live_root(&analysis->target)) {
+    analysis->with_root = *analysis->options;
+    analysis->with_root.sysroot = exu_live_root(&analysis->target);
+    analysis->options = &analysis->with_root;
+  }
+  if (find_modules(analysis)) outcome = explain_stopped(analysis);
+  describe_target(analysis);
+  return outcome;
+}
+
+/* ---- Both -------------------------------------------------------------------------------------------------------- */
 
 static enum exu_outcome finish(struct analysis *analysis, enum exu_outcome outcome) {
   struct exu_report *report = analysis->report;
@@ -161,7 +246,8 @@ static enum exu_outcome finish(struct analysis *analysis, enum exu_outcome outco
   return outcome;
 }
 
-enum exu_outcome exu_explain_core(const char *path, const struct exu_options *options, struct exu_report **report) {
+static enum exu_outcome explain(enum exu_outcome (*how)(struct analysis *), struct exu_string source, int64_t pid,
+                                const struct exu_options *options, struct exu_report **report) {
   static const struct exu_options defaults = EXU_OPTIONS_DEFAULT;
   struct analysis analysis = {.options = options ? options : &defaults, .target.fd = -1};
   struct report_box *box = calloc(1, sizeof *box);
@@ -170,15 +256,29 @@ enum exu_outcome exu_explain_core(const char *path, const struct exu_options *op
   exu_arena_init(&box->arena, (size_t)MEMORY_BUDGET_MIB << 20);
   analysis.arena = &box->arena;
   analysis.report = &box->report;
+  box->report.pid = pid;
+  box->report.pause_us = -1;
+  box->report.source_path = exu_arena_string(&box->arena, source.data, source.size);
   exu_diagnostics_init(&analysis.diagnostics, &box->arena);
 
-  enum exu_outcome outcome = finish(&analysis, explain(&analysis, path));
+  enum exu_outcome outcome = finish(&analysis, how(&analysis));
+  exu_stacks_destroy(analysis.stacks);
   exu_py_deinit(&analysis.py);
   if (analysis.has_native) exu_native_deinit(&analysis.native);
   if (analysis.has_modules) exu_modules_deinit(&analysis.modules);
   if (analysis.has_target) exu_target_close(&analysis.target);
   *report = &box->report;
   return outcome;
+}
+
+enum exu_outcome exu_explain_core(const char *path, const struct exu_options *options, struct exu_report **report) {
+  return explain(explain_core, (struct exu_string){path, strlen(path)}, -1, options, report);
+}
+
+enum exu_outcome exu_explain_process(int64_t pid, const struct exu_options *options, struct exu_report **report) {
+  char path[32];
+  int size = snprintf(path, sizeof path, "/proc/%" PRId64, pid);
+  return explain(explain_process, (struct exu_string){path, (size_t)size}, pid, options, report);
 }
 
 void exu_report_destroy(struct exu_report *report) {

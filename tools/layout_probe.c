@@ -13,9 +13,15 @@
 #include <Python.h>
 
 #include <frameobject.h>
+#include <pythread.h>
 
 #if PY_VERSION_HEX >= 0x030E0000
 #include <internal/pycore_interpframe.h>
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+#include <internal/pycore_lock.h>
+#include <internal/pycore_pythread.h>
+#include <internal/pycore_semaphore.h>
 #endif
 #if PY_VERSION_HEX >= 0x030B0000
 #include <internal/pycore_code.h>
@@ -59,6 +65,56 @@ typedef struct {
   PyObject *md_weaklist;
   PyObject *md_name;
 } PyModuleObject;
+#endif
+
+/* Modules/_threadmodule.c */
+typedef struct {
+  PyObject_HEAD
+#if PY_VERSION_HEX >= 0x030D0100
+      PyMutex lock;
+#else
+      PyThread_type_lock lock_lock;
+  PyObject *in_weakreflist;
+  char locked;
+#endif
+} lockobject;
+
+typedef struct {
+  PyObject_HEAD
+#if PY_VERSION_HEX >= 0x030E0000
+      _PyRecursiveMutex lock;
+#else
+      PyThread_type_lock rlock_lock;
+  unsigned long rlock_owner;
+  unsigned long rlock_count;
+  PyObject *in_weakreflist;
+#endif
+} rlockobject;
+
+#if PY_VERSION_HEX >= 0x030D0000
+typedef struct {
+  struct llist_node node;
+  struct llist_node shutdown_node;
+  PyThread_ident_t ident;
+  PyThread_handle_t os_handle;
+  int has_os_handle;
+  int state;
+  PyMutex mutex;
+  PyEvent thread_is_exiting;
+} ThreadHandle;
+
+typedef struct {
+  PyObject_HEAD ThreadHandle *handle;
+} PyThreadHandleObject;
+
+/* Python/parking_lot.c */
+struct wait_entry {
+  void *park_arg;
+  uintptr_t addr;
+  _PySemaphore sema;
+  struct llist_node node;
+  bool is_unparking;
+};
 #endif
 
 /* Something to link. */

@@ -29,8 +29,9 @@ has_dwarf() { readelf -SW "$1" 2> /dev/null | grep -q '\.debug_info'; }
 
 # Releases that changed a layout, where the release before or the release itself is none of the sources:
 #   3.7.4   _PyRuntimeState: the ids of interpreters moved to it
+#   3.13.1  lockobject: a PyMutex instead of a pointer to a semaphore (gh-117721)
 #   3.14.5  _gc_runtime_state, and what follows it in PyInterpreterState: the incremental collector was taken back
-for version in 3.7.4 3.14.5; do echo "boundary $version" >> "$manifest"; done
+for version in 3.7.4 3.13.1 3.14.5; do echo "boundary $version" >> "$manifest"; done
 
 generator() {
   # shellcheck disable=SC2046

@@ -93,6 +93,59 @@ enum exu_splice_rule {
   EXU_SPLICE_NAME,    /* before 3.10: only the symbol of the eval loop told */
 };
 
+/* What a thread waits for. The order is of no importance; unknown is an answer. */
+enum exu_wait_kind {
+  EXU_WAIT_UNKNOWN,
+  EXU_WAIT_RUNNING, /* it is in no system call: nothing holds it up */
+  EXU_WAIT_SYSCALL, /* in the kernel, for none of the reasons below: see the system call */
+  EXU_WAIT_CHILD,   /* for another process to end */
+  EXU_WAIT_STOPPED, /* the whole process is stopped by a signal (live only) */
+  EXU_WAIT_GIL,
+  EXU_WAIT_LOCK, /* threading.Lock */
+  EXU_WAIT_RLOCK,
+  EXU_WAIT_CONDITION,
+  EXU_WAIT_SEMAPHORE, /* threading.Semaphore, BoundedSemaphore */
+  EXU_WAIT_EVENT,
+  EXU_WAIT_BARRIER,
+  EXU_WAIT_QUEUE,
+  EXU_WAIT_JOIN, /* for another thread to end: that one is the owner */
+  EXU_WAIT_IMPORT_LOCK,
+  EXU_WAIT_MUTEX,   /* pthread_mutex_t */
+  EXU_WAIT_COND,    /* pthread_cond_t */
+  EXU_WAIT_PYMUTEX, /* a mutex of the interpreter itself, which no Python object explains (3.13 and later) */
+  EXU_WAIT_FUTEX,   /* futex(2), and nothing tells for what */
+};
+
+/*
+ * What one thread waits for, how that is known, and who could let it go on. Words are sentences without their subject:
+ * "waits for the RLock 0x7f12 held by \"worker-2\"".
+ */
+struct exu_wait {
+  enum exu_wait_kind kind;
+  struct exu_string summary;
+  struct exu_string evidence; /* what was seen that tells */
+  uint64_t address;           /* of the Python object, or the pthread object, or the futex; 0: none, or unknown */
+  struct exu_string type;     /* of the Python object: "RLock", "_queue.SimpleQueue"; unknown when there is none */
+
+  /* Who holds it (who has to end, for EXU_WAIT_JOIN): index into exu_report.threads, -1: nobody or unknown. */
+  int64_t owner;
+  int64_t owner_tid; /* -1 unknown. May be known although the thread is not in the report: it has ended */
+  struct exu_string owner_evidence; /* where the owner is recorded, or why it is certain; unknown when the owner is */
+
+  int64_t system_call;          /* its number; -1: in none, or unknown */
+  const char *system_call_name; /* NULL: unknown */
+  int64_t fd;                   /* the file descriptor that it waits on; -1: none */
+  struct exu_string file;       /* what that descriptor is, in words; unknown in a core */
+  int64_t child;                /* pid of the process that it waits for; -1: none in particular, or unknown */
+};
+
+/* Threads each of which waits for something that the next one holds; the last one waits for the first. */
+struct exu_deadlock {
+  struct exu_string sentence; /* for people, to be pasted into a ticket */
+  const size_t *threads;      /* indexes into exu_report.threads */
+  size_t thread_count;
+};
+
 struct exu_thread {
   int64_t tid; /* the kernel's thread id; -1: a Python thread state without a thread of the operating system */
   struct exu_string name; /* the threading module's name */
@@ -105,7 +158,11 @@ struct exu_thread {
   /* did native unwinding reach the thread's start; unknown when it was not asked for */
   enum exu_tristate native_complete;
   enum exu_splice_rule splice;
-  bool frames_complete;           /* every Python frame of the thread was read */
+  bool frames_complete;        /* every Python frame of the thread was read */
+  const struct exu_wait *wait; /* NULL: it was not looked at (a thread state without a thread, an old report) */
+  /* With exu_report_compare: since the report before, has it moved? */
+  enum exu_tristate moved;
+  int64_t cpu_us; /* live: processor time that it has used since it started, in microseconds; -1 unknown */
   const struct exu_frame *frames; /* most recent call first */
   size_t frame_count;
 };
@@ -192,6 +249,7 @@ struct exu_report {
   uint64_t source_bytes;
   bool source_truncated;
   uint64_t source_missing_bytes; /* how much of a truncated core is not there */
+  int64_t pause_us;              /* live: for how long the process was stopped, in microseconds; -1: it was not */
 
   /* process */
   int64_t pid; /* -1 unknown */
@@ -206,6 +264,8 @@ struct exu_report {
   size_t interpreter_count;
   const struct exu_thread *threads;
   size_t thread_count;
+  const struct exu_deadlock *deadlocks;
+  size_t deadlock_count;
   const struct exu_module *modules;
   size_t module_count;
   const struct exu_diagnostic *diagnostics;
@@ -234,10 +294,11 @@ struct exu_options {
    * (or DEBUGINFOD_MAXTIME, if set) in all. libdebuginfod, which must be installed, keeps what it gets in its cache.
    */
   bool debuginfod;
+  bool no_stop; /* a live process: read it while it runs */
 };
 
 #define EXU_OPTIONS_DEFAULT                                                                                            \
-  { NULL, NULL, NULL, 0, 0, 0, false, false, false, false }
+  { NULL, NULL, NULL, 0, 0, 0, false, false, false, false, false }
 
 /*
  * Explain a core file. Always stores a report in *report, for exu_report_destroy, also when the file cannot be read
@@ -246,6 +307,20 @@ struct exu_options {
  */
 EXU_API enum exu_outcome exu_explain_core(const char *path, const struct exu_options *options,
                                           struct exu_report **report);
+
+/*
+ * Explain a live process, by its process id as this process sees it. The process is stopped for as long as its stacks and
+ * Python's structures are copied (exu_report.pause_us), and goes on as before while the report is made; with
+ * options.no_stop it is not stopped at all, and only Python frames are shown. As exu_explain_core otherwise.
+ */
+EXU_API enum exu_outcome exu_explain_process(int64_t pid, const struct exu_options *options,
+                                             struct exu_report **report);
+
+/*
+ * Fill in exu_thread.moved of a report of a live process from an earlier one of the same process: a thread has moved
+ * when its stack is another one or it used the processor in between. Threads that the earlier one lacks stay unknown.
+ */
+EXU_API void exu_report_compare(struct exu_report *report, const struct exu_report *earlier);
 
 /* NULL is allowed. */
 EXU_API void exu_report_destroy(struct exu_report *report);

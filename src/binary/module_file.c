@@ -10,6 +10,7 @@
 #include "binary/debuginfod.h"
 #include "binary/module.h"
 #include "binary/open.h"
+#include "target/live.h"
 
 /* What the kernel appends to the name of a mapped file that has no name any more. */
 static const char DELETED[] = " (deleted)";
@@ -93,6 +94,25 @@ static enum verdict compare(const struct search *search, struct exu_elf_file *fi
   return agree && !exu_elf_file_debug_only(file) ? UNVERIFIED : OTHER_BUILD;
 }
 
+/* Take the file in if it is better than what there is. Takes over `fd`; -1: it cannot be a module. `full` is its name for people. */
+static enum verdict judge(struct search *search, int fd, const char *path, const char *full, bool chosen) {
+  struct exu_error error;
+  struct exu_elf_file *file = fd < 0 ? NULL : exu_elf_file_open_fd(fd, path, &error);
+  enum verdict verdict = file ? compare(search, file) : OTHER_BUILD;
+  /* Where a deleted file was, another one is no surprise and nothing short of the same build is of use. */
+  bool counts = !search->deleted || chosen || verdict >= MATCHED_DEBUG_ONLY;
+  if (counts && verdict == OTHER_BUILD && !search->other[0]) snprintf(search->other, sizeof search->other, "%s", full);
+  if (counts && verdict >= UNVERIFIED && verdict > search->verdict) {
+    search->verdict = verdict;
+    exu_elf_file_close(search->file);
+    search->file = file;
+    snprintf(search->used, sizeof search->used, "%s", full);
+  } else {
+    exu_elf_file_close(file);
+  }
+  return verdict;
+}
+
 /*
  * Consider a file: `path` inside `root`, or of this machine when that is NULL. `chosen`: the user named the file or its
  * directory, so that for a deleted file it counts even if it cannot be verified.
@@ -106,25 +126,12 @@ static enum verdict consider(struct search *search, const char *root, const char
       snprintf(search->reason, sizeof search->reason, "%s", error.message);
     return ABSENT;
   }
-  struct exu_elf_file *file = fd < 0 ? NULL : exu_elf_file_open_fd(fd, path, &error);
-  enum verdict verdict = file ? compare(search, file) : OTHER_BUILD;
-  /* Where a deleted file was, another one is no surprise and nothing short of the same build is of use. */
-  bool counts = !search->deleted || chosen || verdict >= MATCHED_DEBUG_ONLY;
   bool inside = root && *root != '\0';
   char full[PATH_MAX];
   if ((size_t)snprintf(full, sizeof full, "%s%s%s", inside ? root : "", inside && *path != '/' ? "/" : "", path) >=
       sizeof full)
     memcpy(full, "...", 4);
-  if (counts && verdict == OTHER_BUILD && !search->other[0]) memcpy(search->other, full, sizeof full);
-  if (counts && verdict >= UNVERIFIED && verdict > search->verdict) {
-    search->verdict = verdict;
-    exu_elf_file_close(search->file);
-    search->file = file;
-    memcpy(search->used, full, sizeof full);
-  } else {
-    exu_elf_file_close(file);
-  }
-  return verdict;
+  return judge(search, fd, path, full, chosen);
 }
 
 /* The executable that the user gave: for the main program, or if that is not known, for what has its name. */
@@ -141,6 +148,15 @@ static void consider_executable(struct search *search) {
   }
   search->executable = executable;
   search->executable_verdict = consider(search, NULL, executable, true);
+}
+
+/* A live process maps the very file, whatever became of its name. Not everybody may open it like that. */
+static void consider_mapped(struct search *search) {
+  const struct exu_target *target = search->modules->target;
+  const struct exu_file_mapping *mapping = exu_target_mapping(target, search->module->start);
+  if (search->verdict == MATCHED || target->kind != EXU_SOURCE_LIVE || !mapping) return;
+  int fd = exu_live_open_mapping(target, mapping);
+  if (fd >= 0) judge(search, fd, search->path, "the mapped file", true);
 }
 
 /* Last, and for what is not there: it costs a download. */
@@ -165,6 +181,7 @@ static void consider_all(struct search *search) {
   }
   /* A relative name would be relative to this process; and a machine that has a sysroot to offer is another one. */
   if (!options->sysroot && search->path[0] == '/') consider(search, NULL, search->path, false);
+  consider_mapped(search);
   consider_debuginfod(search);
 }
 

@@ -25,6 +25,10 @@ enum option_id {
   OPTION_DEBUGINFOD,
   OPTION_MAX_FRAMES,
   OPTION_MAX_THREADS,
+  OPTION_NO_STOP,
+  OPTION_TREE,
+  OPTION_WATCH,
+  OPTION_COUNT,
   OPTION_COLOR,
   OPTION_QUIET,
   OPTION_VERBOSE,
@@ -63,6 +67,10 @@ struct arguments {
   bool debuginfod;
   uint64_t max_frames;
   uint64_t max_threads;
+  bool no_stop;
+  bool tree;
+  uint64_t watch_ms;    /* 0: once */
+  uint64_t watch_count; /* 0: until the process ends */
   bool help;
   bool version;
   unsigned given; /* bit per option_id */
@@ -89,11 +97,26 @@ void arguments_deinit(struct arguments *arguments);
 
 /* The commands. Each returns an exit status. */
 int run_core(const struct arguments *arguments);
+int run_attach(const struct arguments *arguments);
 int run_help(const struct arguments *arguments);
 int run_version(const struct arguments *arguments);
 
 /* The program's help, or one command's. */
 void print_help(FILE *out, const struct command *command);
+
+/* What every command that makes a report has in common. */
+struct exu_options;
+struct exu_report;
+
+/* The options of the library that the arguments ask for. */
+struct exu_options options_of(const struct arguments *arguments);
+
+/*
+ * Print a report, and say on standard error why there is no Python stack in it if that is the outcome (an enum exu_outcome).
+ * `sysroot` is where source files are. Returns the exit status.
+ */
+int show_report(const struct arguments *arguments, const char *what, const char *sysroot,
+                const struct exu_report *report, int outcome);
 
 /* "exuvia: ..." on stderr in one line; what is not printable ASCII or plain UTF-8 is escaped. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

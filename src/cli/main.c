@@ -22,6 +22,12 @@ const struct command cli_commands[] = {
      "where the interpreter runs them. The interpreter's own frames that only lead\n"
      "from one Python function to the next are left out; --native-all shows them.\n",
      REPORT_OPTIONS, run_core},
+    {"attach", "PID", "Explain a live process",
+     "The process is stopped for some milliseconds, while its stacks and Python's\n"
+     "structures are copied, and then runs on as before; the report says for how\n"
+     "long. It says what each thread waits for, who holds that, and which threads\n"
+     "wait for each other.\n",
+     REPORT_OPTIONS | 1u << OPTION_NO_STOP | 1u << OPTION_TREE | 1u << OPTION_WATCH | 1u << OPTION_COUNT, run_attach},
     {"version", "", "Print the version", NULL, 0, run_version},
     {"help", "[COMMAND]", "Print help about a command, or this", NULL, 0, run_help},
 };
@@ -76,12 +82,12 @@ static int run(const struct arguments *arguments) {
     return EXU_OUTCOME_COMPLETE;
   }
   if (arguments->version && !arguments->help) return run_version(arguments);
-  if (!name) return usage_error(NULL, "no command: try 'exuvia core CORE'");
+  if (!name) return usage_error(NULL, "no command: try 'exuvia core CORE' or 'exuvia attach PID'");
 
   const struct command *command = cli_find_command(name);
   if (!command && access(name, F_OK) == 0)
     return usage_error(NULL, "no command '%s'; is it 'exuvia core %s'?", name, name);
-  if (!command) return usage_error(NULL, "unknown command '%s'; the commands are core, version and help", name);
+  if (!command) return usage_error(NULL, "unknown command '%s'; the commands are core, attach, version and help", name);
   if (arguments->help) {
     print_help(stdout, command);
     return EXU_OUTCOME_COMPLETE;

@@ -23,6 +23,12 @@ const struct option_spec cli_options[] = {
     {OPTION_MAX_FRAMES, "max-frames", '\0', ARGUMENT_REQUIRED, "N",
      "Read at most N frames of each thread; 0 is no limit."},
     {OPTION_MAX_THREADS, "max-threads", '\0', ARGUMENT_REQUIRED, "N", "Read at most N threads; 0 is no limit."},
+    {OPTION_NO_STOP, "no-stop", '\0', ARGUMENT_NONE, NULL,
+     "Do not stop the process: read it while it runs. Python frames only; what changed meanwhile is left out."},
+    {OPTION_TREE, "tree", '\0', ARGUMENT_NONE, NULL, "Also every descendant of the process that runs Python."},
+    {OPTION_WATCH, "watch", '\0', ARGUMENT_REQUIRED, "SECONDS",
+     "Again every so many seconds, saying which threads have moved, until the process ends."},
+    {OPTION_COUNT, "count", '\0', ARGUMENT_REQUIRED, "N", "With --watch: stop after N reports."},
     {OPTION_COLOR, "color", '\0', ARGUMENT_OPTIONAL, "WHEN",
      "Colour: always, never, or auto (on a terminal, unless NO_COLOR is set or TERM is dumb)."},
     {OPTION_QUIET, "quiet", 'q', ARGUMENT_NONE, NULL, "Only what is necessary: no source lines."},
@@ -72,6 +78,18 @@ static bool parse_number(const struct option_spec *spec, const char *text, uint6
   return true;
 }
 
+/* Seconds with decimals, to milliseconds; at most a day, at least a hundredth of a second. */
+static bool parse_seconds(const struct option_spec *spec, const char *text, uint64_t *milliseconds) {
+  char *end;
+  double seconds = *text >= '0' && *text <= '9' ? strtod(text, &end) : -1;
+  if (seconds < 0.01 || seconds > 86400 || *end) {
+    usage_error(NULL, "--%s wants a number of seconds from 0.01 to 86400, not '%s'", spec->name, text);
+    return false;
+  }
+  *milliseconds = (uint64_t)(seconds * 1000);
+  return true;
+}
+
 static bool parse_color(const char *when, enum color *color) {
   if (!when || strcmp(when, "always") == 0) {
     *color = COLOR_ALWAYS;
@@ -97,6 +115,10 @@ static bool apply(struct arguments *arguments, const struct option_spec *spec, c
   case OPTION_DEBUGINFOD: arguments->debuginfod = true; return true;
   case OPTION_MAX_FRAMES: return parse_number(spec, value, &arguments->max_frames);
   case OPTION_MAX_THREADS: return parse_number(spec, value, &arguments->max_threads);
+  case OPTION_NO_STOP: arguments->no_stop = true; return true;
+  case OPTION_TREE: arguments->tree = true; return true;
+  case OPTION_WATCH: return parse_seconds(spec, value, &arguments->watch_ms);
+  case OPTION_COUNT: return parse_number(spec, value, &arguments->watch_count);
   case OPTION_COLOR: return parse_color(value, &arguments->color);
   case OPTION_QUIET: arguments->verbosity = -1; return true;
   case OPTION_VERBOSE: arguments->verbosity = 1; return true;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "native/unwind_private.h"
+#include "target/live.h"
 
 /*
  * Where a signal handler has a stack of its own, the frames before and after it do not ascend. That many handlers do
@@ -30,10 +31,16 @@ static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread_arg) {
   return true;
 }
 
+/* What was copied of a live process after it went on may belong to other frames by then. */
+bool exu_unwind_read(const struct exu_unwinder *unwinder, uint64_t address, void *bytes, size_t size) {
+  return exu_space_read(unwinder->target->space, address, bytes, size) == EXU_READABLE &&
+         !exu_live_late(unwinder->target, address) && !exu_live_late(unwinder->target, address + size - 1);
+}
+
 static bool read_word(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *arg) {
   struct exu_unwinder *unwinder = arg;
   (void)dwfl;
-  if (exu_space_read(unwinder->target->space, address, word, sizeof *word) == EXU_READABLE) return true;
+  if (exu_unwind_read(unwinder, address, word, sizeof *word)) return true;
   unwinder->unreadable = true;
   return false;
 }

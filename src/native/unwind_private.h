@@ -106,4 +106,7 @@ bool exu_unwind_same_stack(const struct exu_unwinder *unwinder, uint64_t a, uint
 /* Unwind from `unwinder->start` on, behind what the stack holds. False only without memory. */
 bool exu_unwind_from_start(struct exu_unwinder *unwinder);
 
+/* Read bytes of a stack, which must be as they were when the registers were read. */
+bool exu_unwind_read(const struct exu_unwinder *unwinder, uint64_t address, void *bytes, size_t size);
+
 #endif

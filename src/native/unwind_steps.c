@@ -9,7 +9,7 @@
 #include "native/unwind_private.h"
 
 static bool read_words(const struct exu_unwinder *unwinder, uint64_t address, uint64_t *words, size_t count) {
-  return exu_space_read(unwinder->target->space, address, words, count * sizeof *words) == EXU_READABLE;
+  return exu_unwind_read(unwinder, address, words, count * sizeof *words);
 }
 
 bool exu_unwind_is_executable(const struct exu_unwinder *unwinder, uint64_t address) {

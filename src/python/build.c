@@ -60,7 +60,7 @@ bool exu_py_layout_from_debug_offsets(struct exu_py *py, uint64_t runtime, struc
 /* ---- DWARF ------------------------------------------------------------------------------------------------------------ */
 
 bool exu_py_layout_from_dwarf(struct exu_py *py, struct exu_binary *module) {
-  enum { HINTS_MAX = 8 };
+  enum { HINTS_MAX = 12 };
   struct exu_elf_file *file = exu_modules_file(py->modules, module);
   Dwarf_Addr hints[HINTS_MAX];
   size_t count = 0;

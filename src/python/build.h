@@ -21,8 +21,10 @@ bool exu_py_layout_from_table(struct exu_py *py, bool debug);
 /* Whether the file's symbols say that it is a --with-pydebug build. */
 enum exu_tristate exu_py_is_debug_build(struct exu_py *py, struct exu_binary *module);
 
-/* How many code objects of the innermost frames of the first few thread states make sense with the current layout; a measure
- * to tell kinds of builds apart. -1: there are no frames to judge by. Leaves no trace. */
+/*
+ * How many code objects of the innermost frames of the first few thread states make sense with the current layout; a measure
+ * to tell kinds of builds apart. -1: there are no frames to judge by. Leaves no trace.
+ */
 int exu_py_probe_layout(struct exu_py *py);
 
 #endif

@@ -6,7 +6,7 @@
 #include "python/text.h"
 
 /* A line table or bytecode of more bytes than this is none: the largest generated modules have a few megabytes. */
-enum { BYTES_MAX = 16 * 1024 * 1024, STRUCTURE_MAX = 512 };
+enum { BYTES_MAX = 16 * 1024 * 1024, STRUCTURE_MAX = 512, BEYOND_MAX = 16 };
 
 static bool read_string(struct exu_py *py, uint64_t address, const char *what, struct exu_string *text) {
   enum exu_py_text got = exu_py_text(py, address, text);
@@ -78,10 +78,11 @@ static bool read_name(struct exu_py *py, uint64_t address, const char *what, str
 
 static void read_code(struct exu_py *py, uint64_t address, struct exu_py_code *code) {
   const struct exu_layout *layout = &py->layout;
-  const struct exu_field needed[] = {layout->code_filename, layout->code_name,           layout->code_qualname,
-                                     layout->code_lnotab,   layout->code_linetable,      layout->code_firstlineno,
-                                     layout->code_bytecode, layout->code_firsttraceable, layout->code_tlbc,
-                                     layout->var_size};
+  const struct exu_field needed[] = {layout->code_filename,  layout->code_name,           layout->code_qualname,
+                                     layout->code_lnotab,    layout->code_linetable,      layout->code_firstlineno,
+                                     layout->code_bytecode,  layout->code_firsttraceable, layout->code_tlbc,
+                                     layout->var_size,       layout->code_local_names,    layout->code_nlocalsplus,
+                                     layout->code_stacksize, layout->code_exceptiontable};
   uint8_t object[STRUCTURE_MAX];
   size_t size = exu_py_extent(needed, sizeof needed / sizeof *needed);
   if (size > sizeof object || exu_space_read(py->space, address, object, size) != EXU_READABLE) return;
@@ -108,10 +109,15 @@ static void read_code(struct exu_py *py, uint64_t address, struct exu_py_code *c
     code->bytecode_size = exu_py_field(object, size, layout->var_size) * 2; /* ob_size counts code units since 3.11 */
     code->tlbc = exu_py_field(object, size, layout->code_tlbc);
     code->traceable = exu_py_field(object, size, layout->code_firsttraceable) * 2;
-    if (code->traceable > code->bytecode_size) code->traceable = 0; /* damaged */
+    /* _Py_InitCleanup, under which an inlined __init__ runs, says 4 and has 3 instructions: it never is traceable. */
+    if (code->traceable > code->bytecode_size + BEYOND_MAX) code->traceable = 0; /* damaged */
   } else {
     bytes_size(py, exu_py_field(object, size, layout->code_bytecode), &code->bytecode_size);
   }
+  code->local_names = exu_py_field(object, size, layout->code_local_names);
+  code->local_count = (uint32_t)exu_py_field(object, size, layout->code_nlocalsplus);
+  code->stack_size = (uint32_t)exu_py_field(object, size, layout->code_stacksize);
+  code->exceptions = exu_py_field(object, size, layout->code_exceptiontable);
   code->valid = true;
 }
 
@@ -123,6 +129,7 @@ struct exu_py_code *exu_py_code(struct exu_py *py, uint64_t address) {
   struct exu_py_code *code = exu_arena_alloc(py->arena, sizeof *code);
   *slot = code;
   if (!code) return NULL;
+  code->address = address;
   code->last_instruction = INT64_MIN;
   code->last_position = (struct exu_position){-1, -1, -1, -1};
   if (exu_py_plausible(address)) read_code(py, address, code);

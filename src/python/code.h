@@ -7,7 +7,8 @@
 #include "python/process.h"
 
 struct exu_py_code {
-  bool valid; /* false: the object is no code object, or too damaged to name it */
+  uint64_t address; /* of the code object */
+  bool valid;       /* false: the object is no code object, or too damaged to name it */
   struct exu_string function;
   struct exu_string qualname; /* unknown before 3.11 */
   struct exu_string file;
@@ -20,6 +21,11 @@ struct exu_py_code {
   uint64_t bytecode_size; /* in bytes; 0: unknown */
   uint64_t tlbc;          /* address of the array of thread-local copies of the bytecode (free-threaded), or 0 */
   uint64_t traceable;     /* offset of the first instruction that a tracer would see, in bytes */
+  uint64_t
+      local_names; /* address of a tuple of names: of all locals (3.11 on), of those that are no cells; 0: unknown */
+  uint32_t local_count; /* locals, cells and free variables: since 3.11 the value stack begins after them */
+  uint32_t stack_size;  /* values that the value stack has room for */
+  uint64_t exceptions;  /* address of the exception table, a bytes object; 0: none (up to 3.10) */
   /* The last answer of exu_py_code_position: recursion asks for the same one again and again. */
   int64_t last_instruction;
   struct exu_position last_position;

@@ -31,6 +31,8 @@ static void find_variables(struct exu_py *py, const struct exu_binary *module, s
       .switch_cond = variable(module, file, "switch_cond"),
       .switch_mutex = variable(module, file, "switch_mutex"),
       .gil_lock = variable(module, file, "interpreter_lock"),
+      .import_lock = variable(module, file, "import_lock"),
+      .import_lock_owner = variable(module, file, "import_lock_thread"),
   };
 }
 
@@ -79,10 +81,15 @@ static bool find_runtime(struct exu_py *py, struct exu_binary *module, struct ex
     return false;
   }
   py->interpreters = head;
+  py->variables.import_lock = variable(module, file, "import_lock");
+  py->variables.import_lock_owner = variable(module, file, "import_lock_thread");
   return true;
 }
 
-/* Up to 3.6: the head of the list of interpreters is a static variable; else the thread that holds the GIL leads to one. */
+/*
+ * Up to 3.6: the head of the list of interpreters is a static variable; else the thread that holds the GIL leads to
+ * one.
+ */
 static bool find_old_runtime(struct exu_py *py, struct exu_binary *module, struct exu_elf_file *file,
                              struct exu_py_attempts *attempts) {
   uint64_t head = 0, tstate = 0;

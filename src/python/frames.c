@@ -70,13 +70,14 @@ static enum step unreadable(struct walk *walk, uint64_t address, enum exu_fault 
   return STEP_END;
 }
 
-static enum step push(struct walk *walk, uint64_t address, struct exu_py_code *code, struct exu_position position) {
+static enum step push(struct walk *walk, uint64_t address, struct exu_py_code *code, struct exu_position position,
+                      int64_t instruction) {
   struct exu_py *py = walk->py;
   uint64_t cost = 1 + (code->function.size + code->qualname.size + code->file.size) / NAME_BYTES_PER_FRAME;
   struct exu_py_frame *frame = EXU_PUSH(py->arena, &walk->stack->frames);
   if (!frame) return STEP_NO_MEMORY;
   py->frames_left -= cost < py->frames_left ? cost : py->frames_left;
-  *frame = (struct exu_py_frame){.address = address, .code = code, .position = position};
+  *frame = (struct exu_py_frame){.address = address, .code = code, .position = position, .instruction = instruction};
   return STEP_ON;
 }
 
@@ -123,8 +124,8 @@ static struct exu_position object_position(struct walk *walk, uint64_t address, 
 static enum step object_step(struct walk *walk, uint64_t *address) {
   struct exu_py *py = walk->py;
   const struct exu_layout *layout = &py->layout;
-  const struct exu_field needed[] = {layout->frame_back, layout->frame_code, layout->frame_lasti, layout->frame_lineno,
-                                     layout->frame_trace};
+  const struct exu_field needed[] = {layout->frame_back,   layout->frame_code,  layout->frame_lasti,
+                                     layout->frame_lineno, layout->frame_trace, layout->frame_iblock};
   uint8_t object[STRUCTURE_MAX];
   size_t size = exu_py_extent(needed, sizeof needed / sizeof *needed);
   enum exu_fault fault = size > sizeof object ? EXU_UNMAPPED : exu_space_read(py->space, *address, object, size);
@@ -133,11 +134,12 @@ static enum step object_step(struct walk *walk, uint64_t *address) {
   uint64_t code_address = exu_py_field(object, size, layout->frame_code);
   struct exu_py_code *code = exu_py_plausible(code_address) ? exu_py_code(py, code_address) : NULL;
   if (code && code->valid) {
-    enum step step = push(walk, *address, code, object_position(walk, *address, object, size, code));
+    enum step step = push(walk, *address, code, object_position(walk, *address, object, size, code), -1);
     if (step != STEP_ON) return step;
     struct exu_py_frame *frame = &walk->stack->frames.items[walk->stack->frames.count - 1];
     frame->entry = true;
     frame->marker = walk->cframe;
+    frame->blocks = (uint32_t)exu_py_field(object, size, layout->frame_iblock);
   } else {
     lost_code(walk, *address, code_address);
   }
@@ -188,13 +190,13 @@ static enum step push_interpreter_frame(struct walk *walk, uint64_t address, con
   }
   int64_t instruction = interpreter_instruction(py, frame, size, code);
   bool inside = instruction >= -2 && (code->bytecode_size == 0 || instruction < (int64_t)code->bytecode_size);
-  if (!inside) return push(walk, address, code, outside_code(walk, address));
+  if (!inside) return push(walk, address, code, outside_code(walk, address), -1);
   /* A frame that is still being set up does not exist for Python: _PyFrame_IsIncomplete (pycore_frame.h). */
   if (owner != OWNED_BY_GENERATOR && instruction < (int64_t)code->traceable) return STEP_ON;
   struct exu_position position = exu_py_code_position(code, instruction);
   int32_t line = traced_line(py, exu_py_field(frame, size, layout->iframe_frame_obj));
   if (line && line != position.line) position = (struct exu_position){line, -1, -1, -1};
-  return push(walk, address, code, position);
+  return push(walk, address, code, position, instruction);
 }
 
 /* The frames since the last shim ran in the eval loop whose marker this is; the outermost of them entered it. */

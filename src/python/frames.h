@@ -10,9 +10,11 @@ struct exu_py_frame {
   uint64_t address; /* of the PyFrameObject (up to 3.10) or the _PyInterpreterFrame */
   const struct exu_py_code *code;
   struct exu_position position;
-  bool entry; /* outermost frame of one run of the eval loop */
-  uint64_t
-      marker; /* of an entry frame since 3.10: the address on the C stack that lies inside its native eval frame; 0: none */
+  int64_t instruction; /* offset in the bytecode, in bytes; negative: not started, or unknown */
+  uint32_t blocks;     /* up to 3.10: blocks (`with`, `try`, ...) that the frame is in */
+  bool entry;          /* outermost frame of one run of the eval loop */
+  uint64_t marker; /* of an entry frame since 3.10: the address on the C stack that lies inside its native eval frame;
+                      0: none */
 };
 
 struct exu_py_stack {
@@ -24,8 +26,8 @@ struct exu_py_stack {
 enum { EXU_PY_FRAMES_MAX = 1000 * 1000 };
 
 /*
- * Walk the frames of the thread state at `tstate`; what is wrong is reported for `tid`. At most `limit` frames (0: only the process's
- * budget). Appends to stack->frames, which may be emptied and used again; false only without memory.
+ * Walk the frames of the thread state at `tstate`; what is wrong is reported for `tid`. At most `limit` frames (0: only
+ * the process's budget). Appends to stack->frames, which may be emptied and used again; false only without memory.
  */
 bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t limit, struct exu_py_stack *stack);
 

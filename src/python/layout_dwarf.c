@@ -58,7 +58,15 @@ struct search {
 
 /* The eval loop's unit sees the most; the others define what only their own source files, and few more, look into. */
 const char *const exu_layout_hint_symbols[] = {
-    "_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx", "PyDict_New", "PyModule_New", "PyLong_FromLong", NULL,
+    "_PyEval_EvalFrameDefault",
+    "PyEval_EvalFrameEx",
+    "PyDict_New",
+    "PyModule_New",
+    "PyLong_FromLong",
+    "PyInit__thread", /* 3.x */
+    "initthread",     /* 2.7 */
+    "_PyParkingLot_Park",
+    NULL,
 };
 
 static uint32_t hash(const char *text, size_t size) {
@@ -452,6 +460,13 @@ static const struct {
     IMPLIES(cframe_current_frame, iframe_previous),
     IMPLIES(code_tlbc, tlbc_entries),
     IMPLIES(iframe_previous, frame_size),
+    IMPLIES(object_type, lock_lock),
+    IMPLIES(object_type, cfunction_self),
+    IMPLIES(object_type, method_self),
+    IMPLIES(object_type, cell_ref),
+    IMPLIES(object_type, function_code),
+    IMPLIES(iframe_instr_ptr, wait_entry_address),
+    IMPLIES(iframe_instr_ptr, thread_handle_exiting),
 #undef IMPLIES
 };
 

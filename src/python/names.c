@@ -2,6 +2,7 @@
 #include "python/names.h"
 
 #include "python/dict.h"
+#include "python/number.h"
 #include "python/text.h"
 
 struct reading {
@@ -11,34 +12,6 @@ struct reading {
   bool no_memory;
 };
 
-/* A non-negative int object. Digits have 30 bits (15 on builds for 32-bit machines), least significant first. */
-static bool read_int(struct exu_py *py, uint64_t object, uint64_t *value) {
-  const struct exu_layout *layout = &py->layout;
-  enum { LONG_SUBCLASS = 1 << 24, DIGITS_MAX = 5 };
-  uint64_t type, flags, digits, result = 0;
-  if (!exu_py_plausible(object) || !exu_py_get(py, object, layout->object_type, &type)) return false;
-  if (!exu_py_get(py, type, layout->type_flags, &flags)) return false;
-  if (exu_py_has(layout->int_value) && !(flags & LONG_SUBCLASS))
-    return exu_py_get(py, object, layout->int_value, value);
-  if (exu_py_has(layout->long_tag)) { /* 3.12 and later: two bits of sign, one reserved, then the count */
-    if (!exu_py_get(py, object, layout->long_tag, &digits) || (digits & 3) == 2) return false;
-    digits >>= 3;
-  } else if (!exu_py_get(py, object, layout->var_size, &digits)) {
-    return false;
-  }
-  if (digits > DIGITS_MAX || layout->long_digits.size > 4) return false;
-  unsigned bits = layout->long_digits.size == 2 ? 15 : 30;
-  for (uint64_t i = digits; i-- > 0;) {
-    struct exu_field digit = layout->long_digits;
-    uint64_t one;
-    digit.offset += (uint32_t)(i * digit.size);
-    if (!exu_py_get(py, object, digit, &one)) return false;
-    result = result << bits | one;
-  }
-  *value = result;
-  return true;
-}
-
 static bool read_thread_name(void *context, uint64_t key, uint64_t value) {
   struct reading *reading = context;
   struct exu_py *py = reading->py;
@@ -47,7 +20,7 @@ static bool read_thread_name(void *context, uint64_t key, uint64_t value) {
   bool is_new;
   /* Thread._name; 2.7 mangles it. */
   const char *attribute = py->build.version.major < 3 ? "_Thread__name" : "_name";
-  if (!read_int(py, key, &ident) || ident == 0 || !exu_py_attribute(py, value, attribute, &name) ||
+  if (!exu_py_int(py, key, &ident) || ident == 0 || !exu_py_attribute(py, value, attribute, &name) ||
       exu_py_text(py, name, &text) == EXU_PY_TEXT_DAMAGED) {
     reading->unreadable++;
     return true;

@@ -22,7 +22,10 @@ struct exu_py_variables {
   uint64_t gil_mutex;      /* likewise, and these: */
   uint64_t switch_cond;
   uint64_t switch_mutex;
-  uint64_t gil_lock; /* ceval.c interpreter_lock, 2.7: a pointer to a semaphore */
+  uint64_t gil_lock;    /* ceval.c interpreter_lock, 2.7: a pointer to a semaphore */
+  uint64_t import_lock; /* import.c, up to 3.11: likewise */
+  uint64_t
+      import_lock_owner; /* import.c import_lock_thread, up to 3.11: the ident of the thread that holds it, or -1 */
 };
 
 struct exu_py {
@@ -46,6 +49,7 @@ struct exu_py {
   struct exu_py_variables variables;
 
   struct exu_map codes;  /* code object -> struct exu_py_code */
+  struct exu_map types;  /* type object -> what types.c knows of it */
   uint64_t unicode_type; /* `str`, learned from the first code object that checks out; 0: not yet */
   uint64_t code_type;    /* likewise */
   bool finalizing;       /* the interpreter is shutting down; set with the threads */

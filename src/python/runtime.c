@@ -115,4 +115,12 @@ bool exu_py_init(struct exu_py *py, const struct exu_target *target, struct exu_
   return give_up(py, &attempts, error);
 }
 
-void exu_py_deinit(struct exu_py *py) { exu_map_deinit(&py->codes); }
+void exu_py_forget_code(struct exu_py *py) {
+  exu_map_clear(&py->codes);
+  exu_map_clear(&py->types);
+}
+
+void exu_py_deinit(struct exu_py *py) {
+  exu_map_deinit(&py->codes);
+  exu_map_deinit(&py->types);
+}

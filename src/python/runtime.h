@@ -17,4 +17,7 @@ bool exu_py_init(struct exu_py *py, const struct exu_target *target, struct exu_
                  struct exu_arena *arena, struct exu_diagnostics *diagnostics, struct exu_error *error);
 void exu_py_deinit(struct exu_py *py);
 
+/* Forget the code objects that were read: a live process has gone on meanwhile. */
+void exu_py_forget_code(struct exu_py *py);
+
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "python/threads.h"
 
+#include "target/futex.h"
+
 /* More than any process has; a list that is longer is damaged. */
 enum { INTERPRETERS_MAX = 4096, THREADS_MAX = 65536 };
 
@@ -75,11 +77,11 @@ static bool can_tell_waiters(const struct exu_py *py, const struct exu_py_interp
 }
 
 /* Asleep in futex(2), not waking somebody else, which a thread that drops the GIL does with the same address. */
-static bool waits_for_futex(const struct exu_py *py, const struct exu_registers *registers) {
-  enum { FUTEX_WAIT = 0, FUTEX_WAIT_BITSET = 9, COMMAND_MASK = 0x7f }; /* linux/futex.h */
-  if (!registers || registers->syscall < 0 || registers->syscall != py->target->arch->syscall_futex) return false;
-  uint64_t command = registers->syscall_args[1] & COMMAND_MASK;
-  return command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET;
+static bool waits_for_futex(const struct exu_py *py, const struct exu_registers *registers, struct exu_futex *futex) {
+  struct exu_call call;
+  if (!registers) return false;
+  exu_call_look(py->target, registers, &call);
+  return exu_futex_of(&call, futex);
 }
 
 enum exu_gil exu_py_gil(struct exu_py *py, const struct exu_py_threads *threads, const struct exu_py_thread *thread,
@@ -91,8 +93,9 @@ enum exu_gil exu_py_gil(struct exu_py *py, const struct exu_py_threads *threads,
     if (exu_py_get(py, thread->tstate, py->layout.tstate_holds_gil, &holds) && holds) return EXU_GIL_HOLDS;
     return EXU_GIL_UNKNOWN;
   }
-  bool in_futex = waits_for_futex(py, registers);
-  if (in_futex && waits_for_gil(py, interpreter, registers->syscall_args[0])) return EXU_GIL_WAITS;
+  struct exu_futex futex;
+  bool in_futex = waits_for_futex(py, registers, &futex);
+  if (in_futex && waits_for_gil(py, interpreter, futex.address)) return EXU_GIL_WAITS;
   /* Another thread holds it, or nobody does; but is this one waiting? */
   if (in_futex && interpreter->gil_locked == EXU_YES && !can_tell_waiters(py, interpreter)) return EXU_GIL_UNKNOWN;
   return EXU_GIL_NONE;

@@ -3,88 +3,7 @@
  * The report as JSON, schema exuvia-report/1 (docs/report.schema.json). Written as a stream: every element of a list
  * on a line of its own, so that line tools and diff work on it. What is unknown is null.
  */
-#include <string.h>
-
-#include "exuvia/exuvia.h"
-#include "report/output.h"
-#include "report/utf8.h"
-
-static void put_unicode(struct exu_output *out, uint32_t code) {
-  char escape[6] = {'\\', 'u'};
-  for (int i = 0; i < 4; i++) escape[2 + i] = "0123456789abcdef"[code >> (12 - 4 * i) & 15];
-  exu_out_bytes(out, escape, sizeof escape);
-}
-
-/* One character that may not be copied as it is. Returns how many bytes of the string it was. */
-static size_t put_special(struct exu_output *out, const char *data, size_t size) {
-  struct exu_char character = exu_char_at(data, size);
-  if (character.kind == EXU_CHAR_INVALID) {
-    put_unicode(out, 0xdc00 + character.code); /* PEP 383: a byte 0x80..0xff that is not UTF-8 is U+DC80..U+DCFF */
-  } else if (character.code == '"' || character.code == '\\') {
-    exu_out_char(out, '\\');
-    exu_out_char(out, (char)character.code);
-  } else if (character.code == '\n') {
-    exu_out(out, "\\n");
-  } else if (character.kind == EXU_CHAR_SCALAR && !exu_char_is_unsafe(character.code)) {
-    exu_out_bytes(out, data, character.size);
-  } else if (character.code < 0x10000) {
-    put_unicode(out, character.code);
-  } else {
-    put_unicode(out, 0xd800 + ((character.code - 0x10000) >> 10));
-    put_unicode(out, 0xdc00 + (character.code & 0x3ff));
-  }
-  return character.size;
-}
-
-static bool is_plain(char character) {
-  return character >= 0x20 && character < 0x7f && character != '"' && character != '\\';
-}
-
-static void put_string(struct exu_output *out, struct exu_string string) {
-  if (!string.data) {
-    exu_out(out, "null");
-    return;
-  }
-  exu_out_char(out, '"');
-  size_t at = 0;
-  while (at < string.size) {
-    size_t run = at;
-    while (run < string.size && is_plain(string.data[run])) run++;
-    exu_out_bytes(out, string.data + at, run - at);
-    at = run;
-    if (at < string.size) at += put_special(out, string.data + at, string.size - at);
-  }
-  exu_out_char(out, '"');
-}
-
-static void put_word(struct exu_output *out, const char *word) {
-  put_string(out, (struct exu_string){word, word ? strlen(word) : 0});
-}
-
-static void put_bool(struct exu_output *out, bool value) { exu_out(out, value ? "true" : "false"); }
-
-static void put_tristate(struct exu_output *out, enum exu_tristate value) {
-  exu_out(out, value == EXU_YES ? "true" : value == EXU_NO ? "false" : "null");
-}
-
-static void put_address(struct exu_output *out, bool known, uint64_t address) {
-  if (!known) {
-    exu_out(out, "null");
-    return;
-  }
-  exu_out_char(out, '"');
-  exu_out_hex(out, address);
-  exu_out_char(out, '"');
-}
-
-/* A number for which negative values mean unknown. */
-static void put_id(struct exu_output *out, int64_t number) {
-  if (number < 0) {
-    exu_out(out, "null");
-  } else {
-    exu_out_signed(out, number);
-  }
-}
+#include "report/json.h"
 
 static const char *source_kind(enum exu_source_kind kind) {
   switch (kind) {
@@ -162,27 +81,29 @@ static const char *symbols(enum exu_symbols kind) {
 
 static void put_source(struct exu_output *out, const struct exu_report *report) {
   exu_out(out, "{\"kind\": ");
-  put_word(out, source_kind(report->source_kind));
+  exu_json_word(out, source_kind(report->source_kind));
   exu_out(out, ", \"path\": ");
-  put_string(out, report->source_path);
+  exu_json_string(out, report->source_path);
   exu_out(out, ", \"bytes\": ");
   exu_out_unsigned(out, report->source_bytes);
   exu_out(out, ", \"compression\": null, \"truncated\": ");
-  put_bool(out, report->source_truncated);
+  exu_json_bool(out, report->source_truncated);
   exu_out(out, ", \"missing_bytes\": ");
   exu_out_unsigned(out, report->source_missing_bytes);
+  exu_out(out, ", \"pause_us\": ");
+  exu_json_id(out, report->source_kind == EXU_SOURCE_LIVE ? report->pause_us : -1);
   exu_out_char(out, '}');
 }
 
 static void put_process(struct exu_output *out, const struct exu_report *report) {
   exu_out(out, "{\"pid\": ");
-  put_id(out, report->pid);
+  exu_json_id(out, report->pid);
   exu_out(out, ", \"executable\": ");
-  put_string(out, report->executable);
+  exu_json_string(out, report->executable);
   exu_out(out, ", \"arguments\": ");
-  put_string(out, report->arguments);
+  exu_json_string(out, report->arguments);
   exu_out(out, ", \"arch\": ");
-  put_word(out, report->arch);
+  exu_json_word(out, report->arch);
   exu_out_char(out, '}');
 }
 
@@ -194,7 +115,7 @@ static void put_crash(struct exu_output *out, const struct exu_crash *crash) {
   exu_out(out, "{\"signal\": ");
   exu_out_signed(out, crash->signal);
   exu_out(out, ", \"name\": ");
-  put_word(out, crash->name);
+  exu_json_word(out, crash->name);
   exu_out(out, ", \"code\": ");
   if (crash->has_code) {
     exu_out_signed(out, crash->code);
@@ -202,19 +123,19 @@ static void put_crash(struct exu_output *out, const struct exu_crash *crash) {
     exu_out(out, "null");
   }
   exu_out(out, ", \"code_name\": ");
-  put_word(out, crash->code_name);
+  exu_json_word(out, crash->code_name);
   exu_out(out, ", \"address\": ");
-  put_address(out, crash->has_address, crash->address);
+  exu_json_address(out, crash->has_address, crash->address);
   exu_out(out, ", \"address_in\": ");
-  put_string(out, crash->address_in);
+  exu_json_string(out, crash->address_in);
   exu_out(out, ", \"sender_pid\": ");
-  put_id(out, crash->sender_pid);
+  exu_json_id(out, crash->sender_pid);
   exu_out(out, ", \"sender_uid\": ");
-  put_id(out, crash->sender_uid);
+  exu_json_id(out, crash->sender_uid);
   exu_out(out, ", \"tid\": ");
-  put_id(out, crash->tid);
+  exu_json_id(out, crash->tid);
   exu_out(out, ", \"summary\": ");
-  put_string(out, crash->summary);
+  exu_json_string(out, crash->summary);
   exu_out_char(out, '}');
 }
 
@@ -224,82 +145,82 @@ static void put_python(struct exu_output *out, const struct exu_python *python) 
     return;
   }
   exu_out(out, "{\"version\": ");
-  put_string(out, python->version);
+  exu_json_string(out, python->version);
   exu_out(out, ", \"debug\": ");
-  put_tristate(out, python->debug);
+  exu_json_tristate(out, python->debug);
   exu_out(out, ", \"free_threaded\": ");
-  put_tristate(out, python->free_threaded);
+  exu_json_tristate(out, python->free_threaded);
   exu_out(out, ", \"runtime\": ");
-  put_address(out, python->runtime != 0, python->runtime);
+  exu_json_address(out, python->runtime != 0, python->runtime);
   exu_out(out, ", \"found_by\": ");
-  put_word(out, found_by(python->found_by));
+  exu_json_word(out, found_by(python->found_by));
   exu_out(out, ", \"layout_from\": ");
-  put_word(out, layout_from(python->layout_from));
+  exu_json_word(out, layout_from(python->layout_from));
   exu_out(out, ", \"finalizing\": ");
-  put_bool(out, python->finalizing);
+  exu_json_bool(out, python->finalizing);
   exu_out_char(out, '}');
 }
 
 static void put_interpreter(struct exu_output *out, const struct exu_interpreter *interpreter) {
   exu_out(out, "{\"id\": ");
-  put_id(out, interpreter->id);
+  exu_json_id(out, interpreter->id);
   exu_out(out, ", \"address\": ");
-  put_address(out, true, interpreter->address);
+  exu_json_address(out, true, interpreter->address);
   exu_out(out, ", \"gc_collecting\": ");
-  put_tristate(out, interpreter->gc_collecting);
+  exu_json_tristate(out, interpreter->gc_collecting);
   exu_out_char(out, '}');
 }
 
 static void put_python_frame(struct exu_output *out, const struct exu_frame *frame) {
   exu_out(out, "{\"kind\": \"python\", \"function\": ");
-  put_string(out, frame->function);
+  exu_json_string(out, frame->function);
   exu_out(out, ", \"qualname\": ");
-  put_string(out, frame->qualname);
+  exu_json_string(out, frame->qualname);
   exu_out(out, ", \"file\": ");
-  put_string(out, frame->file);
+  exu_json_string(out, frame->file);
   exu_out(out, ", \"line\": ");
-  put_id(out, frame->position.line);
+  exu_json_id(out, frame->position.line);
   exu_out(out, ", \"end_line\": ");
-  put_id(out, frame->position.end_line);
+  exu_json_id(out, frame->position.end_line);
   exu_out(out, ", \"column\": ");
-  put_id(out, frame->position.column);
+  exu_json_id(out, frame->position.column);
   exu_out(out, ", \"end_column\": ");
-  put_id(out, frame->position.end_column);
+  exu_json_id(out, frame->position.end_column);
   exu_out(out, ", \"entry\": ");
-  put_bool(out, frame->entry);
+  exu_json_bool(out, frame->entry);
   exu_out(out, ", \"interpreter\": ");
-  put_id(out, frame->interpreter);
+  exu_json_id(out, frame->interpreter);
   exu_out(out, ", \"address\": ");
-  put_address(out, frame->address != 0, frame->address);
+  exu_json_address(out, frame->address != 0, frame->address);
   exu_out_char(out, '}');
 }
 
 static void put_native_frame(struct exu_output *out, const struct exu_report *report, const struct exu_frame *frame) {
   bool has_module = frame->module >= 0 && (size_t)frame->module < report->module_count;
   exu_out(out, "{\"kind\": \"native\", \"function\": ");
-  put_string(out, frame->function);
+  exu_json_string(out, frame->function);
   exu_out(out, ", \"file\": ");
-  put_string(out, frame->file);
+  exu_json_string(out, frame->file);
   exu_out(out, ", \"line\": ");
-  put_id(out, frame->position.line);
+  exu_json_id(out, frame->position.line);
   exu_out(out, ", \"module\": ");
-  put_string(out, has_module ? report->modules[frame->module].path : (struct exu_string){NULL, 0});
+  exu_json_string(out, has_module ? report->modules[frame->module].path : (struct exu_string){NULL, 0});
   exu_out(out, ", \"pc\": ");
-  put_address(out, true, frame->address);
+  exu_json_address(out, true, frame->address);
   exu_out(out, ", \"offset\": ");
-  put_address(out, has_module || frame->function.data, frame->offset);
+  exu_json_address(out, has_module || frame->function.data, frame->offset);
   exu_out(out, ", \"inlined\": ");
-  put_bool(out, frame->inlined);
+  exu_json_bool(out, frame->inlined);
   exu_out(out, ", \"signal\": ");
-  put_bool(out, frame->signal);
+  exu_json_bool(out, frame->signal);
   exu_out(out, ", \"eval\": ");
-  put_bool(out, frame->eval);
+  exu_json_bool(out, frame->eval);
   exu_out_char(out, '}');
 }
 
 static void put_gap(struct exu_output *out, const struct exu_frame *frame) {
   exu_out(out, "{\"kind\": \"gap\", \"reason\": ");
-  put_string(out, frame->function);
+  exu_json_string(out, frame->function);
   exu_out_char(out, '}');
 }
 
@@ -312,29 +233,36 @@ static void put_frame(struct exu_output *out, const struct exu_report *report, c
 }
 
 static void put_thread(struct exu_output *out, const struct exu_report *report, const struct exu_thread *thread) {
+  bool is_live = report->source_kind == EXU_SOURCE_LIVE; /* of others these two are not set */
   exu_out(out, "{\"tid\": ");
-  put_id(out, thread->tid);
+  exu_json_id(out, thread->tid);
   exu_out(out, ", \"name\": ");
-  put_string(out, thread->name);
+  exu_json_string(out, thread->name);
   exu_out(out, ", \"comm\": ");
-  put_string(out, thread->comm);
+  exu_json_string(out, thread->comm);
   exu_out(out, ", \"main\": ");
-  put_bool(out, thread->main);
+  exu_json_bool(out, thread->main);
   exu_out(out, ", \"interpreter\": ");
-  put_id(out, thread->interpreter);
+  exu_json_id(out, thread->interpreter);
   exu_out(out, ", \"python\": ");
-  put_bool(out, thread->python);
+  exu_json_bool(out, thread->python);
   exu_out(out, ", \"crashed\": ");
-  put_bool(out, thread->crashed);
+  exu_json_bool(out, thread->crashed);
   exu_out(out, ", \"gil\": ");
-  put_word(out, gil(thread->gil));
+  exu_json_word(out, gil(thread->gil));
   exu_out(out, ", \"native_complete\": ");
-  put_tristate(out, thread->native_complete);
+  exu_json_tristate(out, thread->native_complete);
   exu_out(out, ", \"splice\": ");
-  put_word(out, splice(thread->splice));
+  exu_json_word(out, splice(thread->splice));
   exu_out(out, ", \"frames_complete\": ");
-  put_bool(out, thread->frames_complete);
-  exu_out(out, ", \"frames\": [");
+  exu_json_bool(out, thread->frames_complete);
+  exu_out(out, ", \"moved\": ");
+  exu_json_tristate(out, is_live ? thread->moved : EXU_UNKNOWN);
+  exu_out(out, ", \"cpu_us\": ");
+  exu_json_id(out, is_live ? thread->cpu_us : -1);
+  exu_out(out, ",\n      \"waits_on\": ");
+  exu_json_wait(out, report, thread->wait);
+  exu_out(out, ",\n      \"frames\": [");
   for (size_t i = 0; i < thread->frame_count; i++) {
     exu_out(out, i ? ",\n      " : "\n      ");
     put_frame(out, report, &thread->frames[i]);
@@ -344,29 +272,29 @@ static void put_thread(struct exu_output *out, const struct exu_report *report, 
 
 static void put_module(struct exu_output *out, const struct exu_module *module) {
   exu_out(out, "{\"path\": ");
-  put_string(out, module->path);
+  exu_json_string(out, module->path);
   exu_out(out, ", \"build_id\": ");
-  put_string(out, module->build_id);
+  exu_json_string(out, module->build_id);
   exu_out(out, ", \"start\": ");
-  put_address(out, true, module->start);
+  exu_json_address(out, true, module->start);
   exu_out(out, ", \"end\": ");
-  put_address(out, true, module->end);
+  exu_json_address(out, true, module->end);
   exu_out(out, ", \"symbols\": ");
-  put_word(out, symbols(module->symbols));
+  exu_json_word(out, symbols(module->symbols));
   exu_out(out, ", \"file\": ");
-  put_word(out, module_file(module->file));
+  exu_json_word(out, module_file(module->file));
   exu_out_char(out, '}');
 }
 
 static void put_diagnostic(struct exu_output *out, const struct exu_diagnostic *diagnostic) {
   exu_out(out, "{\"code\": ");
-  put_word(out, diagnostic->code);
+  exu_json_word(out, diagnostic->code);
   exu_out(out, ", \"message\": ");
-  put_string(out, diagnostic->message);
+  exu_json_string(out, diagnostic->message);
   exu_out(out, ", \"tid\": ");
-  put_id(out, diagnostic->tid);
+  exu_json_id(out, diagnostic->tid);
   exu_out(out, ", \"incomplete\": ");
-  put_bool(out, diagnostic->incomplete);
+  exu_json_bool(out, diagnostic->incomplete);
   exu_out_char(out, '}');
 }
 
@@ -398,6 +326,12 @@ static void put_report(struct exu_output *out, const struct exu_report *report) 
     put_thread(out, report, &report->threads[i]);
   }
   put_list_end(out, report->thread_count);
+  exu_out(out, ",\n  \"deadlocks\": [");
+  for (size_t i = 0; i < report->deadlock_count; i++) {
+    put_element(out, i);
+    exu_json_deadlock(out, report, &report->deadlocks[i]);
+  }
+  put_list_end(out, report->deadlock_count);
   exu_out(out, ",\n  \"modules\": [");
   for (size_t i = 0; i < report->module_count; i++) {
     put_element(out, i);

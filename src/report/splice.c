@@ -54,10 +54,9 @@ static void put_run(struct output *output, const struct exu_merge_run *run) {
   }
 }
 
-static void put_gap(struct output *output) {
-  static const char reason[] = "native frames are missing here";
+static void put_gap(struct output *output, const char *reason) {
   *new_frame(output) = (struct exu_frame){.kind = EXU_FRAME_GAP,
-                                          .function = {reason, sizeof reason - 1},
+                                          .function = {reason, strlen(reason)},
                                           .position = {-1, -1, -1, -1},
                                           .interpreter = -1,
                                           .module = -1};
@@ -294,7 +293,7 @@ static void put_items(struct output *output, const struct exu_merge_item *items,
     size_t index = items[i].index;
     switch (items[i].kind) {
     case EXU_MERGE_NATIVE: put_calls(output, index, 0, splice->native->frames[index].place->call_count); break;
-    case EXU_MERGE_GAP: put_gap(output); break;
+    case EXU_MERGE_GAP: put_gap(output, "native frames are missing here"); break;
     case EXU_MERGE_RUN:
       /* A hosted run is put with its host, which comes next. */
       if (runs[index].host == EXU_MERGE_NO_HOST) {
@@ -323,14 +322,19 @@ static bool write_frames(struct exu_splicer *splicer, const struct exu_splice *s
   return true;
 }
 
+static void put_python(struct output *output, const struct exu_merge_run *runs, size_t run_count) {
+  if (output->splice->moved) put_gap(output, "the thread ran while it was read: its inner frames are left out");
+  for (size_t i = 0; i < run_count; i++) put_run(output, &runs[i]);
+}
+
 /* Runs in their order, nothing else. */
 static bool splice_python(struct exu_splicer *splicer, const struct exu_splice *splice,
                           const struct exu_merge_run *runs, size_t run_count, struct exu_thread *thread) {
   struct output counting = {.splicer = splicer, .splice = splice}, writing = counting;
-  for (size_t i = 0; i < run_count; i++) put_run(&counting, &runs[i]);
+  put_python(&counting, runs, run_count);
   writing.frames = exu_arena_array(splicer->arena, counting.count, sizeof *writing.frames);
   if (!writing.frames) return false;
-  for (size_t i = 0; i < run_count; i++) put_run(&writing, &runs[i]);
+  put_python(&writing, runs, run_count);
   thread->frames = writing.frames;
   thread->frame_count = writing.count;
   return true;

@@ -37,6 +37,7 @@ struct exu_splice {
   const struct exu_chain *chains; /* with frames or without */
   size_t chain_count;
   const struct exu_native_thread *native; /* NULL: Python frames only */
+  bool moved;                             /* the thread ran while it was read: frames inside of these are left out */
   bool no_inlines; /* leave out inlined calls, which may be most of a stack: set where all do not fit */
 };
 

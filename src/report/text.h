@@ -30,7 +30,14 @@ struct exu_text {
 /* What died, of what; the process, its Python, the GIL. text_header.c */
 void exu_text_header(struct exu_text *text);
 
-/* Every thread's stack, the crashed thread first. text_threads.c */
+/* Who waits for whom in a circle, a line for each. text_waits.c */
+void exu_text_deadlocks(struct exu_text *text);
+
+/* Is there something to say about what a thread waits for? The line that says it; `each`: for all of a group. text_waits.c */
+bool exu_text_has_wait(const struct exu_thread *thread);
+void exu_text_wait(struct exu_text *text, const struct exu_thread *thread, bool each);
+
+/* Every thread's stack, the crashed thread first, then those in a deadlock. text_threads.c */
 void exu_text_threads(struct exu_text *text);
 
 /* The frames of one thread, most recent call last. text_frames.c */

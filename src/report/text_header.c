@@ -10,10 +10,34 @@ static void label(struct exu_text *text, const char *name) {
   exu_out(&text->out, text->style->reset);
 }
 
+/* "Process 12, live; stopped for 1.2 ms" */
+static void put_live(struct exu_text *text) {
+  const struct exu_report *report = text->report;
+  struct exu_output *out = &text->out;
+  exu_out(out, text->style->heading);
+  exu_out(out, "Process ");
+  if (report->pid >= 0) {
+    exu_out_signed(out, report->pid);
+  } else {
+    exu_out_char(out, '?');
+  }
+  if (report->pause_us < 0) {
+    exu_out(out, ", live; not stopped");
+    return;
+  }
+  exu_out(out, ", live; stopped for ");
+  exu_out_unsigned(out, (uint64_t)report->pause_us / 1000);
+  exu_out_char(out, '.');
+  exu_out_unsigned(out, (uint64_t)report->pause_us / 100 % 10);
+  exu_out(out, " ms");
+}
+
 static void put_verdict(struct exu_text *text) {
   const struct exu_crash *crash = text->report->crash;
   struct exu_output *out = &text->out;
-  if (!crash) {
+  if (!crash && text->report->source_kind == EXU_SOURCE_LIVE) {
+    put_live(text);
+  } else if (!crash) {
     exu_out(out, text->style->heading);
     exu_out(out, "No fatal signal recorded");
   } else {
@@ -121,7 +145,8 @@ static void put_python(struct exu_text *text) {
   exu_out_escaped(out, python->version, 0, EXU_NAME_SHOWN);
   if (python->debug == EXU_YES) exu_out(out, ", debug build");
   if (python->free_threaded == EXU_YES) exu_out(out, ", free-threaded");
-  if (python->finalizing) exu_out(out, ", was shutting down");
+  bool is_live = text->report->source_kind == EXU_SOURCE_LIVE;
+  if (python->finalizing) exu_out(out, is_live ? ", is shutting down" : ", was shutting down");
   exu_out_char(out, '\n');
   if (!text->options->verbose) return;
   label(text, "  Runtime  ");
@@ -190,7 +215,7 @@ static void put_gc(struct exu_text *text) {
     }
     if (shown == 0) {
       label(text, "  GC       ");
-      exu_out(&text->out, "was running");
+      exu_out(&text->out, report->source_kind == EXU_SOURCE_LIVE ? "is running" : "was running");
     }
     if (report->interpreter_count > 1) {
       exu_out(&text->out, shown == 0 ? " in interpreter " : ", ");
@@ -209,6 +234,7 @@ static void put_gc(struct exu_text *text) {
 static void put_source(struct exu_text *text) {
   const struct exu_report *report = text->report;
   struct exu_output *out = &text->out;
+  if (report->source_kind == EXU_SOURCE_LIVE) return;
   if (!report->source_truncated && !text->options->verbose) return;
   label(text, "  Core     ");
   exu_out_escaped(out, report->source_path, EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
@@ -229,6 +255,7 @@ static void put_source(struct exu_text *text) {
 
 void exu_text_header(struct exu_text *text) {
   put_verdict(text);
+  exu_text_deadlocks(text);
   put_signal(text);
   put_process(text);
   put_python(text);

@@ -36,6 +36,7 @@ static uint64_t mix_string(uint64_t hash, struct exu_string string) {
 
 static uint64_t hash_thread(const struct exu_thread *thread) {
   uint64_t hash = mix((uint64_t)thread->gil, thread->frame_count);
+  if (exu_text_has_wait(thread)) hash = mix_string(hash, thread->wait->summary);
   for (size_t i = 0; i < thread->frame_count; i++) {
     const struct exu_frame *frame = &thread->frames[i];
     hash = mix(hash, (uint64_t)(uint32_t)frame->position.line << 32 | (uint32_t)frame->position.column);
@@ -46,7 +47,14 @@ static uint64_t hash_thread(const struct exu_thread *thread) {
   return hash;
 }
 
+/* The text says the same about what they wait for. */
+static bool same_wait(const struct exu_thread *a, const struct exu_thread *b) {
+  bool one = exu_text_has_wait(a), other = exu_text_has_wait(b);
+  return one == other && (!one || exu_string_equal(a->wait->summary, b->wait->summary));
+}
+
 static bool same_stack(const struct exu_thread *a, const struct exu_thread *b) {
+  if (!same_wait(a, b) || a->moved != b->moved) return false;
   if (a->gil != b->gil || a->interpreter != b->interpreter || a->frames_complete != b->frames_complete) return false;
   if (a->native_complete != b->native_complete || a->frame_count != b->frame_count) return false;
   for (size_t i = 0; i < a->frame_count; i++) {
@@ -84,10 +92,10 @@ static bool groups_init(struct groups *groups, size_t threads) {
 }
 
 /* True when the thread opens a group, false when it joined an earlier one. */
-static bool groups_add(struct groups *groups, const struct exu_thread *threads, size_t index) {
+static bool groups_add(struct groups *groups, const struct exu_thread *threads, size_t index, bool alone) {
   groups->next[index] = NONE;
   groups->last[index] = index;
-  if (!is_ordinary(&threads[index])) return true;
+  if (alone || !is_ordinary(&threads[index])) return true;
   for (size_t slot = (size_t)hash_thread(&threads[index]);; slot++) {
     size_t *first = &groups->table[slot & groups->mask];
     if (*first == NONE) {
@@ -147,12 +155,15 @@ static void put_remarks(struct exu_text *text, const struct exu_thread *thread, 
   if (thread->main && !grouped && !exu_string_equal(thread->name, main_name)) put_remark(out, &any, "main thread");
   if (thread->tid < 0) put_remark(out, &any, "no such thread in the operating system");
   if (thread->gil == EXU_GIL_HOLDS) put_remark(out, &any, "holds the GIL");
-  if (thread->gil == EXU_GIL_WAITS) put_remark(out, &any, grouped ? "wait for the GIL" : "waits for the GIL");
+  bool said = exu_text_has_wait(thread) && thread->wait->kind == EXU_WAIT_GIL;
+  if (thread->gil == EXU_GIL_WAITS && !said) put_remark(out, &any, grouped ? "wait for the GIL" : "waits for the GIL");
   if (thread->interpreter >= 0 && text->report->interpreter_count > 1) {
     put_remark(out, &any, "interpreter ");
     exu_out_signed(out, thread->interpreter);
   }
   if (is_native(thread)) put_remark(out, &any, "no Python frames");
+  if (text->report->source_kind == EXU_SOURCE_LIVE && thread->moved != EXU_UNKNOWN)
+    put_remark(out, &any, thread->moved == EXU_YES ? "has moved" : "has not moved");
   if (any) exu_out_char(out, ')');
 }
 
@@ -200,35 +211,38 @@ static void put_thread(struct exu_text *text, const struct groups *groups, size_
   exu_out(out, text->style->reset);
   if (thread->frame_count == 0) {
     exu_out(out, ":\n");
+    exu_text_wait(text, thread, grouped);
     exu_out(out, is_unreadable(thread) ? "  Its Python frames could not be read, see below\n" : "  No Python frames\n");
     return;
   }
   exu_out(out, ", most recent call last:\n");
+  exu_text_wait(text, thread, grouped);
   if (!thread->frames_complete) exu_out(out, "  [Some frames of this thread are missing, see below]\n");
   if (has_lost_start(thread)) exu_out(out, "  [The native frames before these are missing, see below]\n");
   exu_text_frames(text, thread);
 }
 
+/* Nothing to show but their names. `shown`: by thread, those that were shown before. */
+static bool is_frameless(const struct exu_thread *thread, const bool *shown, size_t index) {
+  return !(shown && shown[index]) && !thread->crashed && thread->frame_count == 0 && !is_unreadable(thread);
+}
+
 /* Threads of which there is nothing to show, in one line. */
-static void put_frameless(struct exu_text *text) {
+static void put_frameless(struct exu_text *text, const bool *shown_before) {
   const struct exu_report *report = text->report;
   struct exu_output *out = &text->out;
   size_t count = 0, shown = 0;
-  for (size_t i = 0; i < report->thread_count; i++) {
-    const struct exu_thread *thread = &report->threads[i];
-    count += !thread->crashed && thread->frame_count == 0 && !is_unreadable(thread);
-  }
+  for (size_t i = 0; i < report->thread_count; i++) count += is_frameless(&report->threads[i], shown_before, i);
   if (count == 0) return;
   exu_out_char(out, '\n');
   exu_out_grouped(out, count);
   exu_out(out, count == 1 ? " thread without Python frames: " : " threads without Python frames: ");
   size_t limit = text->options->verbose || count <= NAMED + 1 ? count : NAMED;
   for (size_t i = 0; i < report->thread_count && shown < limit; i++) {
-    const struct exu_thread *thread = &report->threads[i];
-    if (thread->crashed || thread->frame_count > 0 || is_unreadable(thread)) continue;
+    if (!is_frameless(&report->threads[i], shown_before, i)) continue;
     if (shown++ > 0) exu_out(out, ", ");
-    put_label(text, thread);
-    put_remarks(text, thread, false);
+    put_label(text, &report->threads[i]);
+    put_remarks(text, &report->threads[i], false);
   }
   if (shown < count) {
     exu_out(out, " and ");
@@ -238,23 +252,42 @@ static void put_frameless(struct exu_text *text) {
   exu_out_char(out, '\n');
 }
 
+/* The crashed thread, then the circles of threads that wait for each other. Marks what it shows. */
+static void put_first(struct exu_text *text, bool *shown) {
+  const struct exu_report *report = text->report;
+  for (size_t i = 0; i < report->thread_count; i++) {
+    if (!report->threads[i].crashed) continue;
+    put_thread(text, NULL, i);
+    if (shown) shown[i] = true;
+  }
+  for (size_t i = 0; shown && i < report->deadlock_count; i++) {
+    const struct exu_deadlock *deadlock = &report->deadlocks[i];
+    for (size_t j = 0; j < deadlock->thread_count; j++) {
+      size_t index = deadlock->threads[j];
+      if (!shown[index]) put_thread(text, NULL, index);
+      shown[index] = true;
+    }
+  }
+}
+
 void exu_text_threads(struct exu_text *text) {
   const struct exu_report *report = text->report;
   struct groups groups = {0};
   bool folded = report->thread_count > 1 && groups_init(&groups, report->thread_count);
-  bool *opens = folded ? malloc(report->thread_count * sizeof *opens) : NULL;
+  bool *shown = report->thread_count ? calloc(report->thread_count, sizeof *shown) : NULL;
+  bool *opens = folded ? calloc(report->thread_count, sizeof *opens) : NULL;
   if (!opens) folded = false;
 
-  for (size_t i = 0; i < report->thread_count; i++) {
-    if (folded) opens[i] = groups_add(&groups, report->threads, i);
-    if (report->threads[i].crashed) put_thread(text, NULL, i);
-  }
+  put_first(text, shown);
+  for (size_t i = 0; folded && i < report->thread_count; i++)
+    opens[i] = groups_add(&groups, report->threads, i, shown && shown[i]);
   for (size_t i = 0; i < report->thread_count; i++) {
     const struct exu_thread *thread = &report->threads[i];
-    if (thread->crashed || (folded && !opens[i])) continue;
+    if (thread->crashed || (shown && shown[i]) || (folded && !opens[i])) continue;
     if (thread->frame_count > 0 || is_unreadable(thread)) put_thread(text, folded ? &groups : NULL, i);
   }
-  put_frameless(text);
+  put_frameless(text, shown);
+  free(shown);
   free(opens);
   groups_deinit(&groups);
 }

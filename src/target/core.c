@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cursor.h"
+#include "target/live_private.h"
 #include "target/notes.h"
 #include "target/target.h"
 
@@ -335,8 +336,9 @@ static bool read_core(struct opening *opening, struct exu_error *error) {
 
 bool exu_target_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
                           struct exu_target *target, struct exu_error *error) {
-  struct opening opening = {
-      .target = {.kind = EXU_SOURCE_CORE, .fd = -1, .pid = -1}, .arena = arena, .diagnostics = diagnostics};
+  struct opening opening = {.target = {.kind = EXU_SOURCE_CORE, .fd = -1, .pid = -1, .pause_us = -1},
+                            .arena = arena,
+                            .diagnostics = diagnostics};
   if (!open_regular(path, &opening.target.fd, &opening.target.bytes, error)) return false;
   if (!read_core(&opening, error)) {
     exu_target_close(&opening.target);
@@ -349,6 +351,8 @@ bool exu_target_open_core(const char *path, struct exu_arena *arena, struct exu_
 void exu_target_close(struct exu_target *target) {
   exu_space_destroy(target->space);
   target->space = NULL;
+  exu_live_close(target->live);
+  target->live = NULL;
   if (target->fd >= 0) close(target->fd);
   target->fd = -1;
 }

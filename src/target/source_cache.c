@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "target/pages.h"
+
 enum {
   BLOCK_SHIFT = 13,
   BLOCK_SIZE = 1 << BLOCK_SHIFT,
@@ -66,6 +68,12 @@ int exu_source_cache_add(struct exu_source_cache *cache, int fd, uint64_t size) 
   uint32_t id = (uint32_t)cache->source_count++;
   cache->sources[id] = (struct exu_source){.fd = fd, .size = size, .id = id};
   return (int)id;
+}
+
+int exu_source_cache_add_pages(struct exu_source_cache *cache, struct exu_pages *pages) {
+  int id = exu_source_cache_add(cache, exu_pages_fd(pages), UINT64_MAX);
+  if (id >= 0) cache->sources[id].pages = pages;
+  return id;
 }
 
 uint64_t exu_source_cache_size(const struct exu_source_cache *cache, uint32_t source) {
@@ -132,6 +140,7 @@ static enum exu_fault read_direct(struct exu_source_cache *cache, uint32_t sourc
 enum exu_fault exu_source_cache_read(struct exu_source_cache *cache, uint32_t source, uint64_t offset, void *buffer,
                                      size_t size) {
   assert(offset <= exu_source_cache_size(cache, source) && size <= exu_source_cache_size(cache, source) - offset);
+  if (cache->sources[source].pages) return exu_pages_read(cache->sources[source].pages, offset, buffer, size);
   if (size >= DIRECT_SIZE) return read_direct(cache, source, offset, buffer, size);
   uint8_t *out = buffer;
   while (size > 0) {

@@ -6,6 +6,7 @@
 #ifndef EXUVIA_TARGET_SOURCE_CACHE_H
 #define EXUVIA_TARGET_SOURCE_CACHE_H
 
+#include "target/pages.h"
 #include "target/space.h"
 
 struct exu_source_cache;
@@ -16,6 +17,9 @@ void exu_source_cache_destroy(struct exu_source_cache *cache); /* NULL is allowe
 
 /* Returns the source's number, or -1 without memory. */
 int exu_source_cache_add(struct exu_source_cache *cache, int fd, uint64_t size);
+
+/* The memory of a live process, where an offset is an address. `pages` is borrowed. */
+int exu_source_cache_add_pages(struct exu_source_cache *cache, struct exu_pages *pages);
 
 /* Bytes that the source has; 0 for a number that does not exist. */
 uint64_t exu_source_cache_size(const struct exu_source_cache *cache, uint32_t source);

@@ -39,6 +39,8 @@ struct exu_space {
   size_t region_count;
   uint32_t *hints; /* hash of a page number -> index of the region that had such a page last */
 
+  bool has_fallback;
+  uint32_t fallback;
   exu_overlay_callback *callback;
   void *context;
   bool asking; /* in the callback: what it reads itself is not overlaid */
@@ -67,6 +69,15 @@ void exu_space_destroy(struct exu_space *space) {
 
 int exu_space_add_source(struct exu_space *space, int fd, uint64_t size) {
   return exu_source_cache_add(space->cache, fd, size);
+}
+
+int exu_space_add_pages(struct exu_space *space, struct exu_pages *pages) {
+  return exu_source_cache_add_pages(space->cache, pages);
+}
+
+void exu_space_set_fallback(struct exu_space *space, uint32_t source) {
+  space->has_fallback = true;
+  space->fallback = source;
 }
 
 /* How many of the region's saved bytes its source really has. */
@@ -148,6 +159,12 @@ const struct exu_region *exu_space_find(const struct exu_space *space, uint64_t 
   return &space->regions[count - 1];
 }
 
+void exu_space_reset(struct exu_space *space) {
+  space->regions = NULL;
+  space->states = NULL;
+  space->region_count = 0;
+}
+
 void exu_space_set_overlay(struct exu_space *space, exu_overlay_callback *callback, void *context) {
   space->callback = callback;
   space->context = context;
@@ -206,10 +223,19 @@ static enum exu_fault locate_unsaved(struct exu_space *space, const struct exu_r
   return EXU_NOT_SAVED;
 }
 
+/* As far as the next region. */
+static enum exu_fault locate_outside(const struct exu_space *space, uint64_t address, uint64_t size, struct run *run) {
+  if (!space->has_fallback || address > INT64_MAX || size > INT64_MAX - address) return EXU_UNMAPPED;
+  size_t next = regions_up_to(space, address);
+  uint64_t room = next < space->region_count ? space->regions[next].start - address : size;
+  *run = (struct run){.offset = address, .size = least(size, room), .source = space->fallback};
+  return EXU_READABLE;
+}
+
 /* Where the byte at `address` is, and how many of the `size` bytes from there on follow it in the same source. */
 static enum exu_fault locate(struct exu_space *space, uint64_t address, uint64_t size, struct run *run) {
   const struct exu_region *region = exu_space_find(space, address);
-  if (!region) return EXU_UNMAPPED;
+  if (!region) return locate_outside(space, address, size, run);
   uint64_t into = address - region->start;
   if (into >= region->saved) return locate_unsaved(space, region, address, size, run);
   uint64_t there = bytes_there(space, region);

@@ -20,11 +20,14 @@ enum exu_fault {
   EXU_READ_FAILED, /* the operating system could not read the file */
 };
 
+struct exu_pages;
+
 /* Bytes that a space takes its memory from; sources are read by position and cached by the space. */
 struct exu_source {
-  int fd;        /* borrowed */
-  uint64_t size; /* bytes that are there */
-  uint32_t id;   /* set by exu_space_add_source */
+  int fd;                  /* borrowed */
+  uint64_t size;           /* bytes that are there */
+  uint32_t id;             /* set by exu_space_add_source */
+  struct exu_pages *pages; /* the memory of a live process; NULL: a file. Borrowed */
 };
 
 /*
@@ -52,6 +55,12 @@ void exu_space_destroy(struct exu_space *space);
 /* Returns the source's id, or -1 without memory. `fd` stays open until the space is destroyed. */
 int exu_space_add_source(struct exu_space *space, int fd, uint64_t size);
 
+/* Likewise for the memory of a live process: a region's offset in it is its address. */
+int exu_space_add_pages(struct exu_space *space, struct exu_pages *pages);
+
+/* What lies in no region is read from this source: a live process maps more memory while its mappings are read. */
+void exu_space_set_fallback(struct exu_space *space, uint32_t source);
+
 /*
  * Add a run. Runs may come in any order and may overlap: where they do, bytes that are saved win over those that are
  * not, and among equals the one added first wins. Empty runs are ignored. Returns false without memory. The sources
@@ -61,6 +70,9 @@ bool exu_space_add(struct exu_space *space, const struct exu_region *region);
 
 /* Sort and cut what was added into disjoint regions. Call once after the last exu_space_add, before any read. */
 bool exu_space_seal(struct exu_space *space);
+
+/* Forget the regions, but not the sources: those of a live process have changed and are added again. */
+void exu_space_reset(struct exu_space *space);
 
 /*
  * Asked at most once for each region of which not all is saved, when a read first meets its missing part: may fill

@@ -17,8 +17,19 @@
 struct exu_os_thread {
   int64_t tid;
   struct exu_registers registers;
-  bool crashed; /* the one that the signal was delivered to: the kernel writes it first */
+  bool crashed;           /* the one that the signal was delivered to: the kernel writes it first */
+  struct exu_string comm; /* the kernel's name for it; cores keep it for the main thread only */
+  int64_t cpu_us;         /* live: processor time used; -1 unknown */
+  /*
+   * Live, without registers: an address inside of what pthread_self() points to, the C library's descriptor of the thread, where
+   * glibc keeps the list that get_robust_list(2) tells; 0: unknown.
+   */
+  uint64_t in_descriptor;
+  uint64_t slices; /* live, not stopped: how often it has been given a processor */
+  bool ran;        /* live, not stopped: it ran while the process was read */
 };
+
+struct exu_live;
 
 /* A mapped file, as NT_FILE or /proc/PID/maps has it. */
 struct exu_file_mapping {
@@ -55,6 +66,10 @@ struct exu_target {
   struct exu_file_mapping *mappings; /* sorted by start */
   size_t mapping_count;
   struct exu_crash *crash; /* NULL: no signal */
+
+  struct exu_live *live; /* private to live.h; NULL: a core */
+  int64_t pause_us;      /* live: for how long it was stopped; -1: it was not */
+  int stop_signal;       /* live: the signal that had stopped it before (SIGSTOP, ...); 0: none */
 };
 
 /*

@@ -21,18 +21,23 @@ def exuvia():
     return os.environ.get("EXUVIA") or str(ROOT / "build" / "release" / "exuvia")
 
 
-def run(core, *options, merged=False, timeout=120):
+def run_command(command, target, *options, merged=False, timeout=120):
     """(exit status, report or None, what it said on stderr); of Python frames only, unless `merged`."""
     if not os.access(exuvia(), os.X_OK):
         raise FileNotFoundError(f"{exuvia()} is not there: build it, or name another one in the variable EXUVIA")
     stacks = [] if merged else ["--python-only"]
-    result = subprocess.run([exuvia(), "core", "--json", *stacks, *options, str(core)], capture_output=True,
+    result = subprocess.run([exuvia(), command, "--json", *stacks, *options, str(target)], capture_output=True,
                             timeout=timeout)
     report = None
     if result.stdout:
         report = json.loads(result.stdout.decode("utf-8"))  # strictly: a report is always valid UTF-8
         validate(report)
     return result.returncode, report, result.stderr.decode(errors="replace")
+
+
+def run(core, *options, merged=False, timeout=120):
+    """As run_command, for a core."""
+    return run_command("core", core, *options, merged=merged, timeout=timeout)
 
 
 @functools.cache
@@ -68,13 +73,18 @@ def _shorten(text):
     return text if len(text) < 240 else text[:150] + f" ...({len(text)} characters)... " + text[-60:]
 
 
-def _stack(report_thread):
+def stack(report_thread):
+    """Its Python frames, as the truth has them."""
     keys = ("file", "function", "qualname", "line", "end_line", "column", "end_column")
     return [tuple(frame.get(key) for key in keys) for frame in report_thread["frames"] if frame["kind"] == "python"]
 
 
 def _same(want, got):
     return all(a == b or a == ANY for a, b in zip(want, got))
+
+
+def same_stack(want, got):
+    return len(want) == len(got) and all(map(_same, want, got))
 
 
 def _difference(label, want, got):
@@ -109,8 +119,8 @@ def compare_threads(truth, report):
         label = f"thread {wanted['tid']} ({_shorten(repr(wanted['name']))})"
         if wanted["tid"] is None:
             # 2.7 keeps the thread states of the parent in a forked child: no thread of the system runs them.
-            stack = [table[number] for number in wanted["frames"]]
-            if not any(_stack(thread) == stack for thread in ghosts):
+            frames = [table[number] for number in wanted["frames"]]
+            if not any(stack(thread) == frames for thread in ghosts):
                 problems.append(f"{label}: a thread state without a thread is not in the report")
             continue
         thread = threads.pop(wanted["tid"], None)
@@ -121,8 +131,8 @@ def compare_threads(truth, report):
             problems.append(f"{label}: the report calls it {_shorten(repr(thread['name']))}")
         if thread["crashed"] != wanted["me"]:
             problems.append(f"{label}: crashed is {thread['crashed']}, {wanted['me']} is true")
-        want, got = [table[number] for number in wanted["frames"]], _stack(thread)
-        if len(want) != len(got) or not all(map(_same, want, got)):
+        want, got = [table[number] for number in wanted["frames"]], stack(thread)
+        if not same_stack(want, got):
             problems.append(_difference(label, want, got))
     problems.extend(f"thread {tid}: in the report only: {threads[tid]['name']!r}" for tid in threads)
     if ghosts and all(wanted["tid"] is not None for wanted in truth["threads"]):

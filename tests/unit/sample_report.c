@@ -227,13 +227,17 @@ static const struct exu_frame unknown_frames[] = {
     {.kind = EXU_FRAME_NATIVE, .position = {-1, -1, -1, -1}, .interpreter = -1, .module = 99, .address = 0x1},
     {.kind = EXU_FRAME_GAP, .position = {-1, -1, -1, -1}, .interpreter = -1, .module = -1},
 };
+static const struct exu_wait unknown_wait = {.owner = -1, .owner_tid = -1, .system_call = -1, .fd = -1, .child = -1};
 static const struct exu_thread unknown_threads[] = {
     {.tid = -1,
      .interpreter = -1,
      .native_complete = EXU_UNKNOWN,
+     .moved = EXU_UNKNOWN,
+     .cpu_us = -1,
+     .wait = &unknown_wait,
      .frames = unknown_frames,
      .frame_count = COUNT(unknown_frames)},
-    {.tid = 7, .interpreter = -1, .crashed = true, .native_complete = EXU_UNKNOWN},
+    {.tid = 7, .interpreter = -1, .crashed = true, .native_complete = EXU_UNKNOWN, .moved = EXU_UNKNOWN, .cpu_us = -1},
 };
 static const struct exu_module unknown_modules[] = {{.start = 0, .end = 0}};
 static const struct exu_crash unknown_crash = {.signal = 99, .sender_pid = -1, .sender_uid = -1, .tid = -1};
@@ -241,6 +245,7 @@ static const struct exu_python unknown_python = {.debug = EXU_UNKNOWN, .free_thr
 static const struct exu_interpreter unknown_interpreters[] = {{-1, 0, EXU_UNKNOWN}};
 
 const struct exu_report sample_unknown = {.source_kind = EXU_SOURCE_LIVE,
+                                          .pause_us = -1,
                                           .pid = -1,
                                           .crash = &unknown_crash,
                                           .python = &unknown_python,
@@ -250,6 +255,148 @@ const struct exu_report sample_unknown = {.source_kind = EXU_SOURCE_LIVE,
                                           .thread_count = COUNT(unknown_threads),
                                           .modules = unknown_modules,
                                           .module_count = 1};
+
+/* ---- live ---- */
+
+static const struct exu_frame stuck_frames[] = {
+    {.function = TEXT("stuck"), .file = TEXT("hang.py"), .position = {12, -1, -1, -1}, .entry = true, .address = 0x10},
+};
+
+static const struct exu_wait waits_for_rlock = {.kind = EXU_WAIT_RLOCK,
+                                                .summary = TEXT("waits for the RLock 0x7f12 held by \"worker-2\""),
+                                                .evidence = TEXT("it sleeps on the semaphore inside of the RLock"),
+                                                .address = 0x7f12,
+                                                .type = TEXT("RLock"),
+                                                .owner = 3,
+                                                .owner_tid = 503,
+                                                .owner_evidence = TEXT("the RLock's rlock_owner"),
+                                                .system_call = 202,
+                                                .system_call_name = "futex",
+                                                .fd = -1,
+                                                .child = -1};
+static const struct exu_wait waits_for_mutex = {.kind = EXU_WAIT_MUTEX,
+                                                .summary = TEXT("waits for the mutex 0x5510 held by \"worker-1\""),
+                                                .evidence = TEXT("futex(2) on a pthread_mutex_t whose word is 0x2"),
+                                                .address = 0x5510,
+                                                .owner = 1,
+                                                .owner_tid = 501,
+                                                .owner_evidence = TEXT("its __owner"),
+                                                .system_call = 202,
+                                                .system_call_name = "futex",
+                                                .fd = -1,
+                                                .child = -1};
+static const struct exu_wait reads_from_socket = {
+    .kind = EXU_WAIT_SYSCALL,
+    .summary = TEXT("reads from fd 5 (recvfrom), socket 127.0.0.1:4000 -> 127.0.0.1:5000 (ESTABLISHED)"),
+    .evidence = TEXT("registers: recvfrom(0x5, 0x7f00, 0x1, 0x0, ...)"),
+    .owner = -1,
+    .owner_tid = -1,
+    .system_call = 45,
+    .system_call_name = "recvfrom",
+    .fd = 5,
+    .file = TEXT("socket 127.0.0.1:4000 -> 127.0.0.1:5000 (ESTABLISHED)"),
+    .child = -1};
+static const struct exu_wait waits_for_child = {.kind = EXU_WAIT_CHILD,
+                                                .summary = TEXT("waits for a child process to end (wait4, pid 77)"),
+                                                .owner = -1,
+                                                .owner_tid = -1,
+                                                .system_call = 61,
+                                                .system_call_name = "wait4",
+                                                .fd = -1,
+                                                .child = 77};
+static const struct exu_wait waits_for_the_dead = {
+    .kind = EXU_WAIT_MUTEX,
+    .summary =
+        TEXT("waits for the mutex 0x5520 held by thread 9, which does not exist in this process (copied by fork?)"),
+    .address = 0x5520,
+    .owner = -1,
+    .owner_tid = 9,
+    .system_call = 202,
+    .system_call_name = "futex",
+    .fd = -1,
+    .child = -1};
+
+/* A wait of which only the kind and a word are known. */
+#define BARE(word, kind_of_wait)                                                                                       \
+  static const struct exu_wait word##_wait = {.kind = EXU_WAIT_##kind_of_wait,                                         \
+                                              .summary = TEXT("waits: " #word),                                        \
+                                              .owner = -1,                                                             \
+                                              .owner_tid = -1,                                                         \
+                                              .system_call = -1,                                                       \
+                                              .fd = -1,                                                                \
+                                              .child = -1}
+BARE(running, RUNNING);
+BARE(stopped, STOPPED);
+BARE(gil, GIL);
+BARE(lock, LOCK);
+BARE(condition, CONDITION);
+BARE(semaphore, SEMAPHORE);
+BARE(event, EVENT);
+BARE(barrier, BARRIER);
+BARE(queue, QUEUE);
+BARE(join, JOIN);
+BARE(import, IMPORT_LOCK);
+BARE(cond, COND);
+BARE(pymutex, PYMUTEX);
+BARE(futex, FUTEX);
+
+#define STUCK(id, title, why)                                                                                          \
+  {                                                                                                                    \
+    .tid = id, .name = TEXT(title), .python = true, .native_complete = EXU_UNKNOWN, .frames_complete = true,           \
+    .moved = EXU_UNKNOWN, .cpu_us = -1, .wait = why, .frames = stuck_frames, .frame_count = COUNT(stuck_frames)        \
+  }
+
+static const struct exu_thread live_threads[] = {
+    {.tid = 500,
+     .name = TEXT("MainThread"),
+     .main = true,
+     .python = true,
+     .native_complete = EXU_UNKNOWN,
+     .frames_complete = true,
+     .moved = EXU_NO,
+     .cpu_us = 250000,
+     .wait = &reads_from_socket,
+     .frames = stuck_frames,
+     .frame_count = COUNT(stuck_frames)},
+    STUCK(501, "worker-1", &waits_for_rlock),
+    {.tid = 502, .comm = TEXT("helper"), .interpreter = -1, .moved = EXU_YES, .cpu_us = 0, .frames_complete = true},
+    STUCK(503, "worker-2", &waits_for_mutex),
+    STUCK(504, "idle-1", &queue_wait),
+    STUCK(505, "idle-2", &queue_wait),
+    STUCK(506, "idle-3", &event_wait),
+    STUCK(507, "idle-4", NULL),
+    STUCK(508, "parent", &waits_for_child),
+    STUCK(509, "forked", &waits_for_the_dead),
+    STUCK(510, "a", &running_wait),
+    STUCK(511, "b", &stopped_wait),
+    STUCK(512, "c", &gil_wait),
+    STUCK(513, "d", &lock_wait),
+    STUCK(514, "e", &condition_wait),
+    STUCK(515, "f", &semaphore_wait),
+    STUCK(516, "g", &barrier_wait),
+    STUCK(517, "h", &join_wait),
+    STUCK(518, "i", &import_wait),
+    STUCK(519, "j", &cond_wait),
+    STUCK(520, "k", &pymutex_wait),
+    STUCK(521, "l", &futex_wait),
+};
+
+static const size_t live_circle[] = {1, 3};
+static const struct exu_deadlock live_deadlocks[] = {
+    {.sentence =
+         TEXT("Deadlock: \"worker-1\" waits for the RLock 0x7f12 held by \"worker-2\", which waits for the mutex "
+              "0x5510 held by \"worker-1\"."),
+     .threads = live_circle,
+     .thread_count = COUNT(live_circle)}};
+
+const struct exu_report sample_live = {.source_kind = EXU_SOURCE_LIVE,
+                                       .pause_us = 1234,
+                                       .pid = 500,
+                                       .arguments = TEXT("python3 hang.py"),
+                                       .threads = live_threads,
+                                       .thread_count = COUNT(live_threads),
+                                       .deadlocks = live_deadlocks,
+                                       .deadlock_count = COUNT(live_deadlocks)};
 
 /* ---- evil ---- */
 
@@ -283,8 +430,19 @@ static const struct exu_frame evil_frames[] = {
      .module = -1},
     {.kind = EXU_FRAME_GAP, .function = TEXT("a gap]\n  \x1b[2J"), .module = -1},
 };
+static const struct exu_wait evil_wait = {.kind = EXU_WAIT_QUEUE,
+                                          .summary = TEXT("waits for the \x1b[2J\n\" 0x1"),
+                                          .evidence = TEXT("\xff\n"),
+                                          .type = TEXT("Que\x1b[2Jue"),
+                                          .address = 1,
+                                          .owner = 99,
+                                          .owner_tid = -1,
+                                          .system_call = -1,
+                                          .fd = -1,
+                                          .child = -1};
 static const struct exu_thread evil_threads[] = {
-    {.tid = 1,
+    {.wait = &evil_wait,
+     .tid = 1,
      .name = TEXT("\" (crashed)\n\x1b]0;title\x07"),
      .comm = TEXT("co\xffmm"),
      .python = true,

@@ -14,6 +14,7 @@
 extern const struct exu_report sample_full;    /* every field has a value, every enumeration several */
 extern const struct exu_report sample_unknown; /* nothing is known that can be unknown */
 extern const struct exu_report sample_evil;    /* strings that try to be more than data */
+extern const struct exu_report sample_live;    /* threads that wait in every way, two of them for each other */
 extern const struct exu_report sample_nothing; /* a core that could not be read */
 
 /*

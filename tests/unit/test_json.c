@@ -21,6 +21,11 @@ static void what_is_unknown_is_null(void **state) {
   assert_golden("unknown.json", write_json, &sample_unknown);
 }
 
+static void what_threads_wait_for_is_written_with_its_owner_and_its_deadlock(void **state) {
+  (void)state;
+  assert_golden("live.json", write_json, &sample_live);
+}
+
 static void strings_are_always_valid_json(void **state) {
   (void)state;
   assert_golden("evil.json", write_json, &sample_evil);
@@ -107,6 +112,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_field_of_a_report_is_written),
       cmocka_unit_test(what_is_unknown_is_null),
+      cmocka_unit_test(what_threads_wait_for_is_written_with_its_owner_and_its_deadlock),
       cmocka_unit_test(strings_are_always_valid_json),
       cmocka_unit_test(a_core_that_cannot_be_read_gives_a_whole_report),
       cmocka_unit_test(valid_utf8_is_copied),

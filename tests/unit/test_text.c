@@ -52,6 +52,16 @@ static void strings_of_the_target_are_only_data(void **state) {
   check_golden("evil.txt", &sample_evil, (struct exu_text_options){.source = true, .verbose = true});
 }
 
+static void a_deadlock_is_said_first_and_its_threads_come_first(void **state) {
+  (void)state;
+  check_golden("live.txt", &sample_live, (struct exu_text_options){0});
+}
+
+static void verbose_says_how_a_wait_is_known(void **state) {
+  (void)state;
+  check_golden("live-verbose.txt", &sample_live, (struct exu_text_options){.verbose = true});
+}
+
 /* ---- one thread ---- */
 
 static char *text_of(const struct exu_frame *frames, size_t count, struct exu_text_options options) {
@@ -316,6 +326,8 @@ int main(void) {
       cmocka_unit_test(color_changes_nothing_but_color),
       cmocka_unit_test(what_is_unknown_is_a_question_mark),
       cmocka_unit_test(strings_of_the_target_are_only_data),
+      cmocka_unit_test(a_deadlock_is_said_first_and_its_threads_come_first),
+      cmocka_unit_test(verbose_says_how_a_wait_is_known),
       cmocka_unit_test(three_equal_frames_are_shown_four_are_folded),
       cmocka_unit_test(a_deep_recursion_is_short),
       cmocka_unit_test(mutual_recursion_is_folded_by_its_cycle),

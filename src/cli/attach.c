@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "cli/tree.h"
+#include "exuvia/exuvia.h"
+
+enum { PROCESSES_MAX = 4096 };
+
+/* Processes that were shown, with the last report of each while they are watched. */
+struct watched {
+  int64_t pids[PROCESSES_MAX];
+  size_t count;
+  int64_t known[PROCESSES_MAX];
+  struct exu_report *reports[PROCESSES_MAX];
+  size_t known_count;
+};
+
+static bool parse_pid(const char *text, int64_t *pid) {
+  char *end;
+  if (*text < '1' || *text > '9') return false;
+  long value = strtol(text, &end, 10);
+  *pid = value;
+  return *end == '\0' && value > 0 && value <= INT32_MAX;
+}
+
+static struct exu_report **slot_of(struct watched *watched, int64_t pid) {
+  for (size_t i = 0; i < watched->known_count; i++)
+    if (watched->known[i] == pid) return &watched->reports[i];
+  if (watched->known_count == PROCESSES_MAX) return NULL;
+  watched->known[watched->known_count] = pid;
+  return &watched->reports[watched->known_count++];
+}
+
+/* The worse of two statuses: nothing shown (2), a part (1), all (0); not written is the worst. */
+static int worse(int a, int b) { return a > b ? a : b; }
+
+static int show_process(const struct arguments *arguments, struct watched *watched, int64_t pid) {
+  char what[32], root[48];
+  struct exu_options options = options_of(arguments);
+  struct exu_report *report = NULL, **earlier = slot_of(watched, pid);
+  int outcome = (int)exu_explain_process(pid, &options, &report);
+  if (report && earlier && *earlier) exu_report_compare(report, *earlier);
+  snprintf(what, sizeof what, "process %lld", (long long)pid);
+  snprintf(root, sizeof root, "/proc/%lld/root", (long long)pid);
+  int status = show_report(arguments, what, arguments->sysroot ? arguments->sysroot : root, report, outcome);
+  if (earlier && report) {
+    exu_report_destroy(*earlier);
+    *earlier = report;
+  } else {
+    exu_report_destroy(report);
+  }
+  return status;
+}
+
+static int show_once(const struct arguments *arguments, struct watched *watched, int64_t pid) {
+  int status = EXU_OUTCOME_COMPLETE;
+  watched->count = arguments->tree ? process_tree(pid, watched->pids, PROCESSES_MAX) : 1;
+  watched->pids[0] = pid;
+  for (size_t i = 0; i < watched->count; i++) {
+    if (i > 0 && !looks_like_python(watched->pids[i])) continue;
+    if (i > 0 && !arguments->json) printf("\n");
+    status = worse(status, show_process(arguments, watched, watched->pids[i]));
+  }
+  return fflush(stdout) == 0 ? status : worse(status, output_failed());
+}
+
+static void sleep_ms(uint64_t milliseconds) {
+  struct timespec left = {.tv_sec = (time_t)(milliseconds / 1000), .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+  while (nanosleep(&left, &left) != 0) {}
+}
+
+static int watch(const struct arguments *arguments, struct watched *watched, int64_t pid) {
+  int status = show_once(arguments, watched, pid);
+  for (uint64_t i = 1; arguments->watch_ms && (!arguments->watch_count || i < arguments->watch_count); i++) {
+    /* What cannot be shown now will not be shown later; and a reader who has gone reads no more. */
+    if (status == EXU_OUTCOME_NOTHING || status == CLI_IOERR) break;
+    sleep_ms(arguments->watch_ms);
+    if (!arguments->json) printf("\n");
+    int again = show_once(arguments, watched, pid);
+    /* It has ended after it was shown: that is how watching ends. */
+    if (again == EXU_OUTCOME_NOTHING) break;
+    status = worse(status, again);
+  }
+  return status;
+}
+
+int run_attach(const struct arguments *arguments) {
+  const struct command *command = cli_find_command("attach");
+  int64_t pid;
+  if (arguments->operand_count < 2) return usage_error(command, "which process? The operand PID is missing");
+  if (arguments->operand_count > 2) return usage_error(command, "too many operands: '%s'", arguments->operands[2]);
+  if (!parse_pid(arguments->operands[1], &pid))
+    return usage_error(command, "'%s' is no process id", arguments->operands[1]);
+  if (arguments->native_all && (arguments->python_only || arguments->no_stop))
+    return usage_error(command, "--native-all and --%s exclude each other",
+                       arguments->python_only ? "python-only" : "no-stop");
+  if (arguments->watch_count && !arguments->watch_ms) return usage_error(command, "--count goes with --watch");
+
+  struct watched *watched = calloc(1, sizeof *watched);
+  if (!watched) {
+    complain("out of memory");
+    return EXU_OUTCOME_NOTHING;
+  }
+  int status = watch(arguments, watched, pid);
+  for (size_t i = 0; i < watched->known_count; i++) exu_report_destroy(watched->reports[i]);
+  free(watched);
+  return status;
+}

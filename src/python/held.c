@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The locks of `with` statements. A `with` keeps the bound __exit__ of its lock on the value stack, below the depth
+ * that its handler begins with. What is in force is told by the exception table since 3.11 and by the frame's stack of
+ * blocks before; both begin after __enter__ has returned, and end before __exit__ is called.
+ */
+#include "python/block_stack.h"
+#include "python/dict.h"
+#include "python/exceptions.h"
+#include "python/locks.h"
+#include "python/types.h"
+#include "python/value_stack.h"
+#include "python/waits.h"
+#include "python/waits_library.h"
+#include "python/waits_lock.h"
+
+/* Blocks around one instruction that are looked at, and the bytes of an exception table. */
+enum { DEPTHS_MAX = 64, TABLE_MAX = 1 << 20, RELEASED_MAX = 16 };
+
+/* What the last frame of a code object was found in: recursion asks the same again and again. */
+struct handlers {
+  uint8_t *table;
+  size_t size;
+  int64_t instruction;
+  uint32_t depths[DEPTHS_MAX];
+  size_t depth_count;
+};
+
+struct walk {
+  struct exu_py *py;
+  size_t thread;
+  struct exu_py_held_list *held;
+  struct exu_map codes;            /* code object -> struct handlers */
+  struct exu_map looked;           /* objects of `with` statements that were looked at */
+  struct exu_map seen;             /* objects that are in the list already */
+  uint64_t released[RELEASED_MAX]; /* locks that an inner Condition.wait has let go of */
+  size_t released_count;
+  bool no_memory;
+};
+
+/* ---- Adding to the list ------------------------------------------------------------------------------------------ */
+
+static void add(struct walk *walk, const struct exu_py_frame *frame, uint64_t object) {
+  struct exu_py *py = walk->py;
+  bool is_new;
+  for (size_t i = 0; i < walk->released_count; i++) {
+    if (walk->released[i] == object) return;
+  }
+  if (!exu_map_insert(&walk->seen, object, &is_new)) {
+    walk->no_memory = true;
+    return;
+  }
+  if (!is_new) return;
+  struct exu_string text = exu_py_frame_text(py, frame);
+  struct exu_py_held *held = text.data ? EXU_PUSH(py->arena, &walk->held->items) : NULL;
+  if (!held) {
+    walk->no_memory = true;
+    return;
+  }
+  *held = (struct exu_py_held){.object = object, .thread = walk->thread};
+  held->evidence = exu_arena_printf(py->arena, "`with` in %.*s", (int)text.size, text.data);
+}
+
+/* The __exit__ of a `with`: whose it is, and the function when it is written in Python, which is 0 when it is not. */
+struct method {
+  uint64_t self;
+  uint64_t function;
+};
+
+/* Is the function one of the standard library's? Another class of the same name may lock what it likes. */
+static bool of_threading(struct exu_py *py, uint64_t function) {
+  uint64_t address;
+  if (!exu_py_get(py, function, py->layout.function_code, &address) || !exu_py_plausible(address)) return false;
+  const struct exu_py_code *code = exu_py_code(py, address);
+  return code && code->valid && exu_py_is_threading(code) && exu_py_string_is(code->function, "__exit__");
+}
+
+static const char *block_name(const struct exu_py *py) {
+  return py->build.version.major < 3 ? "_RLock__block" : "_block";
+}
+
+/* A lock, an RLock, or the RLock that is written in Python, which has a lock inside. */
+static void add_lock(struct walk *walk, const struct exu_py_frame *frame, uint64_t object) {
+  struct exu_py *py = walk->py;
+  enum exu_py_lock_type type = exu_py_lock_type(py, object);
+  uint64_t inner;
+  if (type == EXU_PY_LOCK || type == EXU_PY_RLOCK) {
+    if (exu_py_lock_taken(py, object, type) != EXU_NO) add(walk, frame, object);
+  } else if (exu_py_is_a(py, object, "_RLock")) {
+    add(walk, frame, object);
+    if (exu_py_attribute(py, object, block_name(py), &inner)) add(walk, frame, inner);
+  }
+}
+
+/* What the object of a `with` stands for: itself, or the lock of a Condition. */
+static void add_object(struct walk *walk, const struct exu_py_frame *frame, struct method method) {
+  struct exu_py *py = walk->py;
+  uint64_t lock;
+  bool is_new;
+  if (!exu_map_insert(&walk->looked, method.self, &is_new)) walk->no_memory = true;
+  if (walk->no_memory || !is_new) return;
+  if (method.function == 0) {
+    if (exu_py_lock_type(py, method.self) != EXU_PY_NO_LOCK) add_lock(walk, frame, method.self);
+  } else if (of_threading(py, method.function)) {
+    bool condition = exu_py_is_a(py, method.self, "Condition") || exu_py_is_a(py, method.self, "_Condition");
+    if (!condition) {
+      if (exu_py_is_a(py, method.self, "_RLock")) add_lock(walk, frame, method.self);
+    } else if (exu_py_condition_lock(py, method.self, &lock)) {
+      add_lock(walk, frame, lock);
+    }
+  }
+}
+
+/* ---- The slot of a `with` ---------------------------------------------------------------------------------------- */
+
+/* False: it is no bound method. */
+static bool bound(struct exu_py *py, uint64_t object, struct method *method) {
+  const struct exu_layout *layout = &py->layout;
+  struct exu_string type = exu_py_type_name(py, object);
+  method->function = 0;
+  if (exu_py_string_is(type, "builtin_function_or_method")) {
+    return exu_py_get(py, object, layout->cfunction_self, &method->self) && exu_py_plausible(method->self);
+  }
+  if (exu_py_string_is(type, "method") || exu_py_string_is(type, "instancemethod")) {
+    return exu_py_get(py, object, layout->method_self, &method->self) && exu_py_plausible(method->self) &&
+           exu_py_get(py, object, layout->method_function, &method->function) && exu_py_plausible(method->function);
+  }
+  return false;
+}
+
+/* 3.14 on: a function and the object that it is to be called with. False: it is no function. */
+static bool unbound(struct exu_py *py, uint64_t function, uint64_t self, struct method *method) {
+  struct exu_string type = exu_py_type_name(py, function);
+  bool python = exu_py_string_is(type, "function");
+  if (!python && !exu_py_string_is(type, "method_descriptor")) return false;
+  *method = (struct method){.self = self, .function = python ? function : 0};
+  return true;
+}
+
+/*
+ * `top` is the address of the slot right below a handler's depth. Up to 3.13 it has the bound __exit__. Since 3.14
+ * (LOAD_SPECIAL) it has the object and the slot below that the function; or NULL above a method that was bound already.
+ */
+static void look_at_slot(struct walk *walk, const struct exu_py_frame *frame, uint64_t bottom, uint64_t top) {
+  struct exu_py *py = walk->py;
+  uint64_t upper = 0, lower = 0;
+  struct method method;
+  bool has_upper = exu_py_slot(py, top, &upper);
+  if (!exu_py_at_least(py, 3, 14)) {
+    if (has_upper && bound(py, upper, &method)) add_object(walk, frame, method);
+    return;
+  }
+  if (top <= bottom || !exu_py_slot(py, top - 8, &lower)) return;
+  if (has_upper ? unbound(py, lower, upper, &method) : upper == 0 && bound(py, lower, &method)) {
+    add_object(walk, frame, method);
+  }
+}
+
+/* ---- Since 3.11: the exception table ----------------------------------------------------------------------------- */
+
+static bool read_table(struct exu_py *py, uint64_t bytes, struct handlers *handlers) {
+  uint64_t size;
+  if (!exu_py_plausible(bytes) || !exu_py_get(py, bytes, py->layout.var_size, &size) || size > TABLE_MAX) return false;
+  if (size == 0) return false;
+  handlers->table = exu_arena_alloc(py->arena, (size_t)size);
+  if (!handlers->table) return false;
+  handlers->size = (size_t)size;
+  return exu_space_read(py->space, bytes + py->layout.bytes_data.offset, handlers->table, handlers->size) ==
+         EXU_READABLE;
+}
+
+/* NULL: nothing in this code object is ever handled, or its table cannot be read. */
+static struct handlers *handlers_of(struct walk *walk, const struct exu_py_code *code) {
+  struct exu_py *py = walk->py;
+  bool is_new;
+  void **slot = exu_map_insert(&walk->codes, code->address, &is_new);
+  if (!slot) {
+    walk->no_memory = true;
+    return NULL;
+  }
+  if (!is_new) return *slot;
+  struct handlers *handlers = exu_arena_alloc(py->arena, sizeof *handlers);
+  if (!handlers) {
+    walk->no_memory = true;
+    return NULL;
+  }
+  handlers->instruction = -1;
+  if (!read_table(py, code->exceptions, handlers)) return NULL;
+  *exu_map_find(&walk->codes, code->address) = handlers;
+  return handlers;
+}
+
+static void look_at_table(struct walk *walk, const struct exu_py_frame *frame) {
+  struct exu_py_values values;
+  if (frame->instruction < 0 || !frame->code->exceptions) return;
+  struct handlers *handlers = handlers_of(walk, frame->code);
+  if (!handlers) return;
+  if (handlers->instruction != frame->instruction) {
+    handlers->instruction = frame->instruction;
+    handlers->depth_count = exu_exceptions_depths(handlers->table, handlers->size, (uint32_t)(frame->instruction / 2),
+                                                  handlers->depths, DEPTHS_MAX);
+  }
+  if (handlers->depth_count == 0 || !exu_py_values(walk->py, frame, &values)) return;
+  for (size_t i = 0; i < handlers->depth_count; i++) {
+    uint32_t depth = handlers->depths[i];
+    if (depth == 0 || depth > values.stack_size) continue;
+    look_at_slot(walk, frame, values.stack, values.stack + UINT64_C(8) * (depth - 1));
+  }
+}
+
+/* ---- Up to 3.10: the stack of blocks ----------------------------------------------------------------------------- */
+
+static void look_at_blocks(struct walk *walk, const struct exu_py_frame *frame) {
+  struct exu_py *py = walk->py;
+  const struct exu_layout *layout = &py->layout;
+  struct exu_py_values values;
+  uint8_t bytes[EXU_BLOCKS_MAX * EXU_BLOCK_SIZE_MAX];
+  uint32_t depths[EXU_BLOCKS_MAX];
+  size_t size = layout->block_size.size;
+  if (frame->blocks == 0 || frame->blocks > EXU_BLOCKS_MAX || size == 0 || size > EXU_BLOCK_SIZE_MAX) return;
+  if (!exu_py_has(layout->frame_blockstack) || !exu_py_values(py, frame, &values)) return;
+  uint64_t address = frame->address + layout->frame_blockstack.offset;
+  if (exu_space_read(py->space, address, bytes, size * frame->blocks) != EXU_READABLE) return;
+  size_t count = exu_block_depths(layout, bytes, frame->blocks, depths);
+  for (size_t i = 0; i < count; i++) {
+    if (depths[i] == 0 || depths[i] > values.stack_size) continue;
+    look_at_slot(walk, frame, values.stack, values.stack + UINT64_C(8) * (depths[i] - 1));
+  }
+}
+
+/* ---- Both -------------------------------------------------------------------------------------------------------- */
+
+/* Whatever an outer `with` for the same Condition says: this one does not hold its lock now. */
+static void note_released(struct walk *walk, const struct exu_py_frame *frame) {
+  struct exu_py *py = walk->py;
+  uint64_t condition, lock, inner;
+  if (walk->released_count + 2 > RELEASED_MAX || !exu_py_in_condition_wait(py, frame, &condition)) return;
+  if (!exu_py_condition_lock(py, condition, &lock)) return;
+  walk->released[walk->released_count++] = lock;
+  if (exu_py_lock_type(py, lock) != EXU_PY_NO_LOCK) return;
+  if (exu_py_attribute(py, lock, block_name(py), &inner)) {
+    walk->released[walk->released_count++] = inner;
+  }
+}
+
+bool exu_py_held(struct exu_py *py, const struct exu_py_frame *frames, size_t count, size_t thread,
+                 struct exu_py_held_list *held) {
+  struct walk walk = {.py = py, .thread = thread, .held = held};
+  for (size_t i = 0; i < count && !walk.no_memory; i++) {
+    const struct exu_py_frame *frame = &frames[i];
+    if (!frame->code || !frame->code->valid) continue;
+    note_released(&walk, frame);
+    if (exu_py_has(py->layout.code_exceptiontable)) {
+      look_at_table(&walk, frame);
+    } else {
+      look_at_blocks(&walk, frame);
+    }
+  }
+  exu_map_deinit(&walk.codes);
+  exu_map_deinit(&walk.looked);
+  exu_map_deinit(&walk.seen);
+  return !walk.no_memory;
+}

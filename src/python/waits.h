@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What Python's own objects tell about a thread that waits: which lock, queue or thread it waits for and who holds
+ * that, and which locks the `with` statements of a thread hold. Everything is read from objects and frames; nothing is
+ * guessed from names alone.
+ */
+#ifndef EXUVIA_PYTHON_WAITS_H
+#define EXUVIA_PYTHON_WAITS_H
+
+#include "python/frames.h"
+#include "python/process.h"
+
+struct exu_py_wait {
+  enum exu_wait_kind kind;    /* EXU_WAIT_UNKNOWN: nothing in Python explains it */
+  uint64_t object;            /* what the thread waits for: the Queue, the Condition, the RLock; 0 unknown */
+  struct exu_string type;     /* its type's name */
+  uint64_t lock;              /* the lock object that it sleeps on, which may be inside of `object`; 0 unknown */
+  struct exu_string evidence; /* in the arena */
+
+  /* Who holds it (for EXU_WAIT_JOIN: who has to end). By pthread_self() or by the kernel's id; 0 unknown. */
+  uint64_t owner_ident;
+  int64_t owner_tid;
+  struct exu_string owner_evidence;
+};
+
+/*
+ * What a thread waits for. `frames` are its Python frames, innermost first (of all its thread states), `registers`
+ * those of its thread of the operating system. False only without memory.
+ */
+bool exu_py_wait(struct exu_py *py, const struct exu_py_frame *frames, size_t count,
+                 const struct exu_registers *registers, struct exu_py_wait *wait);
+
+/* A lock that a thread holds, because it is inside of a `with` statement for it. */
+struct exu_py_held {
+  uint64_t object;            /* the lock, RLock, Condition's lock ...: as exu_py_wait.object or .lock */
+  size_t thread;              /* the caller's number for the thread */
+  struct exu_string evidence; /* "`with` in f (x.py:12)" */
+};
+
+struct exu_py_held_list {
+  EXU_VECTOR(struct exu_py_held) items;
+};
+
+/*
+ * Append the locks that the `with` statements of a thread hold for certain: a `with` whose __enter__ has not returned
+ * yet (it waits for the lock itself) does not count. False only without memory.
+ */
+bool exu_py_held(struct exu_py *py, const struct exu_py_frame *frames, size_t count, size_t thread,
+                 struct exu_py_held_list *held);
+
+#endif

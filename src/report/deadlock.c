@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/deadlock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/guard.h"
+
+/* Threads of a circle that its sentence names. */
+enum { NAMED = 32 };
+
+/* ---- The sentence ------------------------------------------------------------------------------------------------ */
+
+static void add(FILE *out, struct exu_string string) { fwrite(string.data, 1, string.size, out); }
+
+/* "waits for the RLock 0x7f12 held by NAME", "waits for NAME to end" */
+static void add_wait(FILE *out, const struct exu_edge *edges, size_t thread, const char *owner_word) {
+  const struct exu_edge *edge = &edges[thread];
+  fputs("waits for ", out);
+  if (edge->what.data) {
+    add(out, edge->what);
+    fputs(" held by ", out);
+  }
+  if (owner_word) {
+    fputs(owner_word, out);
+  } else {
+    add(out, edges[edge->owner].thread);
+  }
+  if (!edge->what.data) fputs(" to end", out);
+}
+
+static struct exu_string sentence(struct exu_arena *arena, const struct exu_edge *edges, const size_t *threads,
+                                  size_t count) {
+  EXU_GUARD(free) char *text = NULL;
+  size_t size = 0;
+  FILE *out = open_memstream(&text, &size);
+  if (!out) return (struct exu_string){NULL, 0};
+  fputs("Deadlock: ", out);
+  add(out, edges[threads[0]].thread);
+  fputc(' ', out);
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0) fputs(", which ", out);
+    if (count > NAMED && i == NAMED - 1) {
+      fprintf(out, "waits, over %zu more threads, for ", count - NAMED);
+      add(out, edges[threads[count - 1]].thread);
+      i = count - 2;
+      continue;
+    }
+    add_wait(out, edges, threads[i], count == 1 ? "itself" : NULL);
+  }
+  fputc('.', out);
+  bool written = !ferror(out);
+  if (fclose(out) != 0 || !written) return (struct exu_string){NULL, 0};
+  return exu_arena_string(arena, text, size);
+}
+
+/* ---- The circles ------------------------------------------------------------------------------------------------- */
+
+static size_t next_of(const struct exu_edge *edges, size_t count, size_t thread) {
+  int64_t owner = edges[thread].owner;
+  return owner >= 0 && (uint64_t)owner < count ? (size_t)owner : SIZE_MAX;
+}
+
+/* The circle that `thread` is on. */
+static bool add_circle(struct exu_arena *arena, const struct exu_edge *edges, size_t thread,
+                       struct exu_deadlock *deadlock) {
+  size_t first = thread, length = 1;
+  for (size_t at = (size_t)edges[thread].owner; at != thread; at = (size_t)edges[at].owner) {
+    if (at < first) first = at;
+    length++;
+  }
+  size_t *threads = exu_arena_array(arena, length, sizeof *threads);
+  if (!threads) return false;
+  for (size_t i = 0, at = first; i < length; i++, at = (size_t)edges[at].owner) threads[i] = at;
+  *deadlock = (struct exu_deadlock){
+      .sentence = sentence(arena, edges, threads, length), .threads = threads, .thread_count = length};
+  return deadlock->sentence.data != NULL;
+}
+
+bool exu_deadlocks_find(struct exu_arena *arena, const struct exu_edge *edges, size_t count,
+                        const struct exu_deadlock **deadlocks, size_t *deadlock_count) {
+  EXU_VECTOR(struct exu_deadlock) found = {0};
+  *deadlocks = NULL;
+  *deadlock_count = 0;
+  if (count == 0) return true;
+  /* The walk in which a thread was met first, counted from 1. A walk that meets itself has found a circle. */
+  EXU_GUARD(free) size_t *walk = calloc(count, sizeof *walk);
+  if (!walk) return false;
+  for (size_t start = 0; start < count; start++) {
+    size_t at = start;
+    while (at != SIZE_MAX && walk[at] == 0) {
+      walk[at] = start + 1;
+      at = next_of(edges, count, at);
+    }
+    if (at == SIZE_MAX || walk[at] != start + 1) continue;
+    struct exu_deadlock *deadlock = EXU_PUSH(arena, &found);
+    if (!deadlock || !add_circle(arena, edges, at, deadlock)) return false;
+  }
+  *deadlocks = found.items;
+  *deadlock_count = found.count;
+  return true;
+}

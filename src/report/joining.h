@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to the files that make a report's threads: join.c reads the target, stacks.c puts together what was read. */
+#ifndef EXUVIA_REPORT_JOINING_H
+#define EXUVIA_REPORT_JOINING_H
+
+#include "python/frames.h"
+#include "python/names.h"
+#include "python/threads.h"
+#include "report/splice.h"
+#include "report/stacks.h"
+#include "report/waits.h"
+
+/* What a thread's stack is made of, from when it was read to when it is shown. */
+struct exu_joined {
+  const struct exu_os_thread *os; /* NULL: a thread state that no thread of the operating system claims */
+  struct exu_splice splice;
+  struct exu_native_thread native;
+};
+
+struct exu_stacks {
+  struct exu_report *report;
+  const struct exu_target *target;
+  struct exu_py *py; /* NULL: no Python */
+  const struct exu_options *options;
+  struct exu_diagnostics *diagnostics;
+  struct exu_arena *arena;
+
+  struct exu_py_threads python;
+  struct exu_py_names *names; /* one for each interpreter */
+  struct exu_map by_ident;    /* ident -> the first struct exu_py_thread */
+  size_t *next_same;          /* thread state -> index + 1 of the next with the same ident */
+  bool *taken;                /* thread states that belong to a thread of the operating system */
+  struct exu_py_stack stack;  /* of the thread at hand, as the next: used again for every thread */
+  EXU_VECTOR(struct exu_chain) chains;
+  bool moved; /* the thread at hand ran while it was read */
+
+  struct exu_waits *waits;    /* NULL: without memory */
+  struct exu_thread *threads; /* the report's, while they are written */
+  struct exu_joined *joined;  /* one for each */
+};
+
+/* Read everything of Python that the report shows, thread by thread: fills in report->threads, but for their frames. */
+void exu_join(struct exu_stacks *stacks);
+
+/*
+ * Read the frames of a thread state of a process that runs, until two readings agree; where they do not, keep the outer frames on
+ * which they do, and set stacks->moved. As exu_py_frames otherwise.
+ */
+bool exu_glimpse(struct exu_stacks *stacks, uint64_t tstate, int64_t tid);
+
+/* The number of Python frames that a splice is made of. */
+size_t exu_splice_frames(const struct exu_splice *splice);
+
+#endif

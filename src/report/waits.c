@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first step: what is read of the target while it may be stopped. */
+#include "report/waits.h"
+
+#include <stdlib.h>
+
+#include "report/waits_private.h"
+
+struct exu_waits *exu_waits_create(const struct exu_target *target, struct exu_py *py, struct exu_arena *arena,
+                                   struct exu_diagnostics *diagnostics) {
+  struct exu_waits *waits = calloc(1, sizeof *waits);
+  if (!waits) return NULL;
+  waits->target = target;
+  waits->py = py;
+  waits->arena = arena;
+  waits->diagnostics = diagnostics;
+  return waits;
+}
+
+void exu_waits_destroy(struct exu_waits *waits) { free(waits); }
+
+bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subject) {
+  if (!subject->os) return true;
+  struct exu_seen *seen = EXU_PUSH(waits->arena, &waits->seen);
+  if (!seen) return false;
+  *seen = (struct exu_seen){.subject = *subject, .timeout_us = -1, .tid = subject->os->tid};
+  exu_call_look(waits->target, &subject->os->registers, &seen->call);
+  if (seen->call.running) return true;
+  seen->in_futex = exu_futex_of(&seen->call, &seen->futex);
+  if (seen->in_futex) {
+    exu_around_read(waits->target, seen->futex.address, &seen->around);
+  } else {
+    seen->timeout_us = exu_call_timeout_us(waits->target, &seen->call);
+    seen->fd_count = exu_call_descriptors(waits->target, &seen->call, seen->fds, EXU_WAIT_FDS);
+  }
+  /* A thread that asks for the GIL has got what its frames wait for, or gave it up. */
+  if (!waits->py || subject->frame_count == 0 || subject->gil == EXU_GIL_WAITS) return true;
+  struct exu_registers registers = subject->os->registers;
+  registers.syscall = seen->call.number; /* of the original call when it was restarted */
+  return exu_py_wait(waits->py, subject->frames, subject->frame_count, &registers, &seen->py);
+}
+
+/* Does somebody wait for a lock that does not record who holds it? */
+static bool wants_holders(const struct exu_waits *waits) {
+  for (size_t i = 0; i < waits->seen.count; i++) {
+    const struct exu_py_wait *py = &waits->seen.items[i].py;
+    bool is_lock = py->kind == EXU_WAIT_LOCK || py->kind == EXU_WAIT_RLOCK;
+    if (is_lock && py->owner_ident == 0 && py->owner_tid <= 0) return true;
+  }
+  return false;
+}
+
+bool exu_waits_look_again(struct exu_waits *waits) {
+  if (!waits->py || !wants_holders(waits)) return true;
+  for (size_t i = 0; i < waits->seen.count; i++) {
+    const struct exu_wait_subject *subject = &waits->seen.items[i].subject;
+    if (!exu_py_held(waits->py, subject->frames, subject->frame_count, i, &waits->held)) return false;
+  }
+  return true;
+}

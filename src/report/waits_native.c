@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/waits_native.h"
+
+#include <string.h>
+
+/* The C library's own frames between the system call and the function that was called. */
+enum { FRAMES = 6 };
+
+static const struct {
+  const char *name; /* without leading underscores and without a version */
+  enum exu_native_wait wait;
+  const char *public; /* the function of the C library that it is a part of; NULL: itself */
+} functions[] = {
+    {"pthread_mutex_lock", EXU_NATIVE_MUTEX, NULL},
+    {"pthread_mutex_lock_full", EXU_NATIVE_MUTEX, "pthread_mutex_lock"},
+    {"pthread_mutex_timedlock", EXU_NATIVE_MUTEX, NULL},
+    {"pthread_mutex_clocklock", EXU_NATIVE_MUTEX, NULL},
+    {"pthread_mutex_cond_lock", EXU_NATIVE_MUTEX, NULL},
+    {"pthread_cond_wait", EXU_NATIVE_COND, NULL},
+    {"pthread_cond_timedwait", EXU_NATIVE_COND, NULL},
+    {"pthread_cond_clockwait", EXU_NATIVE_COND, NULL},
+    {"sem_wait", EXU_NATIVE_SEMAPHORE, NULL},
+    {"sem_timedwait", EXU_NATIVE_SEMAPHORE, NULL},
+    {"sem_clockwait", EXU_NATIVE_SEMAPHORE, NULL},
+    {"new_sem_wait", EXU_NATIVE_SEMAPHORE, "sem_wait"},
+    {"new_sem_wait_slow64", EXU_NATIVE_SEMAPHORE, "sem_wait"},
+    {"pthread_join", EXU_NATIVE_JOIN, NULL},
+    {"pthread_timedjoin_np", EXU_NATIVE_JOIN, NULL},
+    {"pthread_clockjoin_np", EXU_NATIVE_JOIN, NULL},
+    {"pthread_clockjoin_ex", EXU_NATIVE_JOIN, NULL},
+};
+
+static const char *plain(struct exu_string function, size_t *size) {
+  const char *name = function.data;
+  const char *end = name + function.size;
+  while (name < end && *name == '_') name++;
+  /* "sem_wait@@GLIBC_2.34"; "new_sem_wait_slow64.constprop.0" is a copy that the compiler made. */
+  for (*size = 0; name + *size < end && name[*size] != '@' && name[*size] != '.';) ++*size;
+  return name;
+}
+
+enum exu_native_wait exu_native_wait(const struct exu_thread *thread, const char **function) {
+  static const char lock_wait[] = "lll_lock_wait";
+  enum exu_native_wait found = EXU_NATIVE_NONE;
+  for (size_t i = 0; i < thread->frame_count && i < FRAMES; i++) {
+    const struct exu_frame *frame = &thread->frames[i];
+    size_t size;
+    if (frame->kind != EXU_FRAME_NATIVE) break;
+    if (!frame->function.data) continue;
+    const char *name = plain(frame->function, &size);
+    for (size_t j = 0; j < sizeof functions / sizeof *functions; j++) {
+      if (strlen(functions[j].name) != size || memcmp(functions[j].name, name, size) != 0) continue;
+      *function = functions[j].public ? functions[j].public : functions[j].name;
+      return functions[j].wait;
+    }
+    if (size >= strlen(lock_wait) && memcmp(name, lock_wait, strlen(lock_wait)) == 0) {
+      found = EXU_NATIVE_LIBC_LOCK;
+      *function = lock_wait;
+    }
+  }
+  return found;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the names of a thread's innermost native functions say about its wait. They may be missing: then nothing is said. */
+#ifndef EXUVIA_REPORT_WAITS_NATIVE_H
+#define EXUVIA_REPORT_WAITS_NATIVE_H
+
+#include "exuvia/exuvia.h"
+
+enum exu_native_wait {
+  EXU_NATIVE_NONE,
+  EXU_NATIVE_MUTEX,
+  EXU_NATIVE_COND,
+  EXU_NATIVE_SEMAPHORE,
+  EXU_NATIVE_JOIN,
+  EXU_NATIVE_LIBC_LOCK, /* a lock of the C library's own, of malloc or of a FILE */
+};
+
+/* Stores the function's plain name, static, unless it returns EXU_NATIVE_NONE. */
+enum exu_native_wait exu_native_wait(const struct exu_thread *thread, const char **function);
+
+#endif

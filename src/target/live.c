@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "target/live.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/guard.h"
+#include "target/live_private.h"
+#include "target/task_list.h"
+
+/* What is copied of one process at most; and of the stack of one thread in the pause. */
+enum { CHANGING_MIB = 512, CONSTANT_MIB = 128, STACK_MIB = 128, ARGUMENTS_MAX = 4096 };
+
+/* ---- Opening ------------------------------------------------------------------------------------------------------- */
+
+/* The directory of a thread that has memory: the main thread, unless it has ended before the others. */
+static bool open_self(struct exu_live *live, struct exu_error *error) {
+  struct exu_task_list list;
+  if (!exu_task_list_read(live->tasks, &list))
+    return exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)live->pid);
+  for (size_t i = 0; i < list.count && live->self < 0; i++) {
+    char name[32], state = exu_task_state(live->tasks, list.tids[i]);
+    snprintf(name, sizeof name, "%d", (int)list.tids[i]);
+    if (state != 'Z' && state != 'X' && state != '\0')
+      live->self = openat(live->tasks, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    live->self_tid = list.tids[i];
+  }
+  exu_task_list_deinit(&list);
+  if (live->self >= 0) return true;
+  return exu_fail(error, EXU_NOT_FOUND, "process %d has ended; its parent has not waited for it yet", (int)live->pid);
+}
+
+static bool open_process(struct exu_live *live, struct exu_error *error) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d", (int)live->pid);
+  live->process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (live->process < 0 && errno == ENOENT && access("/proc/self", F_OK) != 0)
+    return exu_fail(error, EXU_IO, "/proc is not mounted: a process cannot be read without it");
+  if (live->process < 0) return exu_fail(error, EXU_NOT_FOUND, "there is no process %d", (int)live->pid);
+  live->tasks = openat(live->process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (live->tasks < 0) return exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)live->pid);
+  if (!open_self(live, error)) return false;
+  live->memory = openat(live->self, "mem", O_RDONLY | O_CLOEXEC);
+  return live->memory >= 0 || exu_live_refused(live->pid, errno, error);
+}
+
+/* Its root directory, kept open: its files can be read by this path even when the process has ended meanwhile. */
+static void open_root(struct exu_live *live) {
+  struct stat theirs, ours;
+  live->root = openat(live->self, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (live->root < 0) return;
+  bool same = fstat(live->root, &theirs) == 0 && stat("/", &ours) == 0 && theirs.st_dev == ours.st_dev &&
+              theirs.st_ino == ours.st_ino;
+  /* The same directory may have other things mounted below it. */
+  same = same && fstatat(live->self, "ns/mnt", &theirs, 0) == 0 && stat("/proc/self/ns/mnt", &ours) == 0 &&
+         theirs.st_ino == ours.st_ino;
+  if (!same) snprintf(live->root_path, sizeof live->root_path, "/proc/self/fd/%d", live->root);
+}
+
+static const struct exu_arch *arch_of(const struct exu_live *live, uint16_t *machine) {
+  unsigned char header[20] = {0};
+  EXU_GUARD(fd) int fd = openat(live->self, "exe", O_RDONLY | O_CLOEXEC);
+#if defined(__x86_64__)
+  *machine = EM_X86_64;
+#elif defined(__aarch64__)
+  *machine = EM_AARCH64;
+#else
+  *machine = EM_NONE;
+#endif
+  if (fd < 0 || pread(fd, header, sizeof header, 0) != (ssize_t)sizeof header)
+    return exu_arch_find(*machine, ELFCLASS64, ELFDATA2LSB);
+  uint16_t theirs = (uint16_t)(header[18] | header[19] << 8);
+  bool same = theirs == *machine;
+  *machine = theirs;
+  return same ? exu_arch_find(theirs, header[EI_CLASS], header[EI_DATA]) : NULL;
+}
+
+static void read_auxv(struct exu_live *live, struct exu_auxv *auxv) {
+  char bytes[1024];
+  ssize_t size = exu_proc_read(live->self, "auxv", bytes, sizeof bytes);
+  for (ssize_t i = 0; i + 16 <= size; i += 16) {
+    uint64_t pair[2];
+    memcpy(pair, bytes + i, sizeof pair);
+    switch (pair[0]) {
+    case AT_PHDR: auxv->phdr = pair[1]; break;
+    case AT_ENTRY: auxv->entry = pair[1]; break;
+    case AT_BASE: auxv->base = pair[1]; break;
+    case AT_SYSINFO_EHDR: auxv->vdso = pair[1]; break;
+    case AT_PAGESZ: auxv->page_size = pair[1]; break;
+    case AT_NULL: return;
+    }
+  }
+}
+
+static struct exu_string comm_of(int directory, const char *name, struct exu_arena *arena) {
+  char comm[64];
+  ssize_t size = exu_proc_read(directory, name, comm, sizeof comm);
+  if (size <= 0) return (struct exu_string){NULL, 0};
+  if (comm[size - 1] == '\n') size--;
+  return exu_arena_string(arena, comm, (size_t)size);
+}
+
+static void read_arguments(struct exu_target *target, struct exu_arena *arena) {
+  char text[ARGUMENTS_MAX];
+  ssize_t size = exu_proc_read(target->live->self, "cmdline", text, sizeof text);
+  if (size <= 0) return;
+  if (text[size - 1] == '\0') size--;
+  for (ssize_t i = 0; i < size; i++)
+    if (text[i] == '\0') text[i] = ' ';
+  target->arguments = exu_arena_string(arena, text, (size_t)size);
+}
+
+static bool create_space(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = target->live;
+  target->space = exu_space_create(arena);
+  live->changing = exu_pages_create(live->memory, (size_t)CHANGING_MIB << 20);
+  live->constant = exu_pages_create(live->memory, (size_t)CONSTANT_MIB << 20);
+  if (!target->space || !live->changing || !live->constant) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
+  int changing = exu_space_add_pages(target->space, live->changing);
+  int constant = exu_space_add_pages(target->space, live->constant);
+  if (changing < 0 || constant < 0) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
+  live->changing_source = (uint32_t)changing;
+  live->constant_source = (uint32_t)constant;
+  exu_space_set_fallback(target->space, live->changing_source);
+  return exu_live_read_maps(target, arena, error);
+}
+
+static bool open_target(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = target->live;
+  uint16_t machine;
+  if (!open_process(live, error)) return false;
+  target->arch = arch_of(live, &machine);
+  if (!target->arch)
+    return exu_fail(error, EXU_UNSUPPORTED, "process %d is a program for another machine (ELF machine %u)",
+                    (int)live->pid, machine);
+  open_root(live);
+  read_auxv(live, &target->auxv);
+  target->comm = comm_of(live->process, "comm", arena);
+  read_arguments(target, arena);
+  return create_space(target, arena, error);
+}
+
+bool exu_target_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                          struct exu_target *target, struct exu_error *error) {
+  (void)diagnostics;
+  if (pid <= 0 || pid > INT32_MAX) return exu_fail(error, EXU_NOT_FOUND, "there is no process %" PRId64, pid);
+  struct exu_live *live = calloc(1, sizeof *live);
+  if (!live) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
+  *live = (struct exu_live){.pid = (pid_t)pid, .process = -1, .tasks = -1, .self = -1, .memory = -1, .root = -1};
+  struct exu_target opened = {.kind = EXU_SOURCE_LIVE, .fd = -1, .pid = pid, .pause_us = -1, .live = live};
+  if (!open_target(&opened, arena, error)) {
+    exu_target_close(&opened);
+    return false;
+  }
+  *target = opened;
+  return true;
+}
+
+void exu_live_close(struct exu_live *live) {
+  if (!live) return;
+  if (live->stop) exu_stop_end(live->stop);
+  exu_pages_destroy(live->changing);
+  exu_pages_destroy(live->constant);
+  const int descriptors[] = {live->process, live->tasks, live->self, live->memory, live->root};
+  for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
+    if (descriptors[i] >= 0) close(descriptors[i]);
+  free(live);
+}
+
+/* ---- The pause ----------------------------------------------------------------------------------------------------- */
+
+void exu_live_forget(const struct exu_target *target) { exu_pages_forget(target->live->changing); }
+
+/* Is every thread's stack in a mapping that is known? If not, the mappings have changed since they were read. */
+static bool maps_are_current(const struct exu_target *target) {
+  for (size_t i = 0; i < target->thread_count; i++) {
+    const struct exu_registers *registers = &target->threads[i].registers;
+    if (registers->sp && !exu_space_find(target->space, registers->sp)) return false;
+  }
+  return true;
+}
+
+static void say_unstopped(const struct exu_stopped_thread *thread, int tasks, struct exu_diagnostics *diagnostics) {
+  char state = exu_task_state(tasks, thread->tid);
+  exu_missing(diagnostics, "thread-not-stopped", thread->tid,
+              state == 'D' ? "the thread sleeps in the kernel and cannot be interrupted: its native frames are unknown"
+                           : "the thread did not stop in time: its native frames are unknown, and it may have moved "
+                             "while it was read");
+}
+
+static bool take_threads(struct exu_target *target, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                         struct exu_error *error) {
+  struct exu_live *live = target->live;
+  size_t count;
+  const struct exu_stopped_thread *stopped = exu_stop_threads(live->stop, &count);
+  target->threads = exu_arena_array(arena, count, sizeof *target->threads);
+  if (!target->threads) return exu_fail(error, EXU_NO_MEMORY, "not enough memory for %zu threads", count);
+  target->thread_count = 0;
+  target->stop_signal = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (stopped[i].state == EXU_STOPPED_GONE) continue;
+    struct exu_os_thread *thread = &target->threads[target->thread_count++];
+    thread->tid = stopped[i].tid;
+    thread->registers.syscall = -1;
+    if (stopped[i].job_signal) target->stop_signal = stopped[i].job_signal;
+    bool known = stopped[i].registers_size > 0 &&
+                 target->arch->decode_registers(stopped[i].registers, stopped[i].registers_size, &thread->registers);
+    if (!known) say_unstopped(&stopped[i], live->tasks, diagnostics);
+  }
+  return true;
+}
+
+bool exu_live_stop(struct exu_target *target, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                   struct exu_error *error) {
+  struct exu_live *live = target->live;
+  int refused;
+  live->stop = exu_stop_begin(live->pid, live->tasks, &refused, error);
+  if (!live->stop) return refused ? exu_live_refused(live->pid, refused, error) : false;
+  exu_pages_renew(live->changing, live->self_tid);
+  bool fine = take_threads(target, arena, diagnostics, error);
+  if (fine && !maps_are_current(target)) {
+    exu_space_reset(target->space);
+    fine = exu_live_read_maps(target, arena, error);
+  }
+  if (!fine) exu_live_release(target);
+  return fine;
+}
+
+/*
+ * From the stack pointer to the end of the stack: for a thread of the C library that is its own control block, to which
+ * the thread pointer points and which lies above its frames; else the end of the mapping.
+ */
+static uint64_t stack_end(const struct exu_target *target, const struct exu_registers *registers) {
+  const struct exu_region *region = exu_space_find(target->space, registers->sp);
+  if (!region || region->saved == 0) return 0;
+  uint64_t self = registers->has_thread_pointer ? registers->thread_pointer : 0;
+  uint64_t end = self > registers->sp && self < region->end ? self : region->end;
+  return end - registers->sp > (uint64_t)STACK_MIB << 20 ? registers->sp + ((uint64_t)STACK_MIB << 20) : end;
+}
+
+void exu_live_copy_stacks(struct exu_target *target) {
+  for (size_t i = 0; i < target->thread_count; i++) {
+    const struct exu_registers *registers = &target->threads[i].registers;
+    uint64_t end = registers->sp ? stack_end(target, registers) : 0;
+    if (end) exu_pages_hold(target->live->changing, registers->sp, end);
+  }
+}
+
+void exu_live_release(struct exu_target *target) {
+  struct exu_live *live = target->live;
+  if (!live->stop) return;
+  target->pause_us = exu_stop_end(live->stop);
+  live->stop = NULL;
+  exu_pages_freeze(live->changing);
+}
+
+bool exu_live_late(const struct exu_target *target, uint64_t address) {
+  return target->live && exu_pages_late(target->live->changing, address);
+}
+
+/* ---- Without a pause, and after it --------------------------------------------------------------------------------- */
+
+/*
+ * How often a thread was given a processor, the third number of schedstat, which grows only when it runs; what happens to
+ * one that sleeps all the time is nothing. 0: unknown, or it runs now.
+ */
+static uint64_t slices_of(struct exu_live *live, int64_t tid) {
+  char name[48], text[256];
+  uint64_t slices = 0;
+  snprintf(name, sizeof name, "%d/schedstat", (int)tid);
+  if (exu_task_state(live->tasks, (pid_t)tid) == 'R' || exu_proc_read(live->tasks, name, text, sizeof text) <= 0)
+    return 0;
+  return sscanf(text, "%*u %*u %" SCNu64, &slices) == 1 ? slices : 0;
+}
+
+void exu_live_look_back(struct exu_target *target) {
+  for (size_t i = 0; i < target->thread_count; i++) {
+    struct exu_os_thread *thread = &target->threads[i];
+    thread->ran = thread->slices == 0 || slices_of(target->live, thread->tid) != thread->slices;
+  }
+}
+
+/* "running", or the number of the system call, its six arguments, the stack pointer and the pc: proc(5), /proc/PID/syscall. */
+static void glance_at(struct exu_live *live, struct exu_os_thread *thread) {
+  char name[48], text[256];
+  struct exu_registers *registers = &thread->registers;
+  registers->syscall = -1;
+  void *list = NULL;
+  size_t size;
+  if (syscall(SYS_get_robust_list, (int)thread->tid, &list, &size) == 0) thread->in_descriptor = (uintptr_t)list;
+  snprintf(name, sizeof name, "%d/syscall", (int)thread->tid);
+  if (exu_proc_read(live->tasks, name, text, sizeof text) <= 0) return;
+  int64_t number;
+  uint64_t arguments[6], sp, pc;
+  int fields = sscanf(
+      text, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
+      &number, &arguments[0], &arguments[1], &arguments[2], &arguments[3], &arguments[4], &arguments[5], &sp, &pc);
+  if (fields != 9 || number < 0) return;
+  registers->syscall = number;
+  memcpy(registers->syscall_args, arguments, sizeof arguments);
+  registers->sp = sp;
+  registers->pc = pc;
+}
+
+bool exu_live_glance(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = target->live;
+  struct exu_task_list list;
+  if (!exu_task_list_read(live->tasks, &list))
+    return exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)live->pid);
+  target->threads = exu_arena_array(arena, list.count, sizeof *target->threads);
+  target->thread_count = target->threads ? list.count : 0;
+  for (size_t i = 0; i < target->thread_count; i++) {
+    target->threads[i].tid = list.tids[i];
+    target->threads[i].slices = slices_of(live, list.tids[i]);
+    glance_at(live, &target->threads[i]);
+  }
+  exu_task_list_deinit(&list);
+  return target->threads || exu_fail(error, EXU_NO_MEMORY, "not enough memory");
+}
+
+/* Fields 14 and 15 of /proc/PID/stat count ticks of ten milliseconds; the first of schedstat, nanoseconds on a processor. */
+static int64_t cpu_of(struct exu_live *live, int64_t tid) {
+  char name[48], text[256];
+  uint64_t nanoseconds;
+  snprintf(name, sizeof name, "%d/schedstat", (int)tid);
+  if (exu_proc_read(live->tasks, name, text, sizeof text) <= 0) return -1;
+  return sscanf(text, "%" SCNu64, &nanoseconds) == 1 ? (int64_t)(nanoseconds / 1000) : -1;
+}
+
+void exu_live_describe_threads(struct exu_target *target, struct exu_arena *arena) {
+  for (size_t i = 0; i < target->thread_count; i++) {
+    struct exu_os_thread *thread = &target->threads[i];
+    char name[32];
+    snprintf(name, sizeof name, "%d/comm", (int)thread->tid);
+    thread->comm = comm_of(target->live->tasks, name, arena);
+    thread->cpu_us = cpu_of(target->live, thread->tid);
+  }
+}
+
+const char *exu_live_root(const struct exu_target *target) {
+  return target->live && target->live->root_path[0] ? target->live->root_path : NULL;
+}
+
+int exu_live_open_mapping(const struct exu_target *target, const struct exu_file_mapping *mapping) {
+  char name[64];
+  if (!target->live) return -1;
+  snprintf(name, sizeof name, "map_files/%" PRIx64 "-%" PRIx64, mapping->start, mapping->end);
+  int fd = openat(target->live->process, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  struct stat status;
+  if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
+    close(fd);
+    return -1;
+  }
+  return fd;
+}

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every thread of a hanging process waits for, who holds it, and which threads wait for each other: on every
+interpreter found, the report of the live process and that of its core equal what the program wrote down before it hung.
+
+programs/together.py hangs in most ways at once, a thread for each; the others need a process of their own.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from support import hanging, interpreters, report, waiting
+
+FOUND = interpreters.find()
+INTERPRETERS = [pytest.param(interpreter, id=interpreter.name) for interpreter in FOUND]
+GCORE = [entry for entry in INTERPRETERS if entry.values[0].minor in ("2.7", "3.8", "3.13") and not entry.values[0].root
+         and entry.values[0].kind == "release"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built():
+    yield
+    hanging.remove_library()
+
+
+def in_root(interpreter):
+    return ["--sysroot", interpreter.root] if interpreter.root else []
+
+
+def fail(problems):
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+def keeps_its_gil_secret(interpreter):
+    """Up to 3.6 the GIL and the import lock are static variables, which only a full symbol table has."""
+    return interpreter.version < (3, 7) and interpreter.root
+
+
+def forget_static_variables(hung):
+    """What is left to tell there: that the thread waits, for something unknown, and not for anybody by name."""
+    for wait in hung.waits["waits"].values():
+        if wait["kind"] in ("gil", "import-lock"):
+            wait.update(owner=None, kinds=["futex", "unknown"])
+    hung.waits["deadlocks"] = []
+
+
+def examine(interpreter, hung):
+    """Attach to the process, look whether it is unharmed, then end it with a core and read that."""
+    before = hanging.footprint(hung.pid)
+    live = hanging.attach(hung.pid)
+    changed = hanging.same_footprint(hung.pid, before)
+    problems = [f"live: {problem}" for problem in waiting.problems_of(hung, interpreter, live, live=True)]
+    if changed:
+        problems.append(f"the process was changed: {changed}")
+    dead = report.run(hung.core(), *in_root(interpreter), merged=True)
+    found = waiting.problems_of(hung, interpreter, dead, live=False, crashed=True)
+    return problems + [f"core: {problem}" for problem in found]
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
+def test_every_wait_of_many_threads_and_every_deadlock_is_told_live_and_in_a_core(interpreter, kernel_leaves_cores):
+    with hanging.hang(interpreter, "together") as hung:
+        everything = hanging.attach(hung.pid, "--native-all")
+        found = waiting.problems_of(hung, interpreter, everything, live=True, fresh=True)
+        fail([f"--native-all: {problem}" for problem in found] + examine(interpreter, hung))
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
+def test_an_import_that_waits_for_one_that_waits_is_a_deadlock(interpreter, kernel_leaves_cores):
+    with hanging.hang(interpreter, "imports") as hung:
+        if keeps_its_gil_secret(interpreter):
+            forget_static_variables(hung)
+        fail(examine(interpreter, hung))
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
+def test_the_gil_and_a_mutex_of_a_c_library_are_a_deadlock(interpreter, kernel_leaves_cores):
+    if interpreter.kind == "free-threaded":
+        pytest.skip("a free-threaded interpreter has no GIL")
+    with hanging.hang(interpreter, "gil_mutex") as hung:
+        if keeps_its_gil_secret(interpreter):
+            forget_static_variables(hung)
+        fail(examine(interpreter, hung))
+
+
+@pytest.mark.parametrize("how", ["python", "c"])
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
+def test_a_thread_that_computes_with_the_gil_is_running_and_others_wait_for_it(interpreter, how, kernel_leaves_cores):
+    if interpreter.kind == "free-threaded":
+        pytest.skip("a free-threaded interpreter has no GIL")
+    with hanging.hang(interpreter, "busy", how, moving=True) as hung:
+        if keeps_its_gil_secret(interpreter):
+            forget_static_variables(hung)
+        live = hanging.attach(hung.pid)
+        dead = report.run(hung.core(), *in_root(interpreter), merged=True)
+        fail([f"live: {problem}" for problem in waiting.problems_of(hung, interpreter, live, live=True)] +
+             [f"core: {problem}" for problem in waiting.problems_of(hung, interpreter, dead, live=False, crashed=True)])
+
+
+@pytest.mark.parametrize("kind", ["lock", "rlock"])
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
+def test_a_lock_that_a_fork_copied_is_blamed_on_no_thread_of_the_child(interpreter, kind, kernel_leaves_cores):
+    with hanging.hang(interpreter, "forked", kind) as hung:
+        fail(examine(interpreter, hung))
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
+def test_a_stopped_process_is_said_to_be_stopped_and_stays_stopped(interpreter):
+    with hanging.hang(interpreter, "imports") as hung:
+        os.kill(hung.pid, signal.SIGSTOP)
+        before = settled(hung.pid, "T")
+        status, result, said = hanging.attach(hung.pid)
+        changed = hanging.same_footprint(hung.pid, before)
+        assert changed is None, changed
+        assert result is not None and status == 0, said
+        problems = report.compare_threads(waiting.hung_truth(hung), result)
+        kinds = {thread["waits_on"]["kind"] for thread in result["threads"]}
+        if kinds != {"stopped"}:
+            problems.append(f"the threads wait for {kinds}; the process is stopped")
+        os.kill(hung.pid, signal.SIGCONT)
+        settled(hung.pid, "S")
+        fail(problems)
+
+
+def settled(pid, letter):
+    """The footprint of the process as soon as all its threads are in a state."""
+    for _ in range(500):
+        footprint = hanging.footprint(pid)
+        if {fields[0][0] for fields in footprint.values()} == {letter}:
+            return footprint
+        hanging.time.sleep(0.01)
+    raise AssertionError(f"not all threads came to {letter}: {footprint}")
+
+
+@pytest.mark.skipif(not shutil.which("gcore"), reason="gcore (package gdb) is not installed")
+@pytest.mark.parametrize("interpreter", GCORE)
+def test_a_core_that_gcore_made_tells_the_same(interpreter, tmp_path):
+    with hanging.hang(interpreter, "together") as hung:
+        made = subprocess.run(["gcore", "-o", str(tmp_path / "core"), str(hung.pid)], capture_output=True, timeout=120)
+        core = tmp_path / f"core.{hung.pid}"
+        assert core.exists(), made.stderr.decode(errors="replace")
+        answer = report.run(core, merged=True)
+        status, result, said = answer
+        assert result is not None, said
+        problems = report.compare_threads(waiting.hung_truth(hung), result)
+        fail(problems + waiting.compare_waits(hung, result, live=False))

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that hang: start one, wait until it is at rest, keep what it wrote down, and leave nothing of it behind."""
+
+import contextlib
+import ctypes
+import dataclasses
+import functools
+import glob
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from support import report, scenarios
+
+HANG = pathlib.Path(__file__).resolve().parent.parent / "hang"
+PROGRAMS = HANG / "programs"
+PR_SET_PDEATHSIG = 1
+
+
+@dataclasses.dataclass
+class Hanging:
+    """A process that hangs; it is killed when the context ends."""
+
+    pid: int
+    truth: dict
+    waits: dict
+    directory: pathlib.Path
+    process: subprocess.Popen
+
+    def core(self, timeout=60):
+        """Let the kernel end it with a core, by its main thread. Its children stay."""
+        number = {"x86_64": 234, "aarch64": 131}[os.uname().machine]  # tgkill(2)
+        if ctypes.CDLL(None).syscall(number, self.pid, self.pid, signal.SIGABRT.value) != 0:
+            raise ProcessLookupError(self.pid)
+        deadline = time.monotonic() + timeout
+        while alive(self.pid) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        cores = glob.glob(str(self.directory / "core*"))
+        assert len(cores) == 1, f"the process left {len(cores)} cores"
+        return cores[0]
+
+
+def alive(pid):
+    try:
+        return state(pid) not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def state(pid, tid=None):
+    """The kernel's letter for what a thread does: R, S, D, T (stopped), t (traced), Z."""
+    text = pathlib.Path(f"/proc/{pid}/task/{tid or pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return text[text.rindex(")") + 2]
+
+
+def status(pid, *keys):
+    """{thread id: (the named fields of its status)}, of all threads that are there."""
+    result = {}
+    for path in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        try:
+            lines = (path / "status").read_text(encoding="utf-8", errors="replace").splitlines()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        result[int(path.name)] = tuple(fields.get(key) for key in keys)
+    return result
+
+
+def footprint(pid):
+    """What attaching must not change: the threads, their states, and what is pending, blocked or caught of signals."""
+    return status(pid, "State", "TracerPid", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt")
+
+
+def same_footprint(pid, before, timeout=5):
+    """Difference to an earlier footprint as text, or None. A call that was interrupted takes a moment to go on."""
+    deadline = time.monotonic() + timeout
+    while True:
+        now = footprint(pid)
+        if now == before:
+            return None
+        if time.monotonic() > deadline:
+            return f"before: {sorted(set(before.items()) - set(now.items()))}, after: " \
+                   f"{sorted(set(now.items()) - set(before.items()))}"
+        time.sleep(0.01)
+
+
+def at_rest(pid, moving=False):
+    """Has no thread run between two looks? `moving`: but the main thread, which never rests."""
+    def look():
+        threads = status(pid, "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
+        return {tid: counts for tid, counts in threads.items() if not moving or tid != pid}
+    first = look()
+    time.sleep(0.03)
+    return first == look()
+
+
+@functools.cache
+def library():
+    """The C part of the programs, built once per run of the tests."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="exuvia-hang-"))
+    made = subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-g", "-O1", "-shared", "-fPIC", "-o",
+                           folder / "libhang.so", HANG / "libhang.c"], capture_output=True, text=True)
+    if made.returncode != 0:
+        raise AssertionError("libhang.c\n" + made.stderr)
+    return folder / "libhang.so"
+
+
+def remove_library():
+    if library.cache_info().currsize:
+        shutil.rmtree(library().parent, ignore_errors=True)
+        library.cache_clear()
+
+
+def _die_with_the_tests():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    scenarios._allow_cores()
+
+
+def _read(path):
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _wait(process, directory, wants_waits, moving, timeout):
+    """(truth, waits) as soon as the program hangs."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            return None, None
+        truth, waits = _read(directory / "truth.json"), _read(directory / "waits.json")
+        if truth is not None and (waits is not None or not wants_waits):
+            if at_rest(truth["pid"], moving):
+                # It could have been written once more meanwhile.
+                return _read(directory / "truth.json"), waits
+        time.sleep(0.01)
+    raise AssertionError(f"the program does not come to hang within {timeout} seconds")
+
+
+def _copy(source, target):
+    target.mkdir(exist_ok=True)
+    for file in list(source.glob("*.py")) + list(source.glob("*.so")):
+        shutil.copy(file, target)
+
+
+def launch(interpreter, program, argument, outside, inside, environment=None, wrapper=()):
+    """Start a program of tests/truth or tests/hang in a workspace; end() must follow. `wrapper`: what runs it."""
+    programs = outside / "programs"
+    for source in (scenarios.PROGRAMS, PROGRAMS, library().parent):
+        _copy(source, programs)
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1", **dict(interpreter.environment), **(environment or {}),
+    }
+    settings = "\n".join(f"{key}={value}" for key, value in environment.items())
+    command = interpreter.command("-c", scenarios.LAUNCHER, inside, settings, interpreter.path,
+                                  f"{inside}/programs/{program}.py", *([argument] if argument else []))
+    output = open(outside / "output.txt", "wb")
+    with output:
+        return subprocess.Popen([*wrapper, *command], cwd=outside, stdin=subprocess.DEVNULL, stdout=output,
+                                stderr=output, start_new_session=True, preexec_fn=_die_with_the_tests)
+
+
+def end(process):
+    """Kill the process and whatever it started: they are one session, and none of them leaves its group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextlib.contextmanager
+def hang(interpreter, program, argument=None, environment=None, wants_waits=True, moving=False, timeout=60):
+    """Run a program until it hangs. `moving`: its main thread never rests."""
+    with scenarios.workspace(interpreter) as (outside, inside):
+        # A free-threaded 3.13 can die in sys._current_frames(), before it has written anything down: once more then.
+        for attempt in range(3 if interpreter.kind == "free-threaded" else 1):
+            process = launch(interpreter, program, argument, outside, inside, environment)
+            try:
+                truth, waits = _wait(process, outside, wants_waits, moving, timeout)
+                if truth is not None:
+                    yield Hanging(truth["pid"], truth, waits, outside, process)
+                    return
+            finally:
+                end(process)
+            output = (outside / "output.txt").read_text(encoding="utf-8", errors="replace")
+            if process.returncode == scenarios.NOT_APPLICABLE:
+                raise scenarios.NotApplicable(output.removeprefix("n/a: ").strip())
+            print(f"{interpreter.name}: {program} ended with status {process.returncode}, attempt {attempt + 1}")
+        raise AssertionError(f"{interpreter.name}: {program} ended with status {process.returncode}\n{output}")
+
+
+def attach(pid, *options, merged=True, timeout=120):
+    """(exit status, report or None, what it said on stderr) of `exuvia attach --json`."""
+    return report.run_command("attach", pid, *options, merged=merged, timeout=timeout)

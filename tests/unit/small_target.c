@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "small_target.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+/* cmocka.h wants the first two */
+#include <cmocka.h>
+
+void small_target_create(struct small_target *small, uint16_t machine) {
+  *small = (struct small_target){0};
+  exu_arena_init(&small->arena, 16 << 20);
+  small->target = (struct exu_target){.kind = EXU_SOURCE_CORE,
+                                      .arch = exu_arch_find(machine, 2, 1),
+                                      .space = exu_space_create(&small->arena),
+                                      .fd = memfd_create("small", MFD_CLOEXEC),
+                                      .pid = 100,
+                                      .pause_us = -1,
+                                      .threads = small->threads};
+  assert_non_null(small->target.arch);
+  assert_non_null(small->target.space);
+  assert_true(small->target.fd >= 0);
+  assert_int_equal(ftruncate(small->target.fd, SMALL_SIZE), 0);
+  int source = exu_space_add_source(small->target.space, small->target.fd, SMALL_SIZE);
+  assert_true(source >= 0);
+  const struct exu_region region = {.start = SMALL_BASE,
+                                    .end = SMALL_BASE + SMALL_SIZE,
+                                    .saved = SMALL_SIZE,
+                                    .source = (uint32_t)source,
+                                    .prot = EXU_PROT_READ | EXU_PROT_WRITE};
+  assert_true(exu_space_add(small->target.space, &region));
+  assert_true(exu_space_seal(small->target.space));
+}
+
+void small_target_destroy(struct small_target *small) {
+  exu_target_close(&small->target);
+  exu_arena_deinit(&small->arena);
+}
+
+void small_target_write(struct small_target *small, uint64_t address, const void *bytes, size_t size) {
+  assert_true(address >= SMALL_BASE && size <= SMALL_SIZE && address - SMALL_BASE <= SMALL_SIZE - size);
+  assert_int_equal(pwrite(small->target.fd, bytes, size, (off_t)(address - SMALL_BASE)), size);
+}
+
+struct exu_os_thread *small_target_thread(struct small_target *small, int64_t tid, int64_t number,
+                                          const uint64_t args[6]) {
+  assert_true(small->target.thread_count < SMALL_THREADS);
+  struct exu_os_thread *thread = &small->threads[small->target.thread_count++];
+  *thread = (struct exu_os_thread){.tid = tid, .cpu_us = -1, .registers = {.valid = 1, .syscall = number}};
+  if (args) memcpy(thread->registers.syscall_args, args, sizeof thread->registers.syscall_args);
+  return thread;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka.h wants some of the above */
+#include <cmocka.h>
+
+#include "report/deadlock.h"
+
+enum { THREADS = 8 };
+
+/* Owners by thread; the circles that they make, as "0 1 | 3". */
+static const struct {
+  const char *name;
+  int64_t owners[THREADS];
+  const char *circles;
+} cases[] = {
+    {"nobody waits", {-1, -1, -1, -1, -1, -1, -1, -1}, ""},
+    {"a chain", {1, 2, 3, -1, -1, -1, -1, -1}, ""},
+    {"two", {1, 0, -1, -1, -1, -1, -1, -1}, "0 1"},
+    {"itself", {-1, 1, -1, -1, -1, -1, -1, -1}, "1"},
+    {"three, against the order", {2, 0, 1, -1, -1, -1, -1, -1}, "0 2 1"},
+    {"who waits for a member is none", {1, 0, 0, 2, 3, -1, -1, -1}, "0 1"},
+    {"the one that waits comes first", {3, -1, -1, 4, 3, -1, -1, -1}, "3 4"},
+    {"two circles", {1, 0, 3, 2, -1, -1, -1, -1}, "0 1 | 2 3"},
+    {"all", {1, 2, 3, 4, 5, 6, 7, 0}, "0 1 2 3 4 5 6 7"},
+    {"two tails into one circle", {2, 2, 3, 2, 0, 1, -1, -1}, "2 3"},
+    {"owners that are none", {8, 99, -5, INT64_MAX, INT64_MIN, -1, -1, -1}, ""},
+};
+
+static void fill(struct exu_edge *edges, const int64_t *owners, char (*names)[16]) {
+  for (int i = 0; i < THREADS; i++) {
+    snprintf(names[i], sizeof names[i], "\"w%d\"", i);
+    edges[i] = (struct exu_edge){.owner = owners[i], .thread = {names[i], strlen(names[i])}, .what = {"the Lock", 8}};
+  }
+}
+
+static void circles_are_found_once_and_begin_with_their_first_thread(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct exu_arena arena;
+    struct exu_edge edges[THREADS];
+    char names[THREADS][16], found[256] = "";
+    const struct exu_deadlock *deadlocks;
+    size_t count;
+    exu_arena_init(&arena, 1 << 20);
+    fill(edges, cases[i].owners, names);
+    assert_true(exu_deadlocks_find(&arena, edges, THREADS, &deadlocks, &count));
+    for (size_t j = 0; j < count; j++) {
+      for (size_t k = 0; k < deadlocks[j].thread_count; k++) {
+        size_t used = strlen(found);
+        snprintf(found + used, sizeof found - used, "%s%zu", k ? " " : j ? " | " : "", deadlocks[j].threads[k]);
+      }
+    }
+    if (strcmp(found, cases[i].circles) != 0)
+      fail_msg("%s: \"%s\", not \"%s\"", cases[i].name, found, cases[i].circles);
+    exu_arena_deinit(&arena);
+  }
+}
+
+static void check_sentence(const struct exu_edge *edges, size_t count, const char *expected) {
+  struct exu_arena arena;
+  const struct exu_deadlock *deadlocks;
+  size_t found;
+  exu_arena_init(&arena, 1 << 20);
+  assert_true(exu_deadlocks_find(&arena, edges, count, &deadlocks, &found));
+  assert_int_equal(found, 1);
+  assert_string_equal(deadlocks[0].sentence.data, expected);
+  exu_arena_deinit(&arena);
+}
+
+#define TEXT(literal)                                                                                                  \
+  { literal, sizeof(literal) - 1 }
+
+static void a_sentence_goes_round_the_circle(void **state) {
+  (void)state;
+  const struct exu_edge two[] = {{1, TEXT("\"worker-1\""), TEXT("the RLock 0x7f12")},
+                                 {0, TEXT("\"worker-2\""), TEXT("the mutex 0x5510")}};
+  check_sentence(
+      two, 2,
+      "Deadlock: \"worker-1\" waits for the RLock 0x7f12 held by \"worker-2\", which waits for the mutex 0x5510 "
+      "held by \"worker-1\".");
+  const struct exu_edge one[] = {{0, TEXT("thread 12"), TEXT("the Lock 0x10")}};
+  check_sentence(one, 1, "Deadlock: thread 12 waits for the Lock 0x10 held by itself.");
+}
+
+static void a_join_waits_for_the_thread_to_end(void **state) {
+  (void)state;
+  const struct exu_edge join[] = {{1, TEXT("\"a\""), {NULL, 0}}, {0, TEXT("\"b\""), TEXT("the GIL")}};
+  check_sentence(join, 2, "Deadlock: \"a\" waits for \"b\" to end, which waits for the GIL held by \"a\".");
+  const struct exu_edge itself[] = {{0, TEXT("\"a\""), {NULL, 0}}};
+  check_sentence(itself, 1, "Deadlock: \"a\" waits for itself to end.");
+}
+
+static void a_circle_of_very_many_is_found_and_its_sentence_is_short(void **state) {
+  (void)state;
+  enum { MANY = 50000 };
+  struct exu_arena arena;
+  const struct exu_deadlock *deadlocks;
+  size_t found;
+  struct exu_edge *edges = calloc(MANY, sizeof *edges);
+  assert_non_null(edges);
+  for (int64_t i = 0; i < MANY; i++) edges[i] = (struct exu_edge){(i + 1) % MANY, TEXT("\"w\""), TEXT("the Lock")};
+  exu_arena_init(&arena, 16 << 20);
+  assert_true(exu_deadlocks_find(&arena, edges, MANY, &deadlocks, &found));
+  assert_int_equal(found, 1);
+  assert_int_equal(deadlocks[0].thread_count, MANY);
+  assert_true(deadlocks[0].sentence.size < 2000);
+  assert_non_null(strstr(deadlocks[0].sentence.data, "over 49968 more threads"));
+  exu_arena_deinit(&arena);
+  free(edges);
+}
+
+static void without_memory_nothing_is_found_and_that_is_said(void **state) {
+  (void)state;
+  struct exu_arena arena;
+  const struct exu_deadlock *deadlocks;
+  size_t found;
+  const struct exu_edge one[] = {{0, TEXT("thread 12"), TEXT("the Lock 0x10")}};
+  exu_arena_init(&arena, 0);
+  assert_false(exu_deadlocks_find(&arena, one, 1, &deadlocks, &found));
+  assert_int_equal(found, 0);
+  exu_arena_deinit(&arena);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(circles_are_found_once_and_begin_with_their_first_thread),
+      cmocka_unit_test(a_sentence_goes_round_the_circle),
+      cmocka_unit_test(a_join_waits_for_the_thread_to_end),
+      cmocka_unit_test(a_circle_of_very_many_is_found_and_its_sentence_is_short),
+      cmocka_unit_test(without_memory_nothing_is_found_and_that_is_said),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

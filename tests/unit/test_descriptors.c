@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Against this process itself, whose descriptors are known. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+/* cmocka.h wants some of the above */
+#include <cmocka.h>
+
+#include "target/descriptors.h"
+
+static struct exu_arena arena;
+static struct exu_descriptors descriptors;
+
+static int setup(void **state) {
+  (void)state;
+  exu_arena_init(&arena, 1 << 20);
+  exu_descriptors_init(&descriptors, &arena, getpid());
+  return 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  exu_arena_deinit(&arena);
+  return 0;
+}
+
+static void check(int fd, const char *expected) {
+  struct exu_string words = exu_descriptor(&descriptors, fd);
+  assert_non_null(words.data);
+  assert_string_equal(words.data, expected);
+}
+
+static void files_are_their_path(void **state) {
+  (void)state;
+  int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  check(fd, "/dev/null");
+  check(fd, "/dev/null"); /* as remembered */
+  close(fd);
+  assert_null(exu_descriptor(&descriptors, -1).data);
+  assert_null(exu_descriptor(&descriptors, 1000000).data);
+}
+
+static void tcp_sockets_have_both_ends_and_their_state(void **state) {
+  (void)state;
+  char expected[128];
+  struct sockaddr_in server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, client;
+  socklen_t size = sizeof server;
+  int listening = socket(AF_INET, SOCK_STREAM, 0), connected = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(bind(listening, (struct sockaddr *)&server, sizeof server), 0);
+  assert_int_equal(getsockname(listening, (struct sockaddr *)&server, &size), 0);
+  assert_int_equal(listen(listening, 1), 0);
+  assert_int_equal(connect(connected, (struct sockaddr *)&server, sizeof server), 0);
+  assert_int_equal(getsockname(connected, (struct sockaddr *)&client, &size), 0);
+  snprintf(expected, sizeof expected, "socket 127.0.0.1:%u (LISTEN)", ntohs(server.sin_port));
+  check(listening, expected);
+  snprintf(expected, sizeof expected, "socket 127.0.0.1:%u -> 127.0.0.1:%u (ESTABLISHED)", ntohs(client.sin_port),
+           ntohs(server.sin_port));
+  check(connected, expected);
+  close(listening);
+  close(connected);
+}
+
+static void unix_sockets_are_said_to_be_connected(void **state) {
+  (void)state;
+  int pair[2];
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  check(pair[0], "Unix socket (connected)");
+  close(pair[0]);
+  close(pair[1]);
+}
+
+static void the_other_end_of_a_pipe_is_found(void **state) {
+  (void)state;
+  int out[2], in[2];
+  char expected[128], comm[32] = "";
+  assert_int_equal(pipe(out), 0);
+  check(out[0], "pipe, other end: this process itself");
+  close(out[0]);
+  close(out[1]);
+
+  assert_int_equal(pipe(in), 0);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    close(in[0]);
+    pause();
+    _exit(0);
+  }
+  close(in[1]);
+  FILE *file = fopen("/proc/self/comm", "r");
+  assert_non_null(file);
+  assert_int_equal(fscanf(file, "%31s", comm), 1);
+  fclose(file);
+  snprintf(expected, sizeof expected, "pipe, other end: pid %d (%s)", (int)child, comm);
+  exu_descriptors_init(&descriptors, &arena, getpid());
+  struct exu_string words = exu_descriptor(&descriptors, in[0]);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  close(in[0]);
+  assert_string_equal(words.data, expected);
+}
+
+static void an_epoll_descriptor_lists_what_it_watches(void **state) {
+  (void)state;
+  char expected[64];
+  int64_t watched[4];
+  int epoll = epoll_create1(EPOLL_CLOEXEC), event = eventfd(0, EFD_CLOEXEC);
+  struct epoll_event events = {.events = EPOLLIN};
+  assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, event, &events), 0);
+  snprintf(expected, sizeof expected, "epoll of 1 descriptor: %d", event);
+  check(epoll, expected);
+  check(event, "eventfd");
+  assert_int_equal(exu_descriptor_watched(&descriptors, epoll, watched, 4), 1);
+  assert_int_equal(watched[0], event);
+  close(epoll);
+  close(event);
+}
+
+static void budgets_end_a_search(void **state) {
+  (void)state;
+  int pair[2], ends[2];
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  assert_int_equal(pipe(ends), 0);
+  exu_descriptors_init(&descriptors, &arena, getpid());
+  descriptors.bytes_left = descriptors.links_left = 0;
+  assert_memory_equal(exu_descriptor(&descriptors, pair[0]).data, "socket, inode ", 14);
+  check(ends[0], "pipe");
+  close(pair[0]);
+  close(pair[1]);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+static void lines_of_the_kernel_are_read_with_care(void **state) {
+  (void)state;
+  static const struct {
+    const char *line, *words; /* NULL: not this one */
+  } cases[] = {
+      {"   0: 0100007F:0FA0 0100007F:1388 01 00000000:00000000 00:00000000 00000000  0 0 42 1 0 100 0 0 10 0",
+       "socket 127.0.0.1:4000 -> 127.0.0.1:5000 (ESTABLISHED)"},
+      {"   1: 0100007F:0FA0 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0 0 42 1",
+       "socket 127.0.0.1:4000 (LISTEN)"},
+      {"   2: 00000000000000000000000001000000:0FA0 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 42 1",
+       "socket [::1]:4000 (LISTEN)"},
+      {"   3: 0100007F:0FA0 0100007F:1388 63 0:0 0:0 0 0 0 42", "socket 127.0.0.1:4000 -> 127.0.0.1:5000 (?)"},
+      {"   4: 0100007F:0FA0 0100007F:1388 01 0:0 0:0 0 0 0 43", NULL},
+      {"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", NULL},
+      {"   5: 0100007F 0100007F:1388 01 0:0 0:0 0 0 0 42", NULL},
+      {"   6: 0100:0FA0 0100007F:1388 01 0:0 0:0 0 0 0 42", NULL},
+      {"", NULL},
+      {"   7:", NULL},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char text[256] = "";
+    bool found = exu_descriptor_inet(cases[i].line, 42, text, sizeof text);
+    assert_int_equal(found, cases[i].words != NULL);
+    if (found) assert_string_equal(text, cases[i].words);
+  }
+}
+
+static void a_thread_of_this_namespace_keeps_its_number(void **state) {
+  (void)state;
+  assert_int_equal(exu_tid_inside(getpid(), gettid()), gettid());
+  assert_int_equal(exu_tid_inside(getpid(), 1 << 23), 1 << 23);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(files_are_their_path, setup, teardown),
+      cmocka_unit_test_setup_teardown(tcp_sockets_have_both_ends_and_their_state, setup, teardown),
+      cmocka_unit_test_setup_teardown(unix_sockets_are_said_to_be_connected, setup, teardown),
+      cmocka_unit_test_setup_teardown(the_other_end_of_a_pipe_is_found, setup, teardown),
+      cmocka_unit_test_setup_teardown(an_epoll_descriptor_lists_what_it_watches, setup, teardown),
+      cmocka_unit_test_setup_teardown(budgets_end_a_search, setup, teardown),
+      cmocka_unit_test(lines_of_the_kernel_are_read_with_care),
+      cmocka_unit_test(a_thread_of_this_namespace_keeps_its_number),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+/* cmocka.h wants some of the above */
+#include <cmocka.h>
+
+#include "target/mutex.h"
+
+enum { ADDRESS = 0x1000, OWNER = 77, STRANGER = 99 };
+#define WAITERS 0x80000000u
+
+static bool is_thread(const void *context, int64_t tid) {
+  (void)context;
+  return tid == OWNER;
+}
+
+/* glibc's pthread_mutex_t as ten words of 32 bits: __lock, __count, __owner, __nusers, __kind, spins, then two pointers. */
+static const struct {
+  const char *name;
+  uint32_t words[10];
+  uint32_t expected;
+  bool inherits;
+  int64_t owner; /* -1: it is no mutex */
+} glibc[] = {
+    {"normal", {2, 0, OWNER, 1, 0}, 2, false, OWNER},
+    {"error checking", {2, 0, OWNER, 1, 2}, 2, false, OWNER},
+    {"adaptive, shared", {2, 0, OWNER, 2, 0x83, 7}, 2, false, OWNER},
+    {"recursive", {2, 3, OWNER, 1, 1}, 2, false, OWNER},
+    {"recursive, never counted", {2, 0, OWNER, 1, 1}, 2, false, -1},
+    {"of a thread that is not there", {2, 0, STRANGER, 1, 0}, 2, false, STRANGER},
+    {"robust", {OWNER | WAITERS, 1, OWNER, 1, 0x10, 0, 5, 0, 5}, OWNER | WAITERS, false, OWNER},
+    {"robust, of another word", {STRANGER | WAITERS, 1, OWNER, 1, 0x10}, STRANGER | WAITERS, false, -1},
+    {"inherits priority", {OWNER | WAITERS, 1, OWNER, 1, 0x20}, 0, true, OWNER},
+    {"inherits priority, but the thread only waits", {OWNER | WAITERS, 1, OWNER, 1, 0x20}, OWNER | WAITERS, false, -1},
+    {"free", {0, 0, 0, 0, 0}, 2, false, -1},
+    {"held, but nobody waits by its word", {1, 0, OWNER, 1, 0}, 1, false, -1},
+    {"released in between", {0, 0, 0, 0, 0}, 2, false, -1},
+    {"the thread waits for another value", {2, 0, OWNER, 1, 0}, 0, false, -1},
+    {"no users", {2, 0, OWNER, 0, 0}, 2, false, -1},
+    {"a kind that there is not", {2, 0, OWNER, 1, 0x1000}, 2, false, -1},
+    {"protected by priority", {2, 0, OWNER, 1, 0x40}, 2, false, -1},
+    {"an owner that is no id", {2, 0, 0x7f001234, 1, 0}, 2, false, -1},
+    {"a list where there is none", {2, 0, OWNER, 1, 0, 0, 5, 0, 0, 0}, 2, false, -1},
+    {"counted where that is not done", {2, 9, OWNER, 1, 0}, 2, false, -1},
+};
+
+static struct exu_around around_of(const uint32_t *words) {
+  struct exu_around around = {.has_after = true};
+  memcpy(around.bytes + EXU_AROUND_BEFORE, words, EXU_AROUND_AFTER);
+  return around;
+}
+
+static void a_mutex_of_glibc_is_believed_when_everything_agrees(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof glibc / sizeof *glibc; i++) {
+    const struct exu_around around = around_of(glibc[i].words);
+    const struct exu_futex futex = {.address = ADDRESS, .expected = glibc[i].expected, .inherits = glibc[i].inherits};
+    struct exu_mutex mutex = exu_mutex_of(&futex, &around, is_thread, NULL);
+    bool is_mutex = mutex.form == EXU_MUTEX_GLIBC;
+    if (is_mutex != (glibc[i].owner >= 0) || mutex.owner_tid != glibc[i].owner) fail_msg("%s", glibc[i].name);
+    if (is_mutex) assert_int_equal(mutex.address, ADDRESS);
+  }
+}
+
+static void memory_that_cannot_be_read_is_no_mutex(void **state) {
+  (void)state;
+  struct exu_around around = around_of(glibc[0].words);
+  const struct exu_futex futex = {.address = ADDRESS, .expected = 2};
+  around.has_after = false;
+  assert_int_equal(exu_mutex_of(&futex, &around, is_thread, NULL).form, EXU_MUTEX_NOT);
+}
+
+#if defined(__x86_64__) && defined(__GLIBC__)
+static void *lock_again(void *mutex) {
+  pthread_mutex_lock(mutex);
+  pthread_mutex_unlock(mutex);
+  return NULL;
+}
+
+/* The C library of this machine, not what a header says of it. */
+static void the_layout_is_that_of_a_real_mutex(void **state) {
+  (void)state;
+  static const int types[] = {PTHREAD_MUTEX_NORMAL, PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_ERRORCHECK};
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+    _Alignas(8) pthread_mutex_t mutex;
+    pthread_mutexattr_t attributes;
+    pthread_t thread;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, types[i]);
+    pthread_mutex_init(&mutex, &attributes);
+    pthread_mutex_lock(&mutex);
+    assert_int_equal(pthread_create(&thread, NULL, lock_again, &mutex), 0);
+    volatile const int *word = (volatile const int *)&mutex;
+    for (int wait = 0; *word != 2 && wait < 5000; wait++) usleep(1000);
+    struct exu_around around = {.has_after = true};
+    memcpy(around.bytes + EXU_AROUND_BEFORE, &mutex, EXU_AROUND_AFTER);
+    const struct exu_futex futex = {.address = ADDRESS, .expected = 2};
+    struct exu_mutex found = exu_mutex_of(&futex, &around, is_thread, NULL);
+    pthread_mutex_unlock(&mutex);
+    pthread_join(thread, NULL);
+    assert_int_equal(found.form, EXU_MUTEX_GLIBC);
+    assert_int_equal(found.owner_tid, gettid());
+  }
+}
+#endif
+
+static void a_mutex_of_musl_names_its_owner_when_it_is_not_of_the_normal_type(void **state) {
+  (void)state;
+  static const struct {
+    uint32_t type, lock, waiting;
+    int64_t owner;
+  } cases[] = {
+      {1, OWNER | WAITERS, 1, OWNER}, {2, OWNER | WAITERS, 3, OWNER}, {0, 16 | WAITERS, 1, -1},       {1, OWNER, 1, -1},
+      {1, OWNER | WAITERS, 0, -1},    {1, STRANGER | WAITERS, 1, -1}, {0x500, OWNER | WAITERS, 1, -1}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct exu_around around = {.has_before = true, .has_after = true};
+    memcpy(around.bytes + EXU_AROUND_BEFORE - 4, &cases[i], 12);
+    const struct exu_futex futex = {.address = ADDRESS + 4, .expected = cases[i].lock};
+    struct exu_mutex mutex = exu_mutex_of(&futex, &around, is_thread, NULL);
+    assert_int_equal(mutex.owner_tid, cases[i].owner);
+    assert_int_equal(mutex.form, cases[i].owner < 0 ? EXU_MUTEX_NOT : EXU_MUTEX_MUSL);
+    if (cases[i].owner >= 0) assert_int_equal(mutex.address, ADDRESS);
+  }
+}
+
+/* Words from 48 bytes before __g_signals on: of glibc 2.25 to 2.40, and of 2.41. */
+static const struct {
+  const char *name;
+  uint32_t words[12];
+  bool is_cond;
+  int address; /* from __g_signals; 0: unknown */
+} conds[] = {
+    {"first use", {0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 8}, true, -40},
+    {"used before", {9, 9, 14, 0, 5, 0, 4, 0, 1, 0, 4, 2 << 3 | 2}, true, 0},
+    {"first use, 2.41", {0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 8}, true, -32},
+    {"nobody waits", {0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 3}, false, 0},
+    {"more waiters than threads", {0, 0, 200, 0, 0, 0, 2, 0, 0, 0, 0, 90 << 3}, false, 0},
+    {"more waiters than ever came", {0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 2 << 3}, false, 0},
+    {"began after its end", {0, 0, 2, 0, 8, 0, 20, 0, 0, 0, 0, 8}, false, 0},
+    {"zeros", {0}, false, 0},
+};
+
+static void a_condition_variable_is_found_from_the_words_around_it(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof conds / sizeof *conds; i++) {
+    struct exu_around around = {.has_before = true, .has_after = true};
+    const struct exu_futex futex = {.address = ADDRESS};
+    memcpy(around.bytes, conds[i].words, EXU_AROUND_BEFORE);
+    struct exu_cond cond = exu_cond_of(&futex, &around, 8);
+    uint64_t address = conds[i].address ? (uint64_t)(ADDRESS + conds[i].address) : 0;
+    if (cond.is_cond != conds[i].is_cond || cond.address != address) fail_msg("%s", conds[i].name);
+    around.has_before = false;
+    assert_false(exu_cond_of(&futex, &around, 8).is_cond);
+  }
+}
+
+#if defined(__x86_64__) && defined(__GLIBC__)
+struct waiting {
+  pthread_cond_t cond;
+  pthread_mutex_t mutex;
+  bool waits, go;
+};
+
+static void *wait_for(void *argument) {
+  struct waiting *waiting = argument;
+  pthread_mutex_lock(&waiting->mutex);
+  waiting->waits = true;
+  while (!waiting->go) pthread_cond_wait(&waiting->cond, &waiting->mutex);
+  pthread_mutex_unlock(&waiting->mutex);
+  return NULL;
+}
+
+/* The first waiter sleeps on the first of the two words, wherever that is in the layout of this machine's C library. */
+static void the_layout_is_that_of_a_real_condition_variable(void **state) {
+  (void)state;
+  struct {
+    uint8_t before[64];
+    struct waiting waiting;
+    uint8_t after[64];
+  } memory = {.waiting = {.cond = PTHREAD_COND_INITIALIZER, .mutex = PTHREAD_MUTEX_INITIALIZER}};
+  struct waiting *waiting = &memory.waiting;
+  pthread_t thread;
+  bool waits = false, found = false;
+  assert_int_equal(pthread_create(&thread, NULL, wait_for, waiting), 0);
+  while (!waits) {
+    pthread_mutex_lock(&waiting->mutex); /* pthread_cond_wait has released it */
+    waits = waiting->waits;
+    for (int signals = 32; waits && signals <= 40; signals += 8) {
+      struct exu_around around = {.has_before = true, .has_after = true};
+      memcpy(around.bytes, (const uint8_t *)&waiting->cond + signals - EXU_AROUND_BEFORE, sizeof around.bytes);
+      const struct exu_futex futex = {.address = ADDRESS + (uint64_t)signals};
+      struct exu_cond cond = exu_cond_of(&futex, &around, 2);
+      found |= cond.is_cond && cond.address == ADDRESS && cond.waiters == 1;
+    }
+    if (waits) waiting->go = true;
+    pthread_cond_broadcast(&waiting->cond);
+    pthread_mutex_unlock(&waiting->mutex);
+  }
+  pthread_join(thread, NULL);
+  assert_true(found);
+}
+#endif
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_mutex_of_glibc_is_believed_when_everything_agrees),
+    cmocka_unit_test(memory_that_cannot_be_read_is_no_mutex),
+#if defined(__x86_64__) && defined(__GLIBC__)
+    cmocka_unit_test(the_layout_is_that_of_a_real_mutex),
+#endif
+    cmocka_unit_test(a_mutex_of_musl_names_its_owner_when_it_is_not_of_the_normal_type),
+    cmocka_unit_test(a_condition_variable_is_found_from_the_words_around_it),
+#if defined(__x86_64__) && defined(__GLIBC__)
+    cmocka_unit_test(the_layout_is_that_of_a_real_condition_variable),
+#endif
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+/* cmocka.h wants some of the above */
+#include <cmocka.h>
+
+#include "small_target.h"
+#include "target/futex.h"
+#include "target/system_calls.h"
+
+enum { X86_64 = 62, AARCH64 = 183, CODE = SMALL_BASE + 0x100, DATA = SMALL_BASE + 0x200, NOWHERE = 0x10 };
+enum { READ = 0, POLL = 7, SELECT = 23, NANOSLEEP = 35, WAIT4 = 61, FUTEX = 202, RESTART = 219, CLOCK_NANOSLEEP = 230 };
+
+static struct exu_call look(struct small_target *small, int64_t number, uint64_t pc, const uint64_t args[6]) {
+  struct exu_call call;
+  struct exu_os_thread *thread = small_target_thread(small, 1, number, args);
+  thread->registers.pc = pc;
+  exu_call_look(&small->target, &thread->registers, &call);
+  small->target.thread_count--;
+  return call;
+}
+
+static void numbers_are_those_of_the_machine(void **state) {
+  (void)state;
+  const struct exu_arch *pc = exu_arch_find(X86_64, 2, 1), *arm = exu_arch_find(AARCH64, 2, 1);
+  assert_string_equal(exu_system_call_find(pc, 0)->name, "read");
+  assert_string_equal(exu_system_call_find(arm, 63)->name, "read");
+  assert_string_equal(exu_system_call_find(arm, 222)->name, "mmap");
+  assert_string_equal(exu_system_call_find(pc, pc->syscall_futex)->name, "futex");
+  assert_string_equal(exu_system_call_find(arm, arm->syscall_futex)->name, "futex");
+  assert_null(exu_system_call_find(pc, -1));
+  assert_null(exu_system_call_find(pc, 100000));
+  assert_null(exu_system_call_find(arm, 0)); /* io_setup */
+#if defined(__x86_64__)
+  /* The headers of this machine, for those that moved most often. */
+  assert_string_equal(exu_system_call_find(pc, SYS_wait4)->name, "wait4");
+  assert_string_equal(exu_system_call_find(pc, SYS_accept4)->name, "accept4");
+  assert_string_equal(exu_system_call_find(pc, SYS_epoll_pwait)->name, "epoll_pwait");
+  assert_string_equal(exu_system_call_find(pc, SYS_ppoll)->name, "ppoll");
+  assert_string_equal(exu_system_call_find(pc, SYS_recvmmsg)->name, "recvmmsg");
+  assert_string_equal(exu_system_call_find(pc, SYS_io_uring_enter)->name, "io_uring_enter");
+#endif
+}
+
+static void no_number_means_running_only_where_registers_always_tell_it(void **state) {
+  (void)state;
+  struct small_target small;
+  small_target_create(&small, X86_64);
+  assert_true(look(&small, -1, CODE, NULL).running);
+  assert_false(look(&small, READ, CODE, NULL).running);
+  struct exu_registers nothing = {.syscall = -1};
+  struct exu_call call;
+  exu_call_look(&small.target, &nothing, &call);
+  assert_false(call.running);
+  small_target_destroy(&small);
+  small_target_create(&small, AARCH64);
+  assert_false(look(&small, -1, CODE, NULL).running);
+  small_target_destroy(&small);
+}
+
+static void an_interrupted_call_is_known_by_the_instruction_before_it(void **state) {
+  (void)state;
+  static const struct {
+    uint8_t code[8];
+    int64_t number;
+  } cases[] = {
+      {{0x90, 0xb8, 7, 0, 0, 0, 0x0f, 0x05}, POLL},
+      {{0x90, 0xb8, 202, 0, 0, 0, 0x0f, 0x05}, FUTEX},
+      {{0x90, 0xb8, 230, 0, 0, 0, 0x0f, 0x05}, CLOCK_NANOSLEEP},
+      {{0x90, 0xb8, 0, 0, 0, 0, 0x0f, 0x05}, RESTART}, /* read(2) is never restarted so: not believed */
+      {{0x90, 0xb8, 7, 0, 0, 0, 0x0f, 0x34}, RESTART}, /* no syscall instruction */
+      {{0x90, 0xb9, 7, 0, 0, 0, 0x0f, 0x05}, RESTART}, /* another register */
+  };
+  static const uint64_t senseless[6] = {NOWHERE + 1, 77, 0, NOWHERE};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct small_target small;
+    small_target_create(&small, X86_64);
+    small_target_write(&small, CODE - 8, cases[i].code, sizeof cases[i].code);
+    struct exu_call call = look(&small, RESTART, CODE, senseless);
+    assert_int_equal(call.number, cases[i].number);
+    assert_true(call.restarted);
+    assert_non_null(call.call);
+    small_target_destroy(&small);
+  }
+}
+
+static void an_interrupted_call_is_known_by_its_instruction_on_aarch64(void **state) {
+  (void)state;
+  struct small_target small;
+  const uint32_t code[] = {0xd2800008 | 98 << 5, 0xd4000001}; /* mov x8, #98; svc #0 */
+  small_target_create(&small, AARCH64);
+  small_target_write(&small, CODE - 8, code, sizeof code);
+  assert_int_equal(look(&small, 128, CODE, NULL).number, 98);
+  small_target_destroy(&small);
+}
+
+static void an_interrupted_call_is_known_by_its_arguments_when_only_one_fits(void **state) {
+  (void)state;
+  enum { TIME = DATA, FDS = DATA + 64, WORD = DATA + 128 };
+  const int64_t time[2] = {0, 5000000};
+  const struct {
+    int32_t fd;
+    uint16_t events, revents;
+  } fds[3] = {{3, 1, 0}, {4, 1, 0}, {100, 4, 0}};
+  static const struct {
+    uint64_t args[6];
+    int64_t number;
+  } cases[] = {
+      {{WORD, 0x189, 0, TIME}, FUTEX},
+      {{WORD, 0x89, 1, TIME}, FUTEX},        /* poll(2) of 137 descriptors it is not: they would be zeros */
+      {{WORD + 1, 0x189, 0, TIME}, RESTART}, /* not aligned */
+      {{WORD, 0x181, 0, TIME}, RESTART},     /* FUTEX_WAKE */
+      {{WORD, 0x189, 0, 0}, RESTART},        /* without a timeout it is not restarted so */
+      {{WORD, 0x189, 0, FDS + 4}, RESTART},  /* no time */
+      {{1, 0, TIME, 0}, CLOCK_NANOSLEEP},
+      {{1, 0, NOWHERE, 0}, RESTART},
+      {{99, 0, TIME, 0}, RESTART},
+      {{TIME, WORD, 0, 0}, NANOSLEEP},
+      {{TIME, 0, 0x7f0012345678, 0}, NANOSLEEP},
+      {{FDS, 3, 1000, 0}, POLL},
+      {{FDS, 4, 1000, 0}, RESTART}, /* the fourth waits for nothing */
+      {{0, 0, 1000, 0}, POLL},      /* of nothing: a sleep */
+      {{NOWHERE, 3, 1000, 0}, RESTART},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct small_target small;
+    small_target_create(&small, X86_64);
+    small_target_write(&small, TIME, time, sizeof time);
+    small_target_write(&small, FDS, fds, sizeof fds);
+    int64_t number = look(&small, RESTART, CODE, cases[i].args).number;
+    if (number != cases[i].number) fail_msg("case %zu: %d", i, (int)number);
+    small_target_destroy(&small);
+  }
+}
+
+static void timeouts_are_read_as_each_call_gives_them(void **state) {
+  (void)state;
+  const int64_t time[2] = {3600, 250000}, negative[2] = {-1, 0}, senseless[2] = {1, INT64_MAX},
+                huge[2] = {INT64_MAX, 0};
+  struct small_target small;
+  small_target_create(&small, X86_64);
+  small_target_write(&small, DATA, time, sizeof time);
+  small_target_write(&small, DATA + 16, negative, sizeof negative);
+  small_target_write(&small, DATA + 32, senseless, sizeof senseless);
+  small_target_write(&small, DATA + 48, huge, sizeof huge);
+  const struct {
+    int64_t number;
+    uint64_t args[6];
+    int64_t microseconds;
+  } cases[] = {
+      {NANOSLEEP, {DATA}, 3600000250},
+      {SELECT, {0, 0, 0, 0, DATA}, 3600250000}, /* struct timeval */
+      {POLL, {DATA, 1, 1500}, 1500000},
+      {POLL, {DATA, 1, 0xffffffff}, -1},
+      {CLOCK_NANOSLEEP, {1, 0, DATA}, 3600000250},
+      {CLOCK_NANOSLEEP, {1, 1, DATA}, -1}, /* a point in time */
+      {FUTEX, {DATA, 0x80, 0, DATA}, 3600000250},
+      {FUTEX, {DATA, 0x89, 0, DATA}, -1}, /* FUTEX_WAIT_BITSET: a point in time */
+      {NANOSLEEP, {0}, -1},
+      {NANOSLEEP, {NOWHERE}, -1},
+      {NANOSLEEP, {DATA + 16}, -1},
+      {NANOSLEEP, {DATA + 32}, -1},
+      {NANOSLEEP, {DATA + 48}, -1},
+      {READ, {3, DATA, 100}, -1},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct exu_call call = look(&small, cases[i].number, CODE, cases[i].args);
+    assert_int_equal(exu_call_timeout_us(&small.target, &call), cases[i].microseconds);
+  }
+  small_target_destroy(&small);
+}
+
+static void children_are_named_only_when_the_call_names_one(void **state) {
+  (void)state;
+  enum { WAITID = 247 };
+  static const struct {
+    int64_t number;
+    uint64_t args[6];
+    int64_t child;
+  } cases[] = {
+      {WAIT4, {1234}, 1234},     {WAIT4, {0xffffffff}, -1}, {WAIT4, {0}, -1},   {WAIT4, {(uint64_t)-7}, -1},
+      {WAITID, {1, 1234}, 1234}, {WAITID, {0, 1234}, -1},   {READ, {1234}, -1},
+  };
+  struct small_target small;
+  small_target_create(&small, X86_64);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct exu_call call = look(&small, cases[i].number, CODE, cases[i].args);
+    assert_int_equal(exu_call_child(&call), cases[i].child);
+  }
+  small_target_destroy(&small);
+}
+
+static void descriptors_of_poll_and_select_are_listed(void **state) {
+  (void)state;
+  const struct {
+    int32_t fd;
+    int16_t events, revents;
+  } polled[3] = {{3, 1, 0}, {17, 1, 0}, {-1, 1, 0}};
+  const uint64_t readable[2] = {UINT64_C(1) << 5, 1}, writable[2] = {UINT64_C(1) << 63, 1};
+  int32_t fds[8] = {0};
+  struct small_target small;
+  small_target_create(&small, X86_64);
+  small_target_write(&small, DATA, polled, sizeof polled);
+  small_target_write(&small, DATA + 64, readable, sizeof readable);
+  small_target_write(&small, DATA + 80, writable, sizeof writable);
+
+  struct exu_call call = look(&small, POLL, CODE, (const uint64_t[6]){DATA, 3});
+  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 2), 3);
+  assert_int_equal(fds[0], 3);
+  assert_int_equal(fds[1], 17);
+  call = look(&small, POLL, CODE, (const uint64_t[6]){NOWHERE, 3});
+  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), 0);
+  call = look(&small, POLL, CODE, (const uint64_t[6]){DATA, UINT64_MAX});
+  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), EXU_CALL_FDS_MAX);
+
+  call = look(&small, SELECT, CODE, (const uint64_t[6]){65, DATA + 64, DATA + 80});
+  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), 3);
+  assert_int_equal(fds[0], 5);
+  assert_int_equal(fds[1], 63);
+  assert_int_equal(fds[2], 64);
+  call = look(&small, SELECT, CODE, (const uint64_t[6]){64, DATA + 64, DATA + 80});
+  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), 2);
+  call = look(&small, SELECT, CODE, (const uint64_t[6]){65, NOWHERE, 0});
+  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), 0);
+  small_target_destroy(&small);
+}
+
+static void only_waiting_on_a_futex_is_waiting(void **state) {
+  (void)state;
+  static const struct {
+    uint64_t command;
+    bool waits, inherits;
+  } cases[] = {{0, true, false},  {0x80, true, false}, {0x189, true, false}, {6 | 0x80, true, true},
+               {13, true, true},  {1, false, false},   {0x81, false, false}, {3, false, false},
+               {7, false, false}, {5, false, false},   {11, true, false}};
+  struct small_target small;
+  small_target_create(&small, X86_64);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct exu_futex futex = {0};
+    struct exu_call call = look(&small, FUTEX, CODE, (const uint64_t[6]){DATA, cases[i].command, 2, DATA});
+    assert_int_equal(exu_futex_of(&call, &futex), cases[i].waits);
+    if (!cases[i].waits) continue;
+    assert_int_equal(futex.inherits, cases[i].inherits);
+    assert_int_equal(futex.expected, cases[i].inherits ? 0 : 2);
+    assert_true(futex.timed);
+  }
+  struct exu_futex futex;
+  struct exu_call call = look(&small, READ, CODE, (const uint64_t[6]){DATA, 0, 2});
+  assert_false(exu_futex_of(&call, &futex));
+  small_target_destroy(&small);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(numbers_are_those_of_the_machine),
+      cmocka_unit_test(no_number_means_running_only_where_registers_always_tell_it),
+      cmocka_unit_test(an_interrupted_call_is_known_by_the_instruction_before_it),
+      cmocka_unit_test(an_interrupted_call_is_known_by_its_instruction_on_aarch64),
+      cmocka_unit_test(an_interrupted_call_is_known_by_its_arguments_when_only_one_fits),
+      cmocka_unit_test(timeouts_are_read_as_each_call_gives_them),
+      cmocka_unit_test(children_are_named_only_when_the_call_names_one),
+      cmocka_unit_test(descriptors_of_poll_and_select_are_listed),
+      cmocka_unit_test(only_waiting_on_a_futex_is_waiting),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

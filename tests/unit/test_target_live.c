@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A live process: its memory, its threads, and that it runs on as before. The processes here are children of the test. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "target/live.h"
+#include "target/pages.h"
+#include "target/stop.h"
+#include "target/task_list.h"
+
+enum { PAGE = 4096, THREADS = 5 };
+
+static void sleep_ms(long milliseconds) {
+  struct timespec left = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};
+  while (nanosleep(&left, &left) != 0) {}
+}
+
+/* ---- Pages ------------------------------------------------------------------------------------------------------- */
+
+static uint8_t *map_pages(size_t count) {
+  uint8_t *pages = mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert_true(pages != MAP_FAILED);
+  return pages;
+}
+
+static void test_pages(void **state) {
+  (void)state;
+  int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  uint8_t *memory = map_pages(4), bytes[2 * PAGE];
+  memset(memory, 'a', 4 * PAGE);
+  struct exu_pages *pages = exu_pages_create(fd, 8 << 20);
+  assert_non_null(pages);
+  const uint64_t address = (uintptr_t)memory;
+
+  /* Across a border of pages; what was read stays. */
+  assert_int_equal(exu_pages_read(pages, address + PAGE - 3, bytes, 6), EXU_READABLE);
+  assert_memory_equal(bytes, "aaaaaa", 6);
+  memset(memory, 'b', 4 * PAGE);
+  assert_int_equal(exu_pages_read(pages, address + PAGE - 3, bytes, 6), EXU_READABLE);
+  assert_memory_equal(bytes, "aaaaaa", 6);
+  /* What was not read yet is as it is now. */
+  assert_int_equal(exu_pages_read(pages, address + 2 * PAGE - 1, bytes, 2), EXU_READABLE);
+  assert_memory_equal(bytes, "ab", 2);
+
+  exu_pages_renew(pages, (pid_t)syscall(SYS_gettid));
+  assert_int_equal(exu_pages_read(pages, address + PAGE - 3, bytes, 6), EXU_READABLE);
+  assert_memory_equal(bytes, "bbbbbb", 6);
+
+  exu_pages_hold(pages, address, address + 4 * PAGE);
+  exu_pages_freeze(pages);
+  memset(memory, 'c', 4 * PAGE);
+  assert_int_equal(exu_pages_read(pages, address + 3 * PAGE, bytes, PAGE), EXU_READABLE);
+  assert_int_equal(bytes[0], 'b');
+  assert_false(exu_pages_late(pages, address + 3 * PAGE));
+  uint8_t *more = map_pages(1);
+  assert_int_equal(exu_pages_read(pages, (uintptr_t)more, bytes, 8), EXU_READABLE);
+  assert_true(exu_pages_late(pages, (uintptr_t)more + 100));
+
+  exu_pages_forget(pages);
+  assert_int_equal(exu_pages_read(pages, address, bytes, 1), EXU_READABLE);
+  assert_int_equal(bytes[0], 'c');
+  exu_pages_destroy(pages);
+  munmap(more, PAGE);
+  munmap(memory, 4 * PAGE);
+  close(fd);
+}
+
+static void test_pages_that_are_not_there(void **state) {
+  (void)state;
+  int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  uint8_t *memory = map_pages(3), bytes[PAGE];
+  const uint64_t address = (uintptr_t)memory;
+  struct exu_pages *pages = exu_pages_create(fd, 8 << 20);
+  memset(memory, 'a', 3 * PAGE);
+  munmap(memory + PAGE, PAGE);
+  assert_int_equal(exu_pages_read(pages, address + PAGE, bytes, 1), EXU_READ_FAILED);
+  assert_int_equal(exu_pages_read(pages, address + PAGE - 4, bytes, 8), EXU_READ_FAILED);
+  assert_int_equal(exu_pages_read(pages, address + PAGE - 4, bytes, 4), EXU_READABLE);
+  assert_int_equal(exu_pages_read(pages, address + 2 * PAGE, bytes, PAGE), EXU_READABLE);
+  assert_int_equal(exu_pages_read(pages, 0, bytes, 8), EXU_READ_FAILED);
+
+  /* A page that goes away is missing when everything is read anew; those around it are not. */
+  munmap(memory + 2 * PAGE, PAGE);
+  memset(memory, 'z', PAGE);
+  exu_pages_renew(pages, (pid_t)syscall(SYS_gettid));
+  assert_int_equal(exu_pages_read(pages, address + 2 * PAGE, bytes, 1), EXU_READ_FAILED);
+  assert_int_equal(exu_pages_read(pages, address, bytes, 1), EXU_READABLE);
+  assert_int_equal(bytes[0], 'z');
+  exu_pages_destroy(pages);
+  munmap(memory, PAGE);
+  close(fd);
+}
+
+static void test_budget_of_pages(void **state) {
+  (void)state;
+  enum { COUNT = 1024, BUDGET = 1 << 20 };
+  int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  uint8_t *memory = map_pages(COUNT), byte;
+  struct exu_pages *pages = exu_pages_create(fd, BUDGET);
+  exu_pages_hold(pages, (uintptr_t)memory, (uintptr_t)memory + COUNT * PAGE);
+  size_t readable = 0;
+  for (size_t i = 0; i < COUNT; i++)
+    readable += exu_pages_read(pages, (uintptr_t)memory + i * PAGE, &byte, 1) == EXU_READABLE;
+  assert_int_equal(readable, BUDGET / PAGE);
+  exu_pages_destroy(pages);
+  munmap(memory, COUNT * PAGE);
+  close(fd);
+}
+
+/* ---- A child with threads ------------------------------------------------------------------------------------------ */
+
+struct shared {
+  atomic_int ready;
+  atomic_ulong counts[THREADS];
+  atomic_ulong signals;
+  uint64_t number;
+};
+
+static struct shared *shared;
+
+static void *count(void *context) {
+  atomic_ulong *counter = context;
+  atomic_fetch_add(&shared->ready, 1);
+  for (;;) {
+    atomic_fetch_add(counter, 1);
+    usleep(200);
+  }
+  return NULL;
+}
+
+static void on_signal(int signal) {
+  (void)signal;
+  atomic_fetch_add(&shared->signals, 1);
+}
+
+static void run_child(void) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  sigaction(SIGRTMIN, &action, NULL);
+  for (size_t i = 1; i < THREADS; i++) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, count, &shared->counts[i]);
+  }
+  count(&shared->counts[0]);
+}
+
+struct child {
+  pid_t pid;
+  int tasks;
+};
+
+static struct child start_child(void) {
+  struct child child;
+  char path[64];
+  shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_true(shared != MAP_FAILED);
+  shared->number = 0x1122334455667788;
+  child.pid = fork();
+  if (child.pid == 0) run_child();
+  while (atomic_load(&shared->ready) < THREADS) sleep_ms(1);
+  snprintf(path, sizeof path, "/proc/%d/task", (int)child.pid);
+  child.tasks = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  assert_true(child.tasks >= 0);
+  return child;
+}
+
+static void end_child(struct child *child) {
+  kill(child->pid, SIGKILL);
+  waitpid(child->pid, NULL, __WALL);
+  close(child->tasks);
+  munmap(shared, PAGE);
+}
+
+static unsigned long total(void) {
+  unsigned long sum = 0;
+  for (size_t i = 0; i < THREADS; i++) sum += atomic_load(&shared->counts[i]);
+  return sum;
+}
+
+static bool all_run(void) {
+  unsigned long before[THREADS];
+  for (size_t i = 0; i < THREADS; i++) before[i] = atomic_load(&shared->counts[i]);
+  for (int tries = 0; tries < 500; tries++) {
+    size_t moved = 0;
+    for (size_t i = 0; i < THREADS; i++) moved += atomic_load(&shared->counts[i]) != before[i];
+    if (moved == THREADS) return true;
+    sleep_ms(2);
+  }
+  return false;
+}
+
+static void test_stop(void **state) {
+  (void)state;
+  struct child child = start_child();
+  struct exu_error error;
+  int refused;
+  size_t threads;
+  struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
+  assert_non_null(stop);
+  const struct exu_stopped_thread *list = exu_stop_threads(stop, &threads);
+  assert_int_equal(threads, THREADS);
+  for (size_t i = 0; i < threads; i++) {
+    assert_int_equal(list[i].state, EXU_STOPPED);
+    assert_int_equal(list[i].job_signal, 0);
+    assert_true(list[i].registers_size > 100);
+    assert_int_equal(exu_task_state(child.tasks, list[i].tid), 't');
+  }
+  unsigned long before = total();
+  sleep_ms(20);
+  assert_int_equal(total(), before);
+  assert_true(exu_stop_end(stop) >= 20 * 1000);
+  assert_true(all_run());
+  for (int i = 0; i < 100; i++) {
+    stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
+    assert_non_null(stop);
+    assert_true(exu_stop_end(stop) >= 0);
+  }
+  assert_true(all_run());
+  end_child(&child);
+}
+
+static void test_no_signal_is_lost(void **state) {
+  (void)state;
+  enum { SIGNALS = 400 };
+  struct child child = start_child();
+  pid_t sender = fork();
+  if (sender == 0) {
+    for (int i = 0; i < SIGNALS; i++) {
+      while (sigqueue(child.pid, SIGRTMIN, (union sigval){0}) != 0) usleep(100);
+      usleep(50);
+    }
+    _exit(0);
+  }
+  struct exu_error error;
+  int refused, status;
+  for (int i = 0; i < 200; i++) {
+    struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
+    assert_non_null(stop);
+    exu_stop_end(stop);
+  }
+  waitpid(sender, &status, 0);
+  for (int i = 0; i < 500 && atomic_load(&shared->signals) < SIGNALS; i++) sleep_ms(2);
+  assert_int_equal(atomic_load(&shared->signals), SIGNALS);
+  assert_true(all_run());
+  end_child(&child);
+}
+
+static void test_stopped_stays_stopped(void **state) {
+  (void)state;
+  struct child child = start_child();
+  struct exu_error error;
+  int refused;
+  size_t threads;
+  kill(child.pid, SIGSTOP);
+  while (exu_task_state(child.tasks, child.pid) != 'T') sleep_ms(1);
+  struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
+  assert_non_null(stop);
+  const struct exu_stopped_thread *list = exu_stop_threads(stop, &threads);
+  assert_int_equal(threads, THREADS);
+  for (size_t i = 0; i < threads; i++) assert_int_equal(list[i].job_signal, SIGSTOP);
+  exu_stop_end(stop);
+  unsigned long before = total();
+  sleep_ms(20);
+  assert_int_equal(total(), before);
+  assert_int_equal(exu_task_state(child.tasks, child.pid), 'T');
+  kill(child.pid, SIGCONT);
+  assert_true(all_run());
+  end_child(&child);
+}
+
+static void test_ended(void **state) {
+  (void)state;
+  struct child child = start_child();
+  struct exu_error error;
+  int refused;
+  kill(child.pid, SIGKILL);
+  while (exu_task_state(child.tasks, child.pid) != 'Z') sleep_ms(1);
+  assert_null(exu_stop_begin(child.pid, child.tasks, &refused, &error)); /* a zombie */
+  assert_int_equal(refused, 0);
+  assert_int_equal(error.status, EXU_NOT_FOUND);
+  waitpid(child.pid, NULL, __WALL);
+  assert_null(exu_stop_begin(child.pid, child.tasks, &refused, &error));
+  assert_int_equal(error.status, EXU_NOT_FOUND);
+  end_child(&child);
+}
+
+/* ---- The target ---------------------------------------------------------------------------------------------------- */
+
+static void test_target(void **state) {
+  (void)state;
+  struct child child = start_child();
+  struct exu_arena arena;
+  struct exu_diagnostics diagnostics;
+  struct exu_target target;
+  struct exu_error error;
+  exu_arena_init(&arena, 16 << 20);
+  exu_diagnostics_init(&diagnostics, &arena);
+  assert_true(exu_target_open_live(child.pid, &arena, &diagnostics, &target, &error));
+  assert_int_equal(target.kind, EXU_SOURCE_LIVE);
+  assert_int_equal(target.pid, child.pid);
+  assert_null(exu_live_root(&target)); /* it is this process's own */
+  assert_true(target.auxv.phdr != 0 && target.auxv.vdso != 0);
+  assert_non_null(exu_target_mapping(&target, (uintptr_t)run_child));
+  int fd = exu_live_open_mapping(&target, exu_target_mapping(&target, (uintptr_t)run_child));
+  if (fd >= 0) close(fd); /* not everybody may */
+
+  assert_true(exu_live_stop(&target, &arena, &diagnostics, &error));
+  assert_int_equal(target.thread_count, THREADS);
+  assert_int_equal(target.threads[0].tid, child.pid);
+  for (size_t i = 0; i < THREADS; i++) {
+    assert_true(target.threads[i].registers.valid != 0);
+    assert_true(target.threads[i].registers.has_thread_pointer);
+  }
+  exu_live_copy_stacks(&target);
+  uint64_t number = 0, word = 0;
+  assert_int_equal(exu_space_read(target.space, (uintptr_t)&shared->number, &number, sizeof number), EXU_READABLE);
+  assert_int_equal(number, 0x1122334455667788);
+  exu_live_release(&target);
+  assert_true(target.pause_us >= 0);
+  assert_true(all_run());
+
+  /* No process has such addresses, whatever its pointers say. */
+  assert_int_equal(exu_space_read(target.space, UINT64_MAX - 3, &word, sizeof word), EXU_UNMAPPED);
+  assert_int_equal(exu_space_read(target.space, INT64_MAX, &word, sizeof word), EXU_UNMAPPED);
+  assert_int_not_equal(exu_space_read(target.space, 8, &word, sizeof word), EXU_READABLE);
+
+  /* The copy is of then, and so are the stacks; what was not copied is late. */
+  shared->number = 1;
+  assert_int_equal(exu_space_read(target.space, (uintptr_t)&shared->number, &number, sizeof number), EXU_READABLE);
+  assert_int_equal(number, 0x1122334455667788);
+  for (size_t i = 0; i < THREADS; i++)
+    assert_int_equal(exu_space_read(target.space, target.threads[i].registers.sp, &word, sizeof word), EXU_READABLE);
+  for (size_t i = 0; i < THREADS; i++) assert_false(exu_live_late(&target, target.threads[i].registers.sp));
+  exu_live_describe_threads(&target, &arena);
+  assert_true(target.threads[0].comm.size > 0 && target.threads[0].cpu_us >= 0);
+  exu_target_close(&target);
+  exu_arena_deinit(&arena);
+  end_child(&child);
+}
+
+static void test_no_such_process(void **state) {
+  (void)state;
+  struct exu_arena arena;
+  struct exu_diagnostics diagnostics;
+  struct exu_target target;
+  struct exu_error error;
+  exu_arena_init(&arena, 1 << 20);
+  exu_diagnostics_init(&diagnostics, &arena);
+  const int64_t pids[] = {-1, 0, INT32_MAX, (int64_t)INT32_MAX + 1};
+  for (size_t i = 0; i < sizeof pids / sizeof *pids; i++) {
+    assert_false(exu_target_open_live(pids[i], &arena, &diagnostics, &target, &error));
+    assert_int_equal(error.status, EXU_NOT_FOUND);
+  }
+  exu_arena_deinit(&arena);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_pages),
+      cmocka_unit_test(test_pages_that_are_not_there),
+      cmocka_unit_test(test_budget_of_pages),
+      cmocka_unit_test(test_stop),
+      cmocka_unit_test(test_no_signal_is_lost),
+      cmocka_unit_test(test_stopped_stays_stopped),
+      cmocka_unit_test(test_ended),
+      cmocka_unit_test(test_target),
+      cmocka_unit_test(test_no_such_process),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From registers and memory to reasons, owners and deadlocks, without Python. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* cmocka.h wants some of the above */
+#include <cmocka.h>
+
+#include "report/waits.h"
+#include "small_target.h"
+
+enum { X86_64 = 62, FUTEX = 202, READ = 0, TGKILL = 234, MISSING = 199 };
+enum { FIRST = SMALL_BASE + 0x100, SECOND = SMALL_BASE + 0x200, NOWHERE = 0x10 };
+
+/* Threads of a target, and the report that they become. */
+struct scene {
+  struct small_target small;
+  struct exu_thread threads[SMALL_THREADS];
+  enum exu_gil gil[SMALL_THREADS];
+  uint64_t interpreter[SMALL_THREADS];
+  struct exu_diagnostics diagnostics;
+  struct exu_waits *waits;
+  struct exu_report report;
+};
+
+static void scene_create(struct scene *scene) {
+  *scene = (struct scene){0};
+  small_target_create(&scene->small, X86_64);
+  exu_diagnostics_init(&scene->diagnostics, &scene->small.arena);
+}
+
+static void scene_destroy(struct scene *scene) {
+  exu_waits_destroy(scene->waits);
+  small_target_destroy(&scene->small);
+}
+
+static struct exu_os_thread *add(struct scene *scene, const char *name, int64_t number, const uint64_t args[6]) {
+  size_t index = scene->small.target.thread_count;
+  int64_t tid = 100 + (int64_t)index;
+  scene->threads[index] = (struct exu_thread){.tid = tid, .gil = EXU_GIL_NONE};
+  if (name) scene->threads[index].name = (struct exu_string){name, strlen(name)};
+  return small_target_thread(&scene->small, tid, number, args);
+}
+
+/* A thread that waits for the mutex at that address. */
+static struct exu_os_thread *add_waiter(struct scene *scene, const char *name, uint64_t mutex) {
+  return add(scene, name, FUTEX, (const uint64_t[6]){mutex, 0x80, 2});
+}
+
+static void put_mutex(struct scene *scene, uint64_t address, int32_t owner) {
+  const int32_t words[10] = {2, 0, owner, 1};
+  small_target_write(&scene->small, address, words, sizeof words);
+}
+
+static const struct exu_wait *explain(struct scene *scene) {
+  const struct exu_target *target = &scene->small.target;
+  scene->waits = exu_waits_create(target, NULL, &scene->small.arena, &scene->diagnostics);
+  assert_non_null(scene->waits);
+  for (size_t i = 0; i < target->thread_count; i++) {
+    const struct exu_wait_subject subject = {
+        .thread = i, .os = &target->threads[i], .gil = scene->gil[i], .interpreter = scene->interpreter[i]};
+    assert_true(exu_waits_look(scene->waits, &subject));
+  }
+  assert_true(exu_waits_look_again(scene->waits));
+  scene->report.threads = scene->threads;
+  scene->report.thread_count = target->thread_count;
+  assert_true(exu_waits_finish(scene->waits, &scene->report, scene->threads));
+  return scene->threads[0].wait;
+}
+
+static void check(const struct scene *scene, size_t thread, enum exu_wait_kind kind, int64_t owner,
+                  const char *summary) {
+  const struct exu_wait *wait = scene->threads[thread].wait;
+  assert_non_null(wait);
+  assert_int_equal(wait->kind, kind);
+  assert_int_equal(wait->owner, owner);
+  assert_non_null(wait->summary.data);
+  assert_string_equal(wait->summary.data, summary);
+}
+
+static void mutexes_held_crosswise_are_a_deadlock(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_create(&scene);
+  put_mutex(&scene, FIRST, 101);
+  put_mutex(&scene, SECOND, 100);
+  add_waiter(&scene, "left", FIRST);
+  add_waiter(&scene, NULL, SECOND);
+  add_waiter(&scene, "late", SECOND);
+  explain(&scene);
+  check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by thread 101");
+  check(&scene, 1, EXU_WAIT_MUTEX, 0, "waits for the mutex 0x100200 held by \"left\"");
+  check(&scene, 2, EXU_WAIT_MUTEX, 0, "waits for the mutex 0x100200 held by \"left\"");
+  assert_non_null(scene.threads[0].wait->owner_evidence.data);
+  assert_int_equal(scene.report.deadlock_count, 1);
+  assert_int_equal(scene.report.deadlocks[0].thread_count, 2);
+  assert_string_equal(scene.report.deadlocks[0].sentence.data,
+                      "Deadlock: \"left\" waits for the mutex 0x100100 held by thread 101, which waits for the mutex "
+                      "0x100200 held by \"left\".");
+  scene_destroy(&scene);
+}
+
+static void a_mutex_that_a_thread_holds_itself_is_a_deadlock_of_one(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_create(&scene);
+  put_mutex(&scene, FIRST, 100);
+  add_waiter(&scene, "selfish", FIRST);
+  explain(&scene);
+  check(&scene, 0, EXU_WAIT_MUTEX, 0, "waits for the mutex 0x100100 held by itself");
+  assert_int_equal(scene.report.deadlock_count, 1);
+  scene_destroy(&scene);
+}
+
+static void an_owner_that_is_not_there_is_said_and_is_no_edge(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_create(&scene);
+  put_mutex(&scene, FIRST, 77);
+  add_waiter(&scene, "child", FIRST);
+  const struct exu_wait *wait = explain(&scene);
+  check(&scene, 0, EXU_WAIT_MUTEX, -1,
+        "waits for the mutex 0x100100 held by thread 77, which does not exist in this process (copied by fork?)");
+  assert_int_equal(wait->owner_tid, 77);
+  assert_int_equal(scene.report.deadlock_count, 0);
+  scene_destroy(&scene);
+}
+
+static void the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none(void **state) {
+  (void)state;
+  for (int with_mutex = 0; with_mutex < 2; with_mutex++) {
+    struct scene scene;
+    scene_create(&scene);
+    put_mutex(&scene, FIRST, 100);
+    add(&scene, "asks", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
+    add(&scene, "has", with_mutex ? FUTEX : -1, (const uint64_t[6]){FIRST, 0x80, 2});
+    scene.gil[0] = EXU_GIL_WAITS;
+    scene.gil[1] = EXU_GIL_HOLDS;
+    explain(&scene);
+    check(&scene, 0, EXU_WAIT_GIL, 1,
+          with_mutex ? "waits for the GIL held by \"has\", which waits for the mutex 0x100100 held by \"asks\""
+                     : "waits for the GIL held by \"has\"");
+    assert_int_equal(scene.report.deadlock_count, with_mutex);
+    scene_destroy(&scene);
+  }
+}
+
+static void the_holder_of_the_gil_is_of_the_same_interpreter(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_create(&scene);
+  add(&scene, "other", -1, NULL);
+  add(&scene, "mine", READ, (const uint64_t[6]){5});
+  add(&scene, "asks", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
+  add(&scene, "asks for a third", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
+  scene.gil[0] = scene.gil[1] = EXU_GIL_HOLDS;
+  scene.gil[2] = scene.gil[3] = EXU_GIL_WAITS;
+  scene.interpreter[0] = 0x10;
+  scene.interpreter[1] = scene.interpreter[2] = 0x20;
+  scene.interpreter[3] = 0x30;
+  explain(&scene);
+  check(&scene, 2, EXU_WAIT_GIL, 1, "waits for the GIL held by \"mine\", which reads from fd 5 (read)");
+  check(&scene, 3, EXU_WAIT_GIL, -1, "waits for the GIL"); /* either may be it: not guessed */
+  scene_destroy(&scene);
+}
+
+static void threads_of_the_same_name_are_told_apart_by_number(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_create(&scene);
+  put_mutex(&scene, FIRST, 101);
+  add_waiter(&scene, "worker", FIRST);
+  add(&scene, "worker", -1, NULL);
+  explain(&scene);
+  check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by \"worker\" (thread 101)");
+  check(&scene, 1, EXU_WAIT_RUNNING, -1, "is running, in no system call");
+  scene_destroy(&scene);
+}
+
+static void a_join_is_known_by_the_record_of_the_thread_id(void **state) {
+  (void)state;
+  enum { SELF = SMALL_BASE + 0x400, RECORD = SELF + 0x2d0 };
+  const int32_t tid = 101;
+  struct scene scene;
+  scene_create(&scene);
+  small_target_write(&scene.small, RECORD, &tid, sizeof tid);
+  add(&scene, "waiter", FUTEX, (const uint64_t[6]){RECORD, 0x109, 101});
+  struct exu_os_thread *joined = add(&scene, "joined", READ, (const uint64_t[6]){3});
+  joined->registers.thread_pointer = SELF;
+  joined->registers.has_thread_pointer = true;
+  explain(&scene);
+  check(&scene, 0, EXU_WAIT_JOIN, 1, "waits for \"joined\" to end");
+  scene_destroy(&scene);
+  /* The same number, but elsewhere. */
+  scene_create(&scene);
+  add(&scene, "waiter", FUTEX, (const uint64_t[6]){RECORD, 0x109, 101});
+  add(&scene, "joined", READ, (const uint64_t[6]){3});
+  explain(&scene);
+  check(&scene, 0, EXU_WAIT_FUTEX, -1, "waits for the futex 0x1006d0");
+  scene_destroy(&scene);
+}
+
+static void native_names_explain_what_memory_does_not(void **state) {
+  (void)state;
+  static const struct {
+    const char *function;
+    enum exu_wait_kind kind;
+    const char *summary;
+  } cases[] = {
+      {"__lll_lock_wait", EXU_WAIT_FUTEX, "waits for a lock of the C library, 0x100100 (owner unknown)"},
+      {"___pthread_mutex_lock", EXU_WAIT_MUTEX, "waits for the mutex 0x100100 (owner unknown)"},
+      {"pthread_cond_timedwait@@GLIBC_2.3.2", EXU_WAIT_COND, "waits for a condition variable to be signalled"},
+      {"__new_sem_wait_slow64.constprop.0", EXU_WAIT_FUTEX, "waits for the POSIX semaphore 0x100100 (sem_wait)"},
+      {"__pthread_clockjoin_ex", EXU_WAIT_JOIN, "waits for a thread to end"},
+      {"my_pthread_mutex_lock", EXU_WAIT_FUTEX, "waits for the futex 0x100100"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct scene scene;
+    scene_create(&scene);
+    struct exu_frame frame = {.kind = EXU_FRAME_NATIVE, .function = {cases[i].function, strlen(cases[i].function)}};
+    add(&scene, NULL, FUTEX, (const uint64_t[6]){FIRST, 0x80, 7});
+    scene.threads[0].frames = &frame;
+    scene.threads[0].frame_count = 1;
+    explain(&scene);
+    check(&scene, 0, cases[i].kind, -1, cases[i].summary);
+    scene_destroy(&scene);
+  }
+}
+
+static void system_calls_are_told_with_their_descriptor(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_create(&scene);
+  add(&scene, NULL, READ, (const uint64_t[6]){7, NOWHERE, 1});
+  add(&scene, NULL, TGKILL, (const uint64_t[6]){1, 2, 6});
+  add(&scene, NULL, MISSING, NULL);
+  const struct exu_wait *wait = explain(&scene);
+  check(&scene, 0, EXU_WAIT_SYSCALL, -1, "reads from fd 7 (read)");
+  assert_int_equal(wait->fd, 7);
+  assert_null(wait->file.data); /* nobody is left to be asked */
+  assert_string_equal(wait->system_call_name, "read");
+  check(&scene, 1, EXU_WAIT_RUNNING, -1, "is running (in the system call tgkill, which does not wait)");
+  check(&scene, 2, EXU_WAIT_SYSCALL, -1, "is in the system call with the number 199");
+  assert_null(scene.threads[2].wait->system_call_name);
+  scene_destroy(&scene);
+}
+
+static void without_registers_nothing_is_said(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_create(&scene);
+  add(&scene, NULL, -1, NULL)->registers.valid = 0;
+  const struct exu_wait *wait = explain(&scene);
+  assert_int_equal(wait->kind, EXU_WAIT_UNKNOWN);
+  assert_null(wait->summary.data);
+  assert_int_equal(wait->system_call, -1);
+  scene_destroy(&scene);
+}
+
+static void a_stopped_process_is_stopped_first_and_still_deadlocked(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_create(&scene);
+  put_mutex(&scene, FIRST, 100);
+  add_waiter(&scene, "selfish", FIRST);
+  add(&scene, "busy", -1, NULL);
+  scene.small.target.stop_signal = 19;
+  explain(&scene);
+  check(&scene, 0, EXU_WAIT_STOPPED, 0, "is stopped by SIGSTOP, and waits for the mutex 0x100100 held by itself");
+  check(&scene, 1, EXU_WAIT_STOPPED, -1, "is stopped by SIGSTOP");
+  assert_int_equal(scene.report.deadlock_count, 1);
+  scene_destroy(&scene);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(mutexes_held_crosswise_are_a_deadlock),
+      cmocka_unit_test(a_mutex_that_a_thread_holds_itself_is_a_deadlock_of_one),
+      cmocka_unit_test(an_owner_that_is_not_there_is_said_and_is_no_edge),
+      cmocka_unit_test(the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none),
+      cmocka_unit_test(the_holder_of_the_gil_is_of_the_same_interpreter),
+      cmocka_unit_test(threads_of_the_same_name_are_told_apart_by_number),
+      cmocka_unit_test(a_join_is_known_by_the_record_of_the_thread_id),
+      cmocka_unit_test(native_names_explain_what_memory_does_not),
+      cmocka_unit_test(system_calls_are_told_with_their_descriptor),
+      cmocka_unit_test(without_registers_nothing_is_said),
+      cmocka_unit_test(a_stopped_process_is_stopped_first_and_still_deadlocked),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
