@@ -30,6 +30,7 @@ static const struct exu_thread *find(const struct exu_report *report, int64_t ti
 
 void exu_report_compare(struct exu_report *report, const struct exu_report *earlier) {
   struct exu_thread *threads =
+      /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
       (struct exu_thread *)(uintptr_t)report->threads; /* the report's own, now written again */
   size_t next = 0;
   for (size_t i = 0; i < report->thread_count; i++) {

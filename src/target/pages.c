@@ -91,6 +91,7 @@ static uint8_t *copy_of(const struct exu_pages *pages, uint64_t number) {
 static ssize_t fetch(const struct exu_pages *pages, uint64_t address, void *bytes, size_t size) {
   ssize_t got;
   if (pages->stopped) {
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     struct iovec local = {bytes, size}, remote = {(void *)(uintptr_t)address, size};
     got = process_vm_readv(pages->stopped, &local, 1, &remote, 1, 0);
     if (got > 0) return got;
@@ -160,6 +161,7 @@ void exu_pages_renew(struct exu_pages *pages, pid_t tid) {
     const struct exu_map_slot *slot = &pages->copies.slots[i];
     if (!slot->key || !slot->value) continue;
     renewal->local[renewal->count] = (struct iovec){slot->value, PAGE};
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     renewal->remote[renewal->count] = (struct iovec){(void *)(uintptr_t)(slot->key << PAGE_SHIFT), PAGE};
     if (++renewal->count == VECTORS) renew_batch(pages, renewal);
   }

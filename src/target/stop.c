@@ -119,6 +119,7 @@ static void restart_epoll(struct exu_stopped_thread *thread) {
   memcpy(&registers, thread->registers, sizeof registers);
   bool epoll = registers.orig_rax == EPOLL_WAIT || registers.orig_rax == EPOLL_PWAIT;
   if (!epoll || (long)registers.rax != -EINTR || (int)registers.r10 >= 0) return;
+  /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
   ptrace(PTRACE_POKEUSER, thread->tid, offsetof(struct user_regs_struct, rax), (void *)(long)-ERESTARTNOHAND);
 #else
   (void)thread;
@@ -128,6 +129,7 @@ static void restart_epoll(struct exu_stopped_thread *thread) {
 static void read_registers(struct exu_stopped_thread *thread) {
   struct iovec vector = {thread->registers, sizeof thread->registers};
   thread->registers_size = 0;
+  /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
   if (ptrace(PTRACE_GETREGSET, thread->tid, (void *)(uintptr_t)NT_PRSTATUS, &vector) == 0)
     thread->registers_size = vector.iov_len;
 }
@@ -196,6 +198,7 @@ static void let_go(struct exu_stop *stop) {
   for (size_t i = 0; i < stop->count; i++) {
     struct traced *traced = &stop->items[i];
     if (traced->thread.state != EXU_STOPPED) continue;
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     ptrace(PTRACE_DETACH, traced->thread.tid, NULL, (void *)(long)traced->pending);
   }
   if (stop->begin.tv_sec) stop->pause_us = since(&stop->begin) / 1000;
