@@ -91,8 +91,8 @@ extern const size_t cli_command_count;
 /* NULL: no such command. */
 const struct command *cli_find_command(const char *name);
 
-/* Take the command line apart. False: wrong, and said so. arguments_deinit either way. */
-bool arguments_parse(struct arguments *arguments, int argc, char **argv);
+/* Take the command line apart. Returns 0, or the exit status of what is wrong and has been said. Deinit either way. */
+int arguments_parse(struct arguments *arguments, int argc, char **argv);
 void arguments_deinit(struct arguments *arguments);
 
 /* The commands. Each returns an exit status. */

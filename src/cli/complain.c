@@ -25,7 +25,10 @@ static size_t plain_bytes(const unsigned char *text) {
 
 static void __attribute__((format(printf, 1, 0))) print_line(const char *format, va_list values) {
   char *line = NULL;
-  if (vasprintf(&line, format, values) < 0) return;
+  if (vasprintf(&line, format, values) < 0) {
+    fputs("exuvia: out of memory\n", stderr);
+    return;
+  }
   fputs("exuvia: ", stderr);
   for (const char *at = line; *at;) {
     size_t size = plain_bytes((const unsigned char *)at);

@@ -99,7 +99,8 @@ static int run(const struct arguments *arguments) {
 int main(int argc, char **argv) {
   occupy_standard_files();
   struct arguments arguments;
-  int status = arguments_parse(&arguments, argc, argv) ? run(&arguments) : CLI_USAGE;
+  int status = arguments_parse(&arguments, argc, argv);
+  if (status == 0) status = run(&arguments);
   arguments_deinit(&arguments);
   return close_output(status);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "exuvia/exuvia.h"
 
 const struct option_spec cli_options[] = {
     {OPTION_JSON, "json", '\0', ARGUMENT_NONE, NULL, "Print the report as JSON (schema exuvia-report/1)."},
@@ -175,14 +176,14 @@ static bool parse_letters(struct arguments *arguments, const char *letters) {
   return true;
 }
 
-bool arguments_parse(struct arguments *arguments, int argc, char **argv) {
+int arguments_parse(struct arguments *arguments, int argc, char **argv) {
   *arguments = (struct arguments){0};
   size_t room = (size_t)(argc > 0 ? argc : 1);
   arguments->operands = calloc(room, sizeof *arguments->operands);
   arguments->search = calloc(room, sizeof *arguments->search);
   if (!arguments->operands || !arguments->search) {
     complain("out of memory");
-    return false;
+    return EXU_OUTCOME_NOTHING;
   }
   bool options = true;
   for (int i = 1; i < argc; i++) {
@@ -192,12 +193,12 @@ bool arguments_parse(struct arguments *arguments, int argc, char **argv) {
     } else if (strcmp(argument, "--") == 0) {
       options = false;
     } else if (argument[1] == '-') {
-      if (!parse_long(arguments, argc, argv, &i)) return false;
+      if (!parse_long(arguments, argc, argv, &i)) return CLI_USAGE;
     } else if (!parse_letters(arguments, argument + 1)) {
-      return false;
+      return CLI_USAGE;
     }
   }
-  return true;
+  return 0;
 }
 
 void arguments_deinit(struct arguments *arguments) {
