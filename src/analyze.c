@@ -114,14 +114,23 @@ static struct exu_native *unwinding(struct analysis *analysis) {
   return NULL;
 }
 
+static bool try_find_python(struct analysis *analysis, struct exu_error *error) {
+  if (exu_py_init(&analysis->py, &analysis->target, &analysis->modules, analysis->arena, &analysis->diagnostics, error))
+    return true;
+  exu_py_deinit(&analysis->py);
+  return false;
+}
+
+static void say_no_python(struct analysis *analysis, const struct exu_error *error) {
+  const char *code = error->status == EXU_UNSUPPORTED ? "python-unsupported" : "python-not-found";
+  exu_missing(&analysis->diagnostics, code, -1, "%s", error->message);
+}
+
 /* Find the interpreter. NULL, with a diagnostic, when there is none that can be read. */
 static struct exu_py *find_python(struct analysis *analysis) {
   struct exu_error error;
-  if (exu_py_init(&analysis->py, &analysis->target, &analysis->modules, analysis->arena, &analysis->diagnostics,
-                  &error))
-    return &analysis->py;
-  const char *code = error.status == EXU_UNSUPPORTED ? "python-unsupported" : "python-not-found";
-  exu_missing(&analysis->diagnostics, code, -1, "%s", error.message);
+  if (try_find_python(analysis, &error)) return &analysis->py;
+  say_no_python(analysis, &error);
   return NULL;
 }
 
@@ -171,16 +180,16 @@ static enum exu_outcome explain_core(struct analysis *analysis) {
 /* ---- A live process ---------------------------------------------------------------------------------------------- */
 
 /*
- * The interpreter is looked for while the process runs: where it is does not change, and files take time. Only what is found
- * by threads' registers needs them stopped.
+ * The interpreter is looked for while the process runs: where it is does not change, and files take time. When nothing
+ * but a thread's descriptor leads to it, a glance at the threads tells where those are. Only where the kernel does not
+ * know that either are the registers of stopped threads needed.
  */
-static struct exu_py *find_live_python(struct analysis *analysis) {
-  struct exu_error error;
-  if (exu_py_init(&analysis->py, &analysis->target, &analysis->modules, analysis->arena, &analysis->diagnostics,
-                  &error))
-    return &analysis->py;
-  exu_py_deinit(&analysis->py);
-  return NULL;
+static struct exu_py *find_live_python(struct analysis *analysis, struct exu_error *error) {
+  if (try_find_python(analysis, error)) return &analysis->py;
+  struct exu_error ended;
+  if (!exu_live_glance(&analysis->target, analysis->arena, &ended)) return NULL;
+  exu_live_forget(&analysis->target);
+  return exu_live_knows_descriptors(&analysis->target) && try_find_python(analysis, error) ? &analysis->py : NULL;
 }
 
 static bool stop(struct analysis *analysis, struct exu_error *error) {
@@ -191,8 +200,9 @@ static bool stop(struct analysis *analysis, struct exu_error *error) {
 }
 
 static enum exu_outcome explain_stopped(struct analysis *analysis) {
-  struct exu_error error;
-  struct exu_py *py = find_live_python(analysis);
+  struct exu_error error, missing;
+  struct exu_py *py = find_live_python(analysis, &missing);
+  const bool registers_help = !analysis->options->no_stop && !exu_live_knows_descriptors(&analysis->target);
   if (py && !analysis->options->no_stop) exu_stacks_rehearse(py, analysis->options);
   if (!stop(analysis, &error)) {
     exu_missing(&analysis->diagnostics, "process-unreadable", -1, "%s", error.message);
@@ -200,8 +210,10 @@ static enum exu_outcome explain_stopped(struct analysis *analysis) {
   }
   if (py)
     exu_py_forget_code(py); /* it may have changed since */
-  else
+  else if (registers_help)
     py = find_python(analysis);
+  else
+    say_no_python(analysis, &missing);
   read_stacks(analysis, py);
   if (analysis->options->no_stop) exu_live_look_back(&analysis->target);
   exu_live_release(&analysis->target);

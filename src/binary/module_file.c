@@ -234,7 +234,7 @@ static void conclude(struct search *search) {
     module->file_state = EXU_FILE_UNVERIFIED;
     exu_note(diagnostics, "module-unverified", -1,
              "%s cannot be proved to be the file that the process used: %s has no build id", search->used,
-             module->build_id.size > 0 ? "it" : "the module in the core");
+             module->build_id.size > 0 ? "it" : "the module in memory");
   } else if (search->other[0]) {
     module->file_state = EXU_FILE_MISMATCHED;
     exu_note(diagnostics, "module-mismatched", -1, "%s is not the file that the process used (build id there: %s)",

@@ -21,7 +21,7 @@ bool exu_py_find_in_file(struct exu_py *py, struct exu_binary *module, enum exu_
 /* 3.13 and later: the cookie of _Py_DebugOffsets in saved writable memory. */
 bool exu_py_find_by_cookie(struct exu_py *py, struct exu_py_attempts *attempts);
 
-/* Any version that is known already (py->build.version): the thread pointer of a thread, repeated in its thread state. */
+/* Any version that is known already (py->build.version): a thread's pthread_self(), repeated in its thread state. */
 bool exu_py_find_by_anchor(struct exu_py *py, struct exu_py_attempts *attempts);
 
 /*

@@ -44,7 +44,7 @@ static void scan_writable(struct exu_py *py, exu_scan_callback *callback, void *
       if (exu_space_scan(py->space, region, 8, count_bytes, &search)) continue;
       if (search.left == 0) {
         exu_missing(py->diagnostics, "search-budget", -1,
-                    "the search for the interpreter stopped after %d MiB of the core's memory", SCAN_MAX_MIB);
+                    "the search for the interpreter stopped after %d MiB of memory", SCAN_MAX_MIB);
       }
       return;
     }
@@ -107,21 +107,34 @@ bool exu_py_find_by_cookie(struct exu_py *py, struct exu_py_attempts *attempts) 
 
 /* ---- The anchor ---------------------------------------------------------------------------------------------------- */
 
+/* What pthread_self() returns in one thread: exactly, or somewhere from first to last. */
+struct anchor {
+  uint64_t first;
+  uint64_t last;
+};
+
 /*
  * A thread state keeps what pthread_self() returned, which is the thread pointer. A word with that value is the
  * thread_id of a thread state T when the interpreter that T points to has T in its list of thread states.
  */
 struct anchor_search {
   struct exu_py *py;
-  uint64_t anchors[ANCHORS_MAX]; /* sorted */
+  struct anchor anchors[ANCHORS_MAX]; /* by address */
   size_t anchor_count;
   size_t hits;
   uint64_t interpreter; /* the first that was found */
 };
 
-static int compare_words(const void *a, const void *b) {
-  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-  return x < y ? -1 : x > y;
+static int compare_anchors(const void *a, const void *b) {
+  const struct anchor *x = a, *y = b;
+  return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* A word as the key, an anchor as the element. */
+static int compare_with_anchor(const void *key, const void *element) {
+  const struct anchor *anchor = element;
+  uint64_t word = *(const uint64_t *)key;
+  return word < anchor->first ? -1 : word > anchor->last;
 }
 
 static bool has_thread_state(const struct exu_py *py, uint64_t interpreter, uint64_t wanted) {
@@ -150,12 +163,12 @@ static bool try_anchor(struct anchor_search *search, uint64_t address) {
 
 static bool scan_for_anchor(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
   struct anchor_search *search = context;
-  uint64_t lowest = search->anchors[0], width = search->anchors[search->anchor_count - 1] - lowest;
+  uint64_t lowest = search->anchors[0].first, width = search->anchors[search->anchor_count - 1].last - lowest;
   for (size_t i = 0; i + 8 <= size; i += 8) {
     uint64_t word;
     memcpy(&word, bytes + i, 8);
     if (word - lowest > width) continue;
-    if (!bsearch(&word, search->anchors, search->anchor_count, sizeof word, compare_words)) continue;
+    if (!bsearch(&word, search->anchors, search->anchor_count, sizeof *search->anchors, compare_with_anchor)) continue;
     if (try_anchor(search, address + i) || ++search->hits >= HITS_MAX) return false;
   }
   return true;
@@ -164,12 +177,13 @@ static bool scan_for_anchor(void *context, uint64_t address, const uint8_t *byte
 static void collect_anchors(struct anchor_search *search) {
   const struct exu_target *target = search->py->target;
   for (size_t i = 0; i < target->thread_count && search->anchor_count < ANCHORS_MAX; i++) {
-    const struct exu_registers *registers = &target->threads[i].registers;
-    if (!registers->has_thread_pointer) continue;
-    uint64_t self = target->arch->pthread_self(registers->thread_pointer);
-    if (self) search->anchors[search->anchor_count++] = self;
+    const struct exu_os_thread *thread = &target->threads[i];
+    const bool exact = thread->registers.has_thread_pointer;
+    uint64_t last = exact ? target->arch->pthread_self(thread->registers.thread_pointer) : thread->in_descriptor;
+    uint64_t first = exact || last < EXU_DESCRIPTOR_MAX ? last : last - EXU_DESCRIPTOR_MAX + 1;
+    if (last) search->anchors[search->anchor_count++] = (struct anchor){first, last};
   }
-  qsort(search->anchors, search->anchor_count, sizeof *search->anchors, compare_words);
+  qsort(search->anchors, search->anchor_count, sizeof *search->anchors, compare_anchors);
 }
 
 /* 3.7 and 3.8: an interpreter does not know the runtime, but the runtime's list starts with one. */

@@ -78,10 +78,12 @@ static bool give_up(const struct exu_py *py, const struct exu_py_attempts *attem
     return exu_fail(error, EXU_UNSUPPORTED, "CPython %s is not supported: there is no layout for it",
                     attempts->unsupported_version);
   }
+  const bool live = py->target->kind == EXU_SOURCE_LIVE;
   if (attempts->damaged) {
     return exu_fail(error, EXU_NOT_FOUND,
-                    "Python is there, but its interpreter and thread states cannot be read: the core lacks their "
-                    "memory, or it was overwritten");
+                    "Python is there, but its interpreter and thread states cannot be read: %stheir "
+                    "memory was overwritten",
+                    live ? "" : "the core lacks them, or ");
   }
   if (attempts->found_runtime) {
     return exu_fail(error, EXU_NOT_FOUND,
@@ -90,7 +92,8 @@ static bool give_up(const struct exu_py *py, const struct exu_py_attempts *attem
   if (python_module(py)) {
     return exu_fail(error, EXU_NOT_FOUND,
                     "no Python interpreter was found in the memory of the process, although a file of it is mapped: "
-                    "it was not initialised yet, or the core lacks its data");
+                    "it was not initialised yet, or %s",
+                    live ? "it has shut down" : "the core lacks its data");
   }
   return exu_fail(error, EXU_NOT_FOUND, "this is not a Python process: no interpreter was found in it");
 }

@@ -52,10 +52,8 @@ static size_t first_thread_state(const struct exu_stacks *stacks, const struct e
   for (size_t i = 0; i < stacks->python.threads.count; i++) {
     if (states[i].native_id == (uint64_t)os->tid && os->tid > 0) return i + 1;
   }
-  /* Descriptors of threads do not overlap, and are smaller than that. */
-  enum { DESCRIPTOR = 4096 };
   for (size_t i = 0; os->in_descriptor && i < stacks->python.threads.count; i++) {
-    if (states[i].ident && os->in_descriptor - states[i].ident < DESCRIPTOR) return i + 1;
+    if (states[i].ident && os->in_descriptor - states[i].ident < EXU_DESCRIPTOR_MAX) return i + 1;
   }
   return 0;
 }
@@ -198,7 +196,7 @@ static bool add_orphans(struct exu_stacks *stacks, size_t *count) {
     if (!add_thread_state(stacks, i, thread, NULL)) return false;
     if (stacks->stack.frames.count == 0) continue;
     if (!finish_thread(stacks, *count, NULL, i + 1)) return false;
-    exu_note(stacks->diagnostics, "thread-not-in-core", -1,
+    exu_note(stacks->diagnostics, "thread-state-alone", -1,
              "the thread state at 0x%llx belongs to no thread of the process (thread ident 0x%llx)",
              (unsigned long long)state->tstate, (unsigned long long)state->ident);
     ++*count;

@@ -326,6 +326,12 @@ bool exu_live_glance(struct exu_target *target, struct exu_arena *arena, struct 
   return target->threads || exu_fail(error, EXU_NO_MEMORY, "not enough memory");
 }
 
+bool exu_live_knows_descriptors(const struct exu_target *target) {
+  for (size_t i = 0; i < target->thread_count; i++)
+    if (target->threads[i].in_descriptor) return true;
+  return false;
+}
+
 /* Fields 14 and 15 of /proc/PID/stat count ticks of ten milliseconds; the first of schedstat, nanoseconds on a processor. */
 static int64_t cpu_of(struct exu_live *live, int64_t tid) {
   char name[48], text[256];

@@ -34,6 +34,9 @@ bool exu_live_late(const struct exu_target *target, uint64_t address);
  */
 bool exu_live_glance(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
 
+/* Did exu_live_glance learn where the descriptor of a thread is? */
+bool exu_live_knows_descriptors(const struct exu_target *target);
+
 /* After reading without stopping: set `ran` of the threads that did not sleep all the time since exu_live_glance. */
 void exu_live_look_back(struct exu_target *target);
 

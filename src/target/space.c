@@ -296,9 +296,9 @@ const char *exu_fault_text(enum exu_fault fault) {
   switch (fault) {
   case EXU_READABLE: return "readable";
   case EXU_UNMAPPED: return "not mapped";
-  case EXU_NOT_SAVED: return "mapped but not saved in the core";
+  case EXU_NOT_SAVED: return "mapped, but its contents were not saved";
   case EXU_CUT_OFF: return "in the part of the core that is cut off";
-  case EXU_READ_FAILED: return "in a part of the file that cannot be read";
+  case EXU_READ_FAILED: return "in a part that cannot be read";
   }
   return "not readable";
 }

@@ -29,6 +29,9 @@ struct exu_os_thread {
   bool ran;        /* live, not stopped: it ran while the process was read */
 };
 
+/* How far behind the start of a thread's descriptor in_descriptor may be; descriptors are smaller, and do not overlap. */
+enum { EXU_DESCRIPTOR_MAX = 4096 };
+
 struct exu_live;
 
 /* A mapped file, as NT_FILE or /proc/PID/maps has it. */

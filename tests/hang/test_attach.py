@@ -39,46 +39,16 @@ def built():
     hanging.remove_library()
 
 
-def compare_unjoined(truth, result):
-    """Before 3.11 a thread state does not name its thread: without the registers of a stopped one, which thread it is
-    can be unknown, and is never wrong. Threads are told by their names and stacks then."""
-    shown = [thread for thread in result["threads"] if thread["python"] and thread["frames"]]
-    problems = []
-    for wanted in truth["threads"]:
-        stack = [tuple(truth["table"][number]) for number in wanted["frames"]]
-        same = [thread for thread in shown if thread["tid"] in (None, wanted["tid"])
-                and thread["name"] == wanted["name"] and report.same_stack(stack, report.stack(thread))]
-        if same:
-            shown.remove(same[0])
-        else:
-            problems.append(f"thread {wanted['tid']} ({wanted['name']!r}): its stack is not in the report")
-    # 2.7 keeps the parent's thread states in a forked child; its own list of them forgets those whose ident is in use.
-    if all(wanted["tid"] is not None for wanted in truth["threads"]):
-        problems.extend(f"in the report only: {thread['tid']} {thread['name']!r}" for thread in shown)
-    return problems
-
-
-def found_only_by_registers(interpreter):
-    """A stripped 2.7 has no symbol and no section that leads to its threads; a thread pointer does, which only a
-    stopped thread shows."""
-    return interpreter.minor == "2.7" and interpreter.root
-
-
 def unstopped_problems(hung, interpreter):
     status, result, said = hanging.attach(hung.pid, "--no-stop", merged=True)
     if result is None:
         return [f"no report, exit status {status}: {said}"]
-    if found_only_by_registers(interpreter):
-        codes = [entry["code"] for entry in result["diagnostics"] if entry["incomplete"]]
-        return [] if status == 2 and "python-not-found" in codes else [f"exit status {status}, {codes}"]
     problems = waiting.incomplete(result) + waiting.compare_process(hung, result, interpreter, live=True)
     if status != 0:
         problems.append(f"exit status {status}: {said}")
     if result["source"]["pause_us"] is not None:
         problems.append("it was stopped")
-    truth = waiting.hung_truth(hung)
-    compare = report.compare_threads if interpreter.version >= (3, 11) else compare_unjoined
-    return problems + compare(truth, result)
+    return problems + report.compare_threads(waiting.hung_truth(hung), result)
 
 
 @pytest.mark.parametrize("interpreter, scenario", CASES)
