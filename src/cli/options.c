@@ -81,10 +81,10 @@ static bool parse_number(const struct option_spec *spec, const char *text, uint6
 
 /* Seconds with decimals, to milliseconds; at most a day, at least a hundredth of a second. */
 static bool parse_seconds(const struct option_spec *spec, const char *text, uint64_t *milliseconds) {
-  char *end;
-  double seconds = *text >= '0' && *text <= '9' ? strtod(text, &end) : -1;
-  if (seconds < 0.01 || seconds > 86400 || *end) {
-    usage_error(NULL, "--%s wants a number of seconds from 0.01 to 86400, not '%s'", spec->name, text);
+  char *end = NULL;
+  double seconds = text && *text >= '0' && *text <= '9' ? strtod(text, &end) : -1;
+  if (!end || *end || seconds < 0.01 || seconds > 86400) {
+    usage_error(NULL, "--%s wants a number of seconds from 0.01 to 86400, not '%s'", spec->name, text ? text : "");
     return false;
   }
   *milliseconds = (uint64_t)(seconds * 1000);

@@ -52,6 +52,9 @@ static bool set_registers(Dwfl_Thread *thread, void *arg) {
     const Dwarf_Word value = state->value[i];
     if ((state->valid >> i & 1) && !dwfl_thread_state_registers(thread, (int)i, 1, &value)) return false;
   }
+  /* The unwinding information of a procedure linkage table asks how far into an entry rip is. */
+  const Dwarf_Word rip = state->pc;
+  if (!dwfl_thread_state_registers(thread, EXU_RIP, 1, &rip)) return false;
   /* libdwfl takes the first frame's pc as it is: a return address belongs to the call before it. */
   dwfl_thread_state_register_pc(thread, state->pc - !state->exact);
   return true;

@@ -8,7 +8,8 @@
 #include "base/map.h"
 #include "native/unwind.h"
 
-enum { EXU_RBP = 6, EXU_RSP = 7, EXU_DWARF_REGISTERS = 16 }; /* rax .. r15, in DWARF's numbers */
+/* In DWARF's numbers, of the x86-64 psABI: rax to r15, then rip. */
+enum { EXU_RBP = 6, EXU_RSP = 7, EXU_DWARF_REGISTERS = 16, EXU_RIP = 16 };
 
 /* Registers while a frame ran. */
 struct exu_unwind_state {

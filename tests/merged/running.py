@@ -73,7 +73,8 @@ def libraries(flags):
     common = ["-g", "-shared", "-fPIC", *flags.split()]
     sources = HERE / "landmarks"
     for name in ("exv", "exv_damage"):
-        _compile([os.environ.get("CC", "gcc"), *common, "-o", folder / f"lib{name}.so", sources / f"{name}.c"])
+        _compile([os.environ.get("CC", "gcc"), *common, "-Wl,-z,lazy,-z,norelro", "-o", folder / f"lib{name}.so",
+                  sources / f"{name}.c"])
     _compile([os.environ.get("CXX", "g++"), *common, "-static-libstdc++", "-static-libgcc", "-o",
               folder / "libexv_cpp.so", sources / "exv_cpp.cpp"])
     return folder

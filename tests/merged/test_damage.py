@@ -259,3 +259,18 @@ def test_a_call_through_a_bad_pointer_is_stepped_over(interpreter, scenario, ker
     if status != 0 or not crashed(answer)["native_complete"]:
         problems.append(f"exit status {status}: {answer['diagnostics']}")
     fail_for(problems)
+
+
+@each("linkage", ONE_OF_EACH.__contains__)
+def test_the_caller_of_an_entry_of_a_linkage_table_is_known(interpreter, scenario, kernel_leaves_cores):
+    with running.death(interpreter, scenario, flags(interpreter)) as death:
+        status, answer = explain(death, interpreter)
+    problems = report.compare_threads(death.truth, answer) + compare_trails(death, answer)
+    first, second = crashed(answer)["frames"][:2]
+    if first["function"] == "exv_linkage" or module_of(first) != "libexv_damage.so":
+        problems.append(f"it did not die where it should: {first}")
+    if second["function"] != "exv_linkage" or module_of(second) != "libexv_damage.so":
+        problems.append(f"{first} was called by {second}")
+    if status != 0 or not crashed(answer)["native_complete"]:
+        problems.append(f"exit status {status}: {answer['diagnostics']}")
+    fail_for(problems)

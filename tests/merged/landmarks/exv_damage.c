@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ends that damage the stack or leave it: a smashed stack, a stack that is used up, a call through a bad pointer.
+ * Ends that damage the stack or leave it: a smashed stack, a stack that is used up, a call through a bad pointer or a
+ * bad table.
  * Like exv.c it needs no Python headers.
  */
 #include <stdint.h>
+#include <sys/mman.h>
 
 void exv_enter(const char *name);
 void exv_leave(void);
@@ -47,3 +49,16 @@ __attribute__((noinline)) int exv_overflow(volatile long *depth, int number) {
 }
 
 __attribute__((noinline)) int exv_bad_call(int (*address)(void)) { return address() + 1; }
+
+extern uintptr_t _GLOBAL_OFFSET_TABLE_[] __attribute__((visibility("hidden")));
+
+/*
+ * Die in the procedure linkage table: the addresses that it jumps to are out of reach. A process that is stopped
+ * anywhere is there now and then. Wants to be linked with -z lazy and -z norelro, for the table to be where it is meant.
+ */
+__attribute__((noinline)) int exv_linkage(int number) {
+  const uintptr_t page = 4096;
+  mprotect((void *)((uintptr_t)_GLOBAL_OFFSET_TABLE_ & -page), page, PROT_NONE);
+  exv_enter("not reached");
+  return number + 1;
+}
