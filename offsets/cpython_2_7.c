@@ -56,6 +56,7 @@ const struct exu_layout_table exu_cpython_2_7 = {
             .code_bytecode = {32, 8, 0, 0},
             .code_flags = {28, 4, 0, 0},
             .code_local_names = {56, 8, 0, 0},
+            .code_names = {48, 8, 0, 0},
             .code_stacksize = {24, 4, 0, 0},
             .frame_size = {0, 384, 0, 0},
             .frame_back = {24, 8, 0, 0},

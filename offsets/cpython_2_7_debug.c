@@ -54,6 +54,7 @@ const struct exu_layout_table exu_cpython_2_7_debug = {
             .code_bytecode = {48, 8, 0, 0},
             .code_flags = {44, 4, 0, 0},
             .code_local_names = {72, 8, 0, 0},
+            .code_names = {64, 8, 0, 0},
             .code_stacksize = {40, 4, 0, 0},
             .frame_size = {0, 400, 0, 0},
             .frame_back = {40, 8, 0, 0},

@@ -73,6 +73,7 @@ const struct exu_layout_table exu_cpython_3_11 = {
             .code_firsttraceable = {168, 4, 0, 0},
             .code_flags = {48, 4, 0, 0},
             .code_local_names = {96, 8, 0, 0},
+            .code_names = {32, 8, 0, 0},
             .code_nlocalsplus = {76, 4, 0, 0},
             .code_stacksize = {68, 4, 0, 0},
             .code_exceptiontable = {40, 8, 0, 0},

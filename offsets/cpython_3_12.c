@@ -67,6 +67,7 @@ const struct exu_layout_table exu_cpython_3_12 = {
             .code_firsttraceable = {176, 4, 0, 0},
             .code_flags = {48, 4, 0, 0},
             .code_local_names = {96, 8, 0, 0},
+            .code_names = {32, 8, 0, 0},
             .code_nlocalsplus = {72, 4, 0, 0},
             .code_stacksize = {64, 4, 0, 0},
             .code_exceptiontable = {40, 8, 0, 0},

@@ -19,6 +19,7 @@ const struct exu_layout_table exu_cpython_3_14_free_threaded = {
         {
             .object_size = {0, 32, 0, 0},
             .object_type = {24, 8, 0, 0},
+            .object_mutex = {10, 1, 0, 0},
             .var_size = {32, 8, 0, 0},
             .type_name = {40, 8, 0, 0},
             .type_basicsize = {48, 8, 0, 0},
@@ -70,6 +71,7 @@ const struct exu_layout_table exu_cpython_3_14_free_threaded = {
             .code_tlbc = {224, 8, 0, 0},
             .code_flags = {64, 4, 0, 0},
             .code_local_names = {112, 8, 0, 0},
+            .code_names = {48, 8, 0, 0},
             .code_nlocalsplus = {88, 4, 0, 0},
             .code_stacksize = {80, 4, 0, 0},
             .code_exceptiontable = {56, 8, 0, 0},

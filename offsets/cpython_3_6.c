@@ -61,6 +61,7 @@ const struct exu_layout_table exu_cpython_3_6 = {
             .code_bytecode = {40, 8, 0, 0},
             .code_flags = {32, 4, 0, 0},
             .code_local_names = {64, 8, 0, 0},
+            .code_names = {56, 8, 0, 0},
             .code_stacksize = {28, 4, 0, 0},
             .frame_size = {0, 384, 0, 0},
             .frame_back = {24, 8, 0, 0},

@@ -60,6 +60,7 @@ const struct exu_layout_table exu_cpython_3_6_debug = {
             .code_bytecode = {56, 8, 0, 0},
             .code_flags = {48, 4, 0, 0},
             .code_local_names = {80, 8, 0, 0},
+            .code_names = {72, 8, 0, 0},
             .code_stacksize = {44, 4, 0, 0},
             .frame_size = {0, 400, 0, 0},
             .frame_back = {40, 8, 0, 0},

@@ -60,6 +60,7 @@ const struct exu_layout_table exu_cpython_3_8_debug = {
             .code_bytecode = {48, 8, 0, 0},
             .code_flags = {36, 4, 0, 0},
             .code_local_names = {72, 8, 0, 0},
+            .code_names = {64, 8, 0, 0},
             .code_stacksize = {32, 4, 0, 0},
             .frame_size = {0, 368, 0, 0},
             .frame_back = {24, 8, 0, 0},

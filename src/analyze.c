@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a core file or a live process to a report: the one place where the branches meet. Everything that is found is kept: each step adds to
- * the report, and a step that fails leaves a diagnostic.
+ * From a core file or a live process to a report: the one place where the branches meet. Everything that is found is
+ * kept: each step adds to the report, and a step that fails leaves a diagnostic.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -194,8 +194,8 @@ static struct exu_py *find_live_python(struct analysis *analysis, struct exu_err
 
 static bool stop(struct analysis *analysis, struct exu_error *error) {
   if (analysis->options->no_stop) return exu_live_glance(&analysis->target, analysis->arena, error);
-  if (!exu_live_stop(&analysis->target, analysis->arena, &analysis->diagnostics, error)) return false;
-  exu_live_copy_stacks(&analysis->target);
+  if (!exu_live_stop(&analysis->target, analysis->arena, error)) return false;
+  if (!analysis->options->python_only) exu_live_copy_stacks(&analysis->target);
   return true;
 }
 

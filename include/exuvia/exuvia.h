@@ -108,11 +108,13 @@ enum exu_wait_kind {
   EXU_WAIT_EVENT,
   EXU_WAIT_BARRIER,
   EXU_WAIT_QUEUE,
-  EXU_WAIT_JOIN, /* for another thread to end: that one is the owner */
+  EXU_WAIT_FUTURE,     /* a result of concurrent.futures or of a multiprocessing.Pool; who works on it is the owner */
+  EXU_WAIT_EVENT_LOOP, /* asyncio: for events, and none of the loop's tasks can run */
+  EXU_WAIT_JOIN,       /* for another thread to end: that one is the owner */
   EXU_WAIT_IMPORT_LOCK,
   EXU_WAIT_MUTEX,   /* pthread_mutex_t */
   EXU_WAIT_COND,    /* pthread_cond_t */
-  EXU_WAIT_PYMUTEX, /* a mutex of the interpreter itself, which no Python object explains (3.13 and later) */
+  EXU_WAIT_PYMUTEX, /* 3.13 on: a mutex of the interpreter's own or, free-threaded, that of an object */
   EXU_WAIT_FUTEX,   /* futex(2), and nothing tells for what */
 };
 
@@ -125,7 +127,7 @@ struct exu_wait {
   struct exu_string summary;
   struct exu_string evidence; /* what was seen that tells */
   uint64_t address;           /* of the Python object, or the pthread object, or the futex; 0: none, or unknown */
-  struct exu_string type;     /* of the Python object: "RLock", "_queue.SimpleQueue"; unknown when there is none */
+  struct exu_string type;     /* of the Python object: "RLock", "multiprocessing.Queue"; unknown when there is none */
 
   /* Who holds it (who has to end, for EXU_WAIT_JOIN): index into exu_report.threads, -1: nobody or unknown. */
   int64_t owner;
@@ -142,6 +144,7 @@ struct exu_wait {
 /* Threads each of which waits for something that the next one holds; the last one waits for the first. */
 struct exu_deadlock {
   struct exu_string sentence; /* for people, to be pasted into a ticket */
+  bool timed;                 /* one of the threads waits with a time limit: it will go on then */
   const size_t *threads;      /* indexes into exu_report.threads */
   size_t thread_count;
 };
@@ -290,8 +293,9 @@ struct exu_options {
   bool native_all;      /* all native frames: also of threads without Python, and the interpreter's own */
   bool check_modules;   /* compare every module's file with the core (costs an open per module) */
   /*
-   * Ask the servers in the environment variable DEBUGINFOD_URLS for files that this machine lacks, for at most 20 seconds
-   * (or DEBUGINFOD_MAXTIME, if set) in all. libdebuginfod, which must be installed, keeps what it gets in its cache.
+   * Ask the servers in the environment variable DEBUGINFOD_URLS for files that this machine lacks, for at most 20
+   * seconds (or DEBUGINFOD_MAXTIME, if set) in all. libdebuginfod, which must be installed, keeps what it gets in its
+   * cache.
    */
   bool debuginfod;
   bool no_stop; /* a live process: read it while it runs */
@@ -309,8 +313,8 @@ EXU_API enum exu_outcome exu_explain_core(const char *path, const struct exu_opt
                                           struct exu_report **report);
 
 /*
- * Explain a live process, by its process id as this process sees it. The process is stopped for as long as its stacks and
- * Python's structures are copied (exu_report.pause_us), and goes on as before while the report is made; with
+ * Explain a live process, by its process id as this process sees it. The process is stopped for as long as its stacks
+ * and Python's structures are copied (exu_report.pause_us), and goes on as before while the report is made; with
  * options.no_stop it is not stopped at all, and only Python frames are shown. As exu_explain_core otherwise.
  */
 EXU_API enum exu_outcome exu_explain_process(int64_t pid, const struct exu_options *options,
@@ -332,7 +336,10 @@ struct exu_text_options {
   const char *sysroot;
 };
 
-/* Write a report for people. Control characters of the target's strings are escaped. Returns false, with errno, on a write error. */
+/*
+ * Write a report for people. Control characters of the target's strings are escaped. Returns false, with errno, on a
+ * write error.
+ */
 EXU_API bool exu_write_text(const struct exu_report *report, const struct exu_text_options *options, FILE *out);
 
 /* Write a report as JSON, schema EXU_SCHEMA, ending with a newline. Returns false, with errno, on a write error. */

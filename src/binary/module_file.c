@@ -94,7 +94,10 @@ static enum verdict compare(const struct search *search, struct exu_elf_file *fi
   return agree && !exu_elf_file_debug_only(file) ? UNVERIFIED : OTHER_BUILD;
 }
 
-/* Take the file in if it is better than what there is. Takes over `fd`; -1: it cannot be a module. `full` is its name for people. */
+/*
+ * Take the file in if it is better than what there is. Takes over `fd`; -1: it cannot be a module. `full` is its name
+ * for people.
+ */
 static enum verdict judge(struct search *search, int fd, const char *path, const char *full, bool chosen) {
   struct exu_error error;
   struct exu_elf_file *file = fd < 0 ? NULL : exu_elf_file_open_fd(fd, path, &error);

@@ -8,7 +8,7 @@
 #include "cli/tree.h"
 #include "exuvia/exuvia.h"
 
-enum { PROCESSES_MAX = 4096 };
+enum { PROCESSES_MAX = 4096, ENDED = -1 };
 
 /* Processes that were shown, with the last report of each while they are watched. */
 struct watched {
@@ -17,6 +17,7 @@ struct watched {
   int64_t known[PROCESSES_MAX];
   struct exu_report *reports[PROCESSES_MAX];
   size_t known_count;
+  bool shown; /* text, which the next one is set off from */
 };
 
 static bool parse_pid(const char *text, int64_t *pid) {
@@ -35,15 +36,44 @@ static struct exu_report **slot_of(struct watched *watched, int64_t pid) {
   return &watched->reports[watched->known_count++];
 }
 
-/* The worse of two statuses: nothing shown (2), a part (1), all (0); not written is the worst. */
+/* Forget the processes that are not in the tree any more. */
+static void forget_others(struct watched *watched) {
+  for (size_t i = watched->known_count; i-- > 0;) {
+    size_t k = 0;
+    while (k < watched->count && watched->pids[k] != watched->known[i]) k++;
+    if (k < watched->count) continue;
+    exu_report_destroy(watched->reports[i]);
+    watched->known_count--;
+    watched->known[i] = watched->known[watched->known_count];
+    watched->reports[i] = watched->reports[watched->known_count];
+    watched->reports[watched->known_count] = NULL;
+  }
+}
+
+/* Of reports one after the other the worse status: a part (1), all (0); not written is the worst. */
 static int worse(int a, int b) { return a > b ? a : b; }
 
-static int show_process(const struct arguments *arguments, struct watched *watched, int64_t pid) {
+/* Of the processes of a tree: nothing is shown (2) only when nothing is shown of any. */
+static int together(int a, int b) {
+  bool some = a != b && worse(a, b) == EXU_OUTCOME_NOTHING;
+  return some ? EXU_OUTCOME_PARTIAL : worse(a, b);
+}
+
+/* Returns an exit status, or ENDED for a descendant that ended before anything of it was shown. */
+static int show_process(const struct arguments *arguments, struct watched *watched, int64_t pid, bool descendant) {
   char what[32], root[48];
   struct exu_options options = options_of(arguments);
   struct exu_report *report = NULL, **earlier = slot_of(watched, pid);
   int outcome = (int)exu_explain_process(pid, &options, &report);
+  if (descendant && outcome == EXU_OUTCOME_NOTHING && process_has_ended(pid)) {
+    exu_report_destroy(report);
+    return ENDED;
+  }
   if (report && earlier && *earlier) exu_report_compare(report, *earlier);
+  if (report && report->thread_count > 0 && !arguments->json) {
+    if (watched->shown) printf("\n");
+    watched->shown = true;
+  }
   snprintf(what, sizeof what, "process %lld", (long long)pid);
   snprintf(root, sizeof root, "/proc/%lld/root", (long long)pid);
   int status = show_report(arguments, what, arguments->sysroot ? arguments->sysroot : root, report, outcome);
@@ -56,15 +86,26 @@ static int show_process(const struct arguments *arguments, struct watched *watch
   return status;
 }
 
-static int show_once(const struct arguments *arguments, struct watched *watched, int64_t pid) {
-  int status = EXU_OUTCOME_COMPLETE;
-  watched->count = arguments->tree ? process_tree(pid, watched->pids, PROCESSES_MAX) : 1;
-  watched->pids[0] = pid;
-  for (size_t i = 0; i < watched->count; i++) {
-    if (i > 0 && !looks_like_python(watched->pids[i])) continue;
-    if (i > 0 && !arguments->json) printf("\n");
-    status = worse(status, show_process(arguments, watched, watched->pids[i]));
+static int show_tree(const struct arguments *arguments, struct watched *watched, int64_t pid) {
+  watched->count = process_tree(pid, watched->pids, PROCESSES_MAX);
+  forget_others(watched);
+  int status = show_process(arguments, watched, pid, false);
+  /* The children of a process that has ended are another one's. */
+  if (status == EXU_OUTCOME_NOTHING && process_has_ended(pid)) return status;
+  for (size_t i = 1; i < watched->count && status != CLI_IOERR; i++) {
+    int64_t descendant = watched->pids[i];
+    int one = looks_like_python(descendant) ? show_process(arguments, watched, descendant, true) : ENDED;
+    if (one != ENDED) status = together(status, one);
   }
+  if (watched->count == PROCESSES_MAX) {
+    complain("process %lld has more descendants than %d: the rest is not shown", (long long)pid, PROCESSES_MAX - 1);
+    status = together(status, EXU_OUTCOME_PARTIAL);
+  }
+  return status;
+}
+
+static int show_once(const struct arguments *arguments, struct watched *watched, int64_t pid) {
+  int status = arguments->tree ? show_tree(arguments, watched, pid) : show_process(arguments, watched, pid, false);
   return fflush(stdout) == 0 ? status : worse(status, output_failed());
 }
 
@@ -76,14 +117,13 @@ static void sleep_ms(uint64_t milliseconds) {
 static int watch(const struct arguments *arguments, struct watched *watched, int64_t pid) {
   int status = show_once(arguments, watched, pid);
   for (uint64_t i = 1; arguments->watch_ms && (!arguments->watch_count || i < arguments->watch_count); i++) {
-    /* What cannot be shown now will not be shown later; and a reader who has gone reads no more. */
+    /* What cannot be shown at first will not be shown later; and a reader who has gone reads no more. */
     if (status == EXU_OUTCOME_NOTHING || status == CLI_IOERR) break;
     sleep_ms(arguments->watch_ms);
-    if (!arguments->json) printf("\n");
     int again = show_once(arguments, watched, pid);
-    /* It has ended after it was shown: that is how watching ends. */
-    if (again == EXU_OUTCOME_NOTHING) break;
-    status = worse(status, again);
+    /* It has ended after it was shown: that is how watching ends. One that has just become another program goes on. */
+    if (again == EXU_OUTCOME_NOTHING && process_has_ended(pid)) break;
+    status = together(status, again);
   }
   return status;
 }

@@ -112,8 +112,8 @@ struct exu_report;
 struct exu_options options_of(const struct arguments *arguments);
 
 /*
- * Print a report, and say on standard error why there is no Python stack in it if that is the outcome (an enum exu_outcome).
- * `sysroot` is where source files are. Returns the exit status.
+ * Print a report, and say on standard error why there is no Python stack in it if that is the outcome (an enum
+ * exu_outcome). `sysroot` is where source files are. Returns the exit status.
  */
 int show_report(const struct arguments *arguments, const char *what, const char *sysroot,
                 const struct exu_report *report, int outcome);

@@ -2,6 +2,7 @@
 #include "cli/tree.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,8 @@ struct process {
   int64_t parent;
 };
 
-/* Field 4 of /proc/PID/stat; the name in field 2 may contain anything. -1: it has ended. */
-static int64_t parent_of(int64_t pid) {
+/* Fields 3 and 4 of /proc/PID/stat; the name in field 2 may contain anything. -1: there is no process. */
+static int64_t parent_of(int64_t pid, char *state) {
   char path[64], text[512];
   snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
   FILE *file = fopen(path, "re");
@@ -22,8 +23,12 @@ static int64_t parent_of(int64_t pid) {
   text[size] = '\0';
   const char *end = strrchr(text, ')');
   long long parent;
+  return end && sscanf(end, ") %c %lld", state, &parent) == 2 ? parent : -1;
+}
+
+bool process_has_ended(int64_t pid) {
   char state;
-  return end && sscanf(end, ") %c %lld", &state, &parent) == 2 ? parent : -1;
+  return parent_of(pid, &state) < 0 || state == 'Z' || state == 'X';
 }
 
 static int by_pid(const void *a, const void *b) {
@@ -37,7 +42,7 @@ static bool list_processes(struct process **list, size_t *count) {
   const struct dirent *entry;
   if (!directory) return false;
   while ((entry = readdir(directory))) {
-    char *end;
+    char *end, state;
     int64_t pid = strtol(entry->d_name, &end, 10);
     if (*end || pid <= 0) continue;
     if (*count == capacity) {
@@ -46,7 +51,7 @@ static bool list_processes(struct process **list, size_t *count) {
       if (!memory) break;
       *list = memory;
     }
-    (*list)[(*count)++] = (struct process){.pid = pid, .parent = parent_of(pid)};
+    (*list)[(*count)++] = (struct process){.pid = pid, .parent = parent_of(pid, &state)};
   }
   closedir(directory);
   if (*count) qsort(*list, *count, sizeof **list, by_pid);
@@ -74,7 +79,7 @@ bool looks_like_python(int64_t pid) {
   bool found = false;
   snprintf(path, sizeof path, "/proc/%lld/maps", (long long)pid);
   FILE *file = fopen(path, "re");
-  if (!file) return false;
+  if (!file) return errno == EACCES || errno == EPERM;
   while (!found && getline(&line, &capacity, file) > 0) found = strcasestr(line, "python") != NULL;
   free(line);
   fclose(file);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "binary/debug_file.h"
 #include "python/debug_offsets.h"
 #include "python/frames.h"
 #include "python/layout_dwarf.h"
@@ -11,7 +12,7 @@
 /* No CPython has a larger _Py_DebugOffsets (3.15: 888 bytes). */
 enum { DEBUG_OFFSETS_MAX = 2048 };
 
-/* ---- _Py_DebugOffsets ---------------------------------------------------------------------------------------------- */
+/* ---- _Py_DebugOffsets -------------------------------------------------------------------------------------------- */
 
 /*
  * What _Py_DebugOffsets does not say (dictionaries, the GIL, ...) comes from the shipped table of the same build. For
@@ -57,7 +58,7 @@ bool exu_py_layout_from_debug_offsets(struct exu_py *py, uint64_t runtime, struc
   return true;
 }
 
-/* ---- DWARF ------------------------------------------------------------------------------------------------------------ */
+/* ---- DWARF ------------------------------------------------------------------------------------------------------- */
 
 bool exu_py_layout_from_dwarf(struct exu_py *py, struct exu_binary *module) {
   enum { HINTS_MAX = 12 };
@@ -78,14 +79,14 @@ bool exu_py_layout_from_dwarf(struct exu_py *py, struct exu_binary *module) {
 }
 
 enum exu_tristate exu_py_is_debug_build(struct exu_py *py, struct exu_binary *module) {
-  struct exu_elf_file *file = exu_modules_file(py->modules, module);
+  struct exu_elf_file *file = exu_modules_file_or_image(py->modules, module);
   struct exu_elf_symbol symbol;
   if (!file || exu_elf_file_symbols(file) == EXU_SYMBOLS_NONE) return exu_py_debug_of_path(module->path);
   /* Py_DEBUG implies Py_REF_DEBUG, and that exports this function in every version (Include/object.h). */
   return exu_elf_file_symbol(file, "_Py_NegativeRefcount", &symbol) ? EXU_YES : EXU_NO;
 }
 
-/* ---- The shipped tables ----------------------------------------------------------------------------------------------- */
+/* ---- The shipped tables ------------------------------------------------------------------------------------------ */
 
 bool exu_py_layout_from_table(struct exu_py *py, bool debug) {
   bool exact;
@@ -100,7 +101,7 @@ bool exu_py_layout_from_table(struct exu_py *py, bool debug) {
   return true;
 }
 
-/* ---- Telling kinds apart ---------------------------------------------------------------------------------------------- */
+/* ---- Telling kinds apart ----------------------------------------------------------------------------------------- */
 
 int exu_py_probe_layout(struct exu_py *py) {
   enum { TSTATES = 16, FRAMES = 8, BUDGET = 4 * 1024 * 1024 };

@@ -7,8 +7,9 @@
 #include "python/process.h"
 
 /*
- * Try to read `_Py_DebugOffsets` at `runtime`: sets the build, the layout and layout_from. False when there is none there, or
- * none that validates (then *error says why; its status is EXU_UNSUPPORTED when the version has no supplement).
+ * Try to read `_Py_DebugOffsets` at `runtime`: sets the build, the layout and layout_from. False when there is none
+ * there, or none that validates (then *error says why; its status is EXU_UNSUPPORTED when the version has no
+ * supplement).
  */
 bool exu_py_layout_from_debug_offsets(struct exu_py *py, uint64_t runtime, struct exu_error *error);
 
@@ -22,8 +23,8 @@ bool exu_py_layout_from_table(struct exu_py *py, bool debug);
 enum exu_tristate exu_py_is_debug_build(struct exu_py *py, struct exu_binary *module);
 
 /*
- * How many code objects of the innermost frames of the first few thread states make sense with the current layout; a measure
- * to tell kinds of builds apart. -1: there are no frames to judge by. Leaves no trace.
+ * How many code objects of the innermost frames of the first few thread states make sense with the current layout; a
+ * measure to tell kinds of builds apart. -1: there are no frames to judge by. Leaves no trace.
  */
 int exu_py_probe_layout(struct exu_py *py);
 

@@ -82,7 +82,7 @@ static void read_code(struct exu_py *py, uint64_t address, struct exu_py_code *c
                                      layout->code_lnotab,    layout->code_linetable,      layout->code_firstlineno,
                                      layout->code_bytecode,  layout->code_firsttraceable, layout->code_tlbc,
                                      layout->var_size,       layout->code_local_names,    layout->code_nlocalsplus,
-                                     layout->code_stacksize, layout->code_exceptiontable};
+                                     layout->code_stacksize, layout->code_exceptiontable, layout->code_names};
   uint8_t object[STRUCTURE_MAX];
   size_t size = exu_py_extent(needed, sizeof needed / sizeof *needed);
   if (size > sizeof object || exu_space_read(py->space, address, object, size) != EXU_READABLE) return;
@@ -117,6 +117,7 @@ static void read_code(struct exu_py *py, uint64_t address, struct exu_py_code *c
   code->local_names = exu_py_field(object, size, layout->code_local_names);
   code->local_count = (uint32_t)exu_py_field(object, size, layout->code_nlocalsplus);
   code->stack_size = (uint32_t)exu_py_field(object, size, layout->code_stacksize);
+  code->names = exu_py_field(object, size, layout->code_names);
   code->exceptions = exu_py_field(object, size, layout->code_exceptiontable);
   code->valid = true;
 }

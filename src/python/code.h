@@ -23,6 +23,7 @@ struct exu_py_code {
   uint64_t traceable;     /* offset of the first instruction that a tracer would see, in bytes */
   uint64_t
       local_names; /* address of a tuple of names: of all locals (3.11 on), of those that are no cells; 0: unknown */
+  uint64_t names;  /* address of a tuple of names: of globals and attributes that it uses; 0: unknown */
   uint32_t local_count; /* locals, cells and free variables: since 3.11 the value stack begins after them */
   uint32_t stack_size;  /* values that the value stack has room for */
   uint64_t exceptions;  /* address of the exception table, a bytes object; 0: none (up to 3.10) */

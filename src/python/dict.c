@@ -30,7 +30,10 @@ static bool locate_open_table(struct exu_py *py, uint64_t dict, struct table *ta
   return true;
 }
 
-/* Bytes of the index before the entries: one, two, four or eight a slot, whatever the size needs (Objects/dictobject.c). */
+/*
+ * Bytes of the index before the entries: one, two, four or eight a slot, whatever the size needs
+ * (Objects/dictobject.c).
+ */
 static bool index_bytes(struct exu_py *py, uint64_t keys, uint64_t *bytes) {
   const struct exu_layout *layout = &py->layout;
   uint64_t size;

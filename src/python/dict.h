@@ -11,7 +11,10 @@ enum { EXU_PY_DICT_MAX = 1024 * 1024, EXU_PY_ENTRIES_MAX = 16 * 1024 * 1024 };
 /* Return false to stop. `key` and `value` are objects. */
 typedef bool exu_py_dict_callback(void *context, uint64_t key, uint64_t value);
 
-/* Call back for every entry of the `dict` object at `dict`, in the order of insertion (2.7: of the table). False: not readable. */
+/*
+ * Call back for every entry of the `dict` object at `dict`, in the order of insertion (2.7: of the table). False: not
+ * readable.
+ */
 bool exu_py_dict_each(struct exu_py *py, uint64_t dict, exu_py_dict_callback *callback, void *context);
 
 /* The value of a key that is an ASCII string of at most 64 characters. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ways to find the interpreter in a target. Each returns true when py->interpreters leads to living thread states. */
+/*
+ * The ways to find the interpreter in a target. Each returns true when py->interpreters leads to living thread states.
+ */
 #ifndef EXUVIA_PYTHON_FIND_H
 #define EXUVIA_PYTHON_FIND_H
 
@@ -25,8 +27,8 @@ bool exu_py_find_by_cookie(struct exu_py *py, struct exu_py_attempts *attempts);
 bool exu_py_find_by_anchor(struct exu_py *py, struct exu_py_attempts *attempts);
 
 /*
- * Is there an interpreter at `interpreter` whose thread states lead back to it? Checks the first thread state; an interpreter without any
- * is accepted only when `may_be_empty`.
+ * Is there an interpreter at `interpreter` whose thread states lead back to it? Checks the first thread state; an
+ * interpreter without any is accepted only when `may_be_empty`.
  */
 bool exu_py_is_interpreter(const struct exu_py *py, uint64_t interpreter, bool may_be_empty);
 

@@ -51,7 +51,7 @@ static void scan_writable(struct exu_py *py, exu_scan_callback *callback, void *
   }
 }
 
-/* ---- The cookie ---------------------------------------------------------------------------------------------------- */
+/* ---- The cookie -------------------------------------------------------------------------------------------------- */
 
 struct cookie_search {
   struct exu_py *py;
@@ -105,7 +105,7 @@ bool exu_py_find_by_cookie(struct exu_py *py, struct exu_py_attempts *attempts) 
   return search.found;
 }
 
-/* ---- The anchor ---------------------------------------------------------------------------------------------------- */
+/* ---- The anchor -------------------------------------------------------------------------------------------------- */
 
 /* What pthread_self() returns in one thread: exactly, or somewhere from first to last. */
 struct anchor {
@@ -230,7 +230,10 @@ static uint64_t runtime_of(struct exu_py *py, uint64_t interpreter) {
   return search.runtime;
 }
 
-/* From one interpreter to all: through the runtime, which has the list. Up to 3.6 this one and those after it are known. */
+/*
+ * From one interpreter to all: through the runtime, which has the list. Up to 3.6 this one and those after it are
+ * known.
+ */
 static void adopt(struct exu_py *py, uint64_t interpreter) {
   uint64_t head, runtime = runtime_of(py, interpreter);
   py->runtime = 0;

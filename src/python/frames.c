@@ -2,8 +2,9 @@
 #include "python/frames.h"
 
 /*
- * Values of `owner` that tell frames of Python code from the shims of the eval loop (pycore_frame.h, pycore_interpframe_structs.h).
- * 3.12 and 3.13: FRAME_OWNED_BY_CSTACK is 3. 3.14 on: FRAME_OWNED_BY_INTERPRETER is 3, FRAME_OWNED_BY_CSTACK is 4.
+ * Values of `owner` that tell frames of Python code from the shims of the eval loop (pycore_frame.h,
+ * pycore_interpframe_structs.h). 3.12 and 3.13: FRAME_OWNED_BY_CSTACK is 3. 3.14 on: FRAME_OWNED_BY_INTERPRETER is 3,
+ * FRAME_OWNED_BY_CSTACK is 4.
  */
 enum { OWNED_BY_GENERATOR = 1, FIRST_SHIM_OWNER = 3, LAST_SHIM_OWNER = 4 };
 
@@ -239,14 +240,48 @@ static enum step interpreter_step(struct walk *walk, uint64_t *address, size_t *
 
 /* ---- Both -------------------------------------------------------------------------------------------------------- */
 
+/* Does the frame end a run of the eval loop: is it the one that entered it, or the shim outside of that? */
+static bool ends_run(const struct exu_py *py, uint64_t frame) {
+  const struct exu_layout *layout = &py->layout;
+  uint64_t value;
+  if (exu_py_has(layout->iframe_is_entry)) return exu_py_get(py, frame, layout->iframe_is_entry, &value) && value;
+  return exu_py_get(py, frame, layout->iframe_owner, &value) && value >= FIRST_SHIM_OWNER && value <= LAST_SHIM_OWNER;
+}
+
+/*
+ * 3.11 and 3.12: a call of the eval loop first puts its CFrame before the others, and then its frame into that. In between
+ * there is what an earlier call left on the C stack, or the frame, but not linked yet. The run of a call that has begun ends
+ * at the frame that the CFrame before it has. One that breaks off is damaged, which the walk will find.
+ */
+static bool has_begun(const struct exu_py *py, uint64_t first, uint64_t before) {
+  enum { RUN_MAX = 4096 }; /* no such leftover is that long */
+  const struct exu_layout *layout = &py->layout;
+  uint64_t frame = first, previous = 0, caller;
+  for (int i = 0; i < RUN_MAX && frame != 0; i++) {
+    if (!exu_py_plausible(frame) || !exu_py_get(py, frame, layout->iframe_previous, &previous)) return frame != first;
+    if (ends_run(py, frame)) return exu_py_get(py, before, layout->cframe_current_frame, &caller) && previous == caller;
+    frame = previous;
+  }
+  return frame != 0;
+}
+
 /* The innermost frame of a thread state; 0: none. False when the thread state cannot be read. */
 static bool first_frame(struct walk *walk, uint64_t tstate, uint64_t *frame) {
   const struct exu_py *py = walk->py;
   const struct exu_layout *layout = &py->layout;
+  uint64_t before, caller;
   if (exu_py_has(layout->tstate_cframe) && !exu_py_get(py, tstate, layout->tstate_cframe, &walk->cframe)) return false;
   if (exu_py_has(layout->tstate_frame)) return exu_py_get(py, tstate, layout->tstate_frame, frame);
   if (exu_py_has(layout->tstate_current_frame)) return exu_py_get(py, tstate, layout->tstate_current_frame, frame);
-  return exu_py_get(py, walk->cframe, layout->cframe_current_frame, frame);
+  if (!exu_py_get(py, walk->cframe, layout->cframe_current_frame, frame)) return false;
+  /* The outermost CFrame is in the thread state, and has none before it. */
+  if (!exu_py_get(py, walk->cframe, layout->cframe_previous, &before) || before == 0) return true;
+  if (has_begun(py, *frame, before) || !exu_py_get(py, before, layout->cframe_current_frame, &caller)) return true;
+  exu_missing(py->diagnostics, "call-not-begun", walk->tid,
+              "the innermost call of the eval loop has no frame yet, or a damaged one: its caller's frames are shown");
+  walk->cframe = before;
+  *frame = caller;
+  return true;
 }
 
 bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t limit, struct exu_py_stack *stack) {

@@ -4,10 +4,13 @@
  * that its handler begins with. What is in force is told by the exception table since 3.11 and by the frame's stack of
  * blocks before; both begin after __enter__ has returned, and end before __exit__ is called.
  */
+#include <string.h>
+
 #include "python/block_stack.h"
 #include "python/dict.h"
 #include "python/exceptions.h"
 #include "python/locks.h"
+#include "python/text.h"
 #include "python/types.h"
 #include "python/value_stack.h"
 #include "python/waits.h"
@@ -30,9 +33,12 @@ struct walk {
   struct exu_py *py;
   size_t thread;
   struct exu_py_held_list *held;
-  struct exu_map codes;            /* code object -> struct handlers */
-  struct exu_map looked;           /* objects of `with` statements that were looked at */
-  struct exu_map seen;             /* objects that are in the list already */
+  struct exu_map codes;  /* code object -> struct handlers */
+  struct exu_map looked; /* objects of `with` statements that were looked at */
+  struct exu_map seen;   /* objects that are in the list already */
+  const struct exu_py_frame *frames;
+  size_t checked;                  /* of the frames, innermost first: looked at for calls of `release` */
+  bool releases;                   /* one of them has such a call */
   uint64_t released[RELEASED_MAX]; /* locks that an inner Condition.wait has let go of */
   size_t released_count;
   bool no_memory;
@@ -40,7 +46,7 @@ struct walk {
 
 /* ---- Adding to the list ------------------------------------------------------------------------------------------ */
 
-static void add(struct walk *walk, const struct exu_py_frame *frame, uint64_t object) {
+static void add(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, const char *how) {
   struct exu_py *py = walk->py;
   bool is_new;
   for (size_t i = 0; i < walk->released_count; i++) {
@@ -58,8 +64,66 @@ static void add(struct walk *walk, const struct exu_py_frame *frame, uint64_t ob
     return;
   }
   *held = (struct exu_py_held){.object = object, .thread = walk->thread};
-  held->evidence = exu_arena_printf(py->arena, "`with` in %.*s", (int)text.size, text.data);
+  held->evidence = exu_arena_printf(py->arena, "%s %.*s", how, (int)text.size, text.data);
 }
+
+/* ---- Released inside --------------------------------------------------------------------------------------------- */
+
+/* The standard library releases what it took itself; Condition.wait is known. */
+static bool is_library(const struct exu_py_code *code) {
+  static const char folder[] = "/python", others[] = "-packages/";
+  struct exu_string file = code->file;
+  const char *at = file.data ? memmem(file.data, file.size, folder, sizeof folder - 1) : NULL;
+  if (exu_py_string_is(code->function, "<module>")) return false;
+  if (file.data && file.size > 0 && file.data[0] == '<') return true; /* <frozen importlib._bootstrap> */
+  if (!at || memmem(file.data, file.size, others, sizeof others - 1)) return false;
+  at += sizeof folder - 1;
+  return at + 1 < file.data + file.size && (*at == '2' || *at == '3') && at[1] == '.';
+}
+
+/* Does the code use that name, as an attribute or a global? Names that cannot be read may be it. */
+static bool uses_name(struct exu_py *py, const struct exu_py_code *code, const char *name) {
+  enum { NAMES_MAX = 4096 };
+  uint64_t count, text;
+  if (!exu_py_plausible(code->names) || !exu_py_get(py, code->names, py->layout.var_size, &count)) return true;
+  if (count > NAMES_MAX) return true;
+  for (uint64_t i = 0; i < count; i++) {
+    if (!exu_py_word(py, code->names + py->layout.tuple_items.offset + 8 * i, &text)) return true;
+    if (exu_py_text_equals(py, text, name)) return true;
+  }
+  return false;
+}
+
+/*
+ * A `with` says nothing about its lock when it or what was called inside of it may have released that by hand, to take
+ * it again later.
+ */
+static bool may_be_released(struct walk *walk, size_t index) {
+  for (; !walk->releases && walk->checked <= index; walk->checked++) {
+    const struct exu_py_code *code = walk->frames[walk->checked].code;
+    if (!code || !code->valid || is_library(code)) continue;
+    bool same = walk->checked > 0 && walk->frames[walk->checked - 1].code == code;
+    walk->releases = !same && uses_name(walk->py, code, "release");
+  }
+  return walk->releases;
+}
+
+static void add_with(struct walk *walk, const struct exu_py_frame *frame, uint64_t object) {
+  if (!may_be_released(walk, (size_t)(frame - walk->frames))) add(walk, frame, object, "`with` in");
+}
+
+/* ---- Results ----------------------------------------------------------------------------------------------------- */
+
+/* A thread of a ThreadPoolExecutor stores the result of a Future when the function that it runs has returned. */
+static void look_at_work(struct walk *walk, const struct exu_py_frame *frame) {
+  struct exu_py *py = walk->py;
+  uint64_t self, future;
+  if (!exu_py_is_work(frame) || !exu_py_first_argument(py, frame, &self)) return;
+  if (!exu_py_is_a(py, self, "_WorkItem") || !exu_py_attribute(py, self, "future", &future)) return;
+  add(walk, frame, future, "its result is computed in");
+}
+
+/* ---- Locks ------------------------------------------------------------------------------------------------------- */
 
 /* The __exit__ of a `with`: whose it is, and the function when it is written in Python, which is 0 when it is not. */
 struct method {
@@ -85,10 +149,10 @@ static void add_lock(struct walk *walk, const struct exu_py_frame *frame, uint64
   enum exu_py_lock_type type = exu_py_lock_type(py, object);
   uint64_t inner;
   if (type == EXU_PY_LOCK || type == EXU_PY_RLOCK) {
-    if (exu_py_lock_taken(py, object, type) != EXU_NO) add(walk, frame, object);
+    if (exu_py_lock_taken(py, object, type) != EXU_NO) add_with(walk, frame, object);
   } else if (exu_py_is_a(py, object, "_RLock")) {
-    add(walk, frame, object);
-    if (exu_py_attribute(py, object, block_name(py), &inner)) add(walk, frame, inner);
+    add_with(walk, frame, object);
+    if (exu_py_attribute(py, object, block_name(py), &inner)) add_with(walk, frame, inner);
   }
 }
 
@@ -245,11 +309,12 @@ static void note_released(struct walk *walk, const struct exu_py_frame *frame) {
 
 bool exu_py_held(struct exu_py *py, const struct exu_py_frame *frames, size_t count, size_t thread,
                  struct exu_py_held_list *held) {
-  struct walk walk = {.py = py, .thread = thread, .held = held};
+  struct walk walk = {.py = py, .thread = thread, .held = held, .frames = frames};
   for (size_t i = 0; i < count && !walk.no_memory; i++) {
     const struct exu_py_frame *frame = &frames[i];
     if (!frame->code || !frame->code->valid) continue;
     note_released(&walk, frame);
+    look_at_work(&walk, frame);
     if (exu_py_has(py->layout.code_exceptiontable)) {
       look_at_table(&walk, frame);
     } else {

@@ -25,11 +25,12 @@ static enum exu_tristate gc_collecting(struct exu_py *py, uint64_t interpreter) 
   return EXU_UNKNOWN;
 }
 
-/* ---- The GIL ------------------------------------------------------------------------------------------------------- */
+/* ---- The GIL ----------------------------------------------------------------------------------------------------- */
 
 /*
- * Who holds it: up to 3.11 the current thread state is a variable, NULL while nobody holds it. From 3.12 on each interpreter
- * points to its GIL, whose last_holder is stale unless it is locked. Free-threaded builds have the structure, disabled.
+ * Who holds it: up to 3.11 the current thread state is a variable, NULL while nobody holds it. From 3.12 on each
+ * interpreter points to its GIL, whose last_holder is stale unless it is locked. Free-threaded builds have the
+ * structure, disabled.
  */
 static void read_gil(struct exu_py *py, struct exu_py_interpreter *interpreter) {
   const struct exu_layout *layout = &py->layout;
@@ -58,8 +59,9 @@ static bool within(uint64_t address, uint64_t start, uint64_t size) {
 }
 
 /*
- * A thread in take_gil sleeps on the GIL's condition variable, or on the mutex that protects it. One that was asked to drop the GIL first
- * sleeps on a second pair until somebody took it (FORCE_SWITCHING, ceval_gil.h), then asks for it again: it waits, too.
+ * A thread in take_gil sleeps on the GIL's condition variable, or on the mutex that protects it. One that was asked to
+ * drop the GIL first sleeps on a second pair until somebody took it (FORCE_SWITCHING, ceval_gil.h), then asks for it
+ * again: it waits, too.
  */
 static bool waits_for_gil(struct exu_py *py, const struct exu_py_interpreter *interpreter, uint64_t futex) {
   const struct exu_py_variables *variables = &py->variables;
@@ -101,7 +103,7 @@ enum exu_gil exu_py_gil(struct exu_py *py, const struct exu_py_threads *threads,
   return EXU_GIL_NONE;
 }
 
-/* ---- The lists ------------------------------------------------------------------------------------------------------ */
+/* ---- The lists --------------------------------------------------------------------------------------------------- */
 
 /* Follow a list; says when it is damaged. Returns false at its end. */
 static bool next_of_list(struct exu_py *py, struct exu_map *seen, uint64_t address, size_t limit, const char *what) {

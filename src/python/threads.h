@@ -17,9 +17,8 @@ struct exu_py_interpreter {
 
 struct exu_py_thread {
   uint64_t tstate;
-  uint64_t ident; /* what pthread_self() returned */
-  uint64_t
-      native_id; /* the kernel's thread id when the thread state was made (3.11 and later); 0 unknown. Stale after fork */
+  uint64_t ident;     /* what pthread_self() returned */
+  uint64_t native_id; /* the kernel's thread id when the thread state was made (3.11 on); 0 unknown. Stale after fork */
   size_t interpreter; /* index */
 };
 
@@ -28,7 +27,10 @@ struct exu_py_threads {
   EXU_VECTOR(struct exu_py_thread) threads;
 };
 
-/* Read the lists, and py->finalizing. Damage is reported and what was read before it is kept. False only without memory. */
+/*
+ * Read the lists, and py->finalizing. Damage is reported and what was read before it is kept. False only without
+ * memory.
+ */
 bool exu_py_threads(struct exu_py *py, struct exu_py_threads *threads);
 
 /* What a thread of the operating system has to do with the GIL of its thread state's interpreter. */

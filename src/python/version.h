@@ -13,11 +13,15 @@ bool exu_version_parse(const char *text, size_t left, struct exu_version *versio
 
 /*
  * Find the text of Py_GetVersion() ("3.8.18 (default, May  9 2024, ...) \n[GCC ...]") in saved writable memory: in the
- * module's own variables when `module` is given, else anywhere. Sets the build's version, free-threading and py->version_text.
+ * module's own variables when `module` is given, else anywhere. Sets the build's version, free-threading and
+ * py->version_text.
  */
 bool exu_py_version_from_text(struct exu_py *py, const struct exu_binary *module);
 
-/* Major and minor from a file name like libpython3.8.so.1.0 or python3.8: sets py->version_exact to false and the build's free-threading. */
+/*
+ * Major and minor from a file name like libpython3.8.so.1.0 or python3.8: sets py->version_exact to false and the
+ * build's free-threading.
+ */
 bool exu_py_version_from_path(struct exu_py *py, struct exu_string path);
 
 /* Does the file name look like an interpreter's? "libpython3.8.so.1.0", "python3.8d", "python". */

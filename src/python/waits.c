@@ -2,17 +2,54 @@
 #include "python/waits.h"
 
 #include "python/locks.h"
+#include "python/semlock.h"
 #include "python/types.h"
 #include "python/value_stack.h"
 #include "python/waits_library.h"
 #include "python/waits_lock.h"
+#include "target/system_calls.h"
 
 /* The words that people know them by: the type of threading.Lock() is _thread.lock. Classes keep their own names. */
 static struct exu_string type_name(struct exu_py *py, uint64_t object) {
-  static const struct exu_string lock = {"Lock", 4}, rlock = {"RLock", 5};
+  static const struct exu_string lock = {"Lock", 4}, rlock = {"RLock", 5}, simple = {"SimpleQueue", 11};
   struct exu_string name = exu_py_type_name(py, object);
+  if (exu_py_string_is(name, "_queue.SimpleQueue")) return simple;
   if (exu_py_string_is(name, "_thread.lock") || exu_py_string_is(name, "thread.lock")) return lock;
   return exu_py_string_is(name, "_thread.RLock") ? rlock : name;
+}
+
+/* ---- Locks ------------------------------------------------------------------------------------------------------- */
+
+/*
+ * A lock or semaphore of multiprocessing. Those who call `acquire` call that of the SemLock: the object that they know
+ * is looked for in their local variables. False: it cannot be read.
+ */
+static bool set_semlock(struct exu_py *py, const struct exu_py_found_lock *found, struct exu_py_wait *wait) {
+  static const struct exu_string lock = {"multiprocessing.Lock", 20}, rlock = {"multiprocessing.RLock", 21},
+                                 semaphore = {"multiprocessing.Semaphore", 25};
+  struct exu_py_semlock semlock;
+  if (!exu_py_semlock_read(py, found->object, &semlock)) return false;
+  wait->kind = semlock.recursive ? EXU_WAIT_RLOCK : semlock.limit == 1 ? EXU_WAIT_LOCK : EXU_WAIT_SEMAPHORE;
+  wait->type = semlock.recursive ? rlock : semlock.limit == 1 ? lock : semaphore;
+  wait->object = wait->lock = found->object;
+  wait->evidence = found->evidence;
+  if (semlock.limit == 1 && !semlock.recursive && !found->wrapper && found->evidence.data) {
+    wait->evidence = exu_arena_printf(py->arena, "%.*s (a BoundedSemaphore of 1 has the same)",
+                                      (int)found->evidence.size, found->evidence.data);
+  }
+  wait->shared = true;
+  if (found->wrapper) {
+    struct exu_string type = exu_py_type_name(py, found->wrapper);
+    wait->object = found->wrapper;
+    wait->type = exu_arena_printf(py->arena, "multiprocessing.%.*s", (int)type.size, type.data ? type.data : "");
+    if (exu_py_is_a(py, found->wrapper, "Semaphore")) wait->kind = EXU_WAIT_SEMAPHORE;
+  }
+  if (semlock.elsewhere) wait->state = "it is held by no thread of this process";
+  wait->owner_ident = semlock.owner_ident;
+  if (!wait->owner_ident) return true;
+  wait->owner_evidence =
+      exu_arena_printf(py->arena, "last_tid and count in the SemLock at 0x%llx", (unsigned long long)found->object);
+  return true;
 }
 
 static void set_lock(struct exu_py *py, const struct exu_py_found_lock *found, struct exu_py_wait *wait) {
@@ -22,6 +59,7 @@ static void set_lock(struct exu_py *py, const struct exu_py_found_lock *found, s
       [EXU_PY_SIMPLE_QUEUE] = EXU_WAIT_QUEUE,
       [EXU_PY_SEMLOCK] = EXU_WAIT_SEMAPHORE,
   };
+  if (found->type == EXU_PY_SEMLOCK && set_semlock(py, found, wait)) return;
   wait->kind = kinds[found->type];
   wait->object = wait->lock = found->object;
   wait->type = type_name(py, found->object);
@@ -75,6 +113,14 @@ static bool import_lock(struct exu_py *py, const struct exu_py_sleep *sleep, str
 
 /* ---- Mutexes of the interpreter ---------------------------------------------------------------------------------- */
 
+/* Free-threaded builds: the object that has the mutex in its header, for critical sections; 0: none has. */
+static uint64_t object_of_mutex(struct exu_py *py, uint64_t mutex, struct exu_string *type) {
+  struct exu_field field = py->layout.object_mutex;
+  if (!exu_py_has(field) || mutex < field.offset || !exu_py_plausible(mutex - field.offset)) return 0;
+  *type = exu_py_type_name(py, mutex - field.offset);
+  return type->data ? mutex - field.offset : 0;
+}
+
 /* Python/lock.c: locked, and others wait. Events and the like never have both. */
 static void py_mutex(struct exu_py *py, const struct exu_py_sleep *sleep, struct exu_py_wait *wait) {
   enum { LOCKED_HAS_PARKED = 3 };
@@ -85,6 +131,7 @@ static void py_mutex(struct exu_py *py, const struct exu_py_sleep *sleep, struct
   wait->lock = sleep->parked;
   wait->evidence = exu_arena_printf(py->arena, "parked on the PyMutex at 0x%llx, which is locked",
                                     (unsigned long long)sleep->parked);
+  wait->object = object_of_mutex(py, sleep->parked, &wait->type);
 }
 
 /*
@@ -105,6 +152,24 @@ static void polling(struct exu_py *py, const struct exu_py_frame *frame, const s
                                     (unsigned long long)waiter, (int)text.size, text.data ? text.data : "");
 }
 
+/* ---- Other system calls ------------------------------------------------------------------------------------------ */
+
+/* Those that functions of the standard library wait in. */
+static bool may_wait(const struct exu_py *py, const struct exu_registers *registers) {
+  if (!registers || registers->syscall < 0) return false;
+  const struct exu_system_call *call = exu_system_call_find(py->target->arch, registers->syscall);
+  if (!call) return false;
+  switch (call->class) {
+  case EXU_CALL_READ:
+  case EXU_CALL_POLL:
+  case EXU_CALL_SELECT:
+  case EXU_CALL_EPOLL:
+  case EXU_CALL_SLEEP:
+  case EXU_CALL_CHILD: return true;
+  default: return false;
+  }
+}
+
 bool exu_py_wait(struct exu_py *py, const struct exu_py_frame *frames, size_t count,
                  const struct exu_registers *registers, struct exu_py_wait *wait) {
   struct exu_py_sleep sleep = {0};
@@ -119,8 +184,10 @@ bool exu_py_wait(struct exu_py *py, const struct exu_py_frame *frames, size_t co
     }
   } else {
     if (count > 0) polling(py, &frames[0], registers, wait);
+    if (wait->kind == EXU_WAIT_UNKNOWN && may_wait(py, registers)) wait->kind = EXU_WAIT_SYSCALL;
     if (wait->kind == EXU_WAIT_UNKNOWN) return !py->arena->exhausted;
   }
   exu_py_wait_in_library(py, frames, count, &sleep, wait);
+  if (wait->kind == EXU_WAIT_SYSCALL) wait->kind = EXU_WAIT_UNKNOWN; /* the call itself tells as much */
   return !py->arena->exhausted;
 }

@@ -16,11 +16,16 @@ struct exu_py_wait {
   struct exu_string type;     /* its type's name */
   uint64_t lock;              /* the lock object that it sleeps on, which may be inside of `object`; 0 unknown */
   struct exu_string evidence; /* in the arena */
+  const char *state;          /* what that says of the object: "it is empty"; NULL: nothing */
+  int64_t child;              /* EXU_WAIT_CHILD: the process id of what has to end; 0 unknown */
+  struct exu_string name;     /* likewise: what the program calls it; unknown when it has no name */
 
   /* Who holds it (for EXU_WAIT_JOIN: who has to end). By pthread_self() or by the kernel's id; 0 unknown. */
   uint64_t owner_ident;
   int64_t owner_tid;
   struct exu_string owner_evidence;
+  /* A lock that processes share. One that fork(2) copied takes it for its own, too: no proof for the main thread. */
+  bool shared;
 };
 
 /*
@@ -30,9 +35,12 @@ struct exu_py_wait {
 bool exu_py_wait(struct exu_py *py, const struct exu_py_frame *frames, size_t count,
                  const struct exu_registers *registers, struct exu_py_wait *wait);
 
-/* A lock that a thread holds, because it is inside of a `with` statement for it. */
+/*
+ * A lock that a thread holds, because it is inside of a `with` statement for it; or a Future that has its result when
+ * the function that the thread runs has returned.
+ */
 struct exu_py_held {
-  uint64_t object;            /* the lock, RLock, Condition's lock ...: as exu_py_wait.object or .lock */
+  uint64_t object;            /* the lock, RLock, Condition's lock, Future ...: as exu_py_wait.object or .lock */
   size_t thread;              /* the caller's number for the thread */
   struct exu_string evidence; /* "`with` in f (x.py:12)" */
 };
@@ -43,7 +51,8 @@ struct exu_py_held_list {
 
 /*
  * Append the locks that the `with` statements of a thread hold for certain: a `with` whose __enter__ has not returned
- * yet (it waits for the lock itself) does not count. False only without memory.
+ * yet (it waits for the lock itself) does not count, nor one inside of which `release` is called, of whatever it may
+ * be. False only without memory.
  */
 bool exu_py_held(struct exu_py *py, const struct exu_py_frame *frames, size_t count, size_t thread,
                  struct exu_py_held_list *held);

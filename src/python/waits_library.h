@@ -16,6 +16,9 @@ void exu_py_wait_in_library(struct exu_py *py, const struct exu_py_frame *frames
 /* Does the code belong to the module threading? */
 bool exu_py_is_threading(const struct exu_py_code *code);
 
+/* Does the frame run the function of a Future of a ThreadPoolExecutor? Its first argument says of which. */
+bool exu_py_is_work(const struct exu_py_frame *frame);
+
 /* Is the frame inside of Condition.wait, which lets go of the Condition's lock? If so, of which Condition. */
 bool exu_py_in_condition_wait(struct exu_py *py, const struct exu_py_frame *frame, uint64_t *condition);
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "python/dict.h"
+#include "python/types.h"
 #include "python/value_stack.h"
 
 /*
@@ -79,16 +81,36 @@ static bool search_frame(struct exu_py *py, const struct exu_py_frame *frame, co
   return false;
 }
 
+/* The local variable of a frame that has the SemLock as its attribute; 0: none has. */
+static uint64_t find_wrapper(struct exu_py *py, const struct exu_py_frame *frame, uint64_t semlock) {
+  enum { LOCALS = 32 };
+  struct exu_py_values values;
+  uint64_t object, inner;
+  if (!frame->code || !frame->code->valid || !exu_py_values(py, frame, &values)) return 0;
+  for (uint32_t i = 0; i < values.local_count && i < LOCALS; i++) {
+    if (!exu_py_slot(py, values.locals + UINT64_C(8) * i, &object)) continue;
+    if (exu_py_string_is(exu_py_type_name(py, object), "cell") &&
+        (!exu_py_get(py, object, py->layout.cell_ref, &object) || !exu_py_plausible(object))) {
+      continue;
+    }
+    if (exu_py_attribute(py, object, "_semlock", &inner) && inner == semlock) return object;
+  }
+  return 0;
+}
+
 void exu_py_find_lock(struct exu_py *py, const struct exu_py_frame *frames, size_t count,
                       const struct exu_py_sleep *sleep, struct exu_py_found_lock *found) {
   static const char *const names[] = {"", "lock", "RLock", "SimpleQueue", "SemLock"};
   struct exu_string where = {NULL, 0};
-  *found = (struct exu_py_found_lock){EXU_PY_NO_LOCK, 0, {NULL, 0}};
+  *found = (struct exu_py_found_lock){EXU_PY_NO_LOCK, 0, 0, {NULL, 0}};
   for (size_t i = 0; i < count && i < FRAMES && !found->type; i++) {
     if (frames[i].code && frames[i].code->valid) search_frame(py, &frames[i], sleep, found, &where);
   }
   if (!found->type && sleep->parked) found->type = exu_py_lock_of_mutex(py, sleep->parked, &found->object);
   if (!found->type) return;
+  for (size_t i = 0; found->type == EXU_PY_SEMLOCK && i < count && i < FRAMES && !found->wrapper; i++) {
+    found->wrapper = find_wrapper(py, &frames[i], found->object);
+  }
   const char *name = names[found->type];
   unsigned long long object = found->object;
   if (sleep->parked) {

@@ -9,6 +9,7 @@
 struct exu_py_found_lock {
   enum exu_py_lock_type type;
   uint64_t object;
+  uint64_t wrapper; /* EXU_PY_SEMLOCK: the object of multiprocessing that it is inside of; 0 unknown */
   struct exu_string evidence;
 };
 

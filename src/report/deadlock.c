@@ -19,7 +19,7 @@ static void add_wait(FILE *out, const struct exu_edge *edges, size_t thread, con
   fputs("waits for ", out);
   if (edge->what.data) {
     add(out, edge->what);
-    fputs(" held by ", out);
+    fprintf(out, " %s ", edge->relation ? edge->relation : "held by");
   }
   if (owner_word) {
     fputs(owner_word, out);
@@ -30,12 +30,12 @@ static void add_wait(FILE *out, const struct exu_edge *edges, size_t thread, con
 }
 
 static struct exu_string sentence(struct exu_arena *arena, const struct exu_edge *edges, const size_t *threads,
-                                  size_t count) {
+                                  size_t count, bool timed) {
   EXU_GUARD(free) char *text = NULL;
   size_t size = 0;
   FILE *out = open_memstream(&text, &size);
   if (!out) return (struct exu_string){NULL, 0};
-  fputs("Deadlock: ", out);
+  fputs(timed ? "Deadlock until a time limit passes: " : "Deadlock: ", out);
   add(out, edges[threads[0]].thread);
   fputc(' ', out);
   for (size_t i = 0; i < count; i++) {
@@ -65,15 +65,21 @@ static size_t next_of(const struct exu_edge *edges, size_t count, size_t thread)
 static bool add_circle(struct exu_arena *arena, const struct exu_edge *edges, size_t thread,
                        struct exu_deadlock *deadlock) {
   size_t first = thread, length = 1;
+  bool timed = edges[thread].timed;
   for (size_t at = (size_t)edges[thread].owner; at != thread; at = (size_t)edges[at].owner) {
     if (at < first) first = at;
+    timed |= edges[at].timed;
     length++;
   }
   size_t *threads = exu_arena_array(arena, length, sizeof *threads);
   if (!threads) return false;
   for (size_t i = 0, at = first; i < length; i++, at = (size_t)edges[at].owner) threads[i] = at;
   *deadlock = (struct exu_deadlock){
-      .sentence = sentence(arena, edges, threads, length), .threads = threads, .thread_count = length};
+      .sentence = sentence(arena, edges, threads, length, timed),
+      .timed = timed,
+      .threads = threads,
+      .thread_count = length,
+  };
   return deadlock->sentence.data != NULL;
 }
 

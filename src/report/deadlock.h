@@ -11,11 +11,14 @@ struct exu_edge {
   int64_t owner;            /* index of the thread that could let it go on; -1: none, or unknown */
   struct exu_string thread; /* what to call it: "\"worker-1\"", "thread 1234" */
   struct exu_string what;   /* "the RLock 0x7f12", "the GIL"; unknown: for the owner itself to end */
+  const char *relation;     /* what the owner has to do with it; NULL: "held by" */
+  bool timed;               /* it waits with a time limit */
 };
 
 /*
- * The circles of owners, each once, beginning with its first thread. A thread that waits for one of a circle is not of it; one that
- * waits for what it holds itself is a circle of one. An owner outside of [-1, count) is none. False without memory.
+ * The circles of owners, each once, beginning with its first thread. A thread that waits for one of a circle is not of
+ * it; one that waits for what it holds itself is a circle of one. An owner outside of [-1, count) is none. False
+ * without memory.
  */
 bool exu_deadlocks_find(struct exu_arena *arena, const struct exu_edge *edges, size_t count,
                         const struct exu_deadlock **deadlocks, size_t *deadlock_count);

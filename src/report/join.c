@@ -3,9 +3,8 @@
 #include <string.h>
 
 #include "report/joining.h"
-#include "target/system_calls.h"
 
-/* ---- Thread states ------------------------------------------------------------------------------------------------ */
+/* ---- Thread states ----------------------------------------------------------------------------------------------- */
 
 /*
  * In 2.7 a forked child keeps the thread states of its parent's other threads (Python 3 deletes them), and a new
@@ -166,14 +165,10 @@ static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
                                 .cpu_us = -1};
   if (thread->main) thread->comm = stacks->target->comm;
   const size_t first = stacks->py ? first_thread_state(stacks, os) : 0;
-  struct exu_registers registers = os->registers;
-  struct exu_call call;
-  exu_call_look(stacks->target, &os->registers, &call);
-  if (call.restarted && call.number >= 0) registers.syscall = call.number; /* how the wait for the GIL began */
   begin_thread(stacks);
   if (first) thread->interpreter = interpreter_id(stacks, stacks->python.threads.items[first - 1].interpreter);
   for (size_t state = first; state; state = stacks->next_same[state - 1])
-    if (!add_thread_state(stacks, state - 1, thread, &registers)) return false;
+    if (!add_thread_state(stacks, state - 1, thread, &os->registers)) return false;
   return finish_thread(stacks, index, os, first);
 }
 

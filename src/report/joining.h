@@ -43,8 +43,8 @@ struct exu_stacks {
 void exu_join(struct exu_stacks *stacks);
 
 /*
- * Read the frames of a thread state of a process that runs, until two readings agree; where they do not, keep the outer frames on
- * which they do, and set stacks->moved. As exu_py_frames otherwise.
+ * Read the frames of a thread state of a process that runs, until two readings agree; where they do not, keep the outer
+ * frames on which they do, and set stacks->moved. As exu_py_frames otherwise.
  */
 bool exu_glimpse(struct exu_stacks *stacks, uint64_t tstate, int64_t tid);
 

@@ -16,6 +16,8 @@ static const char *kind_word(enum exu_wait_kind kind) {
   case EXU_WAIT_EVENT: return "event";
   case EXU_WAIT_BARRIER: return "barrier";
   case EXU_WAIT_QUEUE: return "queue";
+  case EXU_WAIT_FUTURE: return "future";
+  case EXU_WAIT_EVENT_LOOP: return "event-loop";
   case EXU_WAIT_JOIN: return "join";
   case EXU_WAIT_IMPORT_LOCK: return "import-lock";
   case EXU_WAIT_MUTEX: return "mutex";
@@ -94,6 +96,8 @@ void exu_json_wait(struct exu_output *out, const struct exu_report *report, cons
 void exu_json_deadlock(struct exu_output *out, const struct exu_report *report, const struct exu_deadlock *deadlock) {
   exu_out(out, "{\"sentence\": ");
   exu_json_string(out, deadlock->sentence);
+  exu_out(out, ", \"timed\": ");
+  exu_json_bool(out, deadlock->timed);
   exu_out(out, ", \"threads\": [");
   for (size_t i = 0; i < deadlock->thread_count; i++) {
     if (i > 0) exu_out(out, ", ");

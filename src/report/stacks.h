@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The threads of a report: threads of the operating system joined with Python's thread states, each with its frames. In two
- * steps, because a live target is stopped only during the first.
+ * The threads of a report: threads of the operating system joined with Python's thread states, each with its frames. In
+ * two steps, because a live target is stopped only during the first.
  */
 #ifndef EXUVIA_REPORT_STACKS_H
 #define EXUVIA_REPORT_STACKS_H
@@ -15,22 +15,22 @@
 struct exu_stacks;
 
 /*
- * Read what exu_stacks_read is about to read of a live process, and throw it away: what a process that runs has in its memory
- * may be nonsense by then, but most of the pages that will be needed are known, and the pause is short.
+ * Read what exu_stacks_read is about to read of a live process, and throw it away: what a process that runs has in its
+ * memory may be nonsense by then, but most of the pages that will be needed are known, and the pause is short.
  */
 void exu_stacks_rehearse(const struct exu_py *py, const struct exu_options *options);
 
 /*
- * Read what the report shows of Python: its interpreters and, in the order of the target, its threads, still without frames.
- * `py` is NULL when there is no Python: then no thread will have Python frames. Stops early without memory; what was done by then stays.
- * NULL without memory for anything.
+ * Read what the report shows of Python: its interpreters and, in the order of the target, its threads, still without
+ * frames. `py` is NULL when there is no Python: then no thread will have Python frames. Stops early without memory;
+ * what was done by then stays. NULL without memory for anything.
  */
 struct exu_stacks *exu_stacks_read(struct exu_report *report, const struct exu_target *target, struct exu_py *py,
                                    const struct exu_options *options, struct exu_diagnostics *diagnostics);
 
 /*
- * Unwind the native stacks, unless `native` is NULL, and fill in the frames of the threads and what they wait for. Of the target's
- * changing memory it reads only the stacks.
+ * Unwind the native stacks, unless `native` is NULL, and fill in the frames of the threads and what they wait for. Of
+ * the target's changing memory it reads only the stacks.
  */
 void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native);
 

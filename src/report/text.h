@@ -33,7 +33,10 @@ void exu_text_header(struct exu_text *text);
 /* Who waits for whom in a circle, a line for each. text_waits.c */
 void exu_text_deadlocks(struct exu_text *text);
 
-/* Is there something to say about what a thread waits for? The line that says it; `each`: for all of a group. text_waits.c */
+/*
+ * Is there something to say about what a thread waits for? The line that says it; `each`: for all of a group.
+ * text_waits.c
+ */
 bool exu_text_has_wait(const struct exu_thread *thread);
 void exu_text_wait(struct exu_text *text, const struct exu_thread *thread, bool each);
 

@@ -190,7 +190,9 @@ static void put_module(struct exu_text *text, const struct exu_module *module) {
   exu_out_escaped(&text->out, name, EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
 }
 
-/* `python3.11+0x1234`: what addr2line takes for a position-independent file, and the only name of a nameless function. */
+/*
+ * `python3.11+0x1234`: what addr2line takes for a position-independent file, and the only name of a nameless function.
+ */
 static void put_module_offset(struct exu_text *text, const struct exu_frame *frame) {
   const struct exu_module *module = module_of(text, frame);
   if (module) {

@@ -31,6 +31,7 @@ bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subj
     exu_around_read(waits->target, seen->futex.address, &seen->around);
   } else {
     seen->timeout_us = exu_call_timeout_us(waits->target, &seen->call);
+    seen->path = exu_call_path(waits->target, &seen->call, waits->arena);
     seen->fd_count = exu_call_descriptors(waits->target, &seen->call, seen->fds, EXU_WAIT_FDS);
   }
   /* A thread that asks for the GIL has got what its frames wait for, or gave it up. */
@@ -40,12 +41,12 @@ bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subj
   return exu_py_wait(waits->py, subject->frames, subject->frame_count, &registers, &seen->py);
 }
 
-/* Does somebody wait for a lock that does not record who holds it? */
+/* Does somebody wait for a lock, or a result, that does not record who holds it? */
 static bool wants_holders(const struct exu_waits *waits) {
   for (size_t i = 0; i < waits->seen.count; i++) {
     const struct exu_py_wait *py = &waits->seen.items[i].py;
-    bool is_lock = py->kind == EXU_WAIT_LOCK || py->kind == EXU_WAIT_RLOCK;
-    if (is_lock && py->owner_ident == 0 && py->owner_tid <= 0) return true;
+    bool is_held = py->kind == EXU_WAIT_LOCK || py->kind == EXU_WAIT_RLOCK || py->kind == EXU_WAIT_FUTURE;
+    if (is_held && !py->shared && py->owner_ident == 0 && py->owner_tid <= 0) return true;
   }
   return false;
 }

@@ -21,9 +21,9 @@ void exu_waits_destroy(struct exu_waits *waits); /* NULL is allowed */
 
 /*
  * Look at one thread: `thread` is its index in the report, `os` its thread of the operating system (NULL: none),
- * `interpreter` the address of the interpreter of its thread state (0: none) and `gil` what it has to do with the GIL of that,
- * `ident` its thread state's ident (0: none), `frames` its Python frames, innermost first, which must live until
- * exu_waits_look_again. False only without memory.
+ * `interpreter` the address of the interpreter of its thread state (0: none) and `gil` what it has to do with the GIL
+ * of that, `ident` its thread state's ident (0: none), `frames` its Python frames, innermost first, which must live
+ * until exu_waits_look_again. False only without memory.
  */
 struct exu_wait_subject {
   size_t thread;
@@ -36,12 +36,14 @@ struct exu_wait_subject {
 };
 bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subject);
 
-/* After the last thread: look for the holders of locks that do not record their owner. Only then is the target let go. */
+/*
+ * After the last thread: look for the holders of locks that do not record their owner. Only then is the target let go.
+ */
 bool exu_waits_look_again(struct exu_waits *waits);
 
 /*
- * Fill in the `wait` of the report's threads (`threads`, which are those of the report while they may be written), whose names and
- * frames are there, and its deadlocks. False only without memory.
+ * Fill in the `wait` of the report's threads (`threads`, which are those of the report while they may be written),
+ * whose names and frames are there, and its deadlocks. False only without memory.
  */
 bool exu_waits_finish(struct exu_waits *waits, struct exu_report *report, struct exu_thread *threads);
 

@@ -112,9 +112,10 @@ static struct exu_string held_by(const struct finishing *finishing, const struct
                                  const struct exu_seen *owner, bool is_known) {
   struct exu_arena *arena = finishing->waits->arena;
   long long tid = (long long)seen->wait->owner_tid;
+  const char *state = seen->py.state;
   if (owner == seen) return exu_arena_printf(arena, " held by itself");
   if (owner) return exu_arena_printf(arena, " held by %.*s", (int)owner->label.size, owner->label.data);
-  if (!is_known) return exu_arena_printf(arena, " (owner unknown)");
+  if (!is_known) return exu_arena_printf(arena, " (owner unknown%s%s)", state ? "; " : "", state ? state : "");
   if (tid < 0)
     return exu_arena_printf(arena, " held by a thread that does not exist in this process (copied by fork?)");
   if (is_thread(finishing, tid)) return exu_arena_printf(arena, " held by thread %lld", tid);
@@ -144,6 +145,29 @@ static struct exu_string join2(struct exu_arena *arena, const char *before, stru
 
 static struct exu_string word(const char *text) { return (struct exu_string){text, strlen(text)}; }
 
+/* "waits for the child process "Process-1" (pid 12) to end" */
+static void say_child(struct finishing *finishing, const struct exu_seen *seen) {
+  struct exu_arena *arena = finishing->waits->arena;
+  struct exu_string name = seen->py.name;
+  int size = name.size < NAME_SHOWN ? (int)name.size : NAME_SHOWN;
+  long long pid = (long long)seen->py.child;
+  if (name.data && size > 0) {
+    seen->wait->summary =
+        exu_arena_printf(arena, "waits for the child process \"%.*s\" (pid %lld) to end", size, name.data, pid);
+  } else {
+    seen->wait->summary = exu_arena_printf(arena, "waits for the child process %lld to end", pid);
+  }
+}
+
+/* "waits for the Queue 0x7f12 (it is empty)"; the queues of multiprocessing are pipes. */
+static void say_queue(struct finishing *finishing, const struct exu_seen *seen, struct exu_string what) {
+  struct exu_string call = seen->in_futex ? (struct exu_string){NULL, 0} : seen->wait->summary;
+  struct exu_string why = seen->py.state ? word(seen->py.state) : call;
+  struct exu_arena *arena = finishing->waits->arena;
+  if (why.data) why = join2(arena, " (", why, word(")"));
+  seen->wait->summary = join2(arena, "waits for ", what, why);
+}
+
 static void say_python(struct finishing *finishing, struct exu_seen *seen, const struct exu_seen *owner,
                        bool is_known) {
   struct exu_wait *wait = seen->wait;
@@ -171,6 +195,19 @@ static void say_python(struct finishing *finishing, struct exu_seen *seen, const
     return;
   case EXU_WAIT_CONDITION: wait->summary = join2(arena, "waits for ", what, word(" to be notified")); return;
   case EXU_WAIT_EVENT: wait->summary = join2(arena, "waits for ", what, word(" to be set")); return;
+  case EXU_WAIT_CHILD: say_child(finishing, seen); return;
+  case EXU_WAIT_FUTURE:
+    seen->what = what;
+    seen->relation = "computed by";
+    wait->summary = join2(arena, "waits for ", what, word(" to be done"));
+    if (owner)
+      wait->summary = join2(arena, "", wait->summary, join2(arena, ", which ", owner->label, word(" computes")));
+    return;
+  case EXU_WAIT_EVENT_LOOP:
+    wait->summary = exu_arena_printf(arena, "is idle: no task of the event loop 0x%" PRIx64 " can run; it %.*s",
+                                     wait->address, (int)wait->summary.size, wait->summary.data);
+    return;
+  case EXU_WAIT_QUEUE: say_queue(finishing, seen, what); return;
   default:
     seen->what = what;
     wait->summary =
@@ -182,17 +219,21 @@ static void say_python(struct finishing *finishing, struct exu_seen *seen, const
 static void explain_by_python(struct finishing *finishing, struct exu_seen *seen) {
   const struct exu_py_wait *py = &seen->py;
   struct exu_wait *wait = seen->wait;
-  bool is_lock = py->kind == EXU_WAIT_LOCK || py->kind == EXU_WAIT_RLOCK;
+  bool is_held = py->kind == EXU_WAIT_LOCK || py->kind == EXU_WAIT_RLOCK || py->kind == EXU_WAIT_FUTURE;
   bool is_known = py->owner_tid > 0 || py->owner_ident != 0;
   const struct exu_py_held *held;
   wait->kind = py->kind;
-  wait->address = py->object ? py->object : py->lock;
-  wait->type = py->type;
+  if (py->kind == EXU_WAIT_CHILD) {
+    wait->child = py->child;
+  } else {
+    wait->address = py->object || py->kind == EXU_WAIT_FUTURE ? py->object : py->lock;
+    wait->type = py->type;
+  }
   if (py->evidence.data) wait->evidence = py->evidence;
   struct exu_seen *owner = find(&finishing->by_ident, py->owner_ident);
   if (!owner && py->owner_tid > 0) owner = find(&finishing->by_tid, (uint64_t)py->owner_tid);
   struct exu_string evidence = py->owner_evidence;
-  if (!is_known && is_lock && (held = held_by_with(finishing, seen))) {
+  if (!is_known && is_held && (held = held_by_with(finishing, seen))) {
     owner = &finishing->waits->seen.items[held->thread];
     evidence = held->evidence;
   }
@@ -214,7 +255,9 @@ static void explain_mutex(struct finishing *finishing, struct exu_seen *seen, co
   say_python(finishing, seen, owner, mutex->owner_tid > 0);
 }
 
-/* pthread_join(3): glibc sleeps on the joined thread's own record of its id, which lies right above its thread pointer. */
+/*
+ * pthread_join(3): glibc sleeps on the joined thread's own record of its id, which lies right above its thread pointer.
+ */
 static struct exu_seen *joined_thread(const struct finishing *finishing, const struct exu_seen *seen) {
   enum { STRUCT_PTHREAD = 4096 };
   struct exu_seen *owner = find(&finishing->by_tid, seen->futex.expected);
@@ -311,7 +354,10 @@ static void explain(struct finishing *finishing, struct exu_seen *seen) {
 
 /* ---- The GIL ----------------------------------------------------------------------------------------------------- */
 
-/* Who holds the GIL that this thread waits for: of its interpreter or, where several interpreters share one, the only holder. */
+/*
+ * Who holds the GIL that this thread waits for: of its interpreter or, where several interpreters share one, the only
+ * holder.
+ */
 static struct exu_seen *gil_holder(struct finishing *finishing, const struct exu_seen *seen) {
   struct exu_waits *waits = finishing->waits;
   struct exu_seen *only = NULL;
@@ -381,6 +427,20 @@ static void explain_stop(struct finishing *finishing, struct exu_wait *wait) {
   wait->evidence = exu_arena_printf(arena, "the kernel says that the process is stopped");
 }
 
+/*
+ * Does the wait end by itself? 2.7 waits with a time limit by asking again and again. So does everybody who waits for
+ * the GIL, which ends nothing.
+ */
+static bool is_timed(const struct exu_seen *seen) {
+  return seen->wait->kind != EXU_WAIT_GIL && (!seen->in_futex || seen->futex.timed);
+}
+
+/* A child that called os.fork() with a lock of multiprocessing believes that it has it. So does its parent. */
+static bool is_proved(const struct finishing *finishing, const struct exu_seen *seen) {
+  if (!seen->py.shared || seen->wait->owner < 0) return true;
+  return !finishing->threads[seen->wait->owner].main;
+}
+
 static bool find_deadlocks(struct finishing *finishing, struct exu_report *report) {
   struct exu_waits *waits = finishing->waits;
   if (report->thread_count == 0) return true;
@@ -390,8 +450,11 @@ static bool find_deadlocks(struct finishing *finishing, struct exu_report *repor
   for (size_t i = 0; i < waits->seen.count; i++) {
     const struct exu_seen *seen = &waits->seen.items[i];
     if (seen->subject.thread >= report->thread_count) continue;
-    edges[seen->subject.thread] =
-        (struct exu_edge){.owner = seen->wait->owner, .thread = seen->label, .what = seen->what};
+    edges[seen->subject.thread] = (struct exu_edge){.owner = is_proved(finishing, seen) ? seen->wait->owner : -1,
+                                                    .thread = seen->label,
+                                                    .what = seen->what,
+                                                    .relation = seen->relation,
+                                                    .timed = is_timed(seen)};
   }
   return exu_deadlocks_find(waits->arena, edges, report->thread_count, &report->deadlocks, &report->deadlock_count);
 }

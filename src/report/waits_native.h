@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the names of a thread's innermost native functions say about its wait. They may be missing: then nothing is said. */
+/*
+ * What the names of a thread's innermost native functions say about its wait. They may be missing: then nothing is
+ * said.
+ */
 #ifndef EXUVIA_REPORT_WAITS_NATIVE_H
 #define EXUVIA_REPORT_WAITS_NATIVE_H
 

@@ -18,6 +18,7 @@ struct exu_seen {
   bool in_futex;
   struct exu_futex futex;
   struct exu_around around;
+  struct exu_string path; /* of open(2); unknown: it is another call, or was not readable */
   int32_t fds[EXU_WAIT_FDS];
   size_t fd_count; /* of all, also of those that `fds` has no room for */
   struct exu_py_wait py;
@@ -25,6 +26,7 @@ struct exu_seen {
   int64_t tid;             /* as the process itself numbers it */
   struct exu_string label; /* "\"worker-1\"", "thread 12" */
   struct exu_string what;  /* what it waits for that has an owner: "the RLock 0x7f12" */
+  const char *relation;    /* what the owner has to do with that; NULL: it holds it */
   struct exu_wait *wait;   /* in the report */
 };
 
@@ -39,8 +41,8 @@ struct exu_waits {
 };
 
 /*
- * What the thread does in its system call, as a summary, and the call's own fields of `wait`: the kind, the descriptor and
- * what it is, the child. waits_words.c
+ * What the thread does in its system call, as a summary, and the call's own fields of `wait`: the kind, the descriptor
+ * and what it is, the child. waits_words.c
  */
 void exu_wait_in_call(struct exu_waits *waits, const struct exu_seen *seen, struct exu_wait *wait);
 

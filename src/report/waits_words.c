@@ -95,6 +95,19 @@ static void say_with_file(const struct exu_wait *wait, struct words *words, cons
   say_file(words, wait->file);
 }
 
+static void say_lock_holder(struct exu_waits *waits, const struct exu_wait *wait, struct words *words) {
+  char comm[EXU_COMM_SIZE];
+  if (!waits->descriptors.arena) return; /* only a live process is still there to be asked */
+  int64_t pid = exu_descriptor_lock_holder(&waits->descriptors, wait->fd, comm);
+  if (pid == waits->target->pid) {
+    say(words, ", held by this process itself");
+  } else if (pid > 0 && !comm[0]) {
+    say(words, ", held by process %" PRId64 ", which has ended: another one has its descriptor", pid);
+  } else if (pid > 0) {
+    say(words, ", held by process %" PRId64 " (%s)", pid, comm);
+  }
+}
+
 static void say_call(struct exu_waits *waits, const struct exu_seen *seen, const struct exu_wait *wait,
                      struct words *words) {
   enum { F_SETLKW = 7, F_OFD_SETLKW = 38 }; /* asm-generic/fcntl.h */
@@ -110,6 +123,7 @@ static void say_call(struct exu_waits *waits, const struct exu_seen *seen, const
   case EXU_CALL_LOCK:
     if (strcmp(name, "fcntl") == 0 && command != F_SETLKW && command != F_OFD_SETLKW) break;
     say_with_file(wait, words, "waits for a file lock on", name);
+    say_lock_holder(waits, wait, words);
     return;
   case EXU_CALL_POLL:
   case EXU_CALL_SELECT:
@@ -138,7 +152,13 @@ static void say_call(struct exu_waits *waits, const struct exu_seen *seen, const
     say_timeout(words, seen);
     say(words, ")");
     return;
-  case EXU_CALL_OPEN: say(words, "opens a file (%s)", name); return;
+  case EXU_CALL_OPEN:
+    if (seen->path.data) {
+      say(words, "opens the file %.*s (%s)", (int)seen->path.size, seen->path.data, name);
+    } else {
+      say(words, "opens a file (%s)", name);
+    }
+    return;
   case EXU_CALL_FUTEX:
     if (seen->in_futex) {
       say(words, "waits for the futex 0x%" PRIx64, seen->futex.address);
@@ -219,6 +239,8 @@ static const char *default_type(enum exu_wait_kind kind) {
   case EXU_WAIT_EVENT: return "Event";
   case EXU_WAIT_BARRIER: return "Barrier";
   case EXU_WAIT_QUEUE: return "Queue";
+  case EXU_WAIT_FUTURE: return "Future";
+  case EXU_WAIT_EVENT_LOOP: return "event loop";
   case EXU_WAIT_IMPORT_LOCK: return "import lock";
   case EXU_WAIT_MUTEX: return "mutex";
   case EXU_WAIT_COND: return "condition variable";
@@ -228,9 +250,11 @@ static const char *default_type(enum exu_wait_kind kind) {
   }
 }
 
-static bool has_own_type(enum exu_wait_kind kind) {
+/* Classes of locks say no more than their kind does, but for those with a module in front. */
+static bool has_own_type(enum exu_wait_kind kind, struct exu_string type) {
+  if (kind == EXU_WAIT_LOCK || kind == EXU_WAIT_RLOCK) return memchr(type.data, '.', type.size) != NULL;
   return kind == EXU_WAIT_CONDITION || kind == EXU_WAIT_SEMAPHORE || kind == EXU_WAIT_EVENT ||
-         kind == EXU_WAIT_BARRIER || kind == EXU_WAIT_QUEUE;
+         kind == EXU_WAIT_BARRIER || kind == EXU_WAIT_QUEUE || kind == EXU_WAIT_FUTURE;
 }
 
 struct exu_string exu_wait_what(struct exu_waits *waits, const struct exu_wait *wait) {
@@ -238,11 +262,14 @@ struct exu_string exu_wait_what(struct exu_waits *waits, const struct exu_wait *
   struct words words = {.used = 0};
   const char *type = default_type(wait->kind);
   int size = (int)strlen(type);
-  if (wait->type.data && has_own_type(wait->kind) && wait->type.size > 0 && wait->type.size <= TYPE_SHOWN) {
+  if (wait->type.data && wait->type.size > 0 && wait->type.size <= TYPE_SHOWN && has_own_type(wait->kind, wait->type)) {
     type = wait->type.data;
     size = (int)wait->type.size;
   }
-  if (wait->address) {
+  if (wait->kind == EXU_WAIT_PYMUTEX && wait->type.data && wait->address) {
+    size = wait->type.size < TYPE_SHOWN ? (int)wait->type.size : TYPE_SHOWN;
+    say(&words, "the critical section of the %.*s 0x%" PRIx64, size, wait->type.data, wait->address);
+  } else if (wait->address) {
     say(&words, "the %.*s 0x%" PRIx64, size, type, wait->address);
   } else {
     say(&words, "%s %.*s", strchr("aeiouAEIOU", type[0]) ? "an" : "a", size, type);

@@ -33,7 +33,9 @@ static bool covers(const struct decoder *decoder, uint64_t start, uint64_t size)
   return decoder->address - start < size;
 }
 
-/* Prefixes of the old kind. Returns the first byte that is none; *fine becomes false when one of them is not handled. */
+/*
+ * Prefixes of the old kind. Returns the first byte that is none; *fine becomes false when one of them is not handled.
+ */
 static uint8_t prefixes(struct decoder *decoder, bool *fine) {
   struct exu_x86_instruction *instruction = &decoder->instruction;
   for (;;) {
@@ -126,7 +128,9 @@ static bool decode_opcode(struct decoder *decoder) {
   return !decoder->code.failed;
 }
 
-/* The index register's share of an address with a SIB byte, and the base's; false: it has no base but a displacement. */
+/*
+ * The index register's share of an address with a SIB byte, and the base's; false: it has no base but a displacement.
+ */
 static bool sib_address(struct decoder *decoder, unsigned mod, uint64_t *address) {
   uint8_t sib = exu_cursor_u8(&decoder->code);
   unsigned index = ((sib >> 3) & 7) | decoder->rex_x;

@@ -59,8 +59,9 @@ static bool is_below_stack(const struct exu_target *target, uint64_t address) {
 }
 
 /*
- * Linux 6.13 can make a guard page inside a mapping (MADV_GUARD_INSTALL), and glibc 2.42 does so for the stacks of threads: the
- * page belongs to the stack's mapping, which can be written, and yet the fault there says that nothing is mapped.
+ * Linux 6.13 can make a guard page inside a mapping (MADV_GUARD_INSTALL), and glibc 2.42 does so for the stacks of
+ * threads: the page belongs to the stack's mapping, which can be written, and yet the fault there says that nothing is
+ * mapped.
  */
 static bool is_guard_inside(const struct exu_target *target, const struct exu_region *region, uint64_t address) {
   const struct exu_crash *crash = target->crash;

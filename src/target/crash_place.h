@@ -12,7 +12,9 @@
  */
 struct exu_string exu_crash_place(const struct exu_target *target, uint64_t address, struct exu_arena *arena);
 
-/* What the crashed thread was doing with the address when it got SIGSEGV or SIGBUS; EXU_ACCESS_UNKNOWN unless proven. */
+/*
+ * What the crashed thread was doing with the address when it got SIGSEGV or SIGBUS; EXU_ACCESS_UNKNOWN unless proven.
+ */
 enum exu_access exu_crash_access(const struct exu_target *target, const struct exu_crash *crash);
 
 #endif

@@ -9,13 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/guard.h"
 
 /* For all descriptors of one report together. */
-enum { BYTES_MAX = 16 << 20, LINKS_MAX = 100000, SEARCH_US = 100 * 1000, LINE = 1024, LINK = 4096 };
+enum { BYTES_MAX = 16 << 20, LINKS_MAX = 100000, SEARCH_US = 300 * 1000, LINE = 1024, LINK = 4096 };
 
 static const struct exu_string unknown;
 
@@ -42,13 +43,17 @@ struct lines {
   char buffer[16 * 1024];
 };
 
-static bool lines_open(struct lines *lines, struct exu_descriptors *descriptors, const char *file) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%" PRId64 "/%s", descriptors->pid, file);
+static bool lines_open_path(struct lines *lines, struct exu_descriptors *descriptors, const char *path) {
   lines->descriptors = descriptors;
   lines->used = lines->next = 0;
   lines->fd = open(path, O_RDONLY | O_CLOEXEC);
   return lines->fd >= 0;
+}
+
+static bool lines_open(struct lines *lines, struct exu_descriptors *descriptors, const char *file) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/%s", descriptors->pid, file);
+  return lines_open_path(lines, descriptors, path);
 }
 
 /* The next line without its end, or NULL. One that is too long is cut. */
@@ -164,7 +169,7 @@ static bool is_number(const char *name) { return isdigit((unsigned char)*name) !
 /* Does the process have that pipe open, at its other end? The owner's bits of a link's mode are its access: r or w. */
 static bool has_other_end(struct exu_descriptors *descriptors, const char *pid, const char *pipe, bool writes,
                           const char *except) {
-  char path[300], link[64];
+  char path[300], link[LINK];
   snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
   DIR *directory = opendir(path);
   bool found = false;
@@ -194,9 +199,12 @@ static void read_comm(const char *pid, char *comm, size_t size) {
   comm[strcspn(comm, "\n")] = '\0';
 }
 
-/* Who has the other end; another process before the process itself, which may have kept a copy by mistake. */
+/*
+ * Append who has the other end; another process before the process itself, which may have kept a copy by mistake.
+ */
 static void find_other_end(struct exu_descriptors *descriptors, const char *pipe, const char *fd, bool writes,
                            char *text, size_t size) {
+  size_t used = strlen(text);
   char own[24], comm[32];
   snprintf(own, sizeof own, "%" PRId64, descriptors->pid);
   DIR *directory = opendir("/proc");
@@ -209,11 +217,90 @@ static void find_other_end(struct exu_descriptors *descriptors, const char *pipe
     found = has_other_end(descriptors, entry->d_name, pipe, writes, NULL);
     if (!found) continue;
     read_comm(entry->d_name, comm, sizeof comm);
-    snprintf(text, size, "pipe, other end: pid %.20s (%s)", entry->d_name, comm);
+    snprintf(text + used, size - used, ", other end: pid %.20s (%s)", entry->d_name, comm);
   }
   closedir(directory);
   if (!found && has_other_end(descriptors, own, pipe, writes, fd))
-    snprintf(text, size, "pipe, other end: this process itself");
+    snprintf(text + used, size - used, ", other end: this process itself");
+}
+
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
+
+/* "36 35 98:0 /root /mount/point rw,noatime shared:1 - ext4 /dev/root rw": proc(5) */
+static bool is_local_mount(const char *line, uint64_t wanted) {
+  static const char *const types[] = {"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "overlay", "f2fs", "zfs"};
+  uint64_t mount;
+  char type[32];
+  const char *optional = strstr(line, " - ");
+  if (!optional || sscanf(line, "%" SCNu64, &mount) != 1 || mount != wanted) return false;
+  if (sscanf(optional, " - %31s", type) != 1) return false;
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+    if (strcmp(type, types[i]) == 0) return true;
+  }
+  return false;
+}
+
+/*
+ * May the file be asked for its attributes? A server that is gone, which the process may wait for, would hang us, too.
+ * What lies outside of the process's root is in our own list of mounts at best; their numbers are those of the whole
+ * system.
+ */
+static bool is_local(struct exu_descriptors *descriptors, int64_t fd) {
+  char own[64], file[48], *line;
+  struct lines lines;
+  uint64_t mount = 0;
+  bool found = false;
+  snprintf(own, sizeof own, "/proc/%" PRId64 "/mountinfo", descriptors->pid);
+  const char *const lists[] = {own, "/proc/self/mountinfo"};
+  snprintf(file, sizeof file, "fdinfo/%" PRId64, fd);
+  if (!lines_open(&lines, descriptors, file)) return false;
+  while (!found && (line = lines_next(&lines))) found = sscanf(line, "mnt_id: %" SCNu64, &mount) == 1;
+  close(lines.fd);
+  if (!found) return false;
+  found = false;
+  for (size_t i = 0; !found && i < sizeof lists / sizeof *lists; i++) {
+    if (!lines_open_path(&lines, descriptors, lists[i])) continue;
+    while (!found && (line = lines_next(&lines))) found = is_local_mount(line, mount);
+    close(lines.fd);
+  }
+  return found;
+}
+
+/* "1: FLOCK  ADVISORY  WRITE 123 08:02:456 0 EOF"; "1: -> FLOCK ..." waits for that (fs/locks.c). */
+bool exu_lock_line(const char *text, struct exu_lock_line *line) {
+  int used = 0;
+  if (sscanf(text, "%" SCNu64 ":%n", &line->number, &used) != 1 || used == 0) return false;
+  text += used;
+  text += strspn(text, " ");
+  line->waits = strncmp(text, "->", 2) == 0;
+  if (line->waits) text += 2;
+  return sscanf(text, "%*s %*s %*s %" SCNd64 " %x:%x:%" SCNu64, &line->pid, &line->major, &line->minor, &line->inode) ==
+         4;
+}
+
+int64_t exu_descriptor_lock_holder(struct exu_descriptors *descriptors, int64_t fd, char comm[EXU_COMM_SIZE]) {
+  char path[64], *text;
+  struct stat status;
+  struct lines lines;
+  struct exu_lock_line line, holder = {.number = 0};
+  int64_t found = -1;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, descriptors->pid, fd);
+  if (fd < 0 || !is_local(descriptors, fd) || stat(path, &status) != 0) return -1;
+  if (!lines_open_path(&lines, descriptors, "/proc/locks")) return -1;
+  while ((text = lines_next(&lines))) {
+    if (!exu_lock_line(text, &line)) continue;
+    if (!line.waits) {
+      holder = line;
+    } else if (line.number == holder.number && line.pid == descriptors->pid && line.inode == status.st_ino &&
+               line.major == major(status.st_dev) && line.minor == minor(status.st_dev)) {
+      found = found == -1 || found == holder.pid ? holder.pid : 0;
+    }
+  }
+  close(lines.fd);
+  if (found <= 0) return -1;
+  snprintf(path, sizeof path, "%" PRId64, found);
+  read_comm(path, comm, EXU_COMM_SIZE);
+  return found;
 }
 
 /* ---- All kinds --------------------------------------------------------------------------------------------------- */
@@ -230,7 +317,7 @@ static void describe_epoll(struct exu_descriptors *descriptors, int64_t fd, char
 }
 
 static struct exu_string describe(struct exu_descriptors *descriptors, int64_t fd) {
-  char path[64], link[LINK], text[LINK], name[24];
+  char path[64], link[LINK], text[LINK + 128], name[24];
   uint64_t inode;
   struct stat status;
   snprintf(name, sizeof name, "%" PRId64, fd);
@@ -252,6 +339,11 @@ static struct exu_string describe(struct exu_descriptors *descriptors, int64_t f
     size_t length = strlen(link + 11);
     bool bracketed = link[11] == '[' && link[11 + length - 1] == ']';
     snprintf(text, sizeof text, "%.*s", (int)(length - (bracketed ? 2 : 0)), link + 11 + bracketed);
+  }
+  if (link[0] == '/' && is_local(descriptors, fd) && stat(path, &status) == 0 && S_ISFIFO(status.st_mode)) {
+    snprintf(text, sizeof text, "FIFO %s", link);
+    if (lstat(path, &status) == 0)
+      find_other_end(descriptors, link, name, (status.st_mode & S_IWUSR) != 0, text, sizeof text);
   }
   return keep(descriptors, text);
 }

@@ -16,10 +16,10 @@
 #include "target/live_private.h"
 #include "target/task_list.h"
 
-/* What is copied of one process at most; and of the stack of one thread in the pause. */
-enum { CHANGING_MIB = 512, CONSTANT_MIB = 128, STACK_MIB = 128, ARGUMENTS_MAX = 4096 };
+/* What is copied of one process at most; and of the stack of one thread in the pause, also when its end is unknown. */
+enum { CHANGING_MIB = 512, CONSTANT_MIB = 128, STACK_MIB = 128, ENDLESS_STACK_MIB = 1, ARGUMENTS_MAX = 4096 };
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 /* The directory of a thread that has memory: the main thread, unless it has ended before the others. */
 static bool open_self(struct exu_live *live, struct exu_error *error) {
@@ -31,20 +31,38 @@ static bool open_self(struct exu_live *live, struct exu_error *error) {
     snprintf(name, sizeof name, "%d", (int)list.tids[i]);
     if (state != 'Z' && state != 'X' && state != '\0')
       live->self = openat(live->tasks, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    live->self_tid = list.tids[i];
   }
   exu_task_list_deinit(&list);
   if (live->self >= 0) return true;
   return exu_fail(error, EXU_NOT_FOUND, "process %d has ended; its parent has not waited for it yet", (int)live->pid);
 }
 
+/*
+ * Other threads have a directory, too, and tools that list threads show their ids (top -H): then it is the process that
+ * is meant.
+ */
+static void find_main_thread(struct exu_live *live) {
+  char status[4096], path[64];
+  int main;
+  if (exu_proc_read(live->process, "status", status, sizeof status) <= 0) return;
+  const char *line = strstr(status, "\nTgid:");
+  if (!line || sscanf(line, " Tgid: %d", &main) != 1 || main <= 0 || main == live->pid) return;
+  snprintf(path, sizeof path, "/proc/%d", main);
+  int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return;
+  exu_note(live->diagnostics, "thread-id", live->pid, "%d is a thread of process %d", (int)live->pid, main);
+  close(live->process);
+  live->process = directory;
+  live->pid = main;
+}
+
 static bool open_process(struct exu_live *live, struct exu_error *error) {
   char path[64];
+  if (!exu_live_proc_is_own(error)) return false;
   snprintf(path, sizeof path, "/proc/%d", (int)live->pid);
   live->process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (live->process < 0 && errno == ENOENT && access("/proc/self", F_OK) != 0)
-    return exu_fail(error, EXU_IO, "/proc is not mounted: a process cannot be read without it");
-  if (live->process < 0) return exu_fail(error, EXU_NOT_FOUND, "there is no process %d", (int)live->pid);
+  if (live->process < 0) return exu_live_hidden(live->pid, errno, error);
+  find_main_thread(live);
   live->tasks = openat(live->process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (live->tasks < 0) return exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)live->pid);
   if (!open_self(live, error)) return false;
@@ -143,6 +161,7 @@ static bool open_target(struct exu_target *target, struct exu_arena *arena, stru
                     (int)live->pid, machine);
   open_root(live);
   read_auxv(live, &target->auxv);
+  target->pid = live->pid;
   target->comm = comm_of(live->process, "comm", arena);
   read_arguments(target, arena);
   return create_space(target, arena, error);
@@ -150,12 +169,12 @@ static bool open_target(struct exu_target *target, struct exu_arena *arena, stru
 
 bool exu_target_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
                           struct exu_target *target, struct exu_error *error) {
-  (void)diagnostics;
   if (pid <= 0 || pid > INT32_MAX) return exu_fail(error, EXU_NOT_FOUND, "there is no process %" PRId64, pid);
   struct exu_live *live = calloc(1, sizeof *live);
   if (!live) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
-  *live = (struct exu_live){.pid = (pid_t)pid, .process = -1, .tasks = -1, .self = -1, .memory = -1, .root = -1};
-  struct exu_target opened = {.kind = EXU_SOURCE_LIVE, .fd = -1, .pid = pid, .pause_us = -1, .live = live};
+  *live = (struct exu_live){
+      .pid = (pid_t)pid, .diagnostics = diagnostics, .process = -1, .tasks = -1, .self = -1, .memory = -1, .root = -1};
+  struct exu_target opened = {.kind = EXU_SOURCE_LIVE, .fd = -1, .pause_us = -1, .live = live};
   if (!open_target(&opened, arena, error)) {
     exu_target_close(&opened);
     return false;
@@ -166,7 +185,8 @@ bool exu_target_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagn
 
 void exu_live_close(struct exu_live *live) {
   if (!live) return;
-  if (live->stop) exu_stop_end(live->stop);
+  bool expired;
+  if (live->stop) exu_stop_end(live->stop, &expired);
   exu_pages_destroy(live->changing);
   exu_pages_destroy(live->constant);
   const int descriptors[] = {live->process, live->tasks, live->self, live->memory, live->root};
@@ -175,32 +195,42 @@ void exu_live_close(struct exu_live *live) {
   free(live);
 }
 
-/* ---- The pause ----------------------------------------------------------------------------------------------------- */
+/* ---- The pause --------------------------------------------------------------------------------------------------- */
 
 void exu_live_forget(const struct exu_target *target) { exu_pages_forget(target->live->changing); }
 
-/* Is every thread's stack in a mapping that is known? If not, the mappings have changed since they were read. */
+/*
+ * Is every thread's stack in a mapping that is known, and readable? If not, the mappings have changed since they were
+ * read: a stack is mapped without access before it gets its guard page.
+ */
 static bool maps_are_current(const struct exu_target *target) {
   for (size_t i = 0; i < target->thread_count; i++) {
     const struct exu_registers *registers = &target->threads[i].registers;
-    if (registers->sp && !exu_space_find(target->space, registers->sp)) return false;
+    const struct exu_region *region = registers->sp ? exu_space_find(target->space, registers->sp) : NULL;
+    if (registers->sp && (!region || region->saved == 0)) return false;
   }
   return true;
 }
 
-static void say_unstopped(const struct exu_stopped_thread *thread, int tasks, struct exu_diagnostics *diagnostics) {
-  char state = exu_task_state(tasks, thread->tid);
-  exu_missing(diagnostics, "thread-not-stopped", thread->tid,
+static void say_unstopped(const struct exu_live *live, pid_t tid) {
+  char state = exu_task_state(live->tasks, tid);
+  exu_missing(live->diagnostics, "thread-not-stopped", tid,
               state == 'D' ? "the thread sleeps in the kernel and cannot be interrupted: its native frames are unknown"
                            : "the thread did not stop in time: its native frames are unknown, and it may have moved "
                              "while it was read");
 }
 
-static bool take_threads(struct exu_target *target, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
-                         struct exu_error *error) {
+static void say_cut(const struct exu_live *live, size_t count) {
+  if (count < EXU_TASKS_MAX) return;
+  exu_missing(live->diagnostics, "too-many-threads", -1, "more than %d threads: the others are missing, and run on",
+              EXU_TASKS_MAX - 1);
+}
+
+static bool take_threads(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
   struct exu_live *live = target->live;
   size_t count;
   const struct exu_stopped_thread *stopped = exu_stop_threads(live->stop, &count);
+  say_cut(live, count);
   target->threads = exu_arena_array(arena, count, sizeof *target->threads);
   if (!target->threads) return exu_fail(error, EXU_NO_MEMORY, "not enough memory for %zu threads", count);
   target->thread_count = 0;
@@ -213,19 +243,27 @@ static bool take_threads(struct exu_target *target, struct exu_arena *arena, str
     if (stopped[i].job_signal) target->stop_signal = stopped[i].job_signal;
     bool known = stopped[i].registers_size > 0 &&
                  target->arch->decode_registers(stopped[i].registers, stopped[i].registers_size, &thread->registers);
-    if (!known) say_unstopped(&stopped[i], live->tasks, diagnostics);
+    if (!known) say_unstopped(live, stopped[i].tid);
   }
   return true;
 }
 
-bool exu_live_stop(struct exu_target *target, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
-                   struct exu_error *error) {
+/* The id of a stopped thread cannot be another process's meanwhile. 0: none has stopped. */
+static pid_t first_stopped(const struct exu_stop *stop) {
+  size_t count;
+  const struct exu_stopped_thread *threads = exu_stop_threads(stop, &count);
+  for (size_t i = 0; i < count; i++)
+    if (threads[i].state == EXU_STOPPED) return threads[i].tid;
+  return 0;
+}
+
+bool exu_live_stop(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
   struct exu_live *live = target->live;
   int refused;
   live->stop = exu_stop_begin(live->pid, live->tasks, &refused, error);
   if (!live->stop) return refused ? exu_live_refused(live->pid, refused, error) : false;
-  exu_pages_renew(live->changing, live->self_tid);
-  bool fine = take_threads(target, arena, diagnostics, error);
+  exu_pages_renew(live->changing, first_stopped(live->stop));
+  bool fine = take_threads(target, arena, error);
   if (fine && !maps_are_current(target)) {
     exu_space_reset(target->space);
     fine = exu_live_read_maps(target, arena, error);
@@ -236,29 +274,39 @@ bool exu_live_stop(struct exu_target *target, struct exu_arena *arena, struct ex
 
 /*
  * From the stack pointer to the end of the stack: for a thread of the C library that is its own control block, to which
- * the thread pointer points and which lies above its frames; else the end of the mapping.
+ * the thread pointer points and which lies above its frames; else the end of the mapping. That is no end at all for one
+ * that runs on a piece of some heap: a signal's stack, a coroutine's.
  */
-static uint64_t stack_end(const struct exu_target *target, const struct exu_registers *registers) {
+static uint64_t stack_end(const struct exu_target *target, const struct exu_os_thread *thread) {
+  const struct exu_registers *registers = &thread->registers;
   const struct exu_region *region = exu_space_find(target->space, registers->sp);
   if (!region || region->saved == 0) return 0;
-  uint64_t self = registers->has_thread_pointer ? registers->thread_pointer : 0;
-  uint64_t end = self > registers->sp && self < region->end ? self : region->end;
-  return end - registers->sp > (uint64_t)STACK_MIB << 20 ? registers->sp + ((uint64_t)STACK_MIB << 20) : end;
+  uint64_t self = registers->has_thread_pointer ? registers->thread_pointer : 0, size = region->end - registers->sp;
+  uint64_t most = self && thread->tid != target->pid ? ENDLESS_STACK_MIB : STACK_MIB;
+  if (self > registers->sp && self < region->end) {
+    size = self - registers->sp;
+    most = STACK_MIB;
+  }
+  return registers->sp + (size < most << 20 ? size : most << 20);
 }
 
 void exu_live_copy_stacks(struct exu_target *target) {
   for (size_t i = 0; i < target->thread_count; i++) {
-    const struct exu_registers *registers = &target->threads[i].registers;
-    uint64_t end = registers->sp ? stack_end(target, registers) : 0;
-    if (end) exu_pages_hold(target->live->changing, registers->sp, end);
+    uint64_t sp = target->threads[i].registers.sp, end = sp ? stack_end(target, &target->threads[i]) : 0;
+    if (end) exu_pages_hold(target->live->changing, sp, end);
   }
 }
 
 void exu_live_release(struct exu_target *target) {
   struct exu_live *live = target->live;
   if (!live->stop) return;
-  target->pause_us = exu_stop_end(live->stop);
+  bool expired;
+  target->pause_us = exu_stop_end(live->stop, &expired);
   live->stop = NULL;
+  if (expired)
+    exu_missing(live->diagnostics, "pause-too-long", -1,
+                "the process went on after %d ms, before everything was read: what is shown may not fit together",
+                EXU_STOP_MAX_MS);
   exu_pages_freeze(live->changing);
 }
 
@@ -266,11 +314,11 @@ bool exu_live_late(const struct exu_target *target, uint64_t address) {
   return target->live && exu_pages_late(target->live->changing, address);
 }
 
-/* ---- Without a pause, and after it --------------------------------------------------------------------------------- */
+/* ---- Without a pause, and after it ------------------------------------------------------------------------------- */
 
 /*
- * How often a thread was given a processor, the third number of schedstat, which grows only when it runs; what happens to
- * one that sleeps all the time is nothing. 0: unknown, or it runs now.
+ * How often a thread was given a processor, the third number of schedstat, which grows only when it runs; what happens
+ * to one that sleeps all the time is nothing. 0: unknown, or it runs now.
  */
 static uint64_t slices_of(struct exu_live *live, int64_t tid) {
   char name[48], text[256];
@@ -288,7 +336,10 @@ void exu_live_look_back(struct exu_target *target) {
   }
 }
 
-/* "running", or the number of the system call, its six arguments, the stack pointer and the pc: proc(5), /proc/PID/syscall. */
+/*
+ * "running", or the number of the system call, its six arguments, the stack pointer and the pc: proc(5),
+ * /proc/PID/syscall.
+ */
 static void glance_at(struct exu_live *live, struct exu_os_thread *thread) {
   char name[48], text[256];
   struct exu_registers *registers = &thread->registers;
@@ -317,6 +368,7 @@ bool exu_live_glance(struct exu_target *target, struct exu_arena *arena, struct 
     return exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)live->pid);
   target->threads = exu_arena_array(arena, list.count, sizeof *target->threads);
   target->thread_count = target->threads ? list.count : 0;
+  say_cut(live, list.count);
   for (size_t i = 0; i < target->thread_count; i++) {
     target->threads[i].tid = list.tids[i];
     target->threads[i].slices = slices_of(live, list.tids[i]);
@@ -332,7 +384,10 @@ bool exu_live_knows_descriptors(const struct exu_target *target) {
   return false;
 }
 
-/* Fields 14 and 15 of /proc/PID/stat count ticks of ten milliseconds; the first of schedstat, nanoseconds on a processor. */
+/*
+ * Fields 14 and 15 of /proc/PID/stat count ticks of ten milliseconds; the first of schedstat, nanoseconds on a
+ * processor.
+ */
 static int64_t cpu_of(struct exu_live *live, int64_t tid) {
   char name[48], text[256];
   uint64_t nanoseconds;

@@ -1,36 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A live process as a target: read while it runs, stopped for a moment, and from then on what was copied in that moment. */
+/*
+ * A live process as a target: read while it runs, stopped for a moment, and from then on what was copied in that
+ * moment.
+ */
 #ifndef EXUVIA_TARGET_LIVE_H
 #define EXUVIA_TARGET_LIVE_H
 
 #include "target/target.h"
 
 /*
- * Open the process `pid`, without stopping it: its mappings, its memory, its files. On success the caller owns *target
- * (exu_target_close). On failure *target is not touched, and error->message is one line that says which rule refused it.
+ * Open the process `pid`, or the one with a thread of that id, without stopping it: its mappings, its memory, its
+ * files. On success the caller owns *target (exu_target_close), which must not outlive `diagnostics`. On failure
+ * *target is not touched, and error->message is one line that says which rule refused it.
  */
 bool exu_target_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
                           struct exu_target *target, struct exu_error *error);
 
 /*
- * Stop the process, read anew what was read while it ran, and fill in its threads with their registers. Threads that could not
- * be stopped are said. On failure it runs on.
+ * Stop the process, for EXU_STOP_MAX_MS at most, read anew what was read while it ran, and fill in its threads with
+ * their registers. Threads that could not be stopped are said. On failure it runs on.
  */
-bool exu_live_stop(struct exu_target *target, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
-                   struct exu_error *error);
+bool exu_live_stop(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
 
 /* Copy the used part of every thread's stack. While the process is stopped. */
 void exu_live_copy_stacks(struct exu_target *target);
 
-/* Let the process go on. Sets target->pause_us. What is copied of its changing memory from now on is late. */
+/*
+ * Let the process go on. Sets target->pause_us, and says when it has run already. What is copied of its changing memory
+ * from now on is late.
+ */
 void exu_live_release(struct exu_target *target);
 
 /* Was the changing memory at this address copied after the process went on? It may not go with the registers. */
 bool exu_live_late(const struct exu_target *target, uint64_t address);
 
 /*
- * Without stopping: fill in the threads, and of the registers what the kernel tells of a thread that sleeps: the system call, the
- * stack pointer and the pc.
+ * Without stopping: fill in the threads, and of the registers what the kernel tells of a thread that sleeps: the system
+ * call, the stack pointer and the pc.
  */
 bool exu_live_glance(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
 
@@ -46,7 +52,10 @@ void exu_live_forget(const struct exu_target *target);
 /* Threads' names and the processor time that they have used, as they are now. */
 void exu_live_describe_threads(struct exu_target *target, struct exu_arena *arena);
 
-/* A path on this machine for the root directory of the process; NULL when it is this process's own. Lives as long as the target. */
+/*
+ * A path on this machine for the root directory of the process; NULL when it is this process's own. Lives as long as
+ * the target.
+ */
 const char *exu_live_root(const struct exu_target *target);
 
 /* The file behind a mapping, also when it has no name any more. A descriptor, or -1. */

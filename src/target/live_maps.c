@@ -12,7 +12,10 @@
 #include "base/guard.h"
 #include "target/live_private.h"
 
-/* The kernel's limit is vm.max_map_count, 65530 unless somebody raised it. */
+/*
+ * The kernel's limit is vm.max_map_count, 65530 unless somebody raised it. A path is longer than PATH_MAX when it was
+ * made step by step, or of newlines: then the memory is shown without it.
+ */
 enum { MAPPINGS_MAX = 1024 * 1024, LINE_MAX_BYTES = 2 * PATH_MAX };
 
 struct reading {
@@ -47,9 +50,12 @@ static struct exu_string path_of(struct reading *reading, char *path) {
   return exu_arena_string(reading->arena, path, size);
 }
 
-/* Mapped from a file: it has a path. "[heap]", "[stack]" and "anon_inode:..." are none; "/dev/zero (deleted)" and "/SYSV..." are no harm. */
+/*
+ * Mapped from a file: it has a path. "[heap]", "[stack]" and "anon_inode:..." are none; "/dev/zero (deleted)" and
+ * "/SYSV..." are no harm.
+ */
 static bool add_mapping(struct reading *reading, uint64_t start, uint64_t end, uint64_t offset, char *path) {
-  if (path[0] != '/') return true;
+  if (path[0] != '/' || strlen(path) >= LINE_MAX_BYTES) return true;
   struct exu_file_mapping *mapping = EXU_PUSH(reading->arena, &reading->mappings);
   if (!mapping) return false;
   *mapping = (struct exu_file_mapping){.start = start, .end = end, .offset = offset, .path = path_of(reading, path)};
@@ -110,7 +116,7 @@ bool exu_live_read_maps(struct exu_target *target, struct exu_arena *arena, stru
   bool fine = true;
   while (fine && count < MAPPINGS_MAX && (size = getline(&line, &capacity, file)) > 0) {
     if (line[size - 1] == '\n') line[size - 1] = '\0';
-    fine = size < LINE_MAX_BYTES && add_line(reading, line);
+    fine = add_line(reading, line);
     count++;
   }
   fclose(file);

@@ -9,10 +9,10 @@
 
 struct exu_live {
   pid_t pid;
-  int process; /* /proc/PID */
-  int tasks;   /* /proc/PID/task */
-  int self;    /* /proc/PID/task/TID of a thread that lives: a main thread that has ended has no memory and no files */
-  pid_t self_tid;
+  struct exu_diagnostics *diagnostics; /* borrowed */
+  int process;                         /* /proc/PID */
+  int tasks;                           /* /proc/PID/task */
+  int self;   /* /proc/PID/task/TID of a thread that lives: a main thread that has ended has no memory and no files */
   int memory; /* /proc/PID/mem */
   int root;   /* /proc/PID/root, -1: not needed or not allowed */
   char root_path[64];
@@ -28,6 +28,12 @@ bool exu_live_read_maps(struct exu_target *target, struct exu_arena *arena, stru
 
 /* Fill in *error for a refusal with `reason` (an errno): which rule it was, and what to do. Returns false. */
 bool exu_live_refused(pid_t pid, int reason, struct exu_error *error);
+
+/* Does /proc show the processes by the ids that system calls take? If not, fill in *error. */
+bool exu_live_proc_is_own(struct exu_error *error);
+
+/* Fill in *error for a process that /proc does not show, for `reason` (an errno). Returns false. */
+bool exu_live_hidden(pid_t pid, int reason, struct exu_error *error);
 
 /* Release what `live` holds; a stopped process goes on. NULL is allowed. */
 void exu_live_close(struct exu_live *live);

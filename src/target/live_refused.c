@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Why the kernel does not let this program read or stop a process, in one line with what to do: ptrace(2), "Ptrace access
- * mode checking". The kernel only says EPERM; what follows asks it for the facts that its rules are about.
+ * Why the kernel does not let this program read or stop a process, in one line with what to do: ptrace(2), "Ptrace
+ * access mode checking". The kernel only says EPERM; what follows asks it for the facts that its rules are about.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@ struct status {
   uint64_t gids[3];
   uint64_t permitted; /* capabilities */
   uint64_t effective;
-  int tracer; /* 0: none */
+  int tracer;  /* 0: none */
+  int seccomp; /* 2: it runs under a filter of system calls */
 };
 
 static struct status read_status(const char *process) {
@@ -42,6 +44,7 @@ static struct status read_status(const char *process) {
     sscanf(line, "\nCapPrm: %" SCNx64, &status.permitted);
     sscanf(line, "\nCapEff: %" SCNx64, &status.effective);
     sscanf(line, "\nTracerPid: %d", &status.tracer);
+    sscanf(line, "\nSeccomp: %d", &status.seccomp);
   }
   status.known = true;
   return status;
@@ -82,11 +85,23 @@ static bool other_user(pid_t pid, const struct status *theirs, struct exu_error 
   char user[128], own[128];
   name_user(theirs->uids[1], user, sizeof user);
   name_user(geteuid(), own, sizeof own);
+  if (all_are(theirs->uids, geteuid()) && all_are(theirs->gids, theirs->gids[1]))
+    return exu_fail(error, EXU_IO,
+                    "process %d has the group %" PRIu64 ", and this program %u: run exuvia with that group or as root",
+                    (int)pid, theirs->gids[1], (unsigned)getegid());
   if (!all_are(theirs->uids, theirs->uids[1]) || !all_are(theirs->gids, theirs->gids[1]))
     return exu_fail(error, EXU_IO, "process %d runs with changed credentials (setuid or setgid): run exuvia as root",
                     (int)pid);
   return exu_fail(error, EXU_IO, "process %d belongs to %s, and this is %s: run exuvia as %s%s", (int)pid, user, own,
                   user, theirs->uids[1] == 0 ? "" : " or as root");
+}
+
+static bool other_rights(pid_t pid, struct exu_error *error) {
+  return exu_fail(
+      error, EXU_IO,
+      "process %d is another user's or has more rights, and this program lacks CAP_SYS_PTRACE: run exuvia as "
+      "root with that capability (a container: --cap-add=SYS_PTRACE)",
+      (int)pid);
 }
 
 static bool scoped(pid_t pid, int scope, struct exu_error *error) {
@@ -117,6 +132,61 @@ static bool is_kernel_thread(const char *process) {
   return end && sscanf(end, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && (flags & PF_KTHREAD);
 }
 
+/* The first namespace maps all user ids to themselves: user_namespaces(7). */
+static bool in_user_namespace(void) {
+  char text[128];
+  uint64_t inside = 0, outside = 0, count = UINT32_MAX;
+  EXU_GUARD(fd) int directory = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory >= 0 && exu_proc_read(directory, "uid_map", text, sizeof text) > 0)
+    sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &inside, &outside, &count);
+  return inside != 0 || outside != 0 || count != UINT32_MAX;
+}
+
+/*
+ * No rule of the kernel's own was found. Its files in /proc say EACCES, and ptrace(2), which is tried when its memory
+ * could be opened, EPERM: that is not a matter of rights.
+ */
+static bool otherwise(pid_t pid, int reason, bool filtered, struct exu_error *error) {
+  if (reason == EPERM && filtered)
+    return exu_fail(error, EXU_IO,
+                    "process %d cannot be stopped: a seccomp filter forbids this program to use ptrace (a container: "
+                    "--security-opt seccomp=unconfined); or use --no-stop",
+                    (int)pid);
+  if (reason == EACCES && in_user_namespace())
+    return exu_fail(error, EXU_IO,
+                    "process %d cannot be read: it is not in the user namespace of this program: run exuvia outside "
+                    "of that, as root",
+                    (int)pid);
+  return exu_fail(error, EXU_IO, "process %d cannot be %s: %s; a security module (SELinux, AppArmor) may forbid it%s",
+                  (int)pid, reason == EPERM ? "stopped" : "read", strerror(reason),
+                  reason == EPERM ? "; try --no-stop" : ": see the system's log");
+}
+
+bool exu_live_proc_is_own(struct exu_error *error) {
+  char text[32];
+  ssize_t size = readlink("/proc/self", text, sizeof text - 1);
+  text[size > 0 ? size : 0] = '\0';
+  if (size > 0 && atoi(text) == (int)getpid()) return true;
+  struct stat link;
+  if (lstat("/proc/self", &link) != 0)
+    return exu_fail(error, EXU_IO, "/proc is not mounted: a process cannot be read without it");
+  return exu_fail(
+      error, EXU_IO,
+      "/proc shows the processes of another pid namespace than this program's: mount it anew (mount -t proc "
+      "proc /proc), or run exuvia in that one");
+}
+
+bool exu_live_hidden(pid_t pid, int reason, struct exu_error *error) {
+  if (reason == ENOENT && kill(pid, 0) != 0 && errno == ESRCH)
+    return exu_fail(error, EXU_NOT_FOUND, "there is no process %d", (int)pid);
+  if (reason != ENOENT && reason != EPERM && reason != EACCES)
+    return exu_fail(error, EXU_IO, "process %d cannot be read: %s", (int)pid, strerror(reason));
+  return exu_fail(
+      error, EXU_IO,
+      "process %d is hidden: /proc is mounted with hidepid: run exuvia as the user of the process or as root",
+      (int)pid);
+}
+
 bool exu_live_refused(pid_t pid, int reason, struct exu_error *error) {
   char process[32];
   struct stat owner;
@@ -134,22 +204,17 @@ bool exu_live_refused(pid_t pid, int reason, struct exu_error *error) {
   bool capable = ours.effective >> CAP_SYS_PTRACE_BIT & 1;
   if (theirs.known && theirs.tracer) return traced(pid, theirs.tracer, error);
   const uint64_t uid = geteuid(), gid = getegid();
-  if (!capable && theirs.known && (!all_are(theirs.uids, uid) || !all_are(theirs.gids, gid)))
-    if (uid != 0) return other_user(pid, &theirs, error);
+  bool other = theirs.known && (!all_are(theirs.uids, uid) || !all_are(theirs.gids, gid));
+  if (!capable && other && uid != 0) return other_user(pid, &theirs, error);
   if (!capable && yama_scope() > 0) return scoped(pid, yama_scope(), error);
-  if (!capable && (uid == 0 || (theirs.permitted & ~ours.permitted)))
-    return exu_fail(error, EXU_IO,
-                    "process %d cannot be read: this program lacks CAP_SYS_PTRACE (for a container: "
-                    "--cap-add=SYS_PTRACE), which a process with more rights than its own takes",
-                    (int)pid);
+  if (!capable && (other || (theirs.permitted & ~ours.permitted))) return other_rights(pid, error);
+  /* All but the directory itself are root's then: fs/proc/base.c, task_dump_owner. */
+  snprintf(process, sizeof process, "/proc/%d/mem", (int)pid);
   if (!capable && stat(process, &owner) == 0 && owner.st_uid != uid)
     return exu_fail(error, EXU_IO,
                     "process %d is not dumpable (prctl PR_SET_DUMPABLE, or a program file that cannot be "
                     "read): run exuvia as root",
                     (int)pid);
   if (yama_scope() >= 3) return scoped(pid, yama_scope(), error);
-  return exu_fail(error, EXU_IO,
-                  "process %d cannot be read: %s; a security module, a seccomp filter or another user "
-                  "namespace forbids it",
-                  (int)pid, strerror(reason));
+  return otherwise(pid, reason, ours.seccomp == 2, error);
 }

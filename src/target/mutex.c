@@ -30,8 +30,9 @@ enum { TID_MAX = 1 << 22 }; /* PID_MAX_LIMIT */
 
 /*
  * glibc on 64-bit machines (nptl/pthreadP.h, struct __pthread_mutex_s): int __lock, unsigned __count, int __owner,
- * unsigned __nusers, int __kind, short __spins, short __elision, then the list of robust mutexes. A plain lock's word is 2 when
- * somebody waits; that of a robust one, or of one that inherits priority, is its owner's id and FUTEX_WAITERS.
+ * unsigned __nusers, int __kind, short __spins, short __elision, then the list of robust mutexes. A plain lock's word
+ * is 2 when somebody waits; that of a robust one, or of one that inherits priority, is its owner's id and
+ * FUTEX_WAITERS.
  */
 enum { COUNT = 4, OWNER = 8, USERS = 12, KIND = 16, LIST_PREVIOUS = 24, LIST_NEXT = 32 };
 enum {
@@ -61,8 +62,8 @@ static bool is_glibc(const struct exu_futex *futex, const struct exu_around *aro
 }
 
 /*
- * musl (src/internal/pthread_impl.h): int _m_type, int _m_lock, int _m_waiters. Only types other than the normal one have
- * the owner's id in _m_lock, which is the futex.
+ * musl (src/internal/pthread_impl.h): int _m_type, int _m_lock, int _m_waiters. Only types other than the normal one
+ * have the owner's id in _m_lock, which is the futex.
  */
 static bool is_musl(const struct exu_futex *futex, const struct exu_around *around) {
   enum { TYPE = -4, WAITING = 4, TYPES = 0x8f };
@@ -90,9 +91,10 @@ struct exu_mutex exu_mutex_of(const struct exu_futex *futex, const struct exu_ar
 }
 
 /*
- * glibc since 2.25 (struct __pthread_cond_s): __wseq, __g1_start (64 bits each, the lowest bit is a flag), __g_refs[2] (waiters times two; gone
- * since 2.41), __g_size[2], __g1_orig_size, __wrefs (waiters times eight, and flags), __g_signals[2]. A thread sleeps on one of the
- * last two, which is that of its group. Positions of the first three, from __g_signals:
+ * glibc since 2.25 (struct __pthread_cond_s): __wseq, __g1_start (64 bits each, the lowest bit is a flag), __g_refs[2]
+ * (waiters times two; gone since 2.41), __g_size[2], __g1_orig_size, __wrefs (waiters times eight, and flags),
+ * __g_signals[2]. A thread sleeps on one of the last two, which is that of its group. Positions of the first three,
+ * from __g_signals:
  */
 struct cond_layout {
   int sequence, start, references; /* 0: there is none */

@@ -5,7 +5,10 @@
 
 #include "target/futex.h"
 
-/* What lies around a futex: bytes [address - EXU_AROUND_BEFORE, address + EXU_AROUND_AFTER), as far as they can be read. */
+/*
+ * What lies around a futex: bytes [address - EXU_AROUND_BEFORE, address + EXU_AROUND_AFTER), as far as they can be
+ * read.
+ */
 enum { EXU_AROUND_BEFORE = 48, EXU_AROUND_AFTER = 40 };
 
 struct exu_around {
@@ -27,8 +30,9 @@ struct exu_mutex {
 };
 
 /*
- * Do the bytes and the way in which the thread sleeps agree with a pthread_mutex_t that is held? `is_thread` says whether a number is
- * that of a thread of the process. An owner that is none is believed only of glibc's form, which has more to check.
+ * Do the bytes and the way in which the thread sleeps agree with a pthread_mutex_t that is held? `is_thread` says
+ * whether a number is that of a thread of the process. An owner that is none is believed only of glibc's form, which
+ * has more to check.
  */
 typedef bool exu_is_thread(const void *context, int64_t tid);
 struct exu_mutex exu_mutex_of(const struct exu_futex *futex, const struct exu_around *around, exu_is_thread *is_thread,
@@ -42,8 +46,8 @@ struct exu_cond {
 };
 
 /*
- * Do the words around the futex agree with a pthread_cond_t of glibc for which at least one thread waits, and at most `threads`? That is less
- * than a proof, for it has few words that must have one certain value.
+ * Do the words around the futex agree with a pthread_cond_t of glibc for which at least one thread waits, and at most
+ * `threads`? That is less than a proof, for it has few words that must have one certain value.
  */
 struct exu_cond exu_cond_of(const struct exu_futex *futex, const struct exu_around *around, size_t threads);
 

@@ -23,7 +23,7 @@ struct slab {
 
 struct exu_pages {
   int fd;
-  pid_t stopped; /* a thread of the process while it is stopped; 0: it runs */
+  pid_t stopped; /* a stopped thread of the process; 0: it runs */
   size_t budget;
   size_t held;           /* bytes of slabs */
   struct exu_map copies; /* page number -> its copy */
@@ -85,8 +85,8 @@ static uint8_t *copy_of(const struct exu_pages *pages, uint64_t number) {
 }
 
 /*
- * Bytes at an address, as many as are there. process_vm_readv copies once where /proc/PID/mem copies twice; but it goes by the thread
- * id, which may be another process's when the process does not stand still.
+ * Bytes at an address, as many as are there. process_vm_readv copies once where /proc/PID/mem copies twice; but it goes
+ * by the thread id, which may be another process's when the process does not stand still.
  */
 static ssize_t fetch(const struct exu_pages *pages, uint64_t address, void *bytes, size_t size) {
   ssize_t got;
@@ -119,7 +119,7 @@ static size_t copy(struct exu_pages *pages, uint64_t number, size_t count) {
   return copied;
 }
 
-/* ---- Renewing ------------------------------------------------------------------------------------------------------ */
+/* ---- Renewing ---------------------------------------------------------------------------------------------------- */
 
 struct renewal {
   struct iovec local[VECTORS];
@@ -169,7 +169,7 @@ void exu_pages_renew(struct exu_pages *pages, pid_t tid) {
   free(renewal);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 /* How many pages from `number` on, at most `limit`, are not there yet. */
 static size_t absent(const struct exu_pages *pages, uint64_t number, size_t limit) {

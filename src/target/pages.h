@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory of a live process, copied page by page when it is first read and kept: what was copied while the process was stopped
- * stays as it was when it goes on.
+ * Memory of a live process, copied page by page when it is first read and kept: what was copied while the process was
+ * stopped stays as it was when it goes on.
  */
 #ifndef EXUVIA_TARGET_PAGES_H
 #define EXUVIA_TARGET_PAGES_H
@@ -23,8 +23,8 @@ void exu_pages_destroy(struct exu_pages *pages); /* NULL is allowed */
 enum exu_fault exu_pages_read(struct exu_pages *pages, uint64_t address, void *buffer, size_t size);
 
 /*
- * The process is stopped now, and `tid` is one of its threads: copy everything that was copied before once more, all at once. What
- * was read while it ran is thereby what it is now, without a read for each page.
+ * The process is stopped now, and `tid` is one of its threads: copy everything that was copied before once more, all at
+ * once. What was read while it ran is thereby what it is now, without a read for each page.
  */
 void exu_pages_renew(struct exu_pages *pages, pid_t tid);
 

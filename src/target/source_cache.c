@@ -159,7 +159,9 @@ enum exu_fault exu_source_cache_read(struct exu_source_cache *cache, uint32_t so
   return EXU_READABLE;
 }
 
-/* The next stretch [*from, *to) of a scan that is no hole of the file, from *from on. Returns false when none is left. */
+/*
+ * The next stretch [*from, *to) of a scan that is no hole of the file, from *from on. Returns false when none is left.
+ */
 static bool next_data(int fd, const struct exu_source_scan *scan, uint64_t *from, uint64_t *to) {
   *to = scan->size;
   off_t data = lseek(fd, (off_t)(scan->offset + *from), SEEK_DATA);

@@ -31,8 +31,8 @@ struct exu_source {
 };
 
 /*
- * PF_R, PF_W, PF_X; or of a mapped file of which a core saved nothing and does not say how it was mapped: gcore's have no
- * segment for it. Nothing of it was changed, so it is not writable, or as good as that.
+ * PF_R, PF_W, PF_X; or of a mapped file of which a core saved nothing and does not say how it was mapped: gcore's have
+ * no segment for it. Nothing of it was changed, so it is not writable, or as good as that.
  */
 enum { EXU_PROT_READ = 4, EXU_PROT_WRITE = 2, EXU_PROT_EXEC = 1, EXU_PROT_UNKNOWN = 8 };
 

@@ -7,6 +7,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -15,36 +16,33 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/map.h"
 #include "target/task_list.h"
 
 /*
- * How long to wait for a thread: one that sleeps uninterruptibly may never stop, and meanwhile all others stand still. A
- * thread that only lacks a processor gets more.
+ * How long to wait for a thread: one that sleeps uninterruptibly may never stop, and meanwhile all others stand still.
+ * A thread that only lacks a processor gets more. And how often to look after threads that have died.
  */
-enum { UNINTERRUPTIBLE_NS = 3 * 1000 * 1000, STARVED_NS = 250 * 1000 * 1000, POLL_NS = 20 * 1000, THREADS_MAX = 65536 };
-
-struct traced {
-  struct exu_stopped_thread thread;
-  int pending; /* a signal that was on its way to the thread when it stopped: it is delivered when it goes on */
-};
+enum { UNINTERRUPTIBLE_NS = 3 * 1000 * 1000, STARVED_NS = 250 * 1000 * 1000, POLL_NS = 20 * 1000 };
+enum { COLLECT_NS = 20 * 1000 * 1000, TRIES = 3 };
 
 struct exu_stop {
   pid_t pid;
   int tasks;
-  struct traced *items;
+  struct exu_stopped_thread *items;
   size_t count;
   size_t capacity;
-  struct exu_map known;            /* by thread id: those that were seized, or need not be */
-  struct exu_stopped_thread *view; /* what exu_stop_threads shows */
+  struct exu_map known; /* by thread id: those that were met; not NULL: seized */
 
-  pthread_t
-      tracer; /* ptrace belongs to the thread that seized: one thread does it all, and its end lets everything go */
+  /* ptrace belongs to the thread that seized: one thread does it all, and its end lets everything go. */
+  pthread_t tracer;
   sem_t stopped;
   sem_t release;
   int error; /* errno of the tracer; 0: stopped */
   bool no_memory;
+  bool expired;
   struct timespec begin;
   int64_t pause_us;
   sigset_t mask; /* of the caller, before the pause */
@@ -56,69 +54,109 @@ static int64_t since(const struct timespec *begin) {
   return (int64_t)(now.tv_sec - begin->tv_sec) * 1000000000 + (now.tv_nsec - begin->tv_nsec);
 }
 
-/* ---- Stopping ------------------------------------------------------------------------------------------------------ */
+/* ---- Stopping ---------------------------------------------------------------------------------------------------- */
 
-static struct traced *add(struct exu_stop *stop, pid_t tid) {
+static bool add(struct exu_stop *stop, pid_t tid) {
   if (stop->count == stop->capacity) {
     size_t larger = stop->capacity ? stop->capacity * 2 : 64;
-    struct traced *memory = larger <= THREADS_MAX ? reallocarray(stop->items, larger, sizeof *memory) : NULL;
-    if (!memory) return NULL;
+    struct exu_stopped_thread *memory = reallocarray(stop->items, larger, sizeof *memory);
+    stop->no_memory = !memory;
+    if (!memory) return false;
     stop->items = memory;
     stop->capacity = larger;
   }
-  struct traced *traced = &stop->items[stop->count++];
-  memset(traced, 0, sizeof *traced);
-  traced->thread.tid = tid;
-  traced->thread.state = EXU_STOPPED_NOT;
-  return traced;
+  struct exu_stopped_thread *thread = &stop->items[stop->count++];
+  memset(thread, 0, sizeof *thread);
+  thread->tid = tid;
+  thread->state = EXU_STOPPED_NOT;
+  return true;
 }
 
-/* PTRACE_SEIZE a thread that is not known yet. Only a refusal that concerns the whole process is an error. */
+/* Is it traced by this program already, under the id that it had before execve(2)? */
+static bool is_ours(const struct exu_stop *stop, pid_t tid) {
+  char name[32], text[4096];
+  int tracer;
+  snprintf(name, sizeof name, "%d/status", (int)tid);
+  const char *line = exu_proc_read(stop->tasks, name, text, sizeof text) > 0 ? strstr(text, "\nTracerPid:") : NULL;
+  return line && sscanf(line, " TracerPid: %d", &tracer) == 1 && tracer == (int)getpid();
+}
+
+/*
+ * PTRACE_SEIZE. Only a refusal that concerns the whole process is an error. A thread that calls execve(2) takes the
+ * main thread's id: who waited for that meanwhile is refused the main thread that is no more, and may have the one that
+ * is.
+ */
 static bool seize(struct exu_stop *stop, pid_t tid) {
-  bool is_new;
-  if (!exu_map_insert(&stop->known, (uint64_t)tid, &is_new)) {
-    stop->no_memory = true;
-    return false;
+  int reason = 0;
+  for (int i = 0; i < TRIES; i++) {
+    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) == 0) return add(stop, tid);
+    reason = errno;
+    char state = exu_task_state(stop->tasks, tid);
+    /* It has ended, or is dead but for those who wait for it. */
+    if (reason == ESRCH || state == 'Z' || state == 'X' || state == '\0') return true;
+    if (reason == EPERM && is_ours(stop, tid)) return add(stop, tid);
   }
-  if (!is_new) return true;
-  if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) == 0) {
-    stop->no_memory = !add(stop, tid);
-    return !stop->no_memory;
-  }
-  const int reason = errno;
-  char state = exu_task_state(stop->tasks, tid);
-  /* It has ended, or is dead but for those who wait for it. */
-  if (reason == ESRCH || state == 'Z' || state == 'X' || state == '\0') return true;
   stop->error = reason;
   return false;
 }
 
-static bool seize_new(struct exu_stop *stop, size_t *first_new) {
-  *first_new = stop->count;
+/*
+ * Seize the threads that are not yet; *some says whether there was any. One that is new and has died since it was
+ * listed counts: where a thread ends while the kernel lists them, the list may lack the next one.
+ */
+static bool seize_new(struct exu_stop *stop, bool *some) {
   struct exu_task_list list;
+  *some = false;
   if (!exu_task_list_read(stop->tasks, &list)) {
     stop->error = ESRCH;
     return false;
   }
   bool fine = true;
-  for (size_t i = 0; fine && i < list.count; i++) fine = seize(stop, list.tids[i]);
+  for (size_t i = 0; fine && i < list.count && stop->count < EXU_TASKS_MAX; i++) {
+    const size_t before = stop->count;
+    bool is_new = false;
+    void **is_seized = exu_map_insert(&stop->known, (uint64_t)list.tids[i], &is_new);
+    if (is_seized && *is_seized) continue;
+    stop->no_memory = !is_seized;
+    fine = is_seized && seize(stop, list.tids[i]);
+    if (stop->count > before) *is_seized = stop;
+    *some |= is_new || stop->count > before;
+  }
   exu_task_list_deinit(&list);
   return fine;
 }
 
-/*
- * epoll_wait and its like give up with EINTR when a thread is stopped, although no handler ran (signal(7)). Ask the kernel to
- * start the call again, as it does for most others: -ERESTARTNOHAND still is EINTR if a handler runs. Not with a timeout, which
- * would begin anew.
- */
-static void restart_epoll(struct exu_stopped_thread *thread) {
 #if defined(__x86_64__)
-  enum { EPOLL_WAIT = 232, EPOLL_PWAIT = 281, ERESTARTNOHAND = 514 };
+/*
+ * Calls that a stop interrupts although no handler runs (signal(7)), as long as nothing but what they wait for ends
+ * them.
+ */
+static bool is_interrupted(const struct user_regs_struct *registers) {
+  enum { SEMOP = 65, SIGTIMEDWAIT = 128, SEMTIMEDOP = 220, EPOLL_WAIT = 232, EPOLL_PWAIT = 281, EPOLL_PWAIT2 = 441 };
+  if ((long)registers->rax != -EINTR) return false;
+  switch (registers->orig_rax) {
+  case SEMOP: return true;
+  case SIGTIMEDWAIT: return registers->rdx == 0;
+  case SEMTIMEDOP:
+  case EPOLL_PWAIT2: return registers->r10 == 0;
+  case EPOLL_WAIT:
+  case EPOLL_PWAIT: return (int)registers->r10 < 0;
+  default: return false;
+  }
+}
+#endif
+
+/*
+ * Ask the kernel to start such a call again, as it does with most others by itself: -ERESTARTNOHAND still is EINTR when
+ * a handler runs. Not one with a timeout, which would begin anew.
+ */
+static void restart_call(struct exu_stopped_thread *thread) {
+#if defined(__x86_64__)
+  enum { ERESTARTNOHAND = 514 };
   struct user_regs_struct registers;
   if (thread->registers_size != sizeof registers) return;
   memcpy(&registers, thread->registers, sizeof registers);
-  bool epoll = registers.orig_rax == EPOLL_WAIT || registers.orig_rax == EPOLL_PWAIT;
-  if (!epoll || (long)registers.rax != -EINTR || (int)registers.r10 >= 0) return;
+  if (!is_interrupted(&registers)) return;
   /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
   ptrace(PTRACE_POKEUSER, thread->tid, offsetof(struct user_regs_struct, rax), (void *)(long)-ERESTARTNOHAND);
 #else
@@ -134,27 +172,41 @@ static void read_registers(struct exu_stopped_thread *thread) {
     thread->registers_size = vector.iov_len;
 }
 
-/* One look at a thread: has it stopped, or ended? */
-static bool has_stopped(struct traced *traced) {
-  int status;
-  pid_t got = waitpid(traced->thread.tid, &status, __WALL | WNOHANG);
-  if (got == 0) return false;
-  if (got < 0 || !WIFSTOPPED(status)) {
-    traced->thread.state = EXU_STOPPED_GONE;
+/* Its id may be another thread's now: execve(2) ends the main thread, and the one that called it becomes that. */
+static void forget(struct exu_stop *stop, struct exu_stopped_thread *thread) {
+  void **is_seized = exu_map_find(&stop->known, (uint64_t)thread->tid);
+  if (is_seized) *is_seized = NULL;
+  thread->state = EXU_STOPPED_GONE;
+}
+
+/*
+ * One look at a thread: has it stopped, or ended? The kernel keeps what it told (WNOWAIT): a signal on its way to a
+ * thread that was waited for is lost when the tracer is killed, and else delivered.
+ */
+static bool has_stopped(struct exu_stop *stop, struct exu_stopped_thread *thread) {
+  siginfo_t info = {0};
+  int answer = waitid(P_PID, (id_t)thread->tid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL);
+  if (answer == 0 && info.si_pid == 0) return false;
+  if (answer != 0 || info.si_code != CLD_TRAPPED) {
+    forget(stop, thread);
     return true;
   }
-  bool event = status >> 16 == PTRACE_EVENT_STOP;
-  int signal = WSTOPSIG(status);
-  if (event && signal != SIGTRAP) traced->thread.job_signal = signal;
-  if (!event) traced->pending = signal;
-  traced->thread.state = EXU_STOPPED;
-  read_registers(&traced->thread);
-  if (event) restart_epoll(&traced->thread);
+  thread->state = EXU_STOPPED;
+  int signal = info.si_status & 0xff; /* as in ptrace(2), which has it in the second byte of waitpid's status */
+  if (info.si_status >> 8 != PTRACE_EVENT_STOP)
+    thread->pending = signal;
+  else if (signal != SIGTRAP)
+    thread->job_signal = signal;
+  read_registers(thread);
+  restart_call(thread);
   return true;
 }
 
-static void interrupt(struct exu_stop *stop, size_t first) {
-  for (size_t i = first; i < stop->count; i++) ptrace(PTRACE_INTERRUPT, stop->items[i].thread.tid, NULL, NULL);
+/* False when it is not traced (any more). */
+static bool interrupt(struct exu_stop *stop, struct exu_stopped_thread *thread) {
+  if (ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) == 0) return true;
+  forget(stop, thread);
+  return false;
 }
 
 static void wait_for(struct exu_stop *stop, size_t first) {
@@ -164,10 +216,14 @@ static void wait_for(struct exu_stop *stop, size_t first) {
     size_t left = 0, starved = 0;
     int64_t waited = since(&begin);
     for (size_t i = first; i < stop->count; i++) {
-      struct traced *traced = &stop->items[i];
-      if (traced->thread.state != EXU_STOPPED_NOT || has_stopped(traced)) continue;
+      struct exu_stopped_thread *thread = &stop->items[i];
+      if (thread->state != EXU_STOPPED_NOT || has_stopped(stop, thread)) continue;
+      /*
+       * Once more: a child of this program that took the id of a thread of its own by execve(2) is waited for in vain.
+       */
+      if (waited > UNINTERRUPTIBLE_NS && !interrupt(stop, thread)) continue;
       left++;
-      starved += waited > UNINTERRUPTIBLE_NS && exu_task_state(stop->tasks, traced->thread.tid) != 'D';
+      starved += waited > UNINTERRUPTIBLE_NS && exu_task_state(stop->tasks, thread->tid) != 'D';
     }
     if (left == 0 || waited > STARVED_NS || (waited > UNINTERRUPTIBLE_NS && starved == 0)) return;
     struct timespec pause = {.tv_nsec = POLL_NS};
@@ -175,31 +231,73 @@ static void wait_for(struct exu_stop *stop, size_t first) {
   }
 }
 
+static bool pause_is_over(const struct exu_stop *stop) {
+  return since(&stop->begin) > EXU_STOP_MAX_MS * INT64_C(1000000);
+}
+
 static bool stop_all(struct exu_stop *stop) {
   size_t first = 0;
-  if (!seize_new(stop, &first)) return false;
+  bool some;
+  if (!seize_new(stop, &some)) return false;
   clock_gettime(CLOCK_MONOTONIC, &stop->begin);
   /* Threads that the others start before they stop are found by looking again, until there is none. */
-  while (stop->count > first) {
-    interrupt(stop, first);
+  while (some && !pause_is_over(stop)) {
+    for (size_t i = first; i < stop->count; i++) interrupt(stop, &stop->items[i]);
     wait_for(stop, first);
-    if (!seize_new(stop, &first)) return false;
+    first = stop->count;
+    if (!seize_new(stop, &some)) return false;
   }
   return true;
 }
 
-/* ---- Going on ------------------------------------------------------------------------------------------------------ */
+/* ---- Going on ---------------------------------------------------------------------------------------------------- */
 
 /*
- * A thread that is not stopped cannot be detached, nor need it be: the kernel does it when this thread ends, and then forgets
- * that it was to stop.
+ * A traced thread that has died stays until its tracer has waited for it. execve(2) waits for that, and keeps everybody
+ * from tracing the process meanwhile: a PTRACE_SEIZE of the next thread would never return, nor execve. Every thread of
+ * the tracer's process can do the waiting. The main thread is left to its parent.
+ */
+static void collect_dead(const struct exu_stop *stop) {
+  struct exu_task_list list;
+  if (!exu_task_list_read(stop->tasks, &list)) return;
+  for (size_t i = 0; i < list.count; i++) {
+    const id_t tid = (id_t)list.tids[i];
+    siginfo_t info = {0};
+    if (list.tids[i] == stop->pid || waitid(P_PID, tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0) continue;
+    if (info.si_pid != 0 && info.si_code != CLD_TRAPPED) waitid(P_PID, tid, &info, WEXITED | WNOHANG | __WALL);
+  }
+  exu_task_list_deinit(&list);
+}
+
+/* Wait until the other thread posts, or at most for COLLECT_NS. */
+static bool wait_a_while(sem_t *semaphore) {
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_nsec += COLLECT_NS;
+  until.tv_sec += until.tv_nsec / 1000000000;
+  until.tv_nsec %= 1000000000;
+  return sem_timedwait(semaphore, &until) == 0;
+}
+
+/* Whatever keeps the reader: a page of the process that a file server, or the process itself, does not deliver. */
+static void wait_for_release(struct exu_stop *stop) {
+  while (!stop->expired && !wait_a_while(&stop->release)) {
+    collect_dead(stop);
+    stop->expired = pause_is_over(stop);
+  }
+}
+
+/*
+ * A thread that is not stopped cannot be detached, nor need it be: the kernel does it when this thread ends, and then
+ * forgets that it was to stop.
  */
 static void let_go(struct exu_stop *stop) {
   for (size_t i = 0; i < stop->count; i++) {
-    struct traced *traced = &stop->items[i];
-    if (traced->thread.state != EXU_STOPPED) continue;
+    struct exu_stopped_thread *thread = &stop->items[i];
+    if (thread->state == EXU_STOPPED_NOT) has_stopped(stop, thread); /* late */
+    if (thread->state != EXU_STOPPED) continue;
     /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-    ptrace(PTRACE_DETACH, traced->thread.tid, NULL, (void *)(long)traced->pending);
+    ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(long)thread->pending);
   }
   if (stop->begin.tv_sec) stop->pause_us = since(&stop->begin) / 1000;
 }
@@ -210,7 +308,7 @@ static void *trace(void *context) {
   bool stopped = stop_all(stop);
   if (stopped) {
     sem_post(&stop->stopped);
-    while (sem_wait(&stop->release) != 0) {}
+    wait_for_release(stop);
   }
   let_go(stop);
   if (!stopped) sem_post(&stop->stopped);
@@ -232,14 +330,14 @@ static void destroy(struct exu_stop *stop) {
   sem_destroy(&stop->release);
   exu_map_deinit(&stop->known);
   free(stop->items);
-  free(stop->view);
   free(stop);
 }
 
-int64_t exu_stop_end(struct exu_stop *stop) {
+int64_t exu_stop_end(struct exu_stop *stop, bool *expired) {
   sem_post(&stop->release);
   pthread_join(stop->tracer, NULL);
   int64_t pause = stop->pause_us;
+  *expired = stop->expired;
   pthread_sigmask(SIG_SETMASK, &stop->mask, NULL);
   destroy(stop);
   return pause;
@@ -252,13 +350,6 @@ static bool start(struct exu_stop *stop) {
   return false;
 }
 
-static bool show(struct exu_stop *stop) {
-  stop->view = calloc(stop->count + 1, sizeof *stop->view);
-  if (!stop->view) return false;
-  for (size_t i = 0; i < stop->count; i++) stop->view[i] = stop->items[i].thread;
-  return true;
-}
-
 static void explain(const struct exu_stop *stop, int *refused, struct exu_error *error) {
   if (stop->no_memory) {
     exu_fail(error, EXU_NO_MEMORY, "not enough memory for the threads of process %d", (int)stop->pid);
@@ -268,6 +359,12 @@ static void explain(const struct exu_stop *stop, int *refused, struct exu_error 
   } else {
     exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)stop->pid);
   }
+}
+
+static bool some_are_left(const struct exu_stop *stop) {
+  for (size_t i = 0; i < stop->count; i++)
+    if (stop->items[i].state != EXU_STOPPED_GONE) return true;
+  return false;
 }
 
 struct exu_stop *exu_stop_begin(pid_t pid, int tasks, int *refused, struct exu_error *error) {
@@ -287,19 +384,15 @@ struct exu_stop *exu_stop_begin(pid_t pid, int tasks, int *refused, struct exu_e
     destroy(stop);
     return NULL;
   }
-  while (sem_wait(&stop->stopped) != 0) {}
-  bool fine = !stop->error && !stop->no_memory && stop->count > 0;
-  if (fine && !show(stop)) {
-    fine = false;
-    stop->no_memory = true;
-  }
-  if (fine) return stop;
+  while (!wait_a_while(&stop->stopped)) collect_dead(stop);
+  if (!stop->error && !stop->no_memory && some_are_left(stop)) return stop;
+  bool expired;
   explain(stop, refused, error);
-  exu_stop_end(stop);
+  exu_stop_end(stop, &expired);
   return NULL;
 }
 
 const struct exu_stopped_thread *exu_stop_threads(const struct exu_stop *stop, size_t *count) {
   *count = stop->count;
-  return stop->view;
+  return stop->items;
 }

@@ -133,8 +133,8 @@ static bool is_called(const struct exu_target *target, int64_t number, const cha
 /* ---- restart_syscall(2) ------------------------------------------------------------------------------------------ */
 
 /*
- * The calls that return ERESTART_RESTARTBLOCK: those with a relative timeout, which must not begin anew (futex.c, hrtimer.c,
- * select.c).
+ * The calls that return ERESTART_RESTARTBLOCK: those with a relative timeout, which must not begin anew (futex.c,
+ * hrtimer.c, select.c).
  */
 static const char *const restarted[] = {"futex", "nanosleep", "clock_nanosleep", "poll"};
 
@@ -258,6 +258,25 @@ int64_t exu_call_child(const struct exu_call *call) {
   if (!call->call || call->call->class != EXU_CALL_CHILD) return -1;
   if (strcmp(call->call->name, "wait4") == 0) return (int32_t)call->args[0] > 0 ? (int32_t)call->args[0] : -1;
   return call->args[0] == P_PID && (int32_t)call->args[1] > 0 ? (int32_t)call->args[1] : -1;
+}
+
+/* Word by word, because the text may end right before a page that is not there. */
+struct exu_string exu_call_path(const struct exu_target *target, const struct exu_call *call, struct exu_arena *arena) {
+  enum { PATH_SHOWN = 512 };
+  const struct exu_string unknown = {NULL, 0};
+  char path[PATH_SHOWN];
+  size_t size = 0;
+  if (!call->call || call->call->class != EXU_CALL_OPEN) return unknown;
+  uint64_t address = call->args[strcmp(call->call->name, "open") == 0 ? 0 : 1];
+  while (size < sizeof path) {
+    size_t part = 8 - (address + size) % 8;
+    if (part > sizeof path - size) part = sizeof path - size;
+    if (exu_space_read(target->space, address + size, path + size, part) != EXU_READABLE) return unknown;
+    const char *nul = memchr(path + size, 0, part);
+    if (nul) return nul == path ? unknown : exu_arena_string(arena, path, (size_t)(nul - path));
+    size += part;
+  }
+  return exu_arena_string(arena, path, size);
 }
 
 /* ---- Descriptors ------------------------------------------------------------------------------------------------- */

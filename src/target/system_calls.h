@@ -73,9 +73,12 @@ int64_t exu_call_timeout_us(const struct exu_target *target, const struct exu_ca
 /* The process that it waits for; -1: none in particular, or it waits for none. */
 int64_t exu_call_child(const struct exu_call *call);
 
+/* The path that open(2) or openat(2) is called with; unknown for other calls, or when it cannot be read. */
+struct exu_string exu_call_path(const struct exu_target *target, const struct exu_call *call, struct exu_arena *arena);
+
 /*
- * The descriptors that poll(2) and select(2) wait for: stores at most `capacity` of them and returns how many there are in all
- * (at most EXU_CALL_FDS_MAX); 0 also when they cannot be read.
+ * The descriptors that poll(2) and select(2) wait for: stores at most `capacity` of them and returns how many there are
+ * in all (at most EXU_CALL_FDS_MAX); 0 also when they cannot be read.
  */
 enum { EXU_CALL_FDS_MAX = 65536 };
 size_t exu_call_descriptors(const struct exu_target *target, const struct exu_call *call, int32_t *fds,

@@ -21,15 +21,17 @@ struct exu_os_thread {
   struct exu_string comm; /* the kernel's name for it; cores keep it for the main thread only */
   int64_t cpu_us;         /* live: processor time used; -1 unknown */
   /*
-   * Live, without registers: an address inside of what pthread_self() points to, the C library's descriptor of the thread, where
-   * glibc keeps the list that get_robust_list(2) tells; 0: unknown.
+   * Live, without registers: an address inside of what pthread_self() points to, the C library's descriptor of the
+   * thread, where glibc keeps the list that get_robust_list(2) tells; 0: unknown.
    */
   uint64_t in_descriptor;
   uint64_t slices; /* live, not stopped: how often it has been given a processor */
   bool ran;        /* live, not stopped: it ran while the process was read */
 };
 
-/* How far behind the start of a thread's descriptor in_descriptor may be; descriptors are smaller, and do not overlap. */
+/*
+ * How far behind the start of a thread's descriptor in_descriptor may be; descriptors are smaller, and do not overlap.
+ */
 enum { EXU_DESCRIPTOR_MAX = 4096 };
 
 struct exu_live;

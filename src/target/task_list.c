@@ -11,9 +11,6 @@
 
 #include "base/guard.h"
 
-/* More than the kernel's default limit for a machine of this size; a process with more is shown in part. */
-enum { TASKS_MAX = 65536 };
-
 bool exu_task_list_read(int tasks, struct exu_task_list *list) {
   size_t capacity = 0;
   *list = (struct exu_task_list){NULL, 0};
@@ -25,7 +22,7 @@ bool exu_task_list_read(int tasks, struct exu_task_list *list) {
   }
   const struct dirent *entry;
   bool fine = true;
-  while (fine && list->count < TASKS_MAX && (entry = readdir(directory))) {
+  while (fine && list->count < EXU_TASKS_MAX && (entry = readdir(directory))) {
     char *end;
     long tid = strtol(entry->d_name, &end, 10);
     if (*end || tid <= 0 || tid > INT32_MAX) continue;

@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Twice the kernel's default limit for all threads of a machine; of a process with more only so many are listed. */
+enum { EXU_TASKS_MAX = 65536 };
+
 struct exu_task_list {
   pid_t *tids; /* in the kernel's order: the oldest first */
   size_t count;

@@ -2,7 +2,8 @@
 """What every thread of a hanging process waits for, who holds it, and which threads wait for each other: on every
 interpreter found, the report of the live process and that of its core equal what the program wrote down before it hung.
 
-programs/together.py hangs in most ways at once, a thread for each; the others need a process of their own.
+programs/together.py hangs in most ways at once, a thread for each, programs/processes.py in those that concern other
+processes, programs/proofs.py in those that only look like deadlocks; the others need a process of their own.
 """
 
 import os
@@ -12,7 +13,7 @@ import subprocess
 
 import pytest
 
-from support import hanging, interpreters, report, waiting
+from support import hanging, interpreters, report, scenarios, waiting
 
 FOUND = interpreters.find()
 INTERPRETERS = [pytest.param(interpreter, id=interpreter.name) for interpreter in FOUND]
@@ -78,6 +79,21 @@ def test_an_import_that_waits_for_one_that_waits_is_a_deadlock(interpreter, kern
 
 
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
+def test_a_wait_that_may_end_is_no_deadlock_and_one_for_a_result_can_be(interpreter, kernel_leaves_cores):
+    with hanging.hang(interpreter, "proofs") as hung:
+        fail(examine(interpreter, hung))
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
+def test_what_processes_share_is_named_as_the_program_knows_it(interpreter, kernel_leaves_cores):
+    try:
+        with hanging.hang(interpreter, "processes") as hung:
+            fail(examine(interpreter, hung))
+    except scenarios.NotApplicable as reason:
+        pytest.skip(f"n/a: {reason}")
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
 def test_the_gil_and_a_mutex_of_a_c_library_are_a_deadlock(interpreter, kernel_leaves_cores):
     if interpreter.kind == "free-threaded":
         pytest.skip("a free-threaded interpreter has no GIL")
@@ -99,6 +115,16 @@ def test_a_thread_that_computes_with_the_gil_is_running_and_others_wait_for_it(i
         dead = report.run(hung.core(), *in_root(interpreter), merged=True)
         fail([f"live: {problem}" for problem in waiting.problems_of(hung, interpreter, live, live=True)] +
              [f"core: {problem}" for problem in waiting.problems_of(hung, interpreter, dead, live=False, crashed=True)])
+
+
+@pytest.mark.parametrize("interpreter", [entry for entry in INTERPRETERS if entry.values[0].kind == "free-threaded"])
+def test_the_object_whose_critical_section_is_waited_for_is_named(interpreter, kernel_leaves_cores):
+    with hanging.hang(interpreter, "critical", moving=True) as hung:
+        for live in (True, False):
+            status, result, said = hanging.attach(hung.pid) if live else report.run(hung.core(), merged=True)
+            assert result is not None and status == 0, said
+            # The record is of the moment before: the waiters are a line further now.
+            fail(waiting.compare_waits(hung, result, live))
 
 
 @pytest.mark.parametrize("kind", ["lock", "rlock"])

@@ -100,12 +100,16 @@ def test_hundreds_of_attaches_do_no_harm_to_threads_that_come_and_go(interpreter
     fail(problems[:20])
 
 
+def duration_of_an_attach(pid):
+    start = time.monotonic()
+    subprocess.run([report.exuvia(), "attach", "--json", str(pid)], stdout=subprocess.DEVNULL, timeout=60)
+    return time.monotonic() - start
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_process_goes_on_when_exuvia_is_killed_at_any_moment(number, chance):
     with living.living(LATEST) as target:
-        start = time.monotonic()
-        subprocess.run([report.exuvia(), "attach", "--json", str(target.pid)], stdout=subprocess.DEVNULL, timeout=60)
-        usual = time.monotonic() - start
+        usual = min(duration_of_an_attach(target.pid) for _ in range(5))
         problems, ends = [], {}
         for _ in range(25):
             tool = subprocess.Popen([report.exuvia(), "attach", "--json", str(target.pid)], stdout=subprocess.DEVNULL,

@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import dataclasses
+import fcntl
 import functools
 import glob
 import json
@@ -20,6 +21,8 @@ from support import report, scenarios
 HANG = pathlib.Path(__file__).resolve().parent.parent / "hang"
 PROGRAMS = HANG / "programs"
 PR_SET_PDEATHSIG = 1
+NOBODY = 65534
+YAMA = pathlib.Path("/proc/sys/kernel/yama/ptrace_scope")
 
 
 @dataclasses.dataclass
@@ -116,6 +119,73 @@ def remove_library():
         library.cache_clear()
 
 
+def as_nobody(command):
+    """The command, by another user. It ends with the tests: a change of the user makes the kernel forget that."""
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--pdeathsig=KILL", *command]
+
+
+@functools.cache
+def _yama_lock():
+    """Tests that run at the same time have one kernel: its setting is one test's after the other."""
+    return open(pathlib.Path(tempfile.gettempdir()) / "exuvia-yama.lock", "w")
+
+
+@contextlib.contextmanager
+def yama_scope(number):
+    """With this kernel.yama.ptrace_scope, where the kernel has one and it may be set. Can be nested."""
+    if not YAMA.exists() or not os.access(YAMA, os.W_OK):
+        yield
+        return
+    nested = getattr(yama_scope, "depth", 0)
+    if not nested:
+        fcntl.flock(_yama_lock(), fcntl.LOCK_EX)
+    before = YAMA.read_text()
+    # Scope 3 stays until the machine is started again.
+    assert int(before) < 3, "kernel.yama.ptrace_scope is 3: nothing can be attached to here"
+    yama_scope.depth = nested + 1
+    try:
+        YAMA.write_text(f"{number}\n")
+        yield
+    finally:
+        YAMA.write_text(before)
+        yama_scope.depth = nested
+        if not nested:
+            fcntl.flock(_yama_lock(), fcntl.LOCK_UN)
+
+
+def public_interpreter(candidates):
+    """The last of them that other users may run, or None."""
+    probe = "import ctypes, subprocess, threading"
+    for interpreter in reversed(candidates):
+        # setpriv itself still has root's rights when it starts a program.
+        command = ["sh", "-c", 'exec "$0" "$@"', interpreter.path, "-c", probe]
+        answer = subprocess.run(as_nobody(command), capture_output=True, cwd="/")
+        if answer.returncode == 0:
+            return interpreter
+    return None
+
+
+@functools.cache
+def _public_folder():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="exuvia-public-"))
+    folder.chmod(0o755)
+    tool = folder / "exuvia"
+    tool.write_bytes(pathlib.Path(report.exuvia()).read_bytes())
+    tool.chmod(0o755)
+    return folder
+
+
+def public_tool():
+    """exuvia where every user may run it; remove_public_tool() must follow."""
+    return str(_public_folder() / "exuvia")
+
+
+def remove_public_tool():
+    if _public_folder.cache_info().currsize:
+        shutil.rmtree(_public_folder(), ignore_errors=True)
+        _public_folder.cache_clear()
+
+
 def _die_with_the_tests():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     scenarios._allow_cores()
@@ -151,6 +221,7 @@ def _copy(source, target):
 
 def launch(interpreter, program, argument, outside, inside, environment=None, wrapper=()):
     """Start a program of tests/truth or tests/hang in a workspace; end() must follow. `wrapper`: what runs it."""
+    arguments = [argument] if isinstance(argument, str) else argument or []
     programs = outside / "programs"
     for source in (scenarios.PROGRAMS, PROGRAMS, library().parent):
         _copy(source, programs)
@@ -160,7 +231,7 @@ def launch(interpreter, program, argument, outside, inside, environment=None, wr
     }
     settings = "\n".join(f"{key}={value}" for key, value in environment.items())
     command = interpreter.command("-c", scenarios.LAUNCHER, inside, settings, interpreter.path,
-                                  f"{inside}/programs/{program}.py", *([argument] if argument else []))
+                                  f"{inside}/programs/{program}.py", *arguments)
     output = open(outside / "output.txt", "wb")
     with output:
         return subprocess.Popen([*wrapper, *command], cwd=outside, stdin=subprocess.DEVNULL, stdout=output,
@@ -175,12 +246,15 @@ def end(process):
 
 
 @contextlib.contextmanager
-def hang(interpreter, program, argument=None, environment=None, wants_waits=True, moving=False, timeout=60):
-    """Run a program until it hangs. `moving`: its main thread never rests."""
+def hang(interpreter, program, argument=None, environment=None, wants_waits=True, moving=False, timeout=60,
+         wrapper=(), owner=None):
+    """Run a program until it hangs. `moving`: its main thread never rests. `owner`: of its directory, by number."""
     with scenarios.workspace(interpreter) as (outside, inside):
         # A free-threaded 3.13 can die in sys._current_frames(), before it has written anything down: once more then.
         for attempt in range(3 if interpreter.kind == "free-threaded" else 1):
-            process = launch(interpreter, program, argument, outside, inside, environment)
+            if owner is not None:
+                os.chown(outside, owner, owner)
+            process = launch(interpreter, program, argument, outside, inside, environment, wrapper)
             try:
                 truth, waits = _wait(process, outside, wants_waits, moving, timeout)
                 if truth is not None:
@@ -193,6 +267,17 @@ def hang(interpreter, program, argument=None, environment=None, wants_waits=True
                 raise scenarios.NotApplicable(output.removeprefix("n/a: ").strip())
             print(f"{interpreter.name}: {program} ended with status {process.returncode}, attempt {attempt + 1}")
         raise AssertionError(f"{interpreter.name}: {program} ended with status {process.returncode}\n{output}")
+
+
+def documents(text):
+    """JSON reports one after the other, every one of them valid."""
+    found, decoder, text = [], json.JSONDecoder(), text.decode("utf-8")
+    while text.strip():
+        document, end = decoder.raw_decode(text.lstrip())
+        report.validate(document)
+        found.append(document)
+        text = text.lstrip()[end:]
+    return found
 
 
 def attach(pid, *options, merged=True, timeout=120):

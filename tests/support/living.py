@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process that works, with threads that come and go, and can prove at its end that nobody disturbed it."""
 
+import codecs
 import contextlib
 import json
 import mmap
 import os
 import pathlib
+import select
 import signal
 import struct
+import subprocess
 import time
 
-from support import hanging, scenarios
+from support import hanging, report, scenarios
 
 ROUNDS = 127
 
@@ -117,3 +120,64 @@ def living(interpreter):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGCONT)
             hanging.end(process)
+
+
+def await_files(directory, names, process, timeout=30):
+    deadline = time.monotonic() + timeout
+    missing = [directory / name for name in names]
+    while missing:
+        missing = [path for path in missing if not path.exists()]
+        if missing and (process.poll() is not None or time.monotonic() > deadline):
+            output = (directory / "output.txt").read_text(encoding="utf-8", errors="replace")
+            raise AssertionError(f"the program does not get ready, status {process.poll()}\n{output}")
+        time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def program(interpreter, name, *arguments, wrapper=(), owner=None):
+    """(process, its directory) of a program that is no hanging one."""
+    with scenarios.workspace(interpreter) as (outside, inside):
+        if owner is not None:
+            os.chown(outside, owner, owner)
+        process = hanging.launch(interpreter, name, arguments, outside, inside, None, wrapper)
+        try:
+            yield process, pathlib.Path(outside)
+        finally:
+            hanging.end(process)
+
+
+@contextlib.contextmanager
+def watching(*arguments):
+    """exuvia, whose output is read while it runs."""
+    tool = subprocess.Popen([report.exuvia(), "attach", *map(str, arguments)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+    try:
+        yield tool
+    finally:
+        tool.kill()
+        tool.wait()
+        tool.stdout.close()
+        tool.stderr.close()
+
+
+def reports(tool, timeout=30):
+    """The reports of a tool that watches, each as soon as it is complete."""
+    text, decoder, descriptor = "", json.JSONDecoder(), tool.stdout.fileno()
+    characters = codecs.getincrementaldecoder("utf-8")()
+    deadline = time.monotonic() + timeout
+    while True:
+        ready, _, _ = select.select([descriptor], [], [], max(0, deadline - time.monotonic()))
+        assert ready, f"no report within {timeout} seconds"
+        piece = os.read(descriptor, 1 << 16)
+        text += characters.decode(piece, final=not piece)
+        while text.strip():
+            try:
+                document, end = decoder.raw_decode(text.lstrip())
+            except ValueError:
+                assert piece, f"the output ends within a report: {text[-80:]!r}"
+                break
+            text = text.lstrip()[end:]
+            report.validate(document)
+            yield document
+        if not piece:
+            return

@@ -94,6 +94,9 @@ def _call(truth, wait, live, fresh):
                 yield f"file {call.get('file')!r} without {part!r}"
     elif call.get("file") is not None:
         yield f"file {call['file']!r} in a core: a core does not know"
+    for part in truth.get("says", []) if live else []:
+        if part not in wait["summary"]:
+            yield f"summary {wait['summary']!r} without {part!r}"
     if "child" in truth and call.get("child") != truth["child"]:
         yield f"child {call.get('child')}, {truth['child']} is true"
 
@@ -124,10 +127,10 @@ def compare_waits(hanging, result, live, fresh=False):
             continue
         for problem in compare_wait(truth, thread["waits_on"], names, live, fresh):
             problems.append(f"thread {tid} ({thread['name']!r}) waits: {problem}")
-    return problems + compare_deadlocks(hanging.waits["deadlocks"], result)
+    return problems + compare_deadlocks(hanging.waits["deadlocks"], hanging.waits["timed"], result)
 
 
-def compare_deadlocks(truth, result):
+def compare_deadlocks(truth, timed, result):
     problems = []
     want = sorted(map(sorted, truth))
     got = sorted(sorted(entry["threads"]) for entry in result["deadlocks"])
@@ -138,6 +141,8 @@ def compare_deadlocks(truth, result):
     threads = {thread["tid"]: thread for thread in result["threads"]}
     for entry in result["deadlocks"]:
         order = entry["threads"]
+        if entry["timed"] != (sorted(order) in map(sorted, timed)):
+            problems.append(f"deadlock {order}: timed is {entry['timed']}")
         for number, tid in enumerate(order):
             # Each waits for what the next one holds.
             owner = ((threads[tid]["waits_on"] or {}).get("owner") or {}).get("tid")

@@ -75,25 +75,47 @@ static void check_sentence(const struct exu_edge *edges, size_t count, const cha
 
 #define TEXT(literal)                                                                                                  \
   { literal, sizeof(literal) - 1 }
+#define EDGE(index, name, object)                                                                                      \
+  { .owner = (index), .thread = TEXT(name), .what = TEXT(object) }
 
 static void a_sentence_goes_round_the_circle(void **state) {
   (void)state;
-  const struct exu_edge two[] = {{1, TEXT("\"worker-1\""), TEXT("the RLock 0x7f12")},
-                                 {0, TEXT("\"worker-2\""), TEXT("the mutex 0x5510")}};
+  const struct exu_edge two[] = {EDGE(1, "\"worker-1\"", "the RLock 0x7f12"),
+                                 EDGE(0, "\"worker-2\"", "the mutex 0x5510")};
   check_sentence(
       two, 2,
       "Deadlock: \"worker-1\" waits for the RLock 0x7f12 held by \"worker-2\", which waits for the mutex 0x5510 "
       "held by \"worker-1\".");
-  const struct exu_edge one[] = {{0, TEXT("thread 12"), TEXT("the Lock 0x10")}};
+  const struct exu_edge one[] = {EDGE(0, "thread 12", "the Lock 0x10")};
   check_sentence(one, 1, "Deadlock: thread 12 waits for the Lock 0x10 held by itself.");
 }
 
 static void a_join_waits_for_the_thread_to_end(void **state) {
   (void)state;
-  const struct exu_edge join[] = {{1, TEXT("\"a\""), {NULL, 0}}, {0, TEXT("\"b\""), TEXT("the GIL")}};
+  const struct exu_edge join[] = {{.owner = 1, .thread = TEXT("\"a\"")}, EDGE(0, "\"b\"", "the GIL")};
   check_sentence(join, 2, "Deadlock: \"a\" waits for \"b\" to end, which waits for the GIL held by \"a\".");
-  const struct exu_edge itself[] = {{0, TEXT("\"a\""), {NULL, 0}}};
+  const struct exu_edge itself[] = {{.owner = 0, .thread = TEXT("\"a\"")}};
   check_sentence(itself, 1, "Deadlock: \"a\" waits for itself to end.");
+}
+
+static void a_circle_that_a_time_limit_ends_is_said_to_end(void **state) {
+  (void)state;
+  struct exu_edge edges[] = {EDGE(1, "\"a\"", "the Lock 0x10"), EDGE(0, "\"b\"", "the Future 0x20")};
+  edges[1].timed = true;
+  edges[1].relation = "computed by";
+  check_sentence(edges, 2,
+                 "Deadlock until a time limit passes: \"a\" waits for the Lock 0x10 held by \"b\", which waits for the "
+                 "Future 0x20 computed by \"a\".");
+  struct exu_arena arena;
+  const struct exu_deadlock *deadlocks;
+  size_t found;
+  exu_arena_init(&arena, 1 << 20);
+  assert_true(exu_deadlocks_find(&arena, edges, 2, &deadlocks, &found));
+  assert_true(deadlocks[0].timed);
+  edges[1].timed = false;
+  assert_true(exu_deadlocks_find(&arena, edges, 2, &deadlocks, &found));
+  assert_false(deadlocks[0].timed);
+  exu_arena_deinit(&arena);
 }
 
 static void a_circle_of_very_many_is_found_and_its_sentence_is_short(void **state) {
@@ -104,7 +126,7 @@ static void a_circle_of_very_many_is_found_and_its_sentence_is_short(void **stat
   size_t found;
   struct exu_edge *edges = calloc(MANY, sizeof *edges);
   assert_non_null(edges);
-  for (int64_t i = 0; i < MANY; i++) edges[i] = (struct exu_edge){(i + 1) % MANY, TEXT("\"w\""), TEXT("the Lock")};
+  for (int64_t i = 0; i < MANY; i++) edges[i] = (struct exu_edge)EDGE((i + 1) % MANY, "\"w\"", "the Lock");
   exu_arena_init(&arena, 16 << 20);
   assert_true(exu_deadlocks_find(&arena, edges, MANY, &deadlocks, &found));
   assert_int_equal(found, 1);
@@ -120,7 +142,7 @@ static void without_memory_nothing_is_found_and_that_is_said(void **state) {
   struct exu_arena arena;
   const struct exu_deadlock *deadlocks;
   size_t found;
-  const struct exu_edge one[] = {{0, TEXT("thread 12"), TEXT("the Lock 0x10")}};
+  const struct exu_edge one[] = {EDGE(0, "thread 12", "the Lock 0x10")};
   exu_arena_init(&arena, 0);
   assert_false(exu_deadlocks_find(&arena, one, 1, &deadlocks, &found));
   assert_int_equal(found, 0);
@@ -132,6 +154,7 @@ int main(void) {
       cmocka_unit_test(circles_are_found_once_and_begin_with_their_first_thread),
       cmocka_unit_test(a_sentence_goes_round_the_circle),
       cmocka_unit_test(a_join_waits_for_the_thread_to_end),
+      cmocka_unit_test(a_circle_that_a_time_limit_ends_is_said_to_end),
       cmocka_unit_test(a_circle_of_very_many_is_found_and_its_sentence_is_short),
       cmocka_unit_test(without_memory_nothing_is_found_and_that_is_said),
   };

@@ -7,10 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* cmocka.h wants some of the above */
@@ -175,6 +177,43 @@ static void a_thread_of_this_namespace_keeps_its_number(void **state) {
   assert_int_equal(exu_tid_inside(getpid(), 1 << 23), 1 << 23);
 }
 
+static void a_line_of_a_file_lock_says_who_has_it_and_who_waits(void **state) {
+  (void)state;
+  struct exu_lock_line line;
+  assert_true(exu_lock_line("12: FLOCK  ADVISORY  WRITE 77 fd:0a:1234 0 EOF", &line));
+  assert_int_equal(line.number, 12);
+  assert_false(line.waits);
+  assert_int_equal(line.pid, 77);
+  assert_int_equal(line.major, 0xfd);
+  assert_int_equal(line.minor, 0x0a);
+  assert_int_equal(line.inode, 1234);
+  assert_true(exu_lock_line("12: -> POSIX  ADVISORY  READ 78 08:02:9 0 1023", &line));
+  assert_true(line.waits);
+  assert_int_equal(line.pid, 78);
+  assert_true(exu_lock_line("3:  -> FLOCK  ADVISORY  WRITE -1 00:2e:9 0 EOF", &line));
+  assert_int_equal(line.pid, -1);
+  assert_false(exu_lock_line("", &line));
+  assert_false(exu_lock_line("12:", &line));
+  assert_false(exu_lock_line("12: FLOCK  ADVISORY  WRITE <none>:0 0 EOF", &line));
+}
+
+static void the_other_end_of_a_fifo_is_found(void **state) {
+  (void)state;
+  char folder[] = "/tmp/exuvia-fifo-XXXXXX", path[64], expected[128];
+  assert_non_null(mkdtemp(folder));
+  snprintf(path, sizeof path, "%s/fifo", folder);
+  assert_int_equal(mkfifo(path, 0600), 0);
+  int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), writer = open(path, O_WRONLY | O_CLOEXEC);
+  assert_true(reader >= 0 && writer >= 0);
+  snprintf(expected, sizeof expected, "FIFO %s, other end: this process itself", path);
+  check(reader, expected);
+  check(writer, expected);
+  close(reader);
+  close(writer);
+  unlink(path);
+  rmdir(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(files_are_their_path, setup, teardown),
@@ -184,6 +223,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(an_epoll_descriptor_lists_what_it_watches, setup, teardown),
       cmocka_unit_test_setup_teardown(budgets_end_a_search, setup, teardown),
       cmocka_unit_test(lines_of_the_kernel_are_read_with_care),
+      cmocka_unit_test_setup_teardown(the_other_end_of_a_fifo_is_found, setup, teardown),
+      cmocka_unit_test(a_line_of_a_file_lock_says_who_has_it_and_who_waits),
       cmocka_unit_test(a_thread_of_this_namespace_keeps_its_number),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

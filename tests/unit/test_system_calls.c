@@ -13,7 +13,7 @@
 #include "target/system_calls.h"
 
 enum { X86_64 = 62, AARCH64 = 183, CODE = SMALL_BASE + 0x100, DATA = SMALL_BASE + 0x200, NOWHERE = 0x10 };
-enum { READ = 0, POLL = 7, SELECT = 23, NANOSLEEP = 35, WAIT4 = 61, FUTEX = 202, RESTART = 219, CLOCK_NANOSLEEP = 230 };
+enum { READ = 0, POLL = 7, SELECT = 23, NANOSLEEP = 35, WAIT4 = 61, FUTEX = 202, RESTART = 219, CLOCK_NANOSLEEP = 230, OPENAT = 257 };
 
 static struct exu_call look(struct small_target *small, int64_t number, uint64_t pc, const uint64_t args[6]) {
   struct exu_call call;
@@ -254,6 +254,24 @@ static void only_waiting_on_a_futex_is_waiting(void **state) {
   small_target_destroy(&small);
 }
 
+static void the_path_of_an_open_is_read_up_to_its_end(void **state) {
+  (void)state;
+  enum { LAST = SMALL_BASE + SMALL_SIZE - 4 };
+  struct small_target small;
+  small_target_create(&small, X86_64);
+  small_target_write(&small, DATA, "/tmp/fifo", 10);
+  small_target_write(&small, LAST, "abc", 4);
+  struct exu_call call = look(&small, OPENAT, CODE, (const uint64_t[6]){0, DATA});
+  assert_string_equal(exu_call_path(&small.target, &call, &small.arena).data, "/tmp/fifo");
+  call.args[1] = LAST;
+  assert_string_equal(exu_call_path(&small.target, &call, &small.arena).data, "abc");
+  call.args[1] = 0x10;
+  assert_null(exu_call_path(&small.target, &call, &small.arena).data);
+  call = look(&small, READ, CODE, (const uint64_t[6]){0, DATA});
+  assert_null(exu_call_path(&small.target, &call, &small.arena).data);
+  small_target_destroy(&small);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(numbers_are_those_of_the_machine),
@@ -263,6 +281,7 @@ int main(void) {
       cmocka_unit_test(an_interrupted_call_is_known_by_its_arguments_when_only_one_fits),
       cmocka_unit_test(timeouts_are_read_as_each_call_gives_them),
       cmocka_unit_test(children_are_named_only_when_the_call_names_one),
+      cmocka_unit_test(the_path_of_an_open_is_read_up_to_its_end),
       cmocka_unit_test(descriptors_of_poll_and_select_are_listed),
       cmocka_unit_test(only_waiting_on_a_futex_is_waiting),
   };

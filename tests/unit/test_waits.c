@@ -114,6 +114,20 @@ static void a_mutex_that_a_thread_holds_itself_is_a_deadlock_of_one(void **state
   scene_destroy(&scene);
 }
 
+static void a_time_limit_ends_a_deadlock(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_create(&scene);
+  put_mutex(&scene, FIRST, 101);
+  put_mutex(&scene, SECOND, 100);
+  add_waiter(&scene, "left", FIRST);
+  add(&scene, "right", FUTEX, (const uint64_t[6]){SECOND, 0x80, 2, FIRST});
+  explain(&scene);
+  assert_int_equal(scene.report.deadlock_count, 1);
+  assert_true(scene.report.deadlocks[0].timed);
+  scene_destroy(&scene);
+}
+
 static void an_owner_that_is_not_there_is_said_and_is_no_edge(void **state) {
   (void)state;
   struct scene scene;
@@ -278,6 +292,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(mutexes_held_crosswise_are_a_deadlock),
       cmocka_unit_test(a_mutex_that_a_thread_holds_itself_is_a_deadlock_of_one),
+      cmocka_unit_test(a_time_limit_ends_a_deadlock),
       cmocka_unit_test(an_owner_that_is_not_there_is_said_and_is_no_edge),
       cmocka_unit_test(the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none),
       cmocka_unit_test(the_holder_of_the_gil_is_of_the_same_interpreter),

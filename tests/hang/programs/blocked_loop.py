@@ -18,12 +18,14 @@ async def idle():
     await asyncio.get_event_loop().create_future()
 
 
-def run(coroutine):
-    asyncio.new_event_loop().run_until_complete(coroutine)
+def run(coroutine, loop=None):
+    (loop or asyncio.new_event_loop()).run_until_complete(coroutine)
 
 
 def start(lock):
     hang.start(run, 'blocked loop', main(lock))
     hang.waits('blocked loop', 'lock', lock, 'keeps')
-    hang.start(run, 'idle loop', idle())
-    hang.waits('idle loop', 'system-call', calls=['epoll_wait', 'epoll_pwait'], file=['epoll'])
+    loop = asyncio.new_event_loop()
+    hang.start(run, 'idle loop', idle(), loop)
+    hang.waits('idle loop', 'event-loop', loop, calls=['epoll_wait', 'epoll_pwait'], file=['epoll'],
+               says=['no task of the event loop', 'epoll_wait'])

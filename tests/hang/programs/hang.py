@@ -3,7 +3,7 @@
 
 Runs on Python 2.7 and 3.6 and later, beside record.py, which writes truth.json. What this file adds goes to waits.json:
 for each thread that says so, the kind of its wait, the object, its type and who holds it; and the deadlocks, as lists
-of thread ids.
+of thread ids, with those that a time limit ends.
 """
 import ctypes
 import json
@@ -17,6 +17,7 @@ import record
 
 _folder = os.path.dirname(os.path.abspath(__file__))
 _deadlocks = []
+_timed = []
 _waits = {}
 _beyond = []
 _tids = {}
@@ -39,6 +40,11 @@ def start(function, name, *arguments):
 def _run(function, name, *arguments):
     _tids[name] = record.native_id()
     function(*arguments)
+
+
+def adopt(name):
+    """Called in a thread that somebody else started."""
+    _tids[name] = record._tids[record.get_ident()] = record.native_id()
 
 
 def passed(name):
@@ -72,8 +78,11 @@ def waits(name, kind, thing=None, owner=None, **more):
     _waits[str(tid(name) if isinstance(name, str) else name)] = entry
 
 
-def deadlock(*names):
+def deadlock(*names, **more):
+    """`timed`: it ends when a time limit passes."""
     _deadlocks.append([tid(name) if isinstance(name, str) else name for name in names])
+    if more.get('timed'):
+        _timed.append(_deadlocks[-1])
 
 
 def beyond(function, line):
@@ -86,5 +95,5 @@ def hang(action=time.sleep, arguments=(3600,)):
     """Write everything down and hang in the action."""
     record._actions = lambda how: (action, arguments)
     with open('waits.json', 'w') as out:
-        json.dump({'waits': _waits, 'deadlocks': _deadlocks, 'beyond': _beyond}, out)
+        json.dump({'waits': _waits, 'deadlocks': _deadlocks, 'timed': _timed, 'beyond': _beyond}, out)
     record.die('hang')

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`exuvia attach --tree`: a process and its descendants, however they came to be, and what the exit status says."""
+
+import re
+import subprocess
+
+import pytest
+
+from support import hanging, interpreters, living, report
+
+FOUND = interpreters.find()
+HOST = [interpreter for interpreter in FOUND if not interpreter.root and interpreter.kind == "release"]
+LATEST = HOST[-1]
+SOME = [pytest.param(interpreter, id=interpreter.name) for interpreter in FOUND
+        if interpreter.kind == "release" and (interpreter in (HOST[0], LATEST) or interpreter.minor == "3.15")]
+KINDS = ("subprocess", "shell", "forked", "multiprocessing")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built():
+    yield
+    hanging.remove_library()
+    hanging.remove_public_tool()
+
+
+def pid_of(directory, name):
+    return int((directory / f"{name}.pid").read_text())
+
+
+def tree(pid, *options, tool=None, wrapper=(), timeout=60):
+    """(exit status, reports, lines on stderr)"""
+    answer = subprocess.run([*wrapper, tool or report.exuvia(), "attach", "--tree", "--json", "--python-only", *options,
+                             str(pid)], capture_output=True, timeout=timeout)
+    return answer.returncode, hanging.documents(answer.stdout), answer.stderr.decode().splitlines()
+
+
+def shown(reports):
+    return [document["process"]["pid"] for document in reports]
+
+
+def functions(document):
+    """The functions of the main thread, outermost first."""
+    main = next(thread for thread in document["threads"] if thread["tid"] == document["process"]["pid"])
+    return [frame["function"] for frame in reversed(main["frames"]) if frame["kind"] == "python"]
+
+
+@pytest.mark.parametrize("interpreter", SOME)
+def test_children_of_every_kind_are_shown_and_what_is_no_python_is_not(interpreter):
+    with living.program(interpreter, "family", "parent") as (process, directory):
+        living.await_files(directory, ["parent.pid"], process)
+        kinds = [name for name in KINDS if (directory / f"{name}.pid").exists()]
+        assert len(kinds) >= len(KINDS) - bool(interpreter.root)
+        pids = {name: pid_of(directory, name) for name in ("parent", *kinds)}
+        zombie = int((directory / "zombie").read_text())
+        while hanging.state(zombie) != "Z":
+            pass
+        before = {pid: hanging.footprint(pid) for pid in pids.values()}
+        status, reports, said = tree(pids["parent"])
+        changed = [hanging.same_footprint(pid, before[pid]) for pid in pids.values()]
+    assert (status, said) == (0, [])
+    assert sorted(shown(reports)) == sorted(pids.values()) and shown(reports)[0] == pids["parent"]
+    ends = {document["process"]["pid"]: functions(document) for document in reports}
+    assert ends[pids["parent"]] == ["<module>", "parent", "leaf"]
+    assert ends[pids["subprocess"]] == ends[pids.get("shell", pids["subprocess"])] == ["<module>", "leaf"]
+    assert ends[pids["forked"]] == ["<module>", "parent", "fork", "forked", "leaf"]
+    assert ends[pids["multiprocessing"]][-2:] == ["of_multiprocessing", "leaf"]
+    assert zombie not in shown(reports)
+    assert not any(changed), changed
+
+
+def test_as_text_every_process_has_its_own_report_set_off_by_one_blank_line():
+    with living.program(LATEST, "family", "parent") as (process, directory):
+        living.await_files(directory, ["parent.pid"], process)
+        pids = {pid_of(directory, name) for name in ("parent", *KINDS)}
+        answer = subprocess.run([report.exuvia(), "attach", "--tree", "--python-only", str(process.pid)],
+                                capture_output=True, timeout=60, text=True)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    heads = [(match.start(), int(match[1])) for match in re.finditer(r"^Process (\d+), live", answer.stdout, re.M)]
+    assert {pid for _, pid in heads} == pids and len(heads) == len(pids)
+    assert heads[0] == (0, process.pid)
+    for start, _ in heads[1:]:
+        assert answer.stdout[:start].endswith("\n\n") and not answer.stdout[:start].endswith("\n\n\n")
+
+
+@pytest.mark.parametrize("role, names", [("many", [f"many{number}" for number in range(200)] + ["many"]),
+                                         ("chain", [f"chain{length}" for length in range(60, 0, -1)])])
+def test_hundreds_of_descendants_are_each_shown_once_and_parents_first(role, names):
+    with living.program(LATEST, "family", role, str(len(names) - (role == "many"))) as (process, directory):
+        living.await_files(directory, [f"{name}.pid" for name in names], process)
+        pids = {name: pid_of(directory, name) for name in names}
+        status, reports, said = tree(process.pid, "--no-stop")
+    assert (status, said) == (0, [])
+    assert sorted(shown(reports)) == sorted(pids.values())
+    if role == "chain":
+        assert shown(reports) == [pids[name] for name in names]
+        assert functions(reports[-1]) == ["<module>"] + ["chain", "fork"] * (len(names) - 1) + ["chain"]
+    else:
+        assert shown(reports)[0] == process.pid
+
+
+def test_descendants_that_end_while_they_are_shown_are_no_failure_and_are_not_disturbed():
+    statuses, problems, children = [], [], set()
+    with living.program(LATEST, "family", "breed") as (process, directory):
+        living.await_files(directory, ["breed.pid"], process)
+        for _ in range(25):
+            status, reports, said = tree(process.pid)
+            statuses.append(status)
+            if shown(reports)[0] != process.pid:
+                problems.append(f"the parent is not shown: {said}")
+            children.update(shown(reports)[1:])
+            # What was shown in part is said to be.
+            if status == 1 and not said and not any(map(report.incomplete, reports)):
+                problems.append("exit status 1 without a reason")
+            if status not in (0, 1):
+                problems.append(f"exit status {status}: {said}")
+        (directory / "stop").touch()
+        end = process.wait(timeout=30)
+    assert not problems, problems
+    assert end == 6
+    assert children and statuses.count(0) > 12, (statuses, children)
+
+
+UNSHARE = ["unshare", "--pid", "--fork", "--kill-child"]
+
+
+def can_unshare():
+    return interpreters.is_root() and subprocess.run([*UNSHARE, "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not can_unshare(), reason="pid namespaces cannot be made here")
+def test_children_in_another_pid_namespace_are_shown_by_their_ids_here():
+    with living.program(LATEST, "family", "parent", wrapper=UNSHARE) as (process, directory):
+        living.await_files(directory, ["parent.pid"], process)
+        inner = {name: pid_of(directory, name) for name in ("parent", *KINDS)}
+        assert inner["parent"] == 1
+        status, reports, said = tree(process.pid)
+        here = {document["process"]["pid"]: hanging.status(document["process"]["pid"], "NSpid")
+                for document in reports if document["threads"] and document["python"]}
+    # The root of this tree is unshare, which is no Python.
+    assert status == 1 and len(said) == 1 and str(process.pid) in said[0], (status, said)
+    assert sorted(int(list(fields.values())[0][0].split()[-1]) for fields in here.values()) == sorted(inner.values())
+    ends = {tuple(functions(document)[-2:]) for document in reports if document["python"]}
+    assert {("parent", "leaf"), ("forked", "leaf"), ("of_multiprocessing", "leaf"), ("<module>", "leaf")} == ends
+
+
+def shell(command, *arguments):
+    return subprocess.Popen(["/bin/sh", "-c", command, *arguments], start_new_session=True, stdout=subprocess.PIPE)
+
+
+WAITS = "import time; print('ready', flush=True); time.sleep(600)"
+
+
+def test_a_root_that_is_no_python_is_said_and_its_descendants_are_shown():
+    process = shell('"$0" "$@"; true', LATEST.path, "-c", WAITS)
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        status, reports, said = tree(process.pid)
+        alone = hanging.attach(process.pid)
+    finally:
+        hanging.end(process)
+        process.stdout.close()
+    assert status == 1 and len(said) == 1 and str(process.pid) in said[0] and "Python" in said[0], (status, said)
+    assert [bool(document["python"]) for document in reports] == [False, True]
+    assert functions(reports[1]) == ["<module>"]
+    assert alone[0] == 2
+
+
+def test_a_tree_without_any_python_is_exit_status_2():
+    process = shell("sleep 600 & echo ready; wait")
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        status, reports, said = tree(process.pid)
+    finally:
+        hanging.end(process)
+        process.stdout.close()
+    assert status == 2 and len(said) == 1 and shown(reports) == [process.pid], (status, said)
+
+
+def test_a_tree_of_a_process_that_is_not_there_is_exit_status_2():
+    process = subprocess.Popen(["true"])
+    process.wait()
+    status, _, said = tree(process.pid)
+    assert status == 2 and said == [f"exuvia: there is no process {process.pid}"]
+
+
+PUBLIC = hanging.public_interpreter(HOST) if interpreters.is_root() else None
+
+
+@pytest.mark.skipif(not PUBLIC, reason="only root can become another user, who needs an interpreter to run")
+def test_a_descendant_of_another_user_is_refused_by_name_and_the_rest_is_shown():
+    """Whether it runs Python cannot be seen."""
+    script = ("import subprocess, sys, time\n"
+              "child = subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL)\n"
+              "import os; os.setgid(65534); os.setuid(65534)\n"
+              "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+              "import ctypes; ctypes.CDLL(None).prctl(4, 1)\n"
+              "time.sleep(0.2)\n"
+              "print(child.pid, other.pid, flush=True)\n"
+              "time.sleep(600)\n")
+    process = subprocess.Popen([PUBLIC.path, "-c", script], start_new_session=True, stdout=subprocess.PIPE, cwd="/")
+    try:
+        child, other = map(int, process.stdout.readline().split())
+        with hanging.yama_scope(0):
+            status, reports, said = tree(process.pid, tool=hanging.public_tool(), wrapper=hanging.as_nobody([]))
+    finally:
+        hanging.end(process)
+        process.stdout.close()
+    assert status == 1 and len(said) == 1, (status, said)
+    assert str(child) in said[0] and "root" in said[0]
+    assert [pid for pid, document in zip(shown(reports), reports) if document["python"]] == [process.pid, other]
+
+
+def test_watching_a_tree_goes_on_when_a_descendant_ends_and_shows_new_ones():
+    script = ("import subprocess, sys, time\n"
+              "def child():\n"
+              "    code = 'print(1, flush=True); import time; time.sleep(600)'\n"
+              "    process = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE)\n"
+              "    process.stdout.readline()\n"
+              "    return process\n"
+              "short, long = child(), child()\n"
+              "print(short.pid, long.pid, flush=True)\n"
+              "sys.stdin.readline()\n"
+              "short.kill()\n"
+              "short.wait()\n"
+              "late = child()\n"
+              "print(late.pid, flush=True)\n"
+              "time.sleep(600)\n")
+    process = subprocess.Popen([LATEST.path, "-c", script], start_new_session=True, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)
+    rounds, late = [], None
+    try:
+        short, long = map(int, process.stdout.readline().split())
+        with living.watching("--tree", "--json", "--watch=0.1", process.pid) as tool:
+            for document in living.reports(tool, timeout=60):
+                if document["process"]["pid"] == process.pid:
+                    rounds.append({})
+                    if len(rounds) == 4:
+                        process.stdin.write(b"go\n")
+                        process.stdin.flush()
+                        late = int(process.stdout.readline())
+                rounds[-1][document["process"]["pid"]] = document
+                if len([entry for entry in rounds if late in entry]) == 3:
+                    break
+            assert tool.poll() is None
+    finally:
+        hanging.end(process)
+        process.stdin.close()
+        process.stdout.close()
+    # The last round was not waited for, and in the fourth it ended.
+    whole = rounds[:-1]
+    assert [set(entry) for entry in whole[:3]] == [{process.pid, short, long}] * 3
+    assert set(whole[-1]) == {process.pid, long, late}
+    assert all(long in entry for entry in whole)
+    assert [entry[long]["threads"][0]["moved"] for entry in whole] == [None] + [False] * (len(whole) - 1)
+    assert rounds[-1][late]["threads"][0]["moved"] is False
