@@ -265,6 +265,14 @@ static bool has_begun(const struct exu_py *py, uint64_t first, uint64_t before) 
   return frame != 0;
 }
 
+static void say_not_begun(struct walk *walk) {
+  static const char text[] = "the innermost call of the eval loop has no frame of its own yet: its caller's are shown";
+  if (walk->py->target->kind == EXU_SOURCE_LIVE)
+    exu_note(walk->py->diagnostics, "call-not-begun", walk->tid, "%s", text);
+  else
+    exu_missing(walk->py->diagnostics, "call-not-begun", walk->tid, "%s, or it was overwritten", text);
+}
+
 /* The innermost frame of a thread state; 0: none. False when the thread state cannot be read. */
 static bool first_frame(struct walk *walk, uint64_t tstate, uint64_t *frame) {
   const struct exu_py *py = walk->py;
@@ -277,17 +285,33 @@ static bool first_frame(struct walk *walk, uint64_t tstate, uint64_t *frame) {
   /* The outermost CFrame is in the thread state, and has none before it. */
   if (!exu_py_get(py, walk->cframe, layout->cframe_previous, &before) || before == 0) return true;
   if (has_begun(py, *frame, before) || !exu_py_get(py, before, layout->cframe_current_frame, &caller)) return true;
-  exu_missing(py->diagnostics, "call-not-begun", walk->tid,
-              "the innermost call of the eval loop has no frame yet, or a damaged one: its caller's frames are shown");
+  say_not_begun(walk);
   walk->cframe = before;
   *frame = caller;
   return true;
 }
 
+/* 3.10: the CFrame in the thread state, in which no eval loop runs; 0: another version. */
+static uint64_t root_cframe(const struct exu_py *py, uint64_t tstate) {
+  return exu_py_has(py->layout.tstate_root_cframe) ? tstate + py->layout.tstate_root_cframe.offset : 0;
+}
+
+/*
+ * 3.10: a call that returns takes its CFrame away first, and its frame a moment later. In between each frame has got the
+ * marker of its caller, and the outermost one that in the thread state.
+ */
+static void undo_return(struct exu_py_stack *stack, size_t first, uint64_t root) {
+  size_t count = stack->frames.count;
+  if (root == 0 || count == first || stack->frames.items[count - 1].marker != root) return;
+  for (size_t i = count - 1; i > first; i--) stack->frames.items[i].marker = stack->frames.items[i - 1].marker;
+  stack->frames.items[first].marker = 0;
+}
+
 bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t limit, struct exu_py_stack *stack) {
   struct walk walk = {.py = py, .tid = tid, .limit = limit, .stack = stack};
   uint64_t address = 0, base_frame = 0;
-  size_t run = stack->frames.count;
+  const size_t first = stack->frames.count;
+  size_t run = first;
   enum step step = STEP_ON;
 
   stack->complete = true;
@@ -306,6 +330,7 @@ bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t lim
   }
   /* 3.15 has no shim around what runs in the thread state's own base frame. */
   if (stack->complete && !exu_py_has(py->layout.tstate_frame)) mark_entry(&walk, run, 0);
+  if (stack->complete && exu_py_has(py->layout.tstate_frame)) undo_return(stack, first, root_cframe(py, tstate));
   exu_map_deinit(&walk.seen);
   if (step == STEP_NO_MEMORY) stack->complete = false;
   return step != STEP_NO_MEMORY;

@@ -22,6 +22,9 @@ CALLS = {
     "caught": {"fail", "key"}, "fail": {"fail", "key"}, "__getattr__": {"key"}, "__del__": {"gone"},
 }
 LEAVES = {"numbers", "key", "__init__", "__lt__", "double", "upper", "gone"}
+# What is honestly said to be missing: a call of 3.10 that returns has a frame, but no marker any more; a thread that got no
+# processor. Such stops are done again.
+UNLUCKY = {"splice-incomplete", "thread-not-stopped"}
 # What may run wherever objects are made or a call returns: an object of another thread goes away, if the collector runs.
 ANYWHERE = {"__del__"}
 
@@ -46,6 +49,11 @@ def wrong_calls(thread):
     return problems
 
 
+def is_unlucky(answer):
+    codes = {entry["code"] for entry in (answer[1] or {"diagnostics": []})["diagnostics"] if entry["incomplete"]}
+    return bool(codes) and codes <= UNLUCKY
+
+
 def problems_of(answer):
     status, result, said = answer
     if result is None:
@@ -65,7 +73,7 @@ def problems_of(answer):
 
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
 def test_a_process_that_is_stopped_at_any_instruction_is_shown_whole(interpreter):
-    problems = []
+    problems, stops = [], 0
     with scenarios.workspace(interpreter) as (outside, inside):
         process = hanging.launch(interpreter, "everywhere", None, outside, inside)
         try:
@@ -73,9 +81,17 @@ def test_a_process_that_is_stopped_at_any_instruction_is_shown_whole(interpreter
             while not (outside / "ready").exists() and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert (outside / "ready").exists(), (outside / "output.txt").read_text(errors="replace")
-            for number in range(STOPS):
-                found = problems_of(hanging.attach(process.pid, "--native-all"))
-                problems += [f"stop {number}: {problem}" for problem in found]
+            time.sleep(0.1)  # "ready" is written before the loops begin
+            unlucky = 0
+            while stops < STOPS and unlucky <= STOPS // 2:
+                answer = hanging.attach(process.pid, "--native-all")
+                if is_unlucky(answer):
+                    unlucky += 1
+                    continue
+                problems += [f"stop {stops}: {problem}" for problem in problems_of(answer)]
+                stops += 1
+            if unlucky > STOPS // 2:
+                problems.append(f"{unlucky} of {stops + unlucky} stops were not whole")
             assert process.poll() is None, (outside / "output.txt").read_text(errors="replace")
         finally:
             hanging.end(process)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
@@ -175,9 +176,25 @@ static void *wait_for(void *argument) {
   return NULL;
 }
 
-/* The first waiter sleeps on the first of the two words, wherever that is in the layout of this machine's C library. */
+static bool is_found(const pthread_cond_t *cond) {
+  for (int signals = 32; signals <= 40; signals += 8) {
+    struct exu_around around = {.has_before = true, .has_after = true};
+    memcpy(around.bytes, (const uint8_t *)cond + signals - EXU_AROUND_BEFORE, sizeof around.bytes);
+    const struct exu_futex futex = {.address = ADDRESS + (uint64_t)signals};
+    struct exu_cond found = exu_cond_of(&futex, &around, 2);
+    if (found.is_cond && found.address == ADDRESS && found.waiters == 1) return true;
+  }
+  return false;
+}
+
+/*
+ * The first waiter sleeps on the first of the two words, wherever that is in the layout of this machine's C library. It
+ * counts itself only after it has let go of the mutex.
+ */
 static void the_layout_is_that_of_a_real_condition_variable(void **state) {
   (void)state;
+  enum { LOOKS = 5000 };
+  const struct timespec millisecond = {.tv_nsec = 1000 * 1000};
   struct {
     uint8_t before[64];
     struct waiting waiting;
@@ -185,22 +202,18 @@ static void the_layout_is_that_of_a_real_condition_variable(void **state) {
   } memory = {.waiting = {.cond = PTHREAD_COND_INITIALIZER, .mutex = PTHREAD_MUTEX_INITIALIZER}};
   struct waiting *waiting = &memory.waiting;
   pthread_t thread;
-  bool waits = false, found = false;
+  bool found = false;
   assert_int_equal(pthread_create(&thread, NULL, wait_for, waiting), 0);
-  while (!waits) {
-    pthread_mutex_lock(&waiting->mutex); /* pthread_cond_wait has released it */
-    waits = waiting->waits;
-    for (int signals = 32; waits && signals <= 40; signals += 8) {
-      struct exu_around around = {.has_before = true, .has_after = true};
-      memcpy(around.bytes, (const uint8_t *)&waiting->cond + signals - EXU_AROUND_BEFORE, sizeof around.bytes);
-      const struct exu_futex futex = {.address = ADDRESS + (uint64_t)signals};
-      struct exu_cond cond = exu_cond_of(&futex, &around, 2);
-      found |= cond.is_cond && cond.address == ADDRESS && cond.waiters == 1;
-    }
-    if (waits) waiting->go = true;
-    pthread_cond_broadcast(&waiting->cond);
+  for (int look = 0; look < LOOKS && !found; look++) {
+    nanosleep(&millisecond, NULL);
+    pthread_mutex_lock(&waiting->mutex);
+    found = waiting->waits && is_found(&waiting->cond);
     pthread_mutex_unlock(&waiting->mutex);
   }
+  pthread_mutex_lock(&waiting->mutex);
+  waiting->go = true;
+  pthread_cond_broadcast(&waiting->cond);
+  pthread_mutex_unlock(&waiting->mutex);
   pthread_join(thread, NULL);
   assert_true(found);
 }

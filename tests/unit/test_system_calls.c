@@ -13,7 +13,17 @@
 #include "target/system_calls.h"
 
 enum { X86_64 = 62, AARCH64 = 183, CODE = SMALL_BASE + 0x100, DATA = SMALL_BASE + 0x200, NOWHERE = 0x10 };
-enum { READ = 0, POLL = 7, SELECT = 23, NANOSLEEP = 35, WAIT4 = 61, FUTEX = 202, RESTART = 219, CLOCK_NANOSLEEP = 230, OPENAT = 257 };
+enum {
+  READ = 0,
+  POLL = 7,
+  SELECT = 23,
+  NANOSLEEP = 35,
+  WAIT4 = 61,
+  FUTEX = 202,
+  RESTART = 219,
+  CLOCK_NANOSLEEP = 230,
+  OPENAT = 257
+};
 
 static struct exu_call look(struct small_target *small, int64_t number, uint64_t pc, const uint64_t args[6]) {
   struct exu_call call;
