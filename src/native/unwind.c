@@ -222,6 +222,8 @@ static bool step(struct exu_unwinder *unwinder) {
   struct exu_native_frame *frame = &stack->frames.items[stack->frames.count - 1];
   if (exu_unwind_bad_call_step(unwinder, &at, &caller)) {
     /* a call through a bad pointer */
+  } else if (code.executable && exu_unwind_clone_step(unwinder, &at, &caller)) {
+    /* who started a thread */
   } else if (code.executable && exu_unwind_signal_step(unwinder, &at, &caller)) {
     frame->signal = frame->exact = true;
   } else if (code.executable && exu_unwind_frame_pointer_step(unwinder, &at, &caller)) {
@@ -251,16 +253,13 @@ bool exu_unwind_from_start(struct exu_unwinder *unwinder) {
 
 /*
  * In a system call pc is behind the instruction, where the unwinding information may have ended: a thread's last call
- * in glibc's clone3 does not return.
+ * does not return.
  */
 static bool is_behind_syscall(struct exu_unwinder *unwinder, uint64_t pc) {
-  static const uint8_t syscall[] = {0x0f, 0x05};
-  uint8_t bytes[sizeof syscall];
   struct exu_code at, before;
-  if (pc < sizeof bytes || !exu_unwind_code(unwinder, pc, &at) || at.cfi) return false;
+  if (pc == 0 || !exu_unwind_code(unwinder, pc, &at) || at.cfi) return false;
   if (!exu_unwind_code(unwinder, pc - 1, &before) || !before.cfi) return false;
-  return exu_space_read(unwinder->target->space, pc - sizeof bytes, bytes, sizeof bytes) == EXU_READABLE &&
-         memcmp(bytes, syscall, sizeof syscall) == 0;
+  return exu_unwind_after_system_call(unwinder, pc);
 }
 
 bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *thread, uint64_t limit,
@@ -276,8 +275,9 @@ bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *threa
   stack->frames.count = 0;
   stack->signals = stack->frame_pointer_steps = 0;
   if (!exu_unwind_from_start(unwinder)) return false;
-  /* In clone or clone3 with no caller: the thread was born there, and has not run yet. */
-  bool newborn = registers->syscall == SYSCALL_CLONE || registers->syscall == SYSCALL_CLONE3;
+  /* A clone that returned 0: the thread was born there, and has not run yet. */
+  bool newborn = (registers->syscall == SYSCALL_CLONE || registers->syscall == SYSCALL_CLONE3) &&
+                 (registers->valid >> EXU_RAX & 1) && registers->value[EXU_RAX] == 0;
   if (newborn && stack->frames.count == 1 && stack->end == EXU_UNWIND_NO_CFI) stack->end = EXU_UNWIND_START;
   return true;
 }

@@ -9,7 +9,7 @@
 #include "native/unwind.h"
 
 /* In DWARF's numbers, of the x86-64 psABI: rax to r15, then rip. */
-enum { EXU_RBP = 6, EXU_RSP = 7, EXU_DWARF_REGISTERS = 16, EXU_RIP = 16 };
+enum { EXU_RAX = 0, EXU_RBP = 6, EXU_RSP = 7, EXU_DWARF_REGISTERS = 16, EXU_RIP = 16 };
 
 /* Registers while a frame ran. */
 struct exu_unwind_state {
@@ -95,6 +95,16 @@ bool exu_unwind_signal_step(const struct exu_unwinder *unwinder, const struct ex
 /* A call through a bad pointer: the call put the return address on the stack, and nothing has run since. */
 bool exu_unwind_bad_call_step(const struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
                               struct exu_unwind_state *caller);
+
+/* Is the instruction before pc a system call? */
+bool exu_unwind_after_system_call(const struct exu_unwinder *unwinder, uint64_t pc);
+
+/*
+ * Who starts a thread, in the C library's clone or clone3: their unwinding information ends before the system call,
+ * because the new thread has no caller. The old one's is on top of its stack, behind a call of this very function.
+ */
+bool exu_unwind_clone_step(const struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
+                           struct exu_unwind_state *caller);
 
 bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
                                    struct exu_unwind_state *caller);

@@ -120,6 +120,29 @@ bool exu_unwind_bad_call_step(const struct exu_unwinder *unwinder, const struct 
   return true;
 }
 
+bool exu_unwind_after_system_call(const struct exu_unwinder *unwinder, uint64_t pc) {
+  static const uint8_t syscall[] = {0x0f, 0x05};
+  uint8_t bytes[sizeof syscall];
+  return pc >= sizeof bytes &&
+         exu_space_read(unwinder->target->space, pc - sizeof bytes, bytes, sizeof bytes) == EXU_READABLE &&
+         memcmp(bytes, syscall, sizeof syscall) == 0;
+}
+
+bool exu_unwind_clone_step(const struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
+                           struct exu_unwind_state *caller) {
+  enum { BOTH = 1 << EXU_RAX | 1 << EXU_RSP, FUNCTION_MAX = 256 };
+  uint64_t sp = state->value[EXU_RSP], word, target;
+  if (!state->exact || (state->valid & BOTH) != BOTH || state->value[EXU_RAX] == 0) return false;
+  if (!exu_unwind_after_system_call(unwinder, state->pc) || !read_words(unwinder, sp, &word, 1)) return false;
+  if (!exu_unwind_call_target(unwinder, word, &target)) return false;
+  if (target >= state->pc || state->pc - target > FUNCTION_MAX) return false;
+  *caller = *state;
+  caller->value[EXU_RSP] = sp + 8;
+  caller->pc = word;
+  caller->exact = false;
+  return true;
+}
+
 /* Does the code at a function's start make rbp its frame pointer, before pc? push %rbp; mov %rsp, %rbp */
 static bool makes_frame(const struct exu_unwinder *unwinder, uint64_t start, uint64_t pc) {
   enum { RET = 0xc3, FUNCTION_MAX = 1 << 20 };

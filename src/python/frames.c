@@ -281,6 +281,8 @@ static bool first_frame(struct walk *walk, uint64_t tstate, uint64_t *frame) {
   if (exu_py_has(layout->tstate_cframe) && !exu_py_get(py, tstate, layout->tstate_cframe, &walk->cframe)) return false;
   if (exu_py_has(layout->tstate_frame)) return exu_py_get(py, tstate, layout->tstate_frame, frame);
   if (exu_py_has(layout->tstate_current_frame)) return exu_py_get(py, tstate, layout->tstate_current_frame, frame);
+  /* A process that was stopped while it makes a thread state, which is on the list already. */
+  if (walk->cframe == 0 && py->target->kind == EXU_SOURCE_LIVE) return true;
   if (!exu_py_get(py, walk->cframe, layout->cframe_current_frame, frame)) return false;
   /* The outermost CFrame is in the thread state, and has none before it. */
   if (!exu_py_get(py, walk->cframe, layout->cframe_previous, &before) || before == 0) return true;

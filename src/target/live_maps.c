@@ -71,6 +71,8 @@ static bool add_line(struct reading *reading, char *line) {
              &shared, &offset, &path) < 7 ||
       path == 0)
     return true;
+  /* Reserved, for a heap that may grow any moment: glibc's. Like what is mapped later, it is no region, and can be read. */
+  if (read != 'r' && write != 'w' && execute != 'x' && line[path] == '\0') return true;
   /* Not memory: reading it fails or, for a device, may do something. */
   bool special = strcmp(line + path, "[vvar]") == 0 || strncmp(line + path, "[vvar_", 6) == 0 ||
                  strcmp(line + path, "[vsyscall]") == 0 ||

@@ -274,3 +274,16 @@ def test_the_caller_of_an_entry_of_a_linkage_table_is_known(interpreter, scenari
     if status != 0 or not crashed(answer)["native_complete"]:
         problems.append(f"exit status {status}: {answer['diagnostics']}")
     fail_for(problems)
+
+
+@each("clone", ONE_OF_EACH.__contains__)
+def test_the_caller_of_clone_is_known(interpreter, scenario, kernel_leaves_cores):
+    with running.death(interpreter, scenario, flags(interpreter)) as death:
+        status, answer = explain(death, interpreter)
+    problems = report.compare_threads(death.truth, answer) + compare_trails(death, answer)
+    second = crashed(answer)["frames"][1]
+    if second["function"] != "exv_clone":
+        problems.append(f"clone was called by {second}")
+    if status != 0 or not crashed(answer)["native_complete"] or answer["crash"]["name"] != "SIGSYS":
+        problems.append(f"exit status {status}, {answer['crash']}: {answer['diagnostics']}")
+    fail_for(problems)

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ends that damage the stack or leave it: a smashed stack, a stack that is used up, a call through a bad pointer or a
- * bad table.
+ * bad table, a thread that cannot be started.
  * Like exv.c it needs no Python headers.
  */
+#define _GNU_SOURCE
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 void exv_enter(const char *name);
 void exv_leave(void);
@@ -61,4 +68,18 @@ __attribute__((noinline)) int exv_linkage(int number) {
   mprotect((void *)((uintptr_t)_GLOBAL_OFFSET_TABLE_ & -page), page, PROT_NONE);
   exv_enter("not reached");
   return number + 1;
+}
+
+static int nothing(void *argument) { return argument != 0; }
+
+/* Die in clone(2), as if caught there: a filter ends the process, which is still the caller's thread alone. */
+__attribute__((noinline)) int exv_clone(int number) {
+  static char stack[64 * 1024];
+  struct sock_filter rules[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
+                                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+                                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  struct sock_fprog filter = {.len = sizeof rules / sizeof *rules, .filter = rules};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) return number;
+  return clone(nothing, stack + sizeof stack, CLONE_VM, 0) + 1;
 }
