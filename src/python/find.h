@@ -20,6 +20,12 @@ struct exu_py_attempts {
 bool exu_py_find_in_file(struct exu_py *py, struct exu_binary *module, enum exu_found_by by,
                          struct exu_py_attempts *attempts);
 
+/*
+ * Up to 3.11: find out where the import lock is (py->variables), the first time that it is asked for. Only a full symbol
+ * table has it, and to search one takes long.
+ */
+void exu_py_find_import_lock(struct exu_py *py);
+
 /* 3.13 and later: the cookie of _Py_DebugOffsets in saved writable memory. */
 bool exu_py_find_by_cookie(struct exu_py *py, struct exu_py_attempts *attempts);
 

@@ -31,9 +31,15 @@ static void find_variables(struct exu_py *py, const struct exu_binary *module, s
       .switch_cond = variable(module, file, "switch_cond"),
       .switch_mutex = variable(module, file, "switch_mutex"),
       .gil_lock = variable(module, file, "interpreter_lock"),
-      .import_lock = variable(module, file, "import_lock"),
-      .import_lock_owner = variable(module, file, "import_lock_thread"),
   };
+}
+
+void exu_py_find_import_lock(struct exu_py *py) {
+  struct exu_elf_file *file = py->module ? exu_modules_file_or_image(py->modules, py->module) : NULL;
+  if (py->variables.import_lock_sought || !file) return;
+  py->variables.import_lock_sought = true;
+  py->variables.import_lock = variable(py->module, file, "import_lock");
+  py->variables.import_lock_owner = variable(py->module, file, "import_lock_thread");
 }
 
 /* Py_Version (3.11 and later) holds PY_VERSION_HEX; it lies in read-only data, which only the file has. */
@@ -81,8 +87,6 @@ static bool find_runtime(struct exu_py *py, struct exu_binary *module, struct ex
     return false;
   }
   py->interpreters = head;
-  py->variables.import_lock = variable(module, file, "import_lock");
-  py->variables.import_lock_owner = variable(module, file, "import_lock_thread");
   return true;
 }
 

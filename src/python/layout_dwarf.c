@@ -41,6 +41,7 @@ struct name {
   size_t size;
   int alias; /* index of the struct tag that the typedef stands for, when only its declaration was met; else -1 */
   bool found;
+  bool searched; /* for the members that are looked for: what it lacks it will always lack */
   Dwarf_Die die;
 };
 
@@ -53,7 +54,8 @@ struct search {
   const void **units;        /* sorted addresses of the unit entries that were passed over */
   size_t unit_count;
   size_t unit_capacity;
-  size_t dies; /* read so far */
+  size_t dies;  /* read so far */
+  size_t types; /* among them */
 };
 
 /* The eval loop's unit sees the most; the others define what only their own source files, and few more, look into. */
@@ -279,14 +281,15 @@ static bool find_path(struct search *search, Dwarf_Die *structure, const char *p
   }
 }
 
-/* The definition of a name, or NULL. */
+/* The definition of a name, or NULL when there is none yet, or it has nothing of what is still looked for. */
 static Dwarf_Die *definition(struct search *search, const char *text, size_t size) {
   int index = find_name(search, text, size, false);
   if (index >= 0 && !search->names[index].found) index = search->names[index].alias;
-  return index >= 0 && search->names[index].found ? &search->names[index].die : NULL;
+  if (index < 0 || !search->names[index].found || search->names[index].searched) return NULL;
+  return &search->names[index].die;
 }
 
-/* Look for what was not found yet in the types that are known now. */
+/* Look for what was not found yet in the types that have become known. */
 static void resolve(struct search *search) {
   for (size_t i = 0; i < search->query_count; i++) {
     struct exu_dwarf_query *query = &search->queries[i];
@@ -302,6 +305,7 @@ static void resolve(struct search *search) {
         find_path(search, type, path, path_size, &query->field);
     }
   }
+  for (size_t i = 0; i < search->name_count; i++) search->names[i].searched |= search->names[i].found;
 }
 
 /* An entry of a unit's top level that might define a type that is looked for. */
@@ -368,7 +372,10 @@ static void scan_unit(struct search *search, const Dwarf_Die *unit) {
       switch (dwarf_tag(&die)) {
       case DW_TAG_typedef:
       case DW_TAG_structure_type:
-      case DW_TAG_union_type: consider_type(search, &die); break;
+      case DW_TAG_union_type:
+        search->types++;
+        consider_type(search, &die);
+        break;
       case DW_TAG_imported_unit:
         if (count < MAX_PENDING && get_reference(&die, DW_AT_import, &imported) &&
             dwarf_tag(&imported) == DW_TAG_partial_unit)
@@ -513,12 +520,13 @@ static void collect(const struct search *search, struct exu_layout *layout) {
 /* Returns true when everything was found. */
 static bool scan_hint(struct search *search, Dwarf *dwarf, Dwarf_Addr address, struct exu_layout *layout) {
   Dwarf_Die unit, origin;
+  const size_t types = search->types;
   if (!unit_of_address(dwarf, address, &unit)) return false;
   scan_unit(search, &unit);
   resolve(search);
   collect(search, layout);
   if (complete(layout)) return true;
-  if (!origin_of_function(search, &unit, address, &origin)) return false;
+  if (search->types > types || !origin_of_function(search, &unit, address, &origin)) return false;
   scan_unit(search, &origin);
   resolve(search);
   collect(search, layout);

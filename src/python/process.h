@@ -22,8 +22,9 @@ struct exu_py_variables {
   uint64_t gil_mutex;      /* likewise, and these: */
   uint64_t switch_cond;
   uint64_t switch_mutex;
-  uint64_t gil_lock;    /* ceval.c interpreter_lock, 2.7: a pointer to a semaphore */
-  uint64_t import_lock; /* import.c, up to 3.11: likewise */
+  uint64_t gil_lock;       /* ceval.c interpreter_lock, 2.7: a pointer to a semaphore */
+  bool import_lock_sought; /* whether exu_py_find_import_lock has looked for these: */
+  uint64_t import_lock;    /* import.c, up to 3.11: likewise a pointer to a semaphore */
   uint64_t
       import_lock_owner; /* import.c import_lock_thread, up to 3.11: the ident of the thread that holds it, or -1 */
 };

@@ -28,12 +28,26 @@ static void lie_about_previous(struct liar *liar, const char *name, uint64_t val
   liar_tell(liar, name, code);
 }
 
-static void lie_about_first(struct liar *liar, const char *name, uint64_t value, const char *code) {
+/* How many frames the innermost call of the eval loop runs: those before the first of the call before it. */
+static size_t innermost_run(const struct liar *liar, uint64_t cframe) {
+  uint64_t before = inside_field(&liar->inside, cframe, liar->layout->cframe_previous);
+  uint64_t caller = inside_field(&liar->inside, before, liar->layout->cframe_current_frame);
+  size_t count = 0;
+  while (count < liar->thread->frame_count && liar_frame(liar, count) != caller) count++;
+  return count;
+}
+
+/* All frames are lost, but where each call of the eval loop has a CFrame that leads to the one before: 3.11 and 3.12. */
+static void lie_about_first(struct liar *liar, const char *name, uint64_t value) {
   struct exu_field field;
   uint64_t place = first_frame_place(liar, &field);
+  bool one_run = place != liar->tstate;
+  if (one_run)
+    liar_lose(liar, 0, innermost_run(liar, place) - 1, LOST);
+  else
+    liar_lose(liar, 0, FRAMES_MAX, LOST);
   liar_put(liar, place, field, value);
-  liar_lose(liar, 0, FRAMES_MAX, LOST);
-  liar_tell(liar, name, code);
+  liar_tell(liar, name, one_run ? "call-not-begun" : "frame-unreadable");
 }
 
 static void lie_about_instruction(struct liar *liar, const char *name, uint64_t value) {
@@ -54,9 +68,9 @@ void tell_lies_about_frames(struct liar *liar) {
   lie_about_previous(liar, "frame-previous-is-unmapped", UNMAPPED, "frame-unreadable");
   lie_about_previous(liar, "frame-previous-is-misaligned", liar_frame(liar, MIDDLE + 1) + 1, "frame-unreadable");
   lie_about_previous(liar, "frame-previous-is-in-the-kernel", UINT64_MAX - 7, "frame-unreadable");
-  lie_about_first(liar, "first-frame-is-unmapped", UNMAPPED, "frame-unreadable");
-  lie_about_first(liar, "first-frame-is-misaligned", liar_frame(liar, 0) + 3, "frame-unreadable");
-  lie_about_first(liar, "first-frame-is-tiny", 8, "frame-unreadable");
+  lie_about_first(liar, "first-frame-is-unmapped", UNMAPPED);
+  lie_about_first(liar, "first-frame-is-misaligned", liar_frame(liar, 0) + 3);
+  lie_about_first(liar, "first-frame-is-tiny", 8);
   if (exu_py_has(liar->layout->tstate_frame)) {
     lie_about_instruction(liar, "instruction-is-negative", UINT64_C(0xffffff00));
     lie_about_instruction(liar, "instruction-is-huge", UINT64_C(0x7fffffff));
