@@ -222,8 +222,8 @@ static bool step(struct exu_unwinder *unwinder) {
   struct exu_native_frame *frame = &stack->frames.items[stack->frames.count - 1];
   if (exu_unwind_bad_call_step(unwinder, &at, &caller)) {
     /* a call through a bad pointer */
-  } else if (code.executable && exu_unwind_clone_step(unwinder, &at, &caller)) {
-    /* who started a thread */
+  } else if (code.executable && exu_unwind_system_call_step(unwinder, &at, &caller)) {
+    /* the C library, asking the kernel */
   } else if (code.executable && exu_unwind_signal_step(unwinder, &at, &caller)) {
     frame->signal = frame->exact = true;
   } else if (code.executable && exu_unwind_frame_pointer_step(unwinder, &at, &caller)) {

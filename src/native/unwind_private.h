@@ -100,11 +100,12 @@ bool exu_unwind_bad_call_step(const struct exu_unwinder *unwinder, const struct 
 bool exu_unwind_after_system_call(const struct exu_unwinder *unwinder, uint64_t pc);
 
 /*
- * Who starts a thread, in the C library's clone or clone3: their unwinding information ends before the system call,
- * because the new thread has no caller. The old one's is on top of its stack, behind a call of this very function.
+ * A function that does little but a system call, and has no unwinding information: its return address is on top of the
+ * stack, behind a call of this very function. glibc's clone and clone3, whose information ends before the call, because
+ * the new thread has no caller (it gets 0 from the call); musl's __syscall_cp_asm.
  */
-bool exu_unwind_clone_step(const struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
-                           struct exu_unwind_state *caller);
+bool exu_unwind_system_call_step(const struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
+                                 struct exu_unwind_state *caller);
 
 bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
                                    struct exu_unwind_state *caller);

@@ -128,8 +128,8 @@ bool exu_unwind_after_system_call(const struct exu_unwinder *unwinder, uint64_t 
          memcmp(bytes, syscall, sizeof syscall) == 0;
 }
 
-bool exu_unwind_clone_step(const struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
-                           struct exu_unwind_state *caller) {
+bool exu_unwind_system_call_step(const struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
+                                 struct exu_unwind_state *caller) {
   enum { BOTH = 1 << EXU_RAX | 1 << EXU_RSP, FUNCTION_MAX = 256 };
   uint64_t sp = state->value[EXU_RSP], word, target;
   if (!state->exact || (state->valid & BOTH) != BOTH || state->value[EXU_RAX] == 0) return false;

@@ -267,10 +267,12 @@ static bool has_begun(const struct exu_py *py, uint64_t first, uint64_t before) 
 
 static void say_not_begun(struct walk *walk) {
   static const char text[] = "the innermost call of the eval loop has no frame of its own yet: its caller's are shown";
-  if (walk->py->target->kind == EXU_SOURCE_LIVE)
+  if (walk->py->target->kind == EXU_SOURCE_LIVE) {
     exu_note(walk->py->diagnostics, "call-not-begun", walk->tid, "%s", text);
-  else
-    exu_missing(walk->py->diagnostics, "call-not-begun", walk->tid, "%s, or it was overwritten", text);
+    return;
+  }
+  exu_missing(walk->py->diagnostics, "call-not-begun", walk->tid, "%s, or it was overwritten", text);
+  walk->stack->complete = false;
 }
 
 /* The innermost frame of a thread state; 0: none. False when the thread state cannot be read. */

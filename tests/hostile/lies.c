@@ -42,11 +42,9 @@ static void lie_about_first(struct liar *liar, const char *name, uint64_t value)
   struct exu_field field;
   uint64_t place = first_frame_place(liar, &field);
   bool one_run = place != liar->tstate;
-  if (one_run)
-    liar_lose(liar, 0, innermost_run(liar, place) - 1, LOST);
-  else
-    liar_lose(liar, 0, FRAMES_MAX, LOST);
+  size_t last = one_run ? innermost_run(liar, place) - 1 : FRAMES_MAX;
   liar_put(liar, place, field, value);
+  liar_lose(liar, 0, last, LOST);
   liar_tell(liar, name, one_run ? "call-not-begun" : "frame-unreadable");
 }
 
