@@ -52,6 +52,8 @@ def _summary(terminalreporter, outcomes):
     counts = collections.Counter(outcomes.values())
     write("truth: " + ", ".join(f"{counts[mark]} {mark}" for mark in ("ok", "FAIL", "n/a", "skip")))
     absent = interpreters.missing(found)
+    if os.environ.get("EXUVIA_ONE_OF_EACH"):
+        write("one interpreter of each version and kind, as asked for (EXUVIA_ONE_OF_EACH)")
     write(f"interpreters not found: {len(absent)}" + (": " + ", ".join(absent) if absent else ""))
     if any(name.endswith(("debug", "free-threaded", "jit")) or name in ("2.7 release", "3.14 release", "3.15 release")
            for name in absent):

@@ -121,7 +121,7 @@ def _candidates():
                 yield marker.parent.name, path[len(root):], root
 
 
-def find():
+def _all():
     found, seen = [], set()
     for label, path, root in _candidates():
         real = os.path.realpath((root or "") + path)
@@ -145,6 +145,17 @@ def find():
             found.append(Interpreter(name + "-jit", path, version, "jit", root, environment))
     found.sort(key=lambda item: (item.version, item.kind != "release", item.name))
     return found
+
+
+def find():
+    """All that there are, or with EXUVIA_ONE_OF_EACH the first of each version and kind."""
+    found = _all()
+    if not os.environ.get("EXUVIA_ONE_OF_EACH"):
+        return found
+    first = {}
+    for item in found:
+        first.setdefault((item.minor, item.kind), item)
+    return list(first.values())
 
 
 def missing(found):
