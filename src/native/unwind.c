@@ -220,17 +220,16 @@ static bool step(struct exu_unwinder *unwinder) {
     return true;
   }
   struct exu_native_frame *frame = &stack->frames.items[stack->frames.count - 1];
-  if (exu_unwind_bad_call_step(unwinder, &at, &caller)) {
-    /* a call through a bad pointer */
-  } else if (code.executable && exu_unwind_system_call_step(unwinder, &at, &caller)) {
-    /* the C library, asking the kernel */
-  } else if (code.executable && exu_unwind_signal_step(unwinder, &at, &caller)) {
-    frame->signal = frame->exact = true;
-  } else if (code.executable && exu_unwind_frame_pointer_step(unwinder, &at, &caller)) {
-    stack->frame_pointer_steps++;
-  } else {
-    end(unwinder, in_module ? EXU_UNWIND_NO_CFI : EXU_UNWIND_NO_CODE);
-    return false;
+  if (!exu_unwind_bad_call_step(unwinder, &at, &caller) &&
+      !(code.executable && exu_unwind_system_call_step(unwinder, &at, &caller))) {
+    if (code.executable && exu_unwind_signal_step(unwinder, &at, &caller)) {
+      frame->signal = frame->exact = true;
+    } else if (code.executable && exu_unwind_frame_pointer_step(unwinder, &at, &caller)) {
+      stack->frame_pointer_steps++;
+    } else {
+      end(unwinder, in_module ? EXU_UNWIND_NO_CFI : EXU_UNWIND_NO_CODE);
+      return false;
+    }
   }
   unwinder->start = caller;
   return true;

@@ -116,9 +116,13 @@ static bool seize_new(struct exu_stop *stop, bool *some) {
     const size_t before = stop->count;
     bool is_new = false;
     void **is_seized = exu_map_insert(&stop->known, (uint64_t)list.tids[i], &is_new);
-    if (is_seized && *is_seized) continue;
-    stop->no_memory = !is_seized;
-    fine = is_seized && seize(stop, list.tids[i]);
+    if (!is_seized) {
+      stop->no_memory = true;
+      fine = false;
+      break;
+    }
+    if (*is_seized) continue;
+    fine = seize(stop, list.tids[i]);
     if (stop->count > before) *is_seized = stop;
     *some |= is_new || stop->count > before;
   }

@@ -99,7 +99,7 @@ def breed():
 
 
 def short(number):
-    time.sleep(0.003 * number)
+    time.sleep(0.05 * number)
     os._exit(9)
 
 
