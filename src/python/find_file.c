@@ -36,7 +36,7 @@ static void find_variables(struct exu_py *py, const struct exu_binary *module, s
 
 void exu_py_find_import_lock(struct exu_py *py) {
   struct exu_elf_file *file = py->module ? exu_modules_file_or_image(py->modules, py->module) : NULL;
-  if (py->variables.import_lock_sought || !file) return;
+  if (exu_py_has(py->layout.interp_import_lock) || py->variables.import_lock_sought || !file) return;
   py->variables.import_lock_sought = true;
   py->variables.import_lock = variable(py->module, file, "import_lock");
   py->variables.import_lock_owner = variable(py->module, file, "import_lock_thread");

@@ -76,7 +76,6 @@ static void set_lock(struct exu_py *py, const struct exu_py_found_lock *found, s
 /* Up to 3.11: variables of the library. The owner is -1 while nobody holds it. */
 static bool static_import_lock(struct exu_py *py, const struct exu_py_sleep *sleep, uint64_t *owner) {
   uint64_t lock;
-  if (exu_py_has(py->layout.interp_import_lock)) return false;
   exu_py_find_import_lock(py);
   if (!py->variables.import_lock || !exu_py_word(py, py->variables.import_lock, &lock)) return false;
   if (lock != sleep->futex || lock == 0) return false;

@@ -37,7 +37,9 @@ void exu_report_compare(struct exu_report *report, const struct exu_report *earl
     struct exu_thread *thread = &threads[i];
     const struct exu_thread *before = thread->tid >= 0 ? find(earlier, thread->tid, &next) : NULL;
     if (!before) continue;
-    bool used = thread->cpu_us >= 0 && before->cpu_us >= 0 && thread->cpu_us - before->cpu_us > IDLE_US;
+    bool measured = thread->cpu_us >= 0 && before->cpu_us >= 0;
+    if (!measured && thread->frame_count == 0 && before->frame_count == 0) continue; /* nothing to compare */
+    bool used = measured && thread->cpu_us - before->cpu_us > IDLE_US;
     thread->moved = used || !same_stack(thread, before) ? EXU_YES : EXU_NO;
   }
 }

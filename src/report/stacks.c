@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "python/find.h"
 #include "python/runtime.h"
 #include "report/joining.h"
 
@@ -117,15 +118,16 @@ void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
   exu_map_deinit(&finishing.splicer.classes);
 }
 
-void exu_stacks_rehearse(const struct exu_py *py, const struct exu_options *options) {
+void exu_stacks_rehearse(struct exu_py *py, const struct exu_options *options) {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
+  exu_py_find_import_lock(py);
   struct exu_py trial = *py;
   exu_arena_init(&arena, (size_t)REHEARSAL_MIB << 20);
   exu_diagnostics_init(&diagnostics, &arena);
   trial.arena = &arena;
   trial.diagnostics = &diagnostics;
-  trial.codes = (struct exu_map){0};
+  trial.codes = trial.types = (struct exu_map){0};
   struct exu_py_threads threads = {0};
   struct exu_py_stack stack = {0};
   bool memory = exu_py_threads(&trial, &threads);

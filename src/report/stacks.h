@@ -16,9 +16,10 @@ struct exu_stacks;
 
 /*
  * Read what exu_stacks_read is about to read of a live process, and throw it away: what a process that runs has in its
- * memory may be nonsense by then, but most of the pages that will be needed are known, and the pause is short.
+ * memory may be nonsense by then, but most of the pages that will be needed are known, and the pause is short. What takes
+ * long to find in files is found and kept.
  */
-void exu_stacks_rehearse(const struct exu_py *py, const struct exu_options *options);
+void exu_stacks_rehearse(struct exu_py *py, const struct exu_options *options);
 
 /*
  * Read what the report shows of Python: its interpreters and, in the order of the target, its threads, still without

@@ -581,6 +581,40 @@ static void test_target(void **state) {
   end_child(&child);
 }
 
+/* As glibc's heaps grow: what was reserved when the mappings were read has contents a moment later. */
+static void test_reserved_memory_that_gets_contents_is_read(void **state) {
+  (void)state;
+  uint64_t *reserved = mmap(NULL, 16 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), number = 0;
+  atomic_int *step = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_true(reserved != MAP_FAILED && step != MAP_FAILED);
+  pid_t child = fork();
+  if (child == 0) {
+    while (atomic_load(step) < 1) sleep_ms(1);
+    if (mprotect(reserved, 16 * PAGE, PROT_READ | PROT_WRITE) != 0) _exit(1);
+    *reserved = 42;
+    atomic_store(step, 2);
+    for (;;) pause();
+  }
+  struct exu_arena arena;
+  struct exu_diagnostics diagnostics;
+  struct exu_target target;
+  struct exu_error error;
+  exu_arena_init(&arena, 16 << 20);
+  exu_diagnostics_init(&diagnostics, &arena);
+  assert_true(exu_target_open_live(child, &arena, &diagnostics, &target, &error));
+  atomic_store(step, 1);
+  for (int i = 0; i < 5000 && atomic_load(step) < 2; i++) sleep_ms(1);
+  assert_int_equal(atomic_load(step), 2);
+  assert_int_equal(exu_space_read(target.space, (uintptr_t)reserved, &number, sizeof number), EXU_READABLE);
+  assert_int_equal(number, 42);
+  exu_target_close(&target);
+  exu_arena_deinit(&arena);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  munmap(reserved, 16 * PAGE);
+  munmap(step, PAGE);
+}
+
 static void test_no_such_process(void **state) {
   (void)state;
   struct exu_arena arena;
@@ -613,6 +647,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_stopped_stays_stopped),
       cmocka_unit_test(test_ended),
       cmocka_unit_test(test_target),
+      cmocka_unit_test(test_reserved_memory_that_gets_contents_is_read),
       cmocka_unit_test(test_no_such_process),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Never at rest, in many ways, for test_anywhere.py: Python calls C that calls Python, exceptions, generators, objects
-# that go away, code that is compiled. CALLS says which function may call which directly or through C.
+# that go away, code that is compiled. Who calls whom, directly or through C, stands in CALLS there.
 import functools
 import gc
 import json
