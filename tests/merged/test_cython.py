@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import running
-from support import interpreters, report
+from support import interpreters, packages, report
 from test_merged import builds, explain  # noqa: F401
 
 CYTHON = "cython==3.0.11"
@@ -25,24 +25,6 @@ def interpreter_with_pip():
         if answer.returncode == 0 and os.path.exists(os.path.join(answer.stdout.strip(), "Python.h")):
             return item, answer.stdout.strip()
     return None
-
-
-def cython(interpreter):
-    """The folder that Cython is in, fetched once for each version of Python; a reason when it cannot be had."""
-    folder = interpreters.cache() / "cython" / f"{CYTHON.replace('==', '-')}-{interpreter.minor}"
-    if (folder / ".complete").exists():
-        return folder, None
-    shutil.rmtree(folder, ignore_errors=True)
-    command = interpreter.command("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-                                  "--only-binary", ":all:", "--target", str(folder), CYTHON)
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    except subprocess.TimeoutExpired:
-        return None, "pip took more than two minutes"
-    if result.returncode != 0:
-        return None, (result.stderr.strip().splitlines() or ["pip failed"])[-1]
-    (folder / ".complete").touch()
-    return folder, None
 
 
 def compile_module(interpreter, include, folder, target):
@@ -75,9 +57,9 @@ def test_frames_of_cython_show_the_lines_of_its_source(kernel_leaves_cores, tmp_
     if not found:
         pytest.skip("skipped: no interpreter with pip and headers was found")
     interpreter, include = found
-    folder, reason = cython(interpreter)
+    folder, reason = packages.find(interpreter, CYTHON)
     if not folder:
-        pytest.skip(f"skipped: Cython could not be installed: {reason}")
+        pytest.skip(f"skipped: Cython could not be had: {reason}")
     module = compile_module(interpreter, include, folder, tmp_path)
     scenario = running.Scenario("cython_calls", None, "compiled", (module,))
     with running.death(interpreter, scenario, "-O1") as death:
