@@ -3,12 +3,16 @@
 #ifndef EXUVIA_REPORT_WAITS_PRIVATE_H
 #define EXUVIA_REPORT_WAITS_PRIVATE_H
 
+#include "base/map.h"
 #include "report/waits.h"
 #include "target/descriptors.h"
 #include "target/mutex.h"
 
 /* Descriptors of poll(2) and select(2) that are named. */
 enum { EXU_WAIT_FDS = 4 };
+
+/* Bytes of a name in a sentence. */
+enum { EXU_WAIT_NAME_SHOWN = 200 };
 
 /* One thread. */
 struct exu_seen {
@@ -40,13 +44,55 @@ struct exu_waits {
   struct exu_descriptors descriptors;
 };
 
+/* The second step: what was seen, put together. */
+struct exu_finishing {
+  struct exu_waits *waits;
+  const struct exu_report *report;
+  struct exu_thread *threads;
+  struct exu_map by_tid;   /* as the process numbers them -> struct exu_seen */
+  struct exu_map by_ident; /* pthread_self() -> struct exu_seen */
+  struct exu_map names;    /* hash of a name -> a seen thread; a second one marks it as `several` */
+};
+
+/* ---- waits_finish.c: threads ------------------------------------------------------------------------------------- */
+
+/* The thread of a key in one of the maps; NULL: none, and for key 0. */
+struct exu_seen *exu_wait_find(const struct exu_map *map, uint64_t key);
+
+/* exu_is_thread of a struct exu_finishing: is there a thread of that number, shown or not? */
+bool exu_wait_is_thread(const void *context, int64_t tid);
+
+/* ---- waits_reasons.c: what Python tells, and words for what has an owner ------------------------------------------ */
+
+/* `before`, then both texts, of which either may be unknown. */
+struct exu_string exu_wait_concat(struct exu_arena *arena, const char *before, struct exu_string a,
+                                  struct exu_string b);
+struct exu_string exu_wait_word(const char *text);
+
+/* `owner` may be NULL: then only its number may be known (-1: it is not, and there is no evidence). */
+void exu_wait_set_owner(struct exu_wait *wait, const struct exu_seen *owner, int64_t tid, struct exu_string evidence);
+
+/* The summary of a wait whose kind, object and owner are set. `is_known`: the object records who holds it. */
+void exu_wait_say(struct exu_finishing *finishing, struct exu_seen *seen, const struct exu_seen *owner, bool is_known);
+
+void exu_wait_by_python(struct exu_finishing *finishing, struct exu_seen *seen);
+
+/* ---- waits_futex.c, waits_gil.c ----------------------------------------------------------------------------------- */
+
+void exu_wait_in_futex(struct exu_finishing *finishing, struct exu_seen *seen);
+
+/* After what all threads wait for is known: it says what the holder does. */
+void exu_wait_for_gil(struct exu_finishing *finishing, struct exu_seen *seen);
+
+/* ---- waits_words.c ------------------------------------------------------------------------------------------------ */
+
 /*
  * What the thread does in its system call, as a summary, and the call's own fields of `wait`: the kind, the descriptor
- * and what it is, the child. waits_words.c
+ * and what it is, the child.
  */
 void exu_wait_in_call(struct exu_waits *waits, const struct exu_seen *seen, struct exu_wait *wait);
 
-/* "the RLock 0x7f12", "a Lock" when its address is unknown. waits_words.c */
+/* "the RLock 0x7f12", "a Lock" when its address is unknown. */
 struct exu_string exu_wait_what(struct exu_waits *waits, const struct exu_wait *wait);
 
 #endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A thread that waits for the GIL: who holds it, and what that one does. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "report/waits_private.h"
+
+/*
+ * Who holds the GIL that this thread waits for: of its interpreter or, where several interpreters share one, the only
+ * holder.
+ */
+static struct exu_seen *gil_holder(struct exu_finishing *finishing, const struct exu_seen *seen) {
+  struct exu_waits *waits = finishing->waits;
+  struct exu_seen *only = NULL;
+  size_t holders = 0;
+  for (size_t i = 0; i < waits->seen.count; i++) {
+    struct exu_seen *one = &waits->seen.items[i];
+    if (one->subject.gil != EXU_GIL_HOLDS) continue;
+    if (one->subject.interpreter == seen->subject.interpreter) return one;
+    only = one;
+    holders++;
+  }
+  return holders == 1 ? only : NULL;
+}
+
+/* ", which runs f (x.py:12)", ", which, in f (x.py:12), reads from fd 3 (read)" */
+static struct exu_string doing(const struct exu_finishing *finishing, const struct exu_seen *holder) {
+  const struct exu_thread *thread = &finishing->threads[holder->subject.thread];
+  const struct exu_wait *wait = holder->wait;
+  struct exu_arena *arena = finishing->waits->arena;
+  struct exu_string place = {"", 0};
+  bool waits = wait->kind != EXU_WAIT_RUNNING && wait->summary.data;
+  for (size_t i = 0; i < thread->frame_count; i++) {
+    const struct exu_frame *frame = &thread->frames[i];
+    if (frame->kind != EXU_FRAME_PYTHON || !frame->function.data || !frame->file.data) continue;
+    const char *slash = memrchr(frame->file.data, '/', frame->file.size);
+    const char *base = slash ? slash + 1 : frame->file.data;
+    int size = (int)(frame->file.size - (size_t)(base - frame->file.data));
+    place = exu_arena_printf(arena, "%.*s (%.*s:%d)", (int)frame->function.size, frame->function.data, size, base,
+                             (int)frame->position.line);
+    break;
+  }
+  if (waits) {
+    struct exu_string at =
+        place.size ? exu_wait_concat(arena, ", in ", place, exu_wait_word(", ")) : exu_wait_word(" ");
+    return exu_wait_concat(arena, ", which", at, wait->summary);
+  }
+  return place.size ? exu_wait_concat(arena, ", which runs ", place, exu_wait_word("")) : place;
+}
+
+void exu_wait_for_gil(struct exu_finishing *finishing, struct exu_seen *seen) {
+  struct exu_arena *arena = finishing->waits->arena;
+  struct exu_wait *wait = seen->wait;
+  struct exu_seen *holder = gil_holder(finishing, seen);
+  wait->address = 0;
+  seen->what = exu_wait_word("the GIL");
+  wait->evidence = exu_arena_printf(arena, "it sleeps on the condition variable of the GIL, futex 0x%" PRIx64,
+                                    seen->in_futex ? seen->futex.address : 0);
+  if (!holder) {
+    wait->summary = exu_wait_word("waits for the GIL");
+    return;
+  }
+  exu_wait_set_owner(wait, holder, -1,
+                     exu_arena_printf(arena, "the interpreter says that its thread state has the GIL"));
+  wait->summary = exu_wait_concat(arena, "waits for the GIL held by ", holder->label, doing(finishing, holder));
+}
