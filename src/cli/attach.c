@@ -17,7 +17,9 @@ struct watched {
   int64_t known[PROCESSES_MAX];
   struct exu_report *reports[PROCESSES_MAX];
   size_t known_count;
-  bool shown; /* text, which the next one is set off from */
+  bool shown;   /* text, which the next one is set off from */
+  bool refused; /* a process that may run Python can never be shown: it may not be read */
+  bool again;   /* this is not the first look */
 };
 
 static bool parse_pid(const char *text, int64_t *pid) {
@@ -69,6 +71,7 @@ static int show_process(const struct arguments *arguments, struct watched *watch
     exu_report_destroy(report);
     return ENDED;
   }
+  if (outcome == EXU_OUTCOME_NOTHING && (!report || report->thread_count == 0)) watched->refused = true;
   if (report && earlier && *earlier) exu_report_compare(report, *earlier);
   if (report && report->thread_count > 0 && !arguments->json) {
     if (watched->shown) printf("\n");
@@ -86,21 +89,27 @@ static int show_process(const struct arguments *arguments, struct watched *watch
   return status;
 }
 
+/*
+ * The root is shown whatever it is; that it runs no Python (a shell that will start one) is said at the first look only.
+ * Returns ENDED when there was nothing to show or to say.
+ */
 static int show_tree(const struct arguments *arguments, struct watched *watched, int64_t pid) {
   watched->count = process_tree(pid, watched->pids, PROCESSES_MAX);
   forget_others(watched);
-  int status = show_process(arguments, watched, pid, false);
+  bool known = watched->again && !looks_like_python(pid);
+  int status = known ? ENDED : show_process(arguments, watched, pid, false);
   /* The children of a process that has ended are another one's. */
-  if (status == EXU_OUTCOME_NOTHING && process_has_ended(pid)) return status;
+  if ((known || status == EXU_OUTCOME_NOTHING) && process_has_ended(pid)) return EXU_OUTCOME_NOTHING;
   for (size_t i = 1; i < watched->count && status != CLI_IOERR; i++) {
     int64_t descendant = watched->pids[i];
     int one = looks_like_python(descendant) ? show_process(arguments, watched, descendant, true) : ENDED;
-    if (one != ENDED) status = together(status, one);
+    if (one != ENDED) status = status == ENDED ? one : together(status, one);
   }
   if (watched->count == PROCESSES_MAX) {
     complain("process %lld has more descendants than %d: the rest is not shown", (long long)pid, PROCESSES_MAX - 1);
     status = together(status, EXU_OUTCOME_PARTIAL);
   }
+  watched->again = true;
   return status;
 }
 
@@ -114,16 +123,24 @@ static void sleep_ms(uint64_t milliseconds) {
   while (nanosleep(&left, &left) != 0) {}
 }
 
+/*
+ * What cannot be shown at first will not be shown later, except in a tree: a process that is there already may start
+ * Python yet.
+ */
+static bool may_come(const struct arguments *arguments, const struct watched *watched, int64_t pid) {
+  return arguments->tree && !watched->refused && !process_has_ended(pid);
+}
+
 static int watch(const struct arguments *arguments, struct watched *watched, int64_t pid) {
   int status = show_once(arguments, watched, pid);
   for (uint64_t i = 1; arguments->watch_ms && (!arguments->watch_count || i < arguments->watch_count); i++) {
-    /* What cannot be shown at first will not be shown later; and a reader who has gone reads no more. */
-    if (status == EXU_OUTCOME_NOTHING || status == CLI_IOERR) break;
+    /* A reader who has gone reads no more. */
+    if (status == CLI_IOERR || (status == EXU_OUTCOME_NOTHING && !may_come(arguments, watched, pid))) break;
     sleep_ms(arguments->watch_ms);
     int again = show_once(arguments, watched, pid);
     /* It has ended after it was shown: that is how watching ends. One that has just become another program goes on. */
     if (again == EXU_OUTCOME_NOTHING && process_has_ended(pid)) break;
-    status = together(status, again);
+    if (again != ENDED) status = together(status, again);
   }
   return status;
 }

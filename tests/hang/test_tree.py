@@ -3,6 +3,7 @@
 
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -170,6 +171,50 @@ def test_a_tree_without_any_python_is_exit_status_2():
     try:
         assert process.stdout.readline() == b"ready\n"
         status, reports, said = tree(process.pid)
+    finally:
+        hanging.end(process)
+        process.stdout.close()
+    assert status == 2 and len(said) == 1 and shown(reports) == [process.pid], (status, said)
+
+
+def test_watching_a_tree_without_any_python_waits_for_one_until_the_root_ends():
+    """The shell starts Python when it reads a line, and ends soon after it."""
+    script = "print('ready', flush=True); import sys; sys.stdin.readline()"
+    process = subprocess.Popen(["/bin/sh", "-c", 'echo ready; read line; "$0" "$@"; true', LATEST.path, "-c", script],
+                               start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    seen = []
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        with living.watching("--tree", "--json", "--watch=0.1", process.pid) as tool:
+            for document in living.reports(tool):
+                seen.append(document)
+                if len(seen) == 1:
+                    time.sleep(0.3)
+                    assert tool.poll() is None
+                    process.stdin.write(b"go\n")
+                    process.stdin.flush()
+                    assert process.stdout.readline() == b"ready\n"
+                elif document["python"] and document["threads"][0]["moved"] is False:
+                    process.stdin.write(b"end\n")
+                    process.stdin.flush()
+            status = tool.wait(timeout=30)
+            said = tool.stderr.read().decode().splitlines()
+        assert process.wait(timeout=30) == 0
+    finally:
+        hanging.end(process)
+        process.stdin.close()
+        process.stdout.close()
+    # That the shell is no Python is said once.
+    assert [document["process"]["pid"] == process.pid for document in seen] == [True] + [False] * (len(seen) - 1)
+    assert functions(seen[-1]) == ["<module>"] and status == 1
+    assert len(said) == 1 and str(process.pid) in said[0], said
+
+
+def test_a_tree_that_never_runs_python_is_exit_status_2_also_when_it_is_watched():
+    process = shell("echo ready; sleep 0.5")
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        status, reports, said = tree(process.pid, "--watch=0.1")
     finally:
         hanging.end(process)
         process.stdout.close()
