@@ -119,6 +119,17 @@ enum exu_wait_kind {
 };
 
 /*
+ * A thread whose frames tell that it took a lock and is to release it. The lock itself records nobody: it may have been
+ * released since, and taken again, by whoever has a reference to it.
+ */
+struct exu_taker {
+  size_t thread;              /* index into exu_report.threads */
+  const char *by;             /* "`with`", "acquire()" */
+  struct exu_string evidence; /* where: "`with` in f (x.py:12)" */
+  bool kept;                  /* the thread itself has run nothing since that could have released it */
+};
+
+/*
  * What one thread waits for, how that is known, and who could let it go on. Words are sentences without their subject:
  * "waits for the RLock 0x7f12 held by \"worker-2\"".
  */
@@ -134,6 +145,10 @@ struct exu_wait {
   int64_t owner_tid; /* -1 unknown. May be known although the thread is not in the report: it has ended */
   struct exu_string owner_evidence; /* where the owner is recorded, or why it is certain; unknown when the owner is */
 
+  /* While the owner is unknown: who took it, as far as frames tell. Some of them, when there are many. */
+  const struct exu_taker *takers;
+  size_t taker_count;
+
   int64_t system_call;          /* its number; -1: in none, or unknown */
   const char *system_call_name; /* NULL: unknown */
   int64_t fd;                   /* the file descriptor that it waits on; -1: none */
@@ -141,9 +156,10 @@ struct exu_wait {
   int64_t child;                /* pid of the process that it waits for; -1: none in particular, or unknown */
 };
 
-/* Threads each of which waits for something that the next one holds; the last one waits for the first. */
+/* Threads each of which waits for something that the next one holds, or took; the last one waits for the first. */
 struct exu_deadlock {
   struct exu_string sentence; /* for people, to be pasted into a ticket */
+  bool certain;               /* false: it is none when one of the locks was released after its taker took it */
   bool timed;                 /* one of the threads waits with a time limit: it will go on then */
   const size_t *threads;      /* indexes into exu_report.threads */
   size_t thread_count;

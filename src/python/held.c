@@ -46,7 +46,7 @@ struct walk {
 
 /* ---- Adding to the list ------------------------------------------------------------------------------------------ */
 
-static void add(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, const char *how) {
+static void add(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, const char *by) {
   struct exu_py *py = walk->py;
   bool is_new;
   for (size_t i = 0; i < walk->released_count; i++) {
@@ -63,8 +63,9 @@ static void add(struct walk *walk, const struct exu_py_frame *frame, uint64_t ob
     walk->no_memory = true;
     return;
   }
-  *held = (struct exu_py_held){.object = object, .thread = walk->thread};
-  held->evidence = exu_arena_printf(py->arena, "%s %.*s", how, (int)text.size, text.data);
+  *held = (struct exu_py_held){.object = object, .thread = walk->thread, .by = by};
+  held->evidence =
+      exu_arena_printf(py->arena, "%s in %.*s", by ? by : "its result is computed", (int)text.size, text.data);
 }
 
 /* ---- Released inside --------------------------------------------------------------------------------------------- */
@@ -109,7 +110,7 @@ static bool may_be_released(struct walk *walk, size_t index) {
 }
 
 static void add_with(struct walk *walk, const struct exu_py_frame *frame, uint64_t object) {
-  if (!may_be_released(walk, (size_t)(frame - walk->frames))) add(walk, frame, object, "`with` in");
+  if (!may_be_released(walk, (size_t)(frame - walk->frames))) add(walk, frame, object, "`with`");
 }
 
 /* ---- Results ----------------------------------------------------------------------------------------------------- */
@@ -120,7 +121,7 @@ static void look_at_work(struct walk *walk, const struct exu_py_frame *frame) {
   uint64_t self, future;
   if (!exu_py_is_work(frame) || !exu_py_first_argument(py, frame, &self)) return;
   if (!exu_py_is_a(py, self, "_WorkItem") || !exu_py_attribute(py, self, "future", &future)) return;
-  add(walk, frame, future, "its result is computed in");
+  add(walk, frame, future, NULL);
 }
 
 /* ---- Locks ------------------------------------------------------------------------------------------------------- */

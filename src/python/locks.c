@@ -102,6 +102,14 @@ enum exu_py_lock_type exu_py_lock_of_mutex(struct exu_py *py, uint64_t address, 
   return EXU_PY_NO_LOCK;
 }
 
+/* The first word of a sem_t has the value, in glibc and in musl; musl's highest bit says that somebody waits. */
+enum exu_tristate exu_py_semaphore_taken(struct exu_py *py, uint64_t address) {
+  enum { VALUE = 0x7fffffff };
+  uint32_t value;
+  if (exu_space_read(py->space, address, &value, sizeof value) != EXU_READABLE) return EXU_UNKNOWN;
+  return (value & VALUE) == 0 ? EXU_YES : EXU_NO;
+}
+
 uint64_t exu_py_rlock_owner(struct exu_py *py, uint64_t object) {
   uint64_t owner;
   if (exu_py_lock_taken(py, object, EXU_PY_RLOCK) != EXU_YES) return 0;
@@ -111,10 +119,7 @@ uint64_t exu_py_rlock_owner(struct exu_py *py, uint64_t object) {
 enum exu_tristate exu_py_lock_taken(struct exu_py *py, uint64_t object, enum exu_py_lock_type type) {
   struct exu_field field = field_of(py, type);
   uint64_t word;
-  uint32_t value;
   if (!exu_py_has(field) || !exu_py_get(py, object, field, &word)) return EXU_UNKNOWN;
   if (is_mutex(field)) return word & 1 ? EXU_YES : EXU_NO;
-  /* The value of a semaphore: 1 when the lock is free. */
-  if (exu_space_read(py->space, word, &value, sizeof value) != EXU_READABLE) return EXU_UNKNOWN;
-  return value == 0 ? EXU_YES : EXU_NO;
+  return exu_py_semaphore_taken(py, word); /* 1 when the lock is free */
 }

@@ -34,6 +34,9 @@ bool exu_py_lock_is(struct exu_py *py, uint64_t object, enum exu_py_lock_type ty
 /* The lock or RLock whose PyMutex is at `address`; EXU_PY_NO_LOCK: what is there is none. */
 enum exu_py_lock_type exu_py_lock_of_mutex(struct exu_py *py, uint64_t address, uint64_t *object);
 
+/* Is the value of the sem_t at `address` zero? */
+enum exu_tristate exu_py_semaphore_taken(struct exu_py *py, uint64_t address);
+
 /* The ident of the thread that holds an RLock (one that is written in C), 0: nobody, or unknown. */
 uint64_t exu_py_rlock_owner(struct exu_py *py, uint64_t object);
 

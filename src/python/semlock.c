@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "python/semlock.h"
 
+#include "python/locks.h"
+
 /* What follows the object's header (Modules/_multiprocessing/semaphore.c, the same from 2.6 on; `name` came later). */
 struct words {
   uint64_t handle;
@@ -12,15 +14,6 @@ struct words {
 
 enum { RECURSIVE_MUTEX = 0, SEMAPHORE = 1 };
 
-/*
- * The first word of a sem_t has the value, in glibc and in musl; musl's highest bit says that somebody waits.
- */
-static bool is_taken(struct exu_py *py, uint64_t semaphore) {
-  enum { VALUE = 0x7fffffff };
-  uint32_t value;
-  return exu_space_read(py->space, semaphore, &value, sizeof value) == EXU_READABLE && (value & VALUE) == 0;
-}
-
 bool exu_py_semlock_read(struct exu_py *py, uint64_t object, struct exu_py_semlock *semlock) {
   struct words words;
   uint64_t head = py->layout.object_size.size;
@@ -30,7 +23,7 @@ bool exu_py_semlock_read(struct exu_py *py, uint64_t object, struct exu_py_semlo
   *semlock = (struct exu_py_semlock){
       .semaphore = words.handle, .recursive = words.kind == RECURSIVE_MUTEX, .limit = words.maxvalue};
   /* Other kinds can be released by any process: what this one has counted says nothing then. */
-  if (!semlock->recursive || !is_taken(py, words.handle)) return true;
+  if (!semlock->recursive || exu_py_semaphore_taken(py, words.handle) != EXU_YES) return true;
   if (words.count > 0) semlock->owner_ident = words.last_tid;
   semlock->elsewhere = words.count == 0;
   return true;

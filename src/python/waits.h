@@ -36,12 +36,14 @@ bool exu_py_wait(struct exu_py *py, const struct exu_py_frame *frames, size_t co
                  const struct exu_registers *registers, struct exu_py_wait *wait);
 
 /*
- * A lock that a thread holds, because it is inside of a `with` statement for it; or a Future that has its result when
- * the function that the thread runs has returned.
+ * A lock that a thread took and is to release, because it is inside of a `with` statement for it; or a Future that has
+ * its result when the function that the thread runs has returned.
  */
 struct exu_py_held {
   uint64_t object;            /* the lock, RLock, Condition's lock, Future ...: as exu_py_wait.object or .lock */
   size_t thread;              /* the caller's number for the thread */
+  const char *by;             /* "`with`", "acquire()"; NULL: a Future */
+  bool kept;                  /* the thread itself has run nothing since that could have released it */
   struct exu_string evidence; /* "`with` in f (x.py:12)" */
 };
 
@@ -50,9 +52,9 @@ struct exu_py_held_list {
 };
 
 /*
- * Append the locks that the `with` statements of a thread hold for certain: a `with` whose __enter__ has not returned
- * yet (it waits for the lock itself) does not count, nor one inside of which `release` is called, of whatever it may
- * be. False only without memory.
+ * Append the locks that the `with` statements of a thread took: a `with` whose __enter__ has not returned yet (it waits
+ * for the lock itself) does not count, nor one inside of which `release` is called, of whatever it may be, by a function
+ * that has not returned. One that has returned may have released any of them. False only without memory.
  */
 bool exu_py_held(struct exu_py *py, const struct exu_py_frame *frames, size_t count, size_t thread,
                  struct exu_py_held_list *held);

@@ -29,13 +29,25 @@ static void add_wait(FILE *out, const struct exu_edge *edges, size_t thread, con
   if (!edge->what.data) fputs(" to end", out);
 }
 
+/* What is said around the circle. None of it is true of more than what was proved. */
+static const struct {
+  const char *before, *timed_before, *after;
+} words[] = {
+    [EXU_PROOF_CERTAIN] = {"Deadlock: ", "Deadlock until a time limit passes: ", "."},
+    [EXU_PROOF_KEPT] = {"Deadlock unless other code releases what it did not take: ",
+                        "Deadlock until a time limit passes, unless other code releases what it did not take: ", "."},
+    [EXU_PROOF_LEAD] = {"Possible deadlock: ", "Possible deadlock until a time limit passes: ",
+                        "; it is none if a lock was released since."},
+};
+
 static struct exu_string sentence(struct exu_arena *arena, const struct exu_edge *edges, const size_t *threads,
-                                  size_t count, bool timed) {
+                                  size_t count, bool timed, enum exu_proof proof, bool asleep) {
   EXU_GUARD(free) char *text = NULL;
   size_t size = 0;
   FILE *out = open_memstream(&text, &size);
   if (!out) return (struct exu_string){NULL, 0};
-  fputs(timed ? "Deadlock until a time limit passes: " : "Deadlock: ", out);
+  enum exu_proof said = asleep ? EXU_PROOF_CERTAIN : proof;
+  fputs(timed ? words[said].timed_before : words[said].before, out);
   add(out, edges[threads[0]].thread);
   fputc(' ', out);
   for (size_t i = 0; i < count; i++) {
@@ -48,7 +60,9 @@ static struct exu_string sentence(struct exu_arena *arena, const struct exu_edge
     }
     add_wait(out, edges, threads[i], count == 1 ? "itself" : NULL);
   }
-  fputc('.', out);
+  fputs(words[said].after, out);
+  if (said != proof)
+    fputs(" All threads of the process sleep until another one wakes them, without a time limit.", out);
   bool written = !ferror(out);
   if (fclose(out) != 0 || !written) return (struct exu_string){NULL, 0};
   return exu_arena_string(arena, text, size);
@@ -62,20 +76,23 @@ static size_t next_of(const struct exu_edge *edges, size_t count, size_t thread)
 }
 
 /* The circle that `thread` is on. */
-static bool add_circle(struct exu_arena *arena, const struct exu_edge *edges, size_t thread,
+static bool add_circle(struct exu_arena *arena, const struct exu_edge *edges, size_t thread, bool asleep,
                        struct exu_deadlock *deadlock) {
   size_t first = thread, length = 1;
   bool timed = edges[thread].timed;
+  enum exu_proof proof = edges[thread].proof;
   for (size_t at = (size_t)edges[thread].owner; at != thread; at = (size_t)edges[at].owner) {
     if (at < first) first = at;
     timed |= edges[at].timed;
+    if (edges[at].proof > proof) proof = edges[at].proof;
     length++;
   }
   size_t *threads = exu_arena_array(arena, length, sizeof *threads);
   if (!threads) return false;
   for (size_t i = 0, at = first; i < length; i++, at = (size_t)edges[at].owner) threads[i] = at;
   *deadlock = (struct exu_deadlock){
-      .sentence = sentence(arena, edges, threads, length, timed),
+      .sentence = sentence(arena, edges, threads, length, timed, proof, asleep),
+      .certain = proof == EXU_PROOF_CERTAIN || asleep,
       .timed = timed,
       .threads = threads,
       .thread_count = length,
@@ -83,7 +100,7 @@ static bool add_circle(struct exu_arena *arena, const struct exu_edge *edges, si
   return deadlock->sentence.data != NULL;
 }
 
-bool exu_deadlocks_find(struct exu_arena *arena, const struct exu_edge *edges, size_t count,
+bool exu_deadlocks_find(struct exu_arena *arena, const struct exu_edge *edges, size_t count, bool asleep,
                         const struct exu_deadlock **deadlocks, size_t *deadlock_count) {
   EXU_VECTOR(struct exu_deadlock) found = {0};
   *deadlocks = NULL;
@@ -100,7 +117,7 @@ bool exu_deadlocks_find(struct exu_arena *arena, const struct exu_edge *edges, s
     }
     if (at == SIZE_MAX || walk[at] != start + 1) continue;
     struct exu_deadlock *deadlock = EXU_PUSH(arena, &found);
-    if (!deadlock || !add_circle(arena, edges, at, deadlock)) return false;
+    if (!deadlock || !add_circle(arena, edges, at, asleep, deadlock)) return false;
   }
   *deadlocks = found.items;
   *deadlock_count = found.count;

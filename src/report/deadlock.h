@@ -6,21 +6,30 @@
 #include "base/arena.h"
 #include "exuvia/exuvia.h"
 
+/* How certain it is that the owner of an edge has what is waited for. */
+enum exu_proof {
+  EXU_PROOF_CERTAIN, /* it is recorded, or follows */
+  EXU_PROOF_KEPT,    /* the owner took it and cannot have released it itself; other code could have */
+  EXU_PROOF_LEAD,    /* the owner took it, and has run code since that could have released it */
+};
+
 /* What one thread waits for. */
 struct exu_edge {
   int64_t owner;            /* index of the thread that could let it go on; -1: none, or unknown */
   struct exu_string thread; /* what to call it: "\"worker-1\"", "thread 1234" */
   struct exu_string what;   /* "the RLock 0x7f12", "the GIL"; unknown: for the owner itself to end */
   const char *relation;     /* what the owner has to do with it; NULL: "held by" */
-  bool timed;               /* it waits with a time limit */
+  enum exu_proof proof;
+  bool timed; /* it waits with a time limit */
 };
 
 /*
  * The circles of owners, each once, beginning with its first thread. A thread that waits for one of a circle is not of
- * it; one that waits for what it holds itself is a circle of one. An owner outside of [-1, count) is none. False
- * without memory.
+ * it; one that waits for what it holds itself is a circle of one. An owner outside of [-1, count) is none.
+ * `asleep`: no thread of the process can run, so that a lock that is waited for is released by none of them, whoever
+ * has it. False without memory.
  */
-bool exu_deadlocks_find(struct exu_arena *arena, const struct exu_edge *edges, size_t count,
+bool exu_deadlocks_find(struct exu_arena *arena, const struct exu_edge *edges, size_t count, bool asleep,
                         const struct exu_deadlock **deadlocks, size_t *deadlock_count);
 
 #endif

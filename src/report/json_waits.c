@@ -55,6 +55,29 @@ static void put_owner(struct exu_output *out, const struct exu_report *report, c
   exu_out_char(out, '}');
 }
 
+static void put_takers(struct exu_output *out, const struct exu_report *report, const struct exu_wait *wait) {
+  bool first = true;
+  exu_out_char(out, '[');
+  for (size_t i = 0; i < wait->taker_count; i++) {
+    const struct exu_taker *taker = &wait->takers[i];
+    if (taker->thread >= report->thread_count) continue;
+    if (!first) exu_out(out, ", ");
+    first = false;
+    exu_out(out, "{\"tid\": ");
+    exu_json_id(out, report->threads[taker->thread].tid);
+    exu_out(out, ", \"thread\": ");
+    exu_json_string(out, report->threads[taker->thread].name);
+    exu_out(out, ", \"by\": ");
+    exu_json_word(out, taker->by[0] == '`' ? "with" : "acquire");
+    exu_out(out, ", \"evidence\": ");
+    exu_json_string(out, taker->evidence);
+    exu_out(out, ", \"kept\": ");
+    exu_json_bool(out, taker->kept);
+    exu_out_char(out, '}');
+  }
+  exu_out_char(out, ']');
+}
+
 static void put_system_call(struct exu_output *out, const struct exu_wait *wait) {
   if (wait->system_call < 0) {
     exu_out(out, "null");
@@ -88,6 +111,8 @@ void exu_json_wait(struct exu_output *out, const struct exu_report *report, cons
   put_object(out, wait);
   exu_out(out, ", \"owner\": ");
   put_owner(out, report, wait);
+  exu_out(out, ", \"taken_by\": ");
+  put_takers(out, report, wait);
   exu_out(out, ", \"system_call\": ");
   put_system_call(out, wait);
   exu_out_char(out, '}');
@@ -96,6 +121,8 @@ void exu_json_wait(struct exu_output *out, const struct exu_report *report, cons
 void exu_json_deadlock(struct exu_output *out, const struct exu_report *report, const struct exu_deadlock *deadlock) {
   exu_out(out, "{\"sentence\": ");
   exu_json_string(out, deadlock->sentence);
+  exu_out(out, ", \"certain\": ");
+  exu_json_bool(out, deadlock->certain);
   exu_out(out, ", \"timed\": ");
   exu_json_bool(out, deadlock->timed);
   exu_out(out, ", \"threads\": [");

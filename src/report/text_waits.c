@@ -37,4 +37,7 @@ void exu_text_wait(struct exu_text *text, const struct exu_thread *thread, bool 
   if (!text->options->verbose || each) return;
   put_evidence(text, "    Seen: ", thread->wait->evidence);
   put_evidence(text, "    Owner: ", thread->wait->owner_evidence);
+  for (size_t i = 0; i < thread->wait->taker_count; i++) {
+    put_evidence(text, "    Taken: ", thread->wait->takers[i].evidence);
+  }
 }

@@ -75,6 +75,18 @@ struct exu_seen *exu_wait_find(const struct exu_map *map, uint64_t key) {
   return slot ? *slot : NULL;
 }
 
+struct exu_string exu_wait_label(const struct exu_finishing *finishing, size_t thread) {
+  const struct exu_waits *waits = finishing->waits;
+  /* All threads of the operating system come first, in the same order; states without a thread are not seen. */
+  if (thread < waits->seen.count && waits->seen.items[thread].subject.thread == thread) {
+    return waits->seen.items[thread].label;
+  }
+  for (size_t i = 0; i < waits->seen.count; i++) {
+    if (waits->seen.items[i].subject.thread == thread) return waits->seen.items[i].label;
+  }
+  return (struct exu_string){NULL, 0};
+}
+
 /* Threads beyond those that are shown count, too. */
 bool exu_wait_is_thread(const void *context, int64_t tid) {
   const struct exu_finishing *finishing = context;
@@ -134,6 +146,38 @@ static bool is_proved(const struct exu_finishing *finishing, const struct exu_se
   return !finishing->threads[seen->wait->owner].main;
 }
 
+/*
+ * Does this thread sleep until another thread of the process wakes it? One that waits for the GIL wakes up again and
+ * again, and can do nothing while the holder has it.
+ */
+static bool is_asleep(const struct exu_seen *seen) {
+  if (seen->subject.os->ran) return false;
+  if (seen->wait->kind == EXU_WAIT_GIL) return seen->wait->owner >= 0;
+  return seen->in_futex && !seen->futex.timed && !seen->futex.shared;
+}
+
+/* Signals aside, no thread can ever run again when all of them do. */
+static bool all_asleep(const struct exu_waits *waits) {
+  if (waits->seen.count != waits->target->thread_count) return false;
+  for (size_t i = 0; i < waits->seen.count; i++) {
+    if (!is_asleep(&waits->seen.items[i])) return false;
+  }
+  return true;
+}
+
+static struct exu_edge make_edge(const struct exu_finishing *finishing, const struct exu_seen *seen) {
+  const struct exu_wait *wait = seen->wait;
+  struct exu_edge edge = {.owner = is_proved(finishing, seen) ? wait->owner : -1,
+                          .thread = seen->label,
+                          .what = seen->what,
+                          .relation = seen->relation,
+                          .timed = is_timed(seen)};
+  if (wait->owner_tid >= 0 || wait->taker_count != 1) return edge;
+  edge.owner = (int64_t)wait->takers[0].thread;
+  edge.proof = wait->takers[0].kept ? EXU_PROOF_KEPT : EXU_PROOF_LEAD;
+  return edge;
+}
+
 static bool find_deadlocks(struct exu_finishing *finishing, struct exu_report *report) {
   struct exu_waits *waits = finishing->waits;
   if (report->thread_count == 0) return true;
@@ -143,13 +187,10 @@ static bool find_deadlocks(struct exu_finishing *finishing, struct exu_report *r
   for (size_t i = 0; i < waits->seen.count; i++) {
     const struct exu_seen *seen = &waits->seen.items[i];
     if (seen->subject.thread >= report->thread_count) continue;
-    edges[seen->subject.thread] = (struct exu_edge){.owner = is_proved(finishing, seen) ? seen->wait->owner : -1,
-                                                    .thread = seen->label,
-                                                    .what = seen->what,
-                                                    .relation = seen->relation,
-                                                    .timed = is_timed(seen)};
+    edges[seen->subject.thread] = make_edge(finishing, seen);
   }
-  return exu_deadlocks_find(waits->arena, edges, report->thread_count, &report->deadlocks, &report->deadlock_count);
+  return exu_deadlocks_find(waits->arena, edges, report->thread_count, all_asleep(waits), &report->deadlocks,
+                            &report->deadlock_count);
 }
 
 static bool finish(struct exu_finishing *finishing, struct exu_report *report) {

@@ -59,6 +59,9 @@ struct exu_finishing {
 /* The thread of a key in one of the maps; NULL: none, and for key 0. */
 struct exu_seen *exu_wait_find(const struct exu_map *map, uint64_t key);
 
+/* What to call a thread of the report: "\"worker-1\"". Unknown for one that was not looked at. */
+struct exu_string exu_wait_label(const struct exu_finishing *finishing, size_t thread);
+
 /* exu_is_thread of a struct exu_finishing: is there a thread of that number, shown or not? */
 bool exu_wait_is_thread(const void *context, int64_t tid);
 

@@ -13,6 +13,21 @@ void exu_wait_set_owner(struct exu_wait *wait, const struct exu_seen *owner, int
   if (wait->owner_tid >= 0) wait->owner_evidence = evidence;
 }
 
+/* " taken by `with` in \"worker-1\" or by acquire() in \"worker-2\"" */
+static struct exu_string taken_by(const struct exu_finishing *finishing, const struct exu_seen *seen) {
+  struct exu_arena *arena = finishing->waits->arena;
+  const struct exu_wait *wait = seen->wait;
+  struct exu_string text = {"", 0};
+  for (size_t i = 0; i < wait->taker_count; i++) {
+    const struct exu_taker *taker = &wait->takers[i];
+    bool itself = taker->thread == seen->subject.thread;
+    struct exu_string name = itself ? exu_wait_word("itself") : exu_wait_label(finishing, taker->thread);
+    text = exu_arena_printf(arena, "%.*s %s %s in %.*s", (int)text.size, text.data ? text.data : "",
+                            i ? "or by" : "taken by", taker->by, (int)name.size, name.data ? name.data : "");
+  }
+  return text;
+}
+
 /* " held by \"worker-1\"", and what else can be said of an owner. */
 static struct exu_string held_by(const struct exu_finishing *finishing, const struct exu_seen *seen,
                                  const struct exu_seen *owner, bool is_known) {
@@ -21,6 +36,7 @@ static struct exu_string held_by(const struct exu_finishing *finishing, const st
   const char *state = seen->py.state;
   if (owner == seen) return exu_arena_printf(arena, " held by itself");
   if (owner) return exu_arena_printf(arena, " held by %.*s", (int)owner->label.size, owner->label.data);
+  if (!is_known && seen->wait->taker_count > 0) return taken_by(finishing, seen);
   if (!is_known) return exu_arena_printf(arena, " (owner unknown%s%s)", state ? "; " : "", state ? state : "");
   if (tid < 0)
     return exu_arena_printf(arena, " held by a thread that does not exist in this process (copied by fork?)");
@@ -28,18 +44,43 @@ static struct exu_string held_by(const struct exu_finishing *finishing, const st
   return exu_arena_printf(arena, " held by thread %lld, which does not exist in this process (copied by fork?)", tid);
 }
 
-/* The one thread that holds what `seen` waits for by a `with` statement; NULL: none, or several. */
-static const struct exu_py_held *held_by_with(const struct exu_finishing *finishing, const struct exu_seen *seen) {
+/* The next one after `last` (NULL: the first) that concerns what `seen` waits for; NULL: there is none. */
+static const struct exu_py_held *next_held(const struct exu_finishing *finishing, const struct exu_seen *seen,
+                                           const struct exu_py_held *last) {
   const struct exu_py_held_list *held = &finishing->waits->held;
-  const struct exu_py_held *found = NULL;
-  for (size_t i = 0; i < held->items.count; i++) {
+  for (size_t i = last ? (size_t)(last - held->items.items) + 1 : 0; i < held->items.count; i++) {
     const struct exu_py_held *one = &held->items.items[i];
     if (one->object == 0 || (one->object != seen->py.object && one->object != seen->py.lock)) continue;
-    if (one->thread >= finishing->waits->seen.count) continue;
-    if (found && found->thread != one->thread) return NULL;
-    found = one;
+    if (one->thread < finishing->waits->seen.count) return one;
   }
-  return found;
+  return NULL;
+}
+
+/* A Future is computed by one thread. */
+static const struct exu_py_held *computed_by(const struct exu_finishing *finishing, const struct exu_seen *seen) {
+  const struct exu_py_held *found = next_held(finishing, seen, NULL);
+  return found && !next_held(finishing, seen, found) ? found : NULL;
+}
+
+/* Those who took a lock that records nobody, each thread once. */
+static void set_takers(struct exu_finishing *finishing, struct exu_seen *seen) {
+  enum { TAKERS = 8 };
+  struct exu_waits *waits = finishing->waits;
+  struct exu_taker *takers = NULL;
+  for (const struct exu_py_held *held = next_held(finishing, seen, NULL); held && seen->wait->taker_count < TAKERS;
+       held = next_held(finishing, seen, held)) {
+    size_t thread = waits->seen.items[held->thread].subject.thread;
+    bool known = false;
+    for (size_t i = 0; i < seen->wait->taker_count && !known; i++) known = takers[i].thread == thread;
+    if (known) continue;
+    if (!takers) takers = exu_arena_array(waits->arena, TAKERS, sizeof *takers);
+    if (!takers) return;
+    takers[seen->wait->taker_count++] =
+        (struct exu_taker){.thread = thread, .by = held->by, .evidence = held->evidence, .kept = held->kept};
+    seen->wait->takers = takers;
+  }
+  if (seen->wait->taker_count == 1)
+    seen->relation = exu_arena_printf(waits->arena, "taken by %s in", takers[0].by).data;
 }
 
 /* ---- Reasons ----------------------------------------------------------------------------------------------------- */
@@ -131,7 +172,7 @@ void exu_wait_say(struct exu_finishing *finishing, struct exu_seen *seen, const 
 void exu_wait_by_python(struct exu_finishing *finishing, struct exu_seen *seen) {
   const struct exu_py_wait *py = &seen->py;
   struct exu_wait *wait = seen->wait;
-  bool is_held = py->kind == EXU_WAIT_LOCK || py->kind == EXU_WAIT_RLOCK || py->kind == EXU_WAIT_FUTURE;
+  bool is_lock = py->kind == EXU_WAIT_LOCK || py->kind == EXU_WAIT_RLOCK;
   bool is_known = py->owner_tid > 0 || py->owner_ident != 0;
   const struct exu_py_held *held;
   wait->kind = py->kind;
@@ -145,7 +186,8 @@ void exu_wait_by_python(struct exu_finishing *finishing, struct exu_seen *seen) 
   struct exu_seen *owner = exu_wait_find(&finishing->by_ident, py->owner_ident);
   if (!owner && py->owner_tid > 0) owner = exu_wait_find(&finishing->by_tid, (uint64_t)py->owner_tid);
   struct exu_string evidence = py->owner_evidence;
-  if (!is_known && is_held && (held = held_by_with(finishing, seen))) {
+  if (!is_known && is_lock && !py->shared) set_takers(finishing, seen);
+  if (!is_known && py->kind == EXU_WAIT_FUTURE && (held = computed_by(finishing, seen))) {
     owner = &finishing->waits->seen.items[held->thread];
     evidence = held->evidence;
   }

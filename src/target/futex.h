@@ -9,6 +9,7 @@ struct exu_futex {
   uint64_t address;
   uint32_t expected; /* it sleeps while the word is this; 0 for priority inheritance, where the word names the owner */
   bool inherits;     /* FUTEX_LOCK_PI */
+  bool shared;       /* another process could wake it, too */
   bool timed;        /* it will go on after a while, whatever happens */
 };
 

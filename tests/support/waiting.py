@@ -81,6 +81,25 @@ def _owner(truth, wait, names):
         yield "an owner without evidence"
 
 
+def _takers(truth, wait, names):
+    """Who took it, as far as frames tell; `kept`: without anything run since that could have released it."""
+    told = [(taker["tid"], taker["thread"]) for taker in wait["taken_by"]]
+    want = [(tid, names.get(tid)) for tid in truth["taken"]]
+    if sorted(told) != sorted(want):
+        yield f"taken by {told}, {want} is true"
+    kept = [taker["tid"] for taker in wait["taken_by"] if taker["kept"]]
+    if kept and not truth["kept"]:
+        yield f"kept by {kept}, who has run other code since"
+    if truth["kept"] and kept != truth["taken"]:
+        yield f"kept by {kept}, {truth['taken']} is true"
+    if not all(taker["evidence"] for taker in wait["taken_by"]):
+        yield "a taker without evidence"
+    if wait["owner"] and wait["taken_by"]:
+        yield "an owner that is known, and others who took it"
+    if want and f"taken by {'`with`' if wait['taken_by'][0]['by'] == 'with' else 'acquire()'} in " not in wait["summary"]:
+        yield f"summary {wait['summary']!r} does not say who took it"
+
+
 def _call(truth, wait, live, fresh):
     call = wait["system_call"] or {}
     # Once interrupted, a call with a timeout goes on as restart_syscall(2), and the kernel forgets its number.
@@ -109,7 +128,7 @@ def compare_wait(truth, wait, names, live, fresh):
         return []  # only its native stack tells more, and that of a thread without Python is not looked at
     if wait["kind"] not in [truth["kind"], *truth.get("kinds", [])]:
         return [f"kind {wait['kind']!r} ({wait['summary']!r}; {wait['evidence']!r}), {truth['kind']!r} is true"]
-    problems = [*_object(truth, wait), *_owner(truth, wait, names), *_call(truth, wait, live, fresh)]
+    problems = [*_object(truth, wait), *_owner(truth, wait, names), *_takers(truth, wait, names), *_call(truth, wait, live, fresh)]
     if not wait["summary"]:
         problems.append("no summary")
     return problems
@@ -127,10 +146,18 @@ def compare_waits(hanging, result, live, fresh=False):
             continue
         for problem in compare_wait(truth, thread["waits_on"], names, live, fresh):
             problems.append(f"thread {tid} ({thread['name']!r}) waits: {problem}")
-    return problems + compare_deadlocks(hanging.waits["deadlocks"], hanging.waits["timed"], result)
+    return problems + compare_deadlocks(hanging.waits["deadlocks"], hanging.waits["timed"],
+                                        hanging.waits["uncertain"], result)
 
 
-def compare_deadlocks(truth, timed, result):
+def _next_of(wait):
+    """Who holds, or took, what a thread of a deadlock waits for."""
+    owner = (wait or {}).get("owner")
+    takers = (wait or {}).get("taken_by") or [{}]
+    return owner["tid"] if owner else takers[0].get("tid") if len(takers) == 1 else None
+
+
+def compare_deadlocks(truth, timed, uncertain, result):
     problems = []
     want = sorted(map(sorted, truth))
     got = sorted(sorted(entry["threads"]) for entry in result["deadlocks"])
@@ -143,9 +170,13 @@ def compare_deadlocks(truth, timed, result):
         order = entry["threads"]
         if entry["timed"] != (sorted(order) in map(sorted, timed)):
             problems.append(f"deadlock {order}: timed is {entry['timed']}")
+        if entry["certain"] == (sorted(order) in map(sorted, uncertain)):
+            problems.append(f"deadlock {order}: certain is {entry['certain']}")
+        if entry["certain"] != entry["sentence"].startswith(("Deadlock: ", "Deadlock until a time limit passes: ")):
+            problems.append(f"deadlock {order}: certain is {entry['certain']} in {entry['sentence']!r}")
         for number, tid in enumerate(order):
             # Each waits for what the next one holds.
-            owner = ((threads[tid]["waits_on"] or {}).get("owner") or {}).get("tid")
+            owner = _next_of(threads[tid]["waits_on"])
             if owner != order[(number + 1) % len(order)]:
                 problems.append(f"deadlock {order}: {tid} waits for {owner}")
             name = threads[tid]["name"]

@@ -328,7 +328,20 @@ static const struct exu_wait waits_for_the_dead = {
 BARE(running, RUNNING);
 BARE(stopped, STOPPED);
 BARE(gil, GIL);
-BARE(lock, LOCK);
+static const struct exu_taker lock_takers[] = {
+    {.thread = 1, .by = "`with`", .evidence = TEXT("`with` in f (x.py:3)"), .kept = true},
+    {.thread = 3, .by = "acquire()", .evidence = TEXT("acquire() in g (x.py:9)")},
+};
+static const struct exu_wait lock_wait = {
+    .kind = EXU_WAIT_LOCK,
+    .summary = TEXT("waits for a Lock taken by `with` in \"worker-1\" or by acquire() in \"worker-2\""),
+    .owner = -1,
+    .owner_tid = -1,
+    .takers = lock_takers,
+    .taker_count = COUNT(lock_takers),
+    .system_call = -1,
+    .fd = -1,
+    .child = -1};
 BARE(condition, CONDITION);
 BARE(semaphore, SEMAPHORE);
 BARE(event, EVENT);
@@ -386,6 +399,7 @@ static const struct exu_deadlock live_deadlocks[] = {
     {.sentence =
          TEXT("Deadlock: \"worker-1\" waits for the RLock 0x7f12 held by \"worker-2\", which waits for the mutex "
               "0x5510 held by \"worker-1\"."),
+     .certain = true,
      .threads = live_circle,
      .thread_count = COUNT(live_circle)}};
 

@@ -49,7 +49,7 @@ static void circles_are_found_once_and_begin_with_their_first_thread(void **stat
     size_t count;
     exu_arena_init(&arena, 1 << 20);
     fill(edges, cases[i].owners, names);
-    assert_true(exu_deadlocks_find(&arena, edges, THREADS, &deadlocks, &count));
+    assert_true(exu_deadlocks_find(&arena, edges, THREADS, false, &deadlocks, &count));
     for (size_t j = 0; j < count; j++) {
       for (size_t k = 0; k < deadlocks[j].thread_count; k++) {
         size_t used = strlen(found);
@@ -67,7 +67,7 @@ static void check_sentence(const struct exu_edge *edges, size_t count, const cha
   const struct exu_deadlock *deadlocks;
   size_t found;
   exu_arena_init(&arena, 1 << 20);
-  assert_true(exu_deadlocks_find(&arena, edges, count, &deadlocks, &found));
+  assert_true(exu_deadlocks_find(&arena, edges, count, false, &deadlocks, &found));
   assert_int_equal(found, 1);
   assert_string_equal(deadlocks[0].sentence.data, expected);
   exu_arena_deinit(&arena);
@@ -110,12 +110,51 @@ static void a_circle_that_a_time_limit_ends_is_said_to_end(void **state) {
   const struct exu_deadlock *deadlocks;
   size_t found;
   exu_arena_init(&arena, 1 << 20);
-  assert_true(exu_deadlocks_find(&arena, edges, 2, &deadlocks, &found));
+  assert_true(exu_deadlocks_find(&arena, edges, 2, false, &deadlocks, &found));
   assert_true(deadlocks[0].timed);
   edges[1].timed = false;
-  assert_true(exu_deadlocks_find(&arena, edges, 2, &deadlocks, &found));
+  assert_true(exu_deadlocks_find(&arena, edges, 2, false, &deadlocks, &found));
   assert_false(deadlocks[0].timed);
   exu_arena_deinit(&arena);
+}
+
+static void check_proof(enum exu_proof proof, bool timed, bool asleep, bool certain, const char *expected) {
+  struct exu_arena arena;
+  struct exu_edge edges[] = {EDGE(1, "\"a\"", "the RLock 0x10"), EDGE(0, "\"b\"", "the Lock 0x20")};
+  const struct exu_deadlock *deadlocks;
+  size_t found;
+  edges[1].relation = "taken by `with` in";
+  edges[1].proof = proof;
+  edges[0].timed = timed;
+  exu_arena_init(&arena, 1 << 20);
+  assert_true(exu_deadlocks_find(&arena, edges, 2, asleep, &deadlocks, &found));
+  assert_int_equal(found, 1);
+  assert_string_equal(deadlocks[0].sentence.data, expected);
+  assert_int_equal(deadlocks[0].certain, certain);
+  exu_arena_deinit(&arena);
+}
+
+#define CIRCLE "\"a\" waits for the RLock 0x10 held by \"b\", which waits for the Lock 0x20 taken by `with` in \"a\""
+
+static void a_circle_is_as_certain_as_its_least_certain_owner(void **state) {
+  (void)state;
+  check_proof(EXU_PROOF_CERTAIN, false, false, true, "Deadlock: " CIRCLE ".");
+  check_proof(EXU_PROOF_KEPT, false, false, false,
+              "Deadlock unless other code releases what it did not take: " CIRCLE ".");
+  check_proof(EXU_PROOF_KEPT, true, false, false,
+              "Deadlock until a time limit passes, unless other code releases what it did not take: " CIRCLE ".");
+  check_proof(EXU_PROOF_LEAD, false, false, false,
+              "Possible deadlock: " CIRCLE "; it is none if a lock was released since.");
+  check_proof(EXU_PROOF_LEAD, true, false, false,
+              "Possible deadlock until a time limit passes: " CIRCLE "; it is none if a lock was released since.");
+}
+
+static void when_no_thread_can_run_a_circle_is_certain_whoever_has_the_lock(void **state) {
+  (void)state;
+  check_proof(EXU_PROOF_LEAD, false, true, true,
+              "Deadlock: " CIRCLE ". All threads of the process sleep until another one wakes them, without a time "
+              "limit.");
+  check_proof(EXU_PROOF_CERTAIN, false, true, true, "Deadlock: " CIRCLE ".");
 }
 
 static void a_circle_of_very_many_is_found_and_its_sentence_is_short(void **state) {
@@ -128,7 +167,7 @@ static void a_circle_of_very_many_is_found_and_its_sentence_is_short(void **stat
   assert_non_null(edges);
   for (int64_t i = 0; i < MANY; i++) edges[i] = (struct exu_edge)EDGE((i + 1) % MANY, "\"w\"", "the Lock");
   exu_arena_init(&arena, 16 << 20);
-  assert_true(exu_deadlocks_find(&arena, edges, MANY, &deadlocks, &found));
+  assert_true(exu_deadlocks_find(&arena, edges, MANY, false, &deadlocks, &found));
   assert_int_equal(found, 1);
   assert_int_equal(deadlocks[0].thread_count, MANY);
   assert_true(deadlocks[0].sentence.size < 2000);
@@ -144,7 +183,7 @@ static void without_memory_nothing_is_found_and_that_is_said(void **state) {
   size_t found;
   const struct exu_edge one[] = {EDGE(0, "thread 12", "the Lock 0x10")};
   exu_arena_init(&arena, 0);
-  assert_false(exu_deadlocks_find(&arena, one, 1, &deadlocks, &found));
+  assert_false(exu_deadlocks_find(&arena, one, 1, false, &deadlocks, &found));
   assert_int_equal(found, 0);
   exu_arena_deinit(&arena);
 }
@@ -155,6 +194,8 @@ int main(void) {
       cmocka_unit_test(a_sentence_goes_round_the_circle),
       cmocka_unit_test(a_join_waits_for_the_thread_to_end),
       cmocka_unit_test(a_circle_that_a_time_limit_ends_is_said_to_end),
+      cmocka_unit_test(a_circle_is_as_certain_as_its_least_certain_owner),
+      cmocka_unit_test(when_no_thread_can_run_a_circle_is_certain_whoever_has_the_lock),
       cmocka_unit_test(a_circle_of_very_many_is_found_and_its_sentence_is_short),
       cmocka_unit_test(without_memory_nothing_is_found_and_that_is_said),
   };

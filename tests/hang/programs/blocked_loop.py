@@ -24,7 +24,7 @@ def run(coroutine, loop=None):
 
 def start(lock):
     hang.start(run, 'blocked loop', main(lock))
-    hang.waits('blocked loop', 'lock', lock, 'keeps')
+    hang.waits('blocked loop', 'lock', lock, taken='keeps')
     loop = asyncio.new_event_loop()
     hang.start(run, 'idle loop', idle(), loop)
     hang.waits('idle loop', 'event-loop', loop, calls=['epoll_wait', 'epoll_pwait'], file=['epoll'],

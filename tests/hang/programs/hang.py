@@ -18,6 +18,7 @@ import record
 _folder = os.path.dirname(os.path.abspath(__file__))
 _deadlocks = []
 _timed = []
+_uncertain = []
 _waits = {}
 _beyond = []
 _tids = {}
@@ -68,8 +69,13 @@ def tid(name):
 
 
 def waits(name, kind, thing=None, owner=None, **more):
-    """The truth of one thread. `thing` is the object; `owner` is the name of a thread."""
-    entry = dict(more, kind=kind, object=None, type=None, owner=None)
+    """The truth of one thread. `thing` is the object; `owner` is the name of a thread, for what records its owner or is
+    a result. A plain Lock records nobody: `taken` is who took it (or a list of names), `kept` that the thread ran
+    nothing since that could have released it."""
+    entry = dict({'kept': False}, **more)
+    entry.update(kind=kind, object=None, type=None, owner=None)
+    taken = entry.get('taken') or []
+    entry['taken'] = [tid(taker) for taker in ([taken] if isinstance(taken, str) else taken)]
     if thing is not None:
         entry['object'] = id(thing)
         entry['type'] = thing.__class__.__name__
@@ -79,10 +85,13 @@ def waits(name, kind, thing=None, owner=None, **more):
 
 
 def deadlock(*names, **more):
-    """`timed`: it ends when a time limit passes."""
+    """`timed`: it ends when a time limit passes. `certain` (the default): nothing but what is recorded, or that no thread
+    of the process can run, makes it one."""
     _deadlocks.append([tid(name) if isinstance(name, str) else name for name in names])
     if more.get('timed'):
         _timed.append(_deadlocks[-1])
+    if not more.get('certain', True):
+        _uncertain.append(_deadlocks[-1])
 
 
 def beyond(function, line):
@@ -95,5 +104,6 @@ def hang(action=time.sleep, arguments=(3600,)):
     """Write everything down and hang in the action."""
     record._actions = lambda how: (action, arguments)
     with open('waits.json', 'w') as out:
-        json.dump({'waits': _waits, 'deadlocks': _deadlocks, 'timed': _timed, 'beyond': _beyond}, out)
+        json.dump({'waits': _waits, 'deadlocks': _deadlocks, 'timed': _timed, 'uncertain': _uncertain,
+                   'beyond': _beyond}, out)
     record.die('hang')

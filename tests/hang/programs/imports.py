@@ -22,7 +22,7 @@ def holder():
 
 hang.start(importer, 'imports')
 hang.start(holder, 'holds')
-hang.waits('imports', 'lock', lock, 'holds')
+hang.waits('imports', 'lock', lock, taken='holds')
 hang.after('in the module')
 module_lock = None
 if sys.version_info >= (3,):
@@ -30,6 +30,7 @@ if sys.version_info >= (3,):
     # The module's lock is there as soon as the first importer has made it.
     module_lock = _frozen_importlib._module_locks['slow_module']()
 hang.waits('holds', 'import-lock', module_lock, 'imports')
+# All threads sleep until another one wakes them: nobody can release the lock, whoever has it.
 hang.deadlock('imports', 'holds')
-hang.waits('MainThread', 'lock', lock, 'holds')
+hang.waits('MainThread', 'lock', lock, taken='holds')
 hang.hang(lock.acquire, ())

@@ -33,9 +33,9 @@ def waits_for_ever():
 if sys.version_info >= (3,):
     hang.start(gives_up, 'gives up')
     hang.start(waits_for_ever, 'waits for ever')
-    hang.waits('gives up', 'lock', second, 'waits for ever')
-    hang.waits('waits for ever', 'lock', first, 'gives up')
-    hang.deadlock('gives up', 'waits for ever', timed=True)
+    hang.waits('gives up', 'lock', second, taken='waits for ever')
+    hang.waits('waits for ever', 'lock', first, taken='gives up')
+    hang.deadlock('gives up', 'waits for ever', timed=True, certain=False)
 
 # A `with` whose lock was released inside, and another thread has taken it.
 lent, borrowed = threading.Lock(), threading.Lock()
@@ -111,8 +111,8 @@ if sys.version_info >= (3,):
     pending = executor.submit(forever)
     hang.passed('submitted')
     hang.waits('wants the result', 'future', box[0], 'computes')
-    hang.waits('computes', 'lock', gate, 'wants the result')
-    hang.deadlock('wants the result', 'computes')
+    hang.waits('computes', 'lock', gate, taken='wants the result')
+    hang.deadlock('wants the result', 'computes', certain=False)
     hang.start(pending.result, 'result of nobody')
     hang.waits('result of nobody', 'future', pending)
     hang.start(futures.wait, 'one of two results', [box[0], pending])

@@ -35,9 +35,10 @@ def opposite(mine, other, name, partner):
 
 hang.start(opposite, 'first then second', first, second, 'has first', 'has second')
 hang.start(opposite, 'second then first', second, first, 'has second', 'has first')
-hang.waits('first then second', 'lock', second, 'second then first')
-hang.waits('second then first', 'lock', first, 'first then second')
-hang.deadlock('first then second', 'second then first')
+# Functions were called inside of the blocks, and have returned: who knows what they released.
+hang.waits('first then second', 'lock', second, taken='second then first')
+hang.waits('second then first', 'lock', first, taken='first then second')
+hang.deadlock('first then second', 'second then first', certain=False)
 
 # A ring of three RLocks; one is taken without `with`: an RLock knows its owner.
 ring = [threading.RLock() for _ in range(3)]
@@ -80,8 +81,8 @@ def lock_again():
 
 
 hang.start(lock_twice, 'twice')
-hang.waits('twice', 'lock', twice, 'twice')
-hang.deadlock('twice')
+hang.waits('twice', 'lock', twice, taken='twice')
+hang.deadlock('twice', certain=False)
 
 # Locks that nobody releases.
 lost, kept, unproven, kept_rlock = threading.Lock(), threading.Lock(), threading.Lock(), threading.RLock()
@@ -129,7 +130,10 @@ for name, function, lock, owner in (
     ('kept lock, acquire', acquire, kept, 'keeps'), ('kept RLock', acquire, kept_rlock, 'keeps'),
 ):
     hang.start(function, name, lock)
-    hang.waits(name, 'rlock' if lock is kept_rlock else 'lock', lock, owner)
+    if lock is kept_rlock:
+        hang.waits(name, 'rlock', lock, owner)
+    else:
+        hang.waits(name, 'lock', lock, taken=owner)
 if sys.version_info >= (3,):
     hang.start(acquire_for_an_hour, 'lost lock, timeout', lost)
     hang.waits('lost lock, timeout', 'lock', lost)
