@@ -113,6 +113,7 @@ enum exu_wait_kind {
   EXU_WAIT_JOIN,       /* for another thread to end: that one is the owner */
   EXU_WAIT_IMPORT_LOCK,
   EXU_WAIT_MUTEX,   /* pthread_mutex_t */
+  EXU_WAIT_RWLOCK,  /* pthread_rwlock_t */
   EXU_WAIT_COND,    /* pthread_cond_t */
   EXU_WAIT_PYMUTEX, /* 3.13 on: a mutex of the interpreter's own or, free-threaded, that of an object */
   EXU_WAIT_FUTEX,   /* futex(2), and nothing tells for what */

@@ -21,6 +21,7 @@ static const char *kind_word(enum exu_wait_kind kind) {
   case EXU_WAIT_JOIN: return "join";
   case EXU_WAIT_IMPORT_LOCK: return "import-lock";
   case EXU_WAIT_MUTEX: return "mutex";
+  case EXU_WAIT_RWLOCK: return "read-write-lock";
   case EXU_WAIT_COND: return "condition-variable";
   case EXU_WAIT_PYMUTEX: return "py-mutex";
   case EXU_WAIT_FUTEX: return "futex";

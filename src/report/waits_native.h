@@ -14,6 +14,8 @@ enum exu_native_wait {
   EXU_NATIVE_COND,
   EXU_NATIVE_SEMAPHORE,
   EXU_NATIVE_JOIN,
+  EXU_NATIVE_RWLOCK,
+  EXU_NATIVE_BARRIER,
   EXU_NATIVE_LIBC_LOCK, /* a lock of the C library's own, of malloc or of a FILE */
 };
 

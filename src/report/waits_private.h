@@ -31,6 +31,7 @@ struct exu_seen {
   struct exu_string label; /* "\"worker-1\"", "thread 12" */
   struct exu_string what;  /* what it waits for that has an owner: "the RLock 0x7f12" */
   const char *relation;    /* what the owner has to do with that; NULL: it holds it */
+  struct exu_string other; /* an owner in another process: "process 12 (python3)"; unknown: it is none */
   struct exu_wait *wait;   /* in the report */
 };
 

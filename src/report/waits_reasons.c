@@ -33,15 +33,17 @@ static struct exu_string held_by(const struct exu_finishing *finishing, const st
                                  const struct exu_seen *owner, bool is_known) {
   struct exu_arena *arena = finishing->waits->arena;
   long long tid = (long long)seen->wait->owner_tid;
-  const char *state = seen->py.state;
-  if (owner == seen) return exu_arena_printf(arena, " held by itself");
-  if (owner) return exu_arena_printf(arena, " held by %.*s", (int)owner->label.size, owner->label.data);
+  const char *state = seen->py.state, *held = seen->relation ? seen->relation : "held by";
+  struct exu_string other = seen->other;
+  if (owner == seen) return exu_arena_printf(arena, " %s itself", held);
+  if (owner) return exu_arena_printf(arena, " %s %.*s", held, (int)owner->label.size, owner->label.data);
+  if (other.data) return exu_arena_printf(arena, " %s %.*s", held, (int)other.size, other.data);
   if (!is_known && seen->wait->taker_count > 0) return taken_by(finishing, seen);
   if (!is_known) return exu_arena_printf(arena, " (owner unknown%s%s)", state ? "; " : "", state ? state : "");
   if (tid < 0)
-    return exu_arena_printf(arena, " held by a thread that does not exist in this process (copied by fork?)");
-  if (exu_wait_is_thread(finishing, tid)) return exu_arena_printf(arena, " held by thread %lld", tid);
-  return exu_arena_printf(arena, " held by thread %lld, which does not exist in this process (copied by fork?)", tid);
+    return exu_arena_printf(arena, " %s a thread that does not exist in this process (copied by fork?)", held);
+  if (exu_wait_is_thread(finishing, tid)) return exu_arena_printf(arena, " %s thread %lld", held, tid);
+  return exu_arena_printf(arena, " %s thread %lld, which does not exist in this process (copied by fork?)", held, tid);
 }
 
 /* The next one after `last` (NULL: the first) that concerns what `seen` waits for; NULL: there is none. */
@@ -139,6 +141,7 @@ void exu_wait_say(struct exu_finishing *finishing, struct exu_seen *seen, const 
   case EXU_WAIT_RLOCK:
   case EXU_WAIT_IMPORT_LOCK:
   case EXU_WAIT_MUTEX:
+  case EXU_WAIT_RWLOCK:
   case EXU_WAIT_PYMUTEX:
     seen->what = what;
     wait->summary = exu_wait_concat(arena, "waits for ", what, held_by(finishing, seen, owner, is_known));

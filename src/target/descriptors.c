@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -190,22 +191,14 @@ static bool has_other_end(struct exu_descriptors *descriptors, const char *pid, 
   return found;
 }
 
-static void read_comm(const char *pid, char *comm, size_t size) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%.20s/comm", pid);
-  EXU_GUARD(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-  ssize_t got = fd >= 0 ? read(fd, comm, size - 1) : 0;
-  comm[got > 0 ? got : 0] = '\0';
-  comm[strcspn(comm, "\n")] = '\0';
-}
-
 /*
- * Append who has the other end; another process before the process itself, which may have kept a copy by mistake.
+ * Append who has the other end: another process, which is named before the process itself, and that itself, which may
+ * have kept a copy by mistake.
  */
 static void find_other_end(struct exu_descriptors *descriptors, const char *pipe, const char *fd, bool writes,
                            char *text, size_t size) {
   size_t used = strlen(text);
-  char own[24], comm[32];
+  char own[24], comm[EXU_COMM_SIZE];
   snprintf(own, sizeof own, "%" PRId64, descriptors->pid);
   DIR *directory = opendir("/proc");
   struct dirent *entry;
@@ -216,12 +209,14 @@ static void find_other_end(struct exu_descriptors *descriptors, const char *pipe
     if (!is_number(entry->d_name) || strcmp(entry->d_name, own) == 0) continue;
     found = has_other_end(descriptors, entry->d_name, pipe, writes, NULL);
     if (!found) continue;
-    read_comm(entry->d_name, comm, sizeof comm);
+    exu_process_comm(strtol(entry->d_name, NULL, 10), comm);
     snprintf(text + used, size - used, ", other end: pid %.20s (%s)", entry->d_name, comm);
   }
   closedir(directory);
-  if (!found && has_other_end(descriptors, own, pipe, writes, fd))
-    snprintf(text + used, size - used, ", other end: this process itself");
+  used = strlen(text);
+  if (has_other_end(descriptors, own, pipe, writes, fd))
+    snprintf(text + used, size - used,
+             found ? " and this process itself" : ", whose other end this process itself holds");
 }
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
@@ -298,8 +293,7 @@ int64_t exu_descriptor_lock_holder(struct exu_descriptors *descriptors, int64_t 
   }
   close(lines.fd);
   if (found <= 0) return -1;
-  snprintf(path, sizeof path, "%" PRId64, found);
-  read_comm(path, comm, EXU_COMM_SIZE);
+  exu_process_comm(found, comm);
   return found;
 }
 

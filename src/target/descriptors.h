@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "target/processes.h"
 
 struct exu_descriptors {
   struct exu_arena *arena;
@@ -31,7 +32,6 @@ struct exu_string exu_descriptor(struct exu_descriptors *descriptors, int64_t fd
  * The process that has the file lock for which the process waits on that descriptor, as the kernel says (/proc/locks);
  * -1: unknown, or several. Stores its name, "" when it is unknown.
  */
-enum { EXU_COMM_SIZE = 32 };
 int64_t exu_descriptor_lock_holder(struct exu_descriptors *descriptors, int64_t fd, char comm[EXU_COMM_SIZE]);
 
 /*

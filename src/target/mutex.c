@@ -3,12 +3,19 @@
 
 #include <string.h>
 
+/* All of them or, where the memory ends nearby, those on the same page as the word. */
 void exu_around_read(const struct exu_target *target, uint64_t address, struct exu_around *around) {
-  *around = (struct exu_around){0};
-  around->has_after =
-      exu_space_read(target->space, address, around->bytes + EXU_AROUND_BEFORE, EXU_AROUND_AFTER) == EXU_READABLE;
-  around->has_before = address >= EXU_AROUND_BEFORE && exu_space_read(target->space, address - EXU_AROUND_BEFORE,
-                                                                      around->bytes, EXU_AROUND_BEFORE) == EXU_READABLE;
+  enum { PAGE = 4096 };
+  uint8_t *word = around->bytes + EXU_AROUND_BEFORE;
+  uint64_t before = address % PAGE, after = PAGE - before;
+  *around = (struct exu_around){.before = EXU_AROUND_BEFORE, .after = EXU_AROUND_AFTER};
+  if (exu_space_read(target->space, address - EXU_AROUND_BEFORE, around->bytes, sizeof around->bytes) == EXU_READABLE)
+    return;
+  if (before < EXU_AROUND_BEFORE) around->before = (size_t)before;
+  if (after < EXU_AROUND_AFTER) around->after = (size_t)after;
+  if (exu_space_read(target->space, address, word, around->after) != EXU_READABLE) around->after = 0;
+  if (exu_space_read(target->space, address - around->before, word - around->before, around->before) != EXU_READABLE)
+    around->before = 0;
 }
 
 static uint32_t word_at(const struct exu_around *around, int offset) {
@@ -34,7 +41,7 @@ enum { TID_MAX = 1 << 22 }; /* PID_MAX_LIMIT */
  * is 2 when somebody waits; that of a robust one, or of one that inherits priority, is its owner's id and
  * FUTEX_WAITERS.
  */
-enum { COUNT = 4, OWNER = 8, USERS = 12, KIND = 16, LIST_PREVIOUS = 24, LIST_NEXT = 32 };
+enum { COUNT = 4, OWNER = 8, USERS = 12, KIND = 16, LIST_PREVIOUS = 24, LIST_NEXT = 32, MUTEX_SIZE = 40 };
 enum {
   TYPE_MASK = 3, /* normal, recursive, error checking, adaptive */
   RECURSIVE = 1,
@@ -67,7 +74,7 @@ static bool is_glibc(const struct exu_futex *futex, const struct exu_around *aro
  */
 static bool is_musl(const struct exu_futex *futex, const struct exu_around *around) {
   enum { TYPE = -4, WAITING = 4, TYPES = 0x8f };
-  if (!around->has_before || futex->inherits) return false;
+  if (around->before < 4 || futex->inherits) return false;
   uint32_t type = word_at(around, TYPE), lock = word_at(around, 0), waiting = word_at(around, WAITING);
   return (type & ~(uint32_t)TYPES) == 0 && (type & TYPE_MASK) != 0 && lock & WAITERS && lock == futex->expected &&
          waiting > 0 && waiting <= TID_MAX;
@@ -76,18 +83,89 @@ static bool is_musl(const struct exu_futex *futex, const struct exu_around *arou
 struct exu_mutex exu_mutex_of(const struct exu_futex *futex, const struct exu_around *around, exu_is_thread *is_thread,
                               const void *context) {
   struct exu_mutex mutex = {.form = EXU_MUTEX_NOT, .owner_tid = -1};
-  if (!around->has_after) return mutex;
+  if (around->after < MUTEX_SIZE) return mutex;
   mutex.word = word_at(around, 0);
   if (futex->address % 8 == 0 && is_glibc(futex, around)) {
     mutex.form = EXU_MUTEX_GLIBC;
     mutex.address = futex->address;
     mutex.owner_tid = word_at(around, OWNER);
+    mutex.shared = word_at(around, KIND) & SHARED;
   } else if (futex->address % 8 == 4 && is_musl(futex, around) && is_thread(context, mutex.word & TID_MASK)) {
     mutex.form = EXU_MUTEX_MUSL;
     mutex.address = futex->address - 4;
     mutex.owner_tid = mutex.word & TID_MASK;
+    mutex.shared = word_at(around, -4) & SHARED;
   }
   return mutex;
+}
+
+/*
+ * glibc since 2.25 (sysdeps/nptl/bits/struct_rwlock.h, nptl/pthread_rwlock_common.c): unsigned __readers, __writers,
+ * __wrphase_futex, __writers_futex, two of padding, int __cur_writer, __shared, padding, and at last __flags. Readers
+ * sleep until a write phase ends (its futex is 1, and 2 says that somebody sleeps on it), or, where writers are
+ * preferred, until __readers changes; a writer until it is its turn among the writers, and then until a write phase
+ * begins (0 and 2).
+ */
+enum {
+  READERS = 0,
+  WRITERS = 4,
+  PHASE = 8,
+  TURN = 12,
+  PAD = 16,
+  WRITER = 24,
+  IS_SHARED = 28,
+  REST = 33,
+  FLAGS = 48,
+  RWLOCK_SIZE = 56
+};
+enum { WRITE_PHASE = 1, WRITE_LOCKED = 2, READER_WAITS = 4, READER_SHIFT = 3, FUTEX_USED = 2, RWLOCK_TYPES = 3 };
+
+/* Where in it the thread sleeps, by what it expects there; -1: nowhere. */
+static int sleeps_at(const struct exu_futex *futex) {
+  if (futex->inherits) return -1;
+  if (futex->address % 8 == 4) return futex->expected == (FUTEX_USED | 1) ? TURN : -1;
+  if (futex->expected == FUTEX_USED || futex->expected == (FUTEX_USED | 1)) return PHASE;
+  return futex->expected & READER_WAITS && futex->expected >> READER_SHIFT > 0 ? READERS : -1;
+}
+
+struct exu_rwlock exu_rwlock_of(const struct exu_futex *futex, const struct exu_around *around) {
+  struct exu_rwlock rwlock = {.writer_tid = -1};
+  int at = sleeps_at(futex);
+  if (at < 0 || futex->address % 4 != 0) return rwlock;
+  if (around->before < (size_t)at || around->after < (size_t)(RWLOCK_SIZE - at)) return rwlock;
+  const uint8_t *start = around->bytes + EXU_AROUND_BEFORE - at;
+  uint32_t readers = word_at(around, READERS - at), writer = word_at(around, WRITER - at);
+  uint32_t shared = word_at(around, IS_SHARED - at);
+  if (word_at(around, 0) != futex->expected || word_at(around, WRITERS - at) > TID_MAX || writer > TID_MAX)
+    return rwlock;
+  if (word_at(around, PHASE - at) > 3 || word_at(around, TURN - at) > 3 || long_at(around, PAD - at) != 0)
+    return rwlock;
+  if (shared > 1 || (shared != 0) != futex->shared || word_at(around, FLAGS - at) >= RWLOCK_TYPES) return rwlock;
+  for (size_t i = REST; i < FLAGS; i++) {
+    if (start[i] != 0) return rwlock;
+  }
+  bool writes = readers & WRITE_PHASE;
+  if (writer != 0 && (!writes || !(readers & WRITE_LOCKED))) return rwlock;
+  rwlock.is_rwlock = true;
+  rwlock.shared = shared;
+  rwlock.address = futex->address - (uint64_t)at;
+  if (writer != 0) rwlock.writer_tid = writer;
+  if (!writes) rwlock.readers = readers >> READER_SHIFT;
+  return rwlock;
+}
+
+/*
+ * glibc since 2.25 (nptl/pthread_barrier_wait.c): unsigned in, current_round, count; int shared; unsigned out. `in`
+ * counts the threads that came, `current_round` how many of those a full round let go; they sleep on that.
+ */
+struct exu_barrier exu_barrier_of(const struct exu_futex *futex, const struct exu_around *around) {
+  enum { CAME = -4, PARTIES = 4, PROCESSES = 8, SHARED_FUTEX = 0x80 };
+  struct exu_barrier barrier = {.is_barrier = false};
+  if (around->before < 4 || around->after < 16 || futex->address % 4 != 0 || futex->inherits) return barrier;
+  uint32_t round = word_at(around, 0), arrived = word_at(around, CAME) - round, parties = word_at(around, PARTIES);
+  if (round != futex->expected || word_at(around, PROCESSES) != (futex->shared ? SHARED_FUTEX : 0)) return barrier;
+  if (arrived == 0 || arrived >= parties || parties > INT32_MAX) return barrier;
+  return (struct exu_barrier){true, futex->address - 4, arrived, parties};
 }
 
 /*
@@ -114,7 +192,8 @@ static bool fits(const struct exu_around *around, int signals, int group, const 
 struct exu_cond exu_cond_of(const struct exu_futex *futex, const struct exu_around *around, size_t threads) {
   struct exu_cond cond = {.is_cond = false};
   int group = futex->address % 8 == 4;
-  if (!around->has_before || !around->has_after || futex->address % 4 != 0 || futex->inherits) return cond;
+  if (around->before < EXU_AROUND_BEFORE || around->after < 8) return cond;
+  if (futex->address % 4 != 0 || futex->inherits) return cond;
   int signals = -4 * group;
   uint32_t waiters = word_at(around, signals - 4) >> 3;
   if (waiters == 0 || waiters > threads) return cond;

@@ -281,17 +281,34 @@ struct exu_string exu_call_path(const struct exu_target *target, const struct ex
 
 /* ---- Descriptors ------------------------------------------------------------------------------------------------- */
 
+static size_t add_once(int32_t fd, int32_t *fds, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (fds[i] == fd) return count;
+  }
+  fds[count] = fd;
+  return count + 1;
+}
+
+/*
+ * One descriptor may be there twice, for reading and for writing; poll(2) ignores those below 0. Among very many they
+ * are counted all the same.
+ */
 static size_t polled(const struct exu_target *target, const struct exu_call *call, int32_t *fds, size_t capacity) {
+  enum { LOOKED_AT = 128 };
   struct {
     int32_t fd;
     int16_t events, revents;
-  } one;
-  uint64_t count = call->args[1];
-  for (size_t i = 0; i < capacity && i < count; i++) {
-    if (exu_space_read(target->space, call->args[0] + i * sizeof one, &one, sizeof one) != EXU_READABLE) return 0;
-    fds[i] = one.fd;
+  } entries[LOOKED_AT];
+  int32_t distinct[LOOKED_AT];
+  uint64_t count = call->args[1] < EXU_CALL_FDS_MAX ? call->args[1] : EXU_CALL_FDS_MAX;
+  size_t looked_at = count < LOOKED_AT ? (size_t)count : LOOKED_AT, found = 0;
+  if (looked_at == 0) return 0;
+  if (exu_space_read(target->space, call->args[0], entries, looked_at * sizeof *entries) != EXU_READABLE) return 0;
+  for (size_t i = 0; i < looked_at; i++) {
+    if (entries[i].fd >= 0) found = add_once(entries[i].fd, distinct, found);
   }
-  return count < EXU_CALL_FDS_MAX ? (size_t)count : EXU_CALL_FDS_MAX;
+  memcpy(fds, distinct, (found < capacity ? found : capacity) * sizeof *fds);
+  return count > LOOKED_AT ? (size_t)count : found;
 }
 
 /* A set is as many words of 64 bits as its count of descriptors needs. */

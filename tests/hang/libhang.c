@@ -21,7 +21,7 @@ static pthread_mutex_t mutexes[4] = {
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
 static volatile int held[4];
 static volatile int flag;
-static volatile int tids[3];
+static volatile int tids[4];
 static int *counters;
 
 typedef int create_function(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
@@ -58,6 +58,13 @@ int hang_raise_and_lock(int number) {
   return hang_lock(number);
 }
 
+/* Likewise for a function of the C library that this library must not name. */
+int hang_raise_and_call(int (*call)(void *), void *argument) {
+  flag = 1;
+  usleep(20000);
+  return call(argument);
+}
+
 /* Computes for ever, in no system call. */
 int hang_raise_and_spin(void) {
   flag = 1;
@@ -87,6 +94,21 @@ void hang_start_threads(create_function *create) {
   create(&thread, NULL, cross, (void *)0L);
   create(&thread, NULL, cross, (void *)1L);
   create(&thread, NULL, wait_condition, NULL);
+}
+
+static void *wait_for_ever(void *argument) {
+  (void)argument;
+  tids[3] = (int)syscall(SYS_gettid);
+  for (;;) pause();
+  return NULL;
+}
+
+/* A thread that no Python knows and that waits for nothing. Returns what to join. */
+unsigned long hang_start_thread(create_function *create) {
+  pthread_t thread;
+  create(&thread, NULL, wait_for_ever, NULL);
+  while (!tids[3]) usleep(500);
+  return (unsigned long)thread;
 }
 
 static void count_signal(int number) { __atomic_add_fetch(&counters[number], 1, __ATOMIC_SEQ_CST); }

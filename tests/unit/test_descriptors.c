@@ -87,7 +87,7 @@ static void the_other_end_of_a_pipe_is_found(void **state) {
   int out[2], in[2];
   char expected[128], comm[32] = "";
   assert_int_equal(pipe(out), 0);
-  check(out[0], "pipe, other end: this process itself");
+  check(out[0], "pipe, whose other end this process itself holds");
   close(out[0]);
   close(out[1]);
 
@@ -205,7 +205,7 @@ static void the_other_end_of_a_fifo_is_found(void **state) {
   assert_int_equal(mkfifo(path, 0600), 0);
   int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), writer = open(path, O_WRONLY | O_CLOEXEC);
   assert_true(reader >= 0 && writer >= 0);
-  snprintf(expected, sizeof expected, "FIFO %s, other end: this process itself", path);
+  snprintf(expected, sizeof expected, "FIFO %s, whose other end this process itself holds", path);
   check(reader, expected);
   check(writer, expected);
   close(reader);

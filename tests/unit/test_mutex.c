@@ -51,8 +51,8 @@ static const struct {
 };
 
 static struct exu_around around_of(const uint32_t *words) {
-  struct exu_around around = {.has_after = true};
-  memcpy(around.bytes + EXU_AROUND_BEFORE, words, EXU_AROUND_AFTER);
+  struct exu_around around = {.after = 40};
+  memcpy(around.bytes + EXU_AROUND_BEFORE, words, 40);
   return around;
 }
 
@@ -65,6 +65,7 @@ static void a_mutex_of_glibc_is_believed_when_everything_agrees(void **state) {
     bool is_mutex = mutex.form == EXU_MUTEX_GLIBC;
     if (is_mutex != (glibc[i].owner >= 0) || mutex.owner_tid != glibc[i].owner) fail_msg("%s", glibc[i].name);
     if (is_mutex) assert_int_equal(mutex.address, ADDRESS);
+    assert_true(mutex.shared == (is_mutex && glibc[i].words[4] & 0x80));
   }
 }
 
@@ -72,7 +73,7 @@ static void memory_that_cannot_be_read_is_no_mutex(void **state) {
   (void)state;
   struct exu_around around = around_of(glibc[0].words);
   const struct exu_futex futex = {.address = ADDRESS, .expected = 2};
-  around.has_after = false;
+  around.after = 39;
   assert_int_equal(exu_mutex_of(&futex, &around, is_thread, NULL).form, EXU_MUTEX_NOT);
 }
 
@@ -98,8 +99,8 @@ static void the_layout_is_that_of_a_real_mutex(void **state) {
     assert_int_equal(pthread_create(&thread, NULL, lock_again, &mutex), 0);
     volatile const int *word = (volatile const int *)&mutex;
     for (int wait = 0; *word != 2 && wait < 5000; wait++) usleep(1000);
-    struct exu_around around = {.has_after = true};
-    memcpy(around.bytes + EXU_AROUND_BEFORE, &mutex, EXU_AROUND_AFTER);
+    struct exu_around around = {.after = sizeof mutex};
+    memcpy(around.bytes + EXU_AROUND_BEFORE, &mutex, sizeof mutex);
     const struct exu_futex futex = {.address = ADDRESS, .expected = 2};
     struct exu_mutex found = exu_mutex_of(&futex, &around, is_thread, NULL);
     pthread_mutex_unlock(&mutex);
@@ -119,7 +120,7 @@ static void a_mutex_of_musl_names_its_owner_when_it_is_not_of_the_normal_type(vo
       {1, OWNER | WAITERS, 1, OWNER}, {2, OWNER | WAITERS, 3, OWNER}, {0, 16 | WAITERS, 1, -1},       {1, OWNER, 1, -1},
       {1, OWNER | WAITERS, 0, -1},    {1, STRANGER | WAITERS, 1, -1}, {0x500, OWNER | WAITERS, 1, -1}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    struct exu_around around = {.has_before = true, .has_after = true};
+    struct exu_around around = {.before = EXU_AROUND_BEFORE, .after = EXU_AROUND_AFTER};
     memcpy(around.bytes + EXU_AROUND_BEFORE - 4, &cases[i], 12);
     const struct exu_futex futex = {.address = ADDRESS + 4, .expected = cases[i].lock};
     struct exu_mutex mutex = exu_mutex_of(&futex, &around, is_thread, NULL);
@@ -149,13 +150,13 @@ static const struct {
 static void a_condition_variable_is_found_from_the_words_around_it(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof conds / sizeof *conds; i++) {
-    struct exu_around around = {.has_before = true, .has_after = true};
+    struct exu_around around = {.before = EXU_AROUND_BEFORE, .after = EXU_AROUND_AFTER};
     const struct exu_futex futex = {.address = ADDRESS};
     memcpy(around.bytes, conds[i].words, EXU_AROUND_BEFORE);
     struct exu_cond cond = exu_cond_of(&futex, &around, 8);
     uint64_t address = conds[i].address ? (uint64_t)(ADDRESS + conds[i].address) : 0;
     if (cond.is_cond != conds[i].is_cond || cond.address != address) fail_msg("%s", conds[i].name);
-    around.has_before = false;
+    around.before--;
     assert_false(exu_cond_of(&futex, &around, 8).is_cond);
   }
 }
@@ -178,7 +179,7 @@ static void *wait_for(void *argument) {
 
 static bool is_found(const pthread_cond_t *cond) {
   for (int signals = 32; signals <= 40; signals += 8) {
-    struct exu_around around = {.has_before = true, .has_after = true};
+    struct exu_around around = {.before = EXU_AROUND_BEFORE, .after = EXU_AROUND_AFTER};
     memcpy(around.bytes, (const uint8_t *)cond + signals - EXU_AROUND_BEFORE, sizeof around.bytes);
     const struct exu_futex futex = {.address = ADDRESS + (uint64_t)signals};
     struct exu_cond found = exu_cond_of(&futex, &around, 2);
@@ -219,6 +220,71 @@ static void the_layout_is_that_of_a_real_condition_variable(void **state) {
 }
 #endif
 
+/*
+ * glibc's pthread_rwlock_t as fourteen words: __readers, __writers, __wrphase_futex, __writers_futex, two of padding,
+ * __cur_writer, __shared, elision and padding, __flags. A thread sleeps on the one that is named.
+ */
+static const struct {
+  const char *name;
+  uint32_t words[14];
+  size_t futex;
+  bool shared, is_rwlock;
+  int64_t writer;
+  uint32_t readers;
+} rwlocks[] = {
+    {"a reader while a writer has it", {3 | 1 << 3, 0, 3, 1, 0, 0, OWNER}, 2, false, true, OWNER, 0},
+    {"a second writer", {3, 1, 1, 3, 0, 0, OWNER}, 3, false, true, OWNER, 0},
+    {"a writer while two readers have it", {2 | 2 << 3, 0, 2, 1}, 2, false, true, -1, 2},
+    {"a reader behind a preferred writer", {6 | 1 << 3, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 2}, 0, false, true, -1, 1},
+    {"of processes", {3, 1, 1, 3, 0, 0, STRANGER, 1}, 3, true, true, STRANGER, 0},
+    {"of processes, but the call is not", {3, 1, 1, 3, 0, 0, STRANGER, 1}, 3, false, false, -1, 0},
+    {"another word than expected", {3, 1, 1, 1, 0, 0, OWNER}, 3, false, false, -1, 0},
+    {"a writer, but nobody writes", {2 | 2 << 3, 0, 2, 1, 0, 0, OWNER}, 2, false, false, -1, 0},
+    {"flags that there are not", {3, 1, 1, 3, 0, 0, OWNER, 0, 0, 0, 0, 0, 9}, 3, false, false, -1, 0},
+    {"something where nothing is", {3, 1, 1, 3, 0, 0, OWNER, 0, 0, 0, 7}, 3, false, false, -1, 0},
+    {"zeros", {0}, 2, false, false, -1, 0},
+};
+
+static void a_read_write_lock_of_glibc_names_its_writer_or_how_often_it_is_read(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof rwlocks / sizeof *rwlocks; i++) {
+    struct exu_around around = {.before = EXU_AROUND_BEFORE, .after = EXU_AROUND_AFTER};
+    size_t at = 4 * rwlocks[i].futex;
+    uint32_t expected = rwlocks[i].words[rwlocks[i].futex];
+    memcpy(around.bytes + EXU_AROUND_BEFORE - at, rwlocks[i].words, sizeof rwlocks[i].words);
+    if (strstr(rwlocks[i].name, "expected")) expected = 3;
+    struct exu_futex futex = {.address = ADDRESS + at, .expected = expected, .shared = rwlocks[i].shared};
+    struct exu_rwlock rwlock = exu_rwlock_of(&futex, &around);
+    if (rwlock.is_rwlock != rwlocks[i].is_rwlock || rwlock.writer_tid != rwlocks[i].writer ||
+        rwlock.readers != rwlocks[i].readers || rwlock.shared != (rwlocks[i].shared && rwlocks[i].is_rwlock))
+      fail_msg("%s", rwlocks[i].name);
+    if (rwlock.is_rwlock) assert_int_equal(rwlock.address, ADDRESS);
+    around.after = 56 - at - 1;
+    assert_false(exu_rwlock_of(&futex, &around).is_rwlock);
+  }
+}
+
+static void a_barrier_of_glibc_says_how_many_came(void **state) {
+  (void)state;
+  static const struct {
+    uint32_t words[5]; /* in, current_round, count, shared, out */
+    bool shared;
+    uint32_t arrived; /* 0: it is no barrier */
+  } barriers[] = {{{2, 0, 3, 0, 0}, false, 2}, {{8, 6, 3, 0, 6}, false, 2},  {{3, 0, 3, 0, 0}, false, 0},
+                  {{0, 0, 3, 0, 0}, false, 0}, {{1, 0, 2, 128, 0}, true, 1}, {{1, 0, 2, 128, 0}, false, 0},
+                  {{1, 0, 2, 7, 0}, false, 0}};
+  for (size_t i = 0; i < sizeof barriers / sizeof *barriers; i++) {
+    struct exu_around around = {.before = 4, .after = 16};
+    memcpy(around.bytes + EXU_AROUND_BEFORE - 4, barriers[i].words, sizeof barriers[i].words);
+    const struct exu_futex futex = {
+        .address = ADDRESS + 4, .expected = barriers[i].words[1], .shared = barriers[i].shared};
+    struct exu_barrier barrier = exu_barrier_of(&futex, &around);
+    assert_int_equal(barrier.is_barrier, barriers[i].arrived != 0);
+    assert_int_equal(barrier.arrived, barriers[i].arrived);
+    if (barrier.is_barrier) assert_int_equal(barrier.address, ADDRESS);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_mutex_of_glibc_is_believed_when_everything_agrees),
@@ -227,6 +293,8 @@ int main(void) {
     cmocka_unit_test(the_layout_is_that_of_a_real_mutex),
 #endif
     cmocka_unit_test(a_mutex_of_musl_names_its_owner_when_it_is_not_of_the_normal_type),
+    cmocka_unit_test(a_read_write_lock_of_glibc_names_its_writer_or_how_often_it_is_read),
+    cmocka_unit_test(a_barrier_of_glibc_says_how_many_came),
     cmocka_unit_test(a_condition_variable_is_found_from_the_words_around_it),
 #if defined(__x86_64__) && defined(__GLIBC__)
     cmocka_unit_test(the_layout_is_that_of_a_real_condition_variable),

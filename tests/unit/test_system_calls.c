@@ -209,7 +209,7 @@ static void descriptors_of_poll_and_select_are_listed(void **state) {
   const struct {
     int32_t fd;
     int16_t events, revents;
-  } polled[3] = {{3, 1, 0}, {17, 1, 0}, {-1, 1, 0}};
+  } polled[4] = {{3, 1, 0}, {17, 1, 0}, {-1, 1, 0}, {17, 4, 0}};
   const uint64_t readable[2] = {UINT64_C(1) << 5, 1}, writable[2] = {UINT64_C(1) << 63, 1};
   int32_t fds[8] = {0};
   struct small_target small;
@@ -218,8 +218,9 @@ static void descriptors_of_poll_and_select_are_listed(void **state) {
   small_target_write(&small, DATA + 64, readable, sizeof readable);
   small_target_write(&small, DATA + 80, writable, sizeof writable);
 
-  struct exu_call call = look(&small, POLL, CODE, (const uint64_t[6]){DATA, 3});
-  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 2), 3);
+  struct exu_call call = look(&small, POLL, CODE, (const uint64_t[6]){DATA, 4});
+  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 1), 2);
+  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), 2);
   assert_int_equal(fds[0], 3);
   assert_int_equal(fds[1], 17);
   call = look(&small, POLL, CODE, (const uint64_t[6]){NOWHERE, 3});

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What /proc tells of other processes than the one that is read. They go on meanwhile: an answer may be old. */
+#ifndef EXUVIA_TARGET_PROCESSES_H
+#define EXUVIA_TARGET_PROCESSES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { EXU_COMM_SIZE = 32 };
+
+/* A process: its id, and what the kernel calls it, "" when that is unknown. */
+struct exu_other {
+  int64_t pid;
+  char comm[EXU_COMM_SIZE];
+};
+
+/*
+ * The process that a thread is of, by its number as this process sees it. False: there is no such thread, or it has
+ * ended and is only not yet waited for.
+ */
+bool exu_process_of_thread(int64_t tid, struct exu_other *other);
+
+/* The name of a process; "" when it is unknown. */
+void exu_process_comm(int64_t pid, char comm[EXU_COMM_SIZE]);
+
+/* Memory that several processes may have mapped: a part of a file, or what mmap(2) made MAP_SHARED | MAP_ANONYMOUS. */
+struct exu_shared_place {
+  unsigned major, minor;
+  uint64_t inode, offset;
+};
+
+/* Where an address of a process lies. False: it is private memory, or its mappings cannot be read. */
+bool exu_shared_place(int64_t pid, uint64_t address, struct exu_shared_place *place);
+
+/* Has the process mapped that, too? False also when its mappings cannot be read. */
+bool exu_has_mapped(int64_t pid, const struct exu_shared_place *place);
+
+#endif
