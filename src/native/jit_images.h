@@ -7,19 +7,39 @@
 #define EXUVIA_NATIVE_JIT_IMAGES_H
 
 #include "base/arena.h"
-#include "native/unwind_private.h"
+#include "binary/elf_file.h"
+#include "binary/module.h"
+#include "target/target.h"
+
+/* A stretch of code, which is one executable section of an image. */
+struct exu_jit_code {
+  uint64_t start;
+  uint64_t end;
+  uint64_t image; /* address of the ELF file in the target */
+  uint64_t size;  /* its bytes */
+  struct exu_elf_file *file;
+  bool tried; /* `file` is final */
+};
 
 struct exu_jit_images {
   const struct exu_target *target;
   struct exu_modules *modules;
   struct exu_arena *arena;
-  EXU_VECTOR(struct exu_jit_image) list;
+  EXU_VECTOR(struct exu_jit_code) list; /* sorted, disjoint */
+  uint64_t copied;                      /* bytes of images that were copied */
 };
 
 /* Walk the lists of all modules. What cannot be read is left out. */
 void exu_jit_images_read(struct exu_jit_images *images);
+void exu_jit_images_deinit(struct exu_jit_images *images); /* closes the files */
 
-/* A descriptor of a nameless file with the image's ELF file, whose addresses are the target's; -1: it was not saved. */
-int exu_jit_image_open(const struct exu_target *target, const struct exu_jit_image *image);
+/* NULL: no such code was announced. */
+struct exu_jit_code *exu_jit_images_find(const struct exu_jit_images *images, uint64_t address);
+
+/*
+ * A copy of the code's ELF file, whose addresses are the target's and which holds what unwinding and naming needs. It
+ * belongs to `images`. NULL: it was not saved, or is damaged, or too much was copied already.
+ */
+struct exu_elf_file *exu_jit_images_file(struct exu_jit_images *images, struct exu_jit_code *code);
 
 #endif

@@ -15,7 +15,9 @@ bool exu_native_init(struct exu_native *native, const struct exu_target *target,
   native->symbolizer = (struct exu_symbolizer){
       .modules = modules, .arena = arena, .target = target, .lines = true, .patient = modules->options->native_all};
   native->unwinder = exu_unwinder_create(target, modules, arena);
-  return native->unwinder != NULL;
+  if (!native->unwinder) return false;
+  native->symbolizer.jit = exu_unwinder_jit(native->unwinder);
+  return true;
 }
 
 void exu_native_deinit(struct exu_native *native) {

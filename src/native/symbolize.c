@@ -112,6 +112,16 @@ static bool symbolize_module(struct exu_symbolizer *symbolizer, struct exu_nativ
   return true;
 }
 
+/* A place in no module: made at run time, if it is code at all. */
+static bool symbolize_made(struct exu_symbolizer *symbolizer, struct exu_native_place *place) {
+  struct exu_jit_code *code = symbolizer->jit ? exu_jit_images_find(symbolizer->jit, place->address) : NULL;
+  struct exu_elf_file *file = code ? exu_jit_images_file(symbolizer->jit, code) : NULL;
+  struct exu_elf_cover cover = {.address = place->address};
+  if (file) exu_elf_file_cover(file, &cover, 1, symbolizer->arena);
+  if (cover.name.data) place->start = cover.start;
+  return settle(symbolizer, place, &cover);
+}
+
 bool exu_symbolize(struct exu_symbolizer *symbolizer) {
   const struct exu_map *map = &symbolizer->by_address;
   struct exu_native_place **places EXU_GUARD(free) = calloc(map->count + 1, sizeof *places);
@@ -128,7 +138,7 @@ bool exu_symbolize(struct exu_symbolizer *symbolizer) {
       if (!symbolize_module(symbolizer, places + first, end - first)) return false;
     } else {
       for (size_t i = first; i < end; i++) {
-        if (!settle(symbolizer, places[i], NULL)) return false;
+        if (!symbolize_made(symbolizer, places[i])) return false;
       }
     }
   }

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "binary/module.h"
+#include "native/jit_images.h"
 
 /* One call at an address: the function that the address lies in, or one that was inlined there. */
 struct exu_native_call {
@@ -33,9 +34,10 @@ struct exu_symbolizer {
   struct exu_modules *modules;
   struct exu_arena *arena;
   const struct exu_target *target;
-  struct exu_map by_address; /* -> struct exu_native_place */
-  bool lines;                /* also files, lines and inlined calls, from DWARF */
-  bool patient;              /* also from DWARF that takes long to unpack: that of large separate files */
+  struct exu_jit_images *jit; /* NULL: none */
+  struct exu_map by_address;  /* -> struct exu_native_place */
+  bool lines;                 /* also files, lines and inlined calls, from DWARF */
+  bool patient;               /* also from DWARF that takes long to unpack: that of large separate files */
 };
 
 /* Ask for an address. The place is empty until exu_symbolize was called. NULL without memory. */

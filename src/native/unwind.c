@@ -304,6 +304,7 @@ struct exu_unwinder *exu_unwinder_create(const struct exu_target *target, struct
   unwinder->target = target;
   unwinder->modules = modules;
   unwinder->arena = arena;
+  unwinder->jit = (struct exu_jit_images){.target = target, .modules = modules, .arena = arena};
   if (exu_unwind_report_modules(unwinder) && attach(unwinder)) return unwinder;
   exu_unwinder_destroy(unwinder);
   return NULL;
@@ -315,7 +316,12 @@ void exu_unwinder_destroy(struct exu_unwinder *unwinder) {
   if (unwinder->machine) elf_end(unwinder->machine);
   exu_map_deinit(&unwinder->codes);
   exu_map_deinit(&unwinder->framed);
+  exu_jit_images_deinit(&unwinder->jit);
   free(unwinder);
+}
+
+struct exu_jit_images *exu_unwinder_jit(struct exu_unwinder *unwinder) {
+  return &unwinder->jit;
 }
 
 void exu_unwinder_watch(struct exu_unwinder *unwinder, const struct exu_map *pointers) { unwinder->watched = pointers; }

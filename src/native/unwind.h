@@ -58,11 +58,15 @@ struct exu_native_stack {
 void exu_native_stack_deinit(struct exu_native_stack *stack);
 
 struct exu_unwinder;
+struct exu_jit_images;
 
 /* NULL without memory. Borrows everything; opens files as they are needed. */
 struct exu_unwinder *exu_unwinder_create(const struct exu_target *target, struct exu_modules *modules,
                                          struct exu_arena *arena);
 void exu_unwinder_destroy(struct exu_unwinder *unwinder); /* NULL is allowed */
+
+/* The code made at run time that it came across: borrowed. */
+struct exu_jit_images *exu_unwinder_jit(struct exu_unwinder *unwinder);
 
 /* Pointers to look for in registers; NULL: none. Borrowed until the next call. */
 void exu_unwinder_watch(struct exu_unwinder *unwinder, const struct exu_map *pointers);

@@ -7,7 +7,6 @@
 
 #include "base/guard.h"
 #include "binary/debug_file.h"
-#include "native/jit_images.h"
 #include "native/unwind_private.h"
 
 /* Names that libdwfl knows modules by; the rest is the number. */
@@ -22,7 +21,9 @@ static int find_elf(Dwfl_Module *dwfl_module, void **userdata, const char *name,
   *elf = NULL;
   if (strncmp(name, JIT_NAME, sizeof JIT_NAME - 1) == 0) {
     size_t index = strtoul(name + sizeof JIT_NAME - 1, NULL, 10);
-    return index < unwinder->jit.count ? exu_jit_image_open(unwinder->target, &unwinder->jit.items[index]) : -1;
+    if (index >= unwinder->jit.list.count) return -1;
+    struct exu_elf_file *image = exu_jit_images_file(&unwinder->jit, &unwinder->jit.list.items[index]);
+    return image ? dup(exu_elf_file_fd(image)) : -1;
   }
   struct exu_binary *module = exu_modules_find(unwinder->modules, base);
   struct exu_elf_file *file = module ? exu_modules_file_or_image(unwinder->modules, module) : NULL;
@@ -73,19 +74,16 @@ bool exu_unwind_report_modules(struct exu_unwinder *unwinder) {
 bool exu_unwind_find_jit(struct exu_unwinder *unwinder, uint64_t address) {
   if (unwinder->jit_tried) return false; /* every image is reported already */
   unwinder->jit_tried = true;
-  struct exu_jit_images images = {.target = unwinder->target, .modules = unwinder->modules, .arena = unwinder->arena};
-  exu_jit_images_read(&images);
-  unwinder->jit.items = images.list.items;
-  unwinder->jit.count = images.list.count;
-  if (images.list.count == 0) return false;
+  exu_jit_images_read(&unwinder->jit);
+  if (unwinder->jit.list.count == 0) return false;
   bool found = false;
   dwfl_report_begin_add(unwinder->dwfl);
-  for (size_t i = 0; i < unwinder->jit.count; i++) {
-    const struct exu_jit_image *image = &unwinder->jit.items[i];
+  for (size_t i = 0; i < unwinder->jit.list.count; i++) {
+    const struct exu_jit_code *code = &unwinder->jit.list.items[i];
     char name[32];
-    if (exu_modules_find(unwinder->modules, image->start)) continue;
+    if (exu_modules_find(unwinder->modules, code->start)) continue;
     snprintf(name, sizeof name, "%s%zu", JIT_NAME, i);
-    if (report(unwinder, name, image->start, image->end)) found |= address >= image->start && address < image->end;
+    if (report(unwinder, name, code->start, code->end)) found |= address >= code->start && address < code->end;
   }
   dwfl_report_end(unwinder->dwfl, NULL, NULL);
   exu_map_clear(&unwinder->codes); /* what had no unwinding information may have some now */

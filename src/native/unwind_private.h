@@ -6,6 +6,7 @@
 #include <elfutils/libdwfl.h>
 
 #include "base/map.h"
+#include "native/jit_images.h"
 #include "native/unwind.h"
 
 /* In DWARF's numbers, of the x86-64 psABI: rax to r15, then rip. */
@@ -29,14 +30,6 @@ struct exu_code {
   bool no_call;    /* what ends here is no instruction that calls: nobody returns behind it */
 };
 
-/* An image that the process made in its memory and announced to debuggers. */
-struct exu_jit_image {
-  uint64_t start;
-  uint64_t end;
-  uint64_t address; /* of the ELF file in the target */
-  uint64_t size;
-};
-
 struct exu_unwinder {
   const struct exu_target *target;
   struct exu_modules *modules;
@@ -48,7 +41,7 @@ struct exu_unwinder {
   struct exu_map codes;  /* address -> struct exu_code, packed into the value */
   struct exu_map framed; /* pc -> does its function use rbp as its frame pointer */
   bool jit_tried;
-  EXU_VECTOR(struct exu_jit_image) jit;
+  struct exu_jit_images jit;
   const struct exu_map *watched;
 
   /* Of the run of libdwfl that is under way: */
