@@ -350,6 +350,11 @@ struct exu_text_options {
   bool color;
   bool source;  /* show source lines from files of this machine (under `sysroot`, when there is one) */
   bool verbose; /* also modules, addresses and informing diagnostics */
+  /*
+   * Also the stacks of threads without Python that no other thread waits for, and every frame on a line of its own: for
+   * a report that was made with exu_options.native_all.
+   */
+  bool native_all;
   const char *sysroot;
 };
 

@@ -47,6 +47,7 @@ static bool print_report(const struct arguments *arguments, const char *sysroot,
       .color = use_color(arguments->color),
       .source = arguments->verbosity >= 0,
       .verbose = arguments->verbosity > 0,
+      .native_all = arguments->native_all,
       .sysroot = sysroot,
   };
   return exu_write_text(report, &options, stdout);

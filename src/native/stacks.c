@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "native/stacks.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,8 @@ void exu_native_markers(struct exu_native *native, const uint64_t *markers, size
   native->marker_count = count;
 }
 
-static void say_end(struct exu_native *native, const struct exu_os_thread *os, const struct exu_native_thread *thread) {
+static void say_end(struct exu_native *native, const struct exu_os_thread *os, bool needed,
+                    const struct exu_native_thread *thread) {
   uint64_t pc = thread->count ? thread->frames[thread->count - 1].pc : os->registers.pc;
   static const char *const why[] = {
       [EXU_UNWIND_NO_CODE] = "it lies in no module",
@@ -45,9 +47,13 @@ static void say_end(struct exu_native *native, const struct exu_os_thread *os, c
   const char *reason = why[thread->end];
   if (thread->end == EXU_UNWIND_NO_CFI && module && !module->file && !exu_binary_image_file(module))
     reason = "the file of its module is not there, and the core did not save its unwinding information";
-  exu_missing(native->diagnostics, "native-incomplete", os->tid,
-              "the native stack could be followed for %zu frames, up to 0x%llx: %s", thread->count,
-              (unsigned long long)pc, reason);
+  char message[256];
+  snprintf(message, sizeof message, "the native stack could be followed for %zu frames, up to 0x%llx: %s",
+           thread->count, (unsigned long long)pc, reason);
+  if (needed)
+    exu_missing(native->diagnostics, "native-incomplete", os->tid, "%s", message);
+  else
+    exu_note(native->diagnostics, "native-incomplete", os->tid, "%s", message);
 }
 
 static void say_steps(struct exu_native *native, const struct exu_os_thread *os,
@@ -104,7 +110,7 @@ static struct exu_native_frame *keep(struct exu_native *native) {
 }
 
 bool exu_native_thread(struct exu_native *native, const struct exu_os_thread *os, const struct exu_map *watched,
-                       struct exu_native_thread *thread) {
+                       bool needed, struct exu_native_thread *thread) {
   struct exu_native_stack *stack = &native->stack;
   exu_unwinder_watch(native->unwinder, watched);
   if (!exu_unwind(native->unwinder, os, 0, stack) || !resume(native)) return false;
@@ -122,7 +128,7 @@ bool exu_native_thread(struct exu_native *native, const struct exu_os_thread *os
   *thread = (struct exu_native_thread){
       .frames = frames, .count = count, .end = stack->end, .gaps = gaps, .gap_count = gap_count};
   say_steps(native, os, thread);
-  if (stack->end != EXU_UNWIND_START) say_end(native, os, thread);
+  if (stack->end != EXU_UNWIND_START) say_end(native, os, needed, thread);
   return true;
 }
 

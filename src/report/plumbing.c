@@ -9,8 +9,8 @@
  * Modules/_threadmodule.c of the versions from 2.7 to 3.15. A name that ends with `*` is a beginning.
  *
  * A slot (`slot_tp_init`) finds a special method of a class that Python code defines and calls it; `type_call` calls
- * `__new__` and `__init__`; a generator's frame is entered by `gen_send_ex`. The Python frame that they call says it
- * all.
+ * `__new__` and `__init__`; a generator's frame is entered by `gen_send_ex`, and before 3.12, which inlines `await`, a
+ * coroutine awaits another through `PyGen_am_send` and its like. The Python frame that they call says it all.
  */
 static const char *const plumbing_names[] = {
     "PyCFunction_Call",
@@ -106,6 +106,25 @@ static const char *const plumbing_names[] = {
     "partial_fastcall*",
     "partial_vectorcall*",
     "_PyTuple_FromStackRefStealOnSuccess",
+    "_PyCallMethodDescriptorFast*",
+    "_Py_BuiltinCallFast*",
+    "_Py_CallBuiltinClass_StackRef",
+    "_Py_VectorCallInstrumentation_StackRefSteal*",
+    "_Py_VectorCall_StackRefSteal*",
+    "PyGen_am_send",
+    "PyIter_Send",
+    "_PyAsyncGenASend_Send",
+    "_PyGen_Send",
+    "_PyIter_Send",
+    "anextawaitable_iternext",
+    "anextawaitable_send",
+    "async_gen_asend_iternext",
+    "async_gen_asend_send",
+    "async_gen_athrow_iternext",
+    "async_gen_athrow_send",
+    "coro_wrapper_iternext",
+    "coro_wrapper_send",
+    "gen_send",
     "PyRun_AnyFile*",
     "PyRun_File*",
     "PyRun_InteractiveLoop*",

@@ -52,16 +52,21 @@ static bool show_markers(struct finishing *finishing, const struct exu_splice *s
   return true;
 }
 
+/* Threads without Python are looked at last, and take nothing away from the others. */
+static bool is_needed(const struct finishing *finishing, size_t index) {
+  const struct exu_thread *thread = &finishing->stacks->threads[index];
+  return thread->python || thread->crashed || finishing->stacks->options->native_all;
+}
+
 static bool unwind(struct finishing *finishing, size_t index) {
   struct exu_joined *joined = &finishing->stacks->joined[index];
   struct exu_thread *thread = &finishing->stacks->threads[index];
-  bool wanted = joined->os && joined->os->registers.valid &&
-                (thread->python || thread->crashed || finishing->stacks->options->native_all);
-  if (!wanted) return true;
+  if (!joined->os || !joined->os->registers.valid) return true;
   bool by_pointer = !finishing->splicer.by_marker;
   if (by_pointer ? !watch(finishing, &joined->splice) : !show_markers(finishing, &joined->splice)) return false;
   /* Without memory it is too large with native frames; without them it may still fit. */
-  if (!exu_native_thread(finishing->native, joined->os, by_pointer ? &finishing->watched : NULL, &joined->native))
+  if (!exu_native_thread(finishing->native, joined->os, by_pointer ? &finishing->watched : NULL,
+                         is_needed(finishing, index), &joined->native))
     return true;
   joined->splice.native = &joined->native;
   thread->native_complete = joined->native.end == EXU_UNWIND_START ? EXU_YES : EXU_NO;
@@ -107,7 +112,9 @@ void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
   const size_t count = stacks->report->thread_count;
   struct finishing finishing = {.stacks = stacks, .native = native, .splicer = make_splicer(stacks, native)};
   bool memory = true, symbolized = false;
-  for (size_t i = 0; native && memory && i < count; i++) memory = unwind(&finishing, i);
+  for (int needed = 1; native && needed >= 0; needed--) {
+    for (size_t i = 0; memory && i < count; i++) memory = is_needed(&finishing, i) != needed || unwind(&finishing, i);
+  }
   if (native) symbolized = exu_native_symbolize(native);
   for (size_t i = 0; i < count; i++) {
     if (!splice(&finishing, i, symbolized)) break;

@@ -168,7 +168,7 @@ static void put_python_frame(struct exu_text *text, const struct exu_thread *thr
   put_source(text, frame);
 }
 
-static struct exu_string base_name(struct exu_string path) {
+struct exu_string exu_text_base_name(struct exu_string path) {
   size_t start = path.size;
   while (start > 0 && path.data[start - 1] != '/') start--;
   return start < path.size ? (struct exu_string){path.data + start, path.size - start} : path;
@@ -186,7 +186,7 @@ static const struct exu_module *module_of(const struct exu_text *text, const str
 }
 
 static void put_module(struct exu_text *text, const struct exu_module *module) {
-  struct exu_string name = text->options->verbose ? module->path : base_name(module->path);
+  struct exu_string name = text->options->verbose ? module->path : exu_text_base_name(module->path);
   exu_out_escaped(&text->out, name, EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
 }
 
@@ -302,8 +302,25 @@ static void put_repeated(struct exu_text *text, size_t period, size_t times) {
   exu_out_char(out, '\n');
 }
 
+/* frames[left - count, left), the outermost first. */
+static void put_range(struct exu_text *text, const struct exu_thread *thread, const struct exu_text_folds *folds,
+                      size_t left, size_t count) {
+  const size_t end = left - count;
+  while (left > end) {
+    size_t folded = exu_text_fold(folds, thread, left);
+    if (folded == 0 || folded > left - end) {
+      put_frame(text, thread, &thread->frames[--left]);
+    } else {
+      exu_text_folded(text, folds, thread, left, folded);
+      left -= folded;
+    }
+  }
+}
+
 void exu_text_frames(struct exu_text *text, const struct exu_thread *thread) {
   const struct exu_frame *frames = thread->frames;
+  const struct exu_text_folds folds = exu_text_find_folds(text, thread);
+  size_t written = thread->frame_count; /* frames[left, written) are part of no cycle and come next */
   for (size_t left = thread->frame_count; left > 0;) {
     size_t period = 1, repeats = 1, shown = REPEATS_SHOWN;
     for (; period <= CYCLE_MAX; period++) {
@@ -313,11 +330,14 @@ void exu_text_frames(struct exu_text *text, const struct exu_thread *thread) {
       if (repeats > (period == 1 ? shown : shown + 1)) break;
     }
     if (period > CYCLE_MAX) {
-      put_frame(text, thread, &frames[--left]);
+      left--;
       continue;
     }
-    for (size_t i = 0; i < shown * period; i++) put_frame(text, thread, &frames[left - 1 - i]);
+    put_range(text, thread, &folds, written, written - left);
+    put_range(text, thread, &folds, left, shown * period);
     put_repeated(text, period, repeats - shown);
     left -= repeats * period;
+    written = left;
   }
+  put_range(text, thread, &folds, written, written);
 }

@@ -114,8 +114,7 @@ static bool is_unreadable(const struct exu_thread *thread) {
   return thread->python && thread->frame_count == 0 && !thread->frames_complete;
 }
 
-/* `1234 "worker"`, `1234 [python3]` when only the kernel has a name for it. */
-static void put_label(struct exu_text *text, const struct exu_thread *thread) {
+void exu_text_label(struct exu_text *text, const struct exu_thread *thread) {
   struct exu_output *out = &text->out;
   if (thread->tid >= 0) {
     exu_out_signed(out, thread->tid);
@@ -147,21 +146,23 @@ static void put_remark(struct exu_output *out, bool *any, const char *remark) {
   *any = true;
 }
 
-static void put_remarks(struct exu_text *text, const struct exu_thread *thread, bool grouped) {
+void exu_text_remarks(struct exu_text *text, const struct exu_thread *thread, enum exu_text_place place) {
   const struct exu_string main_name = {"MainThread", 10};
   struct exu_output *out = &text->out;
   bool any = false;
   if (thread->crashed) put_remark(out, &any, "crashed");
-  if (thread->main && !grouped && !exu_string_equal(thread->name, main_name)) put_remark(out, &any, "main thread");
+  if (thread->main && place != EXU_TEXT_GROUP && !exu_string_equal(thread->name, main_name))
+    put_remark(out, &any, "main thread");
   if (thread->tid < 0) put_remark(out, &any, "no such thread in the operating system");
   if (thread->gil == EXU_GIL_HOLDS) put_remark(out, &any, "holds the GIL");
   bool said = exu_text_has_wait(thread) && thread->wait->kind == EXU_WAIT_GIL;
-  if (thread->gil == EXU_GIL_WAITS && !said) put_remark(out, &any, grouped ? "wait for the GIL" : "waits for the GIL");
+  if (thread->gil == EXU_GIL_WAITS && !said)
+    put_remark(out, &any, place == EXU_TEXT_GROUP ? "wait for the GIL" : "waits for the GIL");
   if (thread->interpreter >= 0 && text->report->interpreter_count > 1) {
     put_remark(out, &any, "interpreter ");
     exu_out_signed(out, thread->interpreter);
   }
-  if (is_native(thread)) put_remark(out, &any, "no Python frames");
+  if (place != EXU_TEXT_SUMMARY && is_native(thread)) put_remark(out, &any, "no Python frames");
   if (text->report->source_kind == EXU_SOURCE_LIVE && thread->moved != EXU_UNKNOWN)
     put_remark(out, &any, thread->moved == EXU_YES ? "has moved" : "has not moved");
   if (any) exu_out_char(out, ')');
@@ -176,7 +177,7 @@ static void put_names(struct exu_text *text, const struct groups *groups, size_t
   size_t index = first;
   for (size_t i = 0; i < shown; i++, index = groups->next[index]) {
     if (i > 0) exu_out(&text->out, i + 1 == count ? " and " : ", ");
-    put_label(text, &threads[index]);
+    exu_text_label(text, &threads[index]);
   }
   if (shown == count) return;
   exu_out(&text->out, " and ");
@@ -205,9 +206,9 @@ static void put_thread(struct exu_text *text, const struct groups *groups, size_
     put_names(text, groups, first);
     exu_out(out, ", all with this stack");
   } else {
-    put_label(text, thread);
+    exu_text_label(text, thread);
   }
-  put_remarks(text, thread, grouped);
+  exu_text_remarks(text, thread, grouped ? EXU_TEXT_GROUP : EXU_TEXT_THREAD);
   exu_out(out, text->style->reset);
   if (thread->frame_count == 0) {
     exu_out(out, ":\n");
@@ -218,38 +219,10 @@ static void put_thread(struct exu_text *text, const struct groups *groups, size_
   exu_out(out, ", most recent call last:\n");
   exu_text_wait(text, thread, grouped);
   if (!thread->frames_complete) exu_out(out, "  [Some frames of this thread are missing, see below]\n");
-  if (has_lost_start(thread)) exu_out(out, "  [The native frames before these are missing, see below]\n");
+  if (has_lost_start(thread))
+    exu_out(out, thread->python || thread->crashed ? "  [The native frames before these are missing, see below]\n"
+                                                   : "  [The native frames before these are missing]\n");
   exu_text_frames(text, thread);
-}
-
-/* Nothing to show but their names. `shown`: by thread, those that were shown before. */
-static bool is_frameless(const struct exu_thread *thread, const bool *shown, size_t index) {
-  return !(shown && shown[index]) && !thread->crashed && thread->frame_count == 0 && !is_unreadable(thread);
-}
-
-/* Threads of which there is nothing to show, in one line. */
-static void put_frameless(struct exu_text *text, const bool *shown_before) {
-  const struct exu_report *report = text->report;
-  struct exu_output *out = &text->out;
-  size_t count = 0, shown = 0;
-  for (size_t i = 0; i < report->thread_count; i++) count += is_frameless(&report->threads[i], shown_before, i);
-  if (count == 0) return;
-  exu_out_char(out, '\n');
-  exu_out_grouped(out, count);
-  exu_out(out, count == 1 ? " thread without Python frames: " : " threads without Python frames: ");
-  size_t limit = text->options->verbose || count <= NAMED + 1 ? count : NAMED;
-  for (size_t i = 0; i < report->thread_count && shown < limit; i++) {
-    if (!is_frameless(&report->threads[i], shown_before, i)) continue;
-    if (shown++ > 0) exu_out(out, ", ");
-    put_label(text, &report->threads[i]);
-    put_remarks(text, &report->threads[i], false);
-  }
-  if (shown < count) {
-    exu_out(out, " and ");
-    exu_out_grouped(out, count - shown);
-    exu_out(out, " more");
-  }
-  exu_out_char(out, '\n');
 }
 
 /* The crashed thread, then the circles of threads that wait for each other. Marks what it shows. */
@@ -270,23 +243,58 @@ static void put_first(struct exu_text *text, bool *shown) {
   }
 }
 
+/* Their stacks are of use to those who ask for native frames, and where one of them is named as an owner. */
+static bool is_summarized(const struct exu_text *text, const struct exu_thread *thread) {
+  if (thread->crashed || is_unreadable(thread)) return false;
+  return thread->frame_count == 0 || (!thread->python && is_native(thread) && !text->options->native_all);
+}
+
+/* A thread that another one waits for is shown with its stack, and so is the thread that it waits for. */
+static void mark_owners(const struct exu_report *report, size_t index, bool *summarized) {
+  for (const struct exu_wait *wait = report->threads[index].wait; wait && wait->owner >= 0;) {
+    const size_t owner = (size_t)wait->owner;
+    if (owner >= report->thread_count || !summarized[owner] || report->threads[owner].frame_count == 0) return;
+    summarized[owner] = false;
+    wait = report->threads[owner].wait;
+  }
+}
+
+/* By thread: is it only counted, with those that do the same? NULL without memory. */
+static bool *find_summarized(const struct exu_text *text) {
+  const struct exu_report *report = text->report;
+  bool *summarized = malloc((report->thread_count + 1) * sizeof *summarized);
+  if (!summarized) return NULL;
+  for (size_t i = 0; i < report->thread_count; i++) summarized[i] = is_summarized(text, &report->threads[i]);
+  for (size_t i = 0; i < report->thread_count; i++) {
+    if (!is_summarized(text, &report->threads[i])) mark_owners(report, i, summarized);
+  }
+  return summarized;
+}
+
 void exu_text_threads(struct exu_text *text) {
   const struct exu_report *report = text->report;
   struct groups groups = {0};
   bool folded = report->thread_count > 1 && groups_init(&groups, report->thread_count);
+  bool *summarized = find_summarized(text);
   bool *shown = report->thread_count ? calloc(report->thread_count, sizeof *shown) : NULL;
   bool *opens = folded ? calloc(report->thread_count, sizeof *opens) : NULL;
   if (!opens) folded = false;
 
   put_first(text, shown);
-  for (size_t i = 0; folded && i < report->thread_count; i++)
-    opens[i] = groups_add(&groups, report->threads, i, shown && shown[i]);
-  for (size_t i = 0; i < report->thread_count; i++) {
-    const struct exu_thread *thread = &report->threads[i];
-    if (thread->crashed || (shown && shown[i]) || (folded && !opens[i])) continue;
-    if (thread->frame_count > 0 || is_unreadable(thread)) put_thread(text, folded ? &groups : NULL, i);
+  for (size_t i = 0; shown && summarized && i < report->thread_count; i++) {
+    if (shown[i]) {
+      mark_owners(report, i, summarized);
+      summarized[i] = false;
+    }
   }
-  put_frameless(text, shown);
+  for (size_t i = 0; folded && i < report->thread_count; i++)
+    opens[i] = groups_add(&groups, report->threads, i, (shown && shown[i]) || (summarized && summarized[i]));
+  for (size_t i = 0; i < report->thread_count; i++) {
+    if (report->threads[i].crashed || (shown && shown[i]) || (folded && !opens[i])) continue;
+    if (!summarized || !summarized[i]) put_thread(text, folded ? &groups : NULL, i);
+  }
+  if (summarized) exu_text_summary(text, summarized);
+  free(summarized);
   free(shown);
   free(opens);
   groups_deinit(&groups);

@@ -111,6 +111,28 @@ unsigned long hang_start_thread(create_function *create) {
   return (unsigned long)thread;
 }
 
+static void *pool_worker(void *argument) {
+  (void)argument;
+  pthread_mutex_lock(&mutexes[3]);
+  while (pthread_cond_wait(&condition, &mutexes[3]) == 0) {}
+  return NULL;
+}
+
+static void *pool_owner(void *argument) {
+  (void)argument;
+  hang_lock(0);
+  tids[0] = (int)syscall(SYS_gettid);
+  for (;;) pause();
+}
+
+/* Threads that no Python knows: some that wait for work, and one that keeps mutex 0. */
+void hang_start_pool(create_function *create, int workers) {
+  pthread_t thread;
+  for (int i = 0; i < workers; i++) create(&thread, NULL, pool_worker, NULL);
+  create(&thread, NULL, pool_owner, NULL);
+  while (!tids[0]) usleep(500);
+}
+
 static void count_signal(int number) { __atomic_add_fetch(&counters[number], 1, __ATOMIC_SEQ_CST); }
 
 /* Count a signal exactly, in memory that others can see: Python's own handler only remembers that there was one. */

@@ -18,9 +18,18 @@ static enum exu_call_class class_of(const char *function, const char *module, bo
 
 static void parts_and_copies_of_plumbing_are_plumbing(void **state) {
   static const char *const suffixes[] = {"", ".cold", ".part.0", ".isra.0", ".constprop.0", ".constprop.0.isra.0"};
-  static const char *const names[] = {
-      "_PyEval_EvalFrameDefault", "_PyEval_Vector", "method_vectorcall", "_PyRun_File", "type_call", "slot_tp_init",
-      "_Py_slot_tp_getattr_hook", "gen_send_ex2"};
+  static const char *const names[] = {"_PyEval_EvalFrameDefault",
+                                      "_PyEval_Vector",
+                                      "method_vectorcall",
+                                      "_PyRun_File",
+                                      "type_call",
+                                      "slot_tp_init",
+                                      "_Py_slot_tp_getattr_hook",
+                                      "gen_send_ex2",
+                                      "PyGen_am_send",
+                                      "async_gen_asend_send",
+                                      "_Py_BuiltinCallFastWithKeywords_StackRef",
+                                      "_Py_VectorCall_StackRefSteal"};
   (void)state;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     for (size_t k = 0; k < sizeof suffixes / sizeof *suffixes; k++) {
@@ -34,7 +43,8 @@ static void parts_and_copies_of_plumbing_are_plumbing(void **state) {
 static void what_only_begins_like_plumbing_tells_something(void **state) {
   static const char *const names[] = {"type_call_hook", "slot_machine",  "gen_close",   "gen_throw",
                                       "builtin_len",    "builtin_eval",  "list_extend", "PyObject_GetAttr",
-                                      "bootstrapping",  "PyObject_Size", "map_next",    "_PyEval_Vectors"};
+                                      "bootstrapping",  "PyObject_Size", "map_next",    "_PyEval_Vectors",
+                                      "gen_sends",      "task_step_impl"};
   (void)state;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (class_of(names[i], "/usr/bin/python3", true) != EXU_CALL_TELLING) fail_msg("%s", names[i]);

@@ -202,7 +202,8 @@ static void an_unknown_start_of_the_native_stack_is_said(void **state) {
   const struct exu_frame frames[] = {native_at(0x10, 7),
                                      {.kind = EXU_FRAME_GAP, .function = TEXT("lost"), .module = -1}};
   const char *lost = "  [The native frames before these are missing, see below]\n";
-  struct exu_thread thread = {.tid = 1, .native_complete = EXU_NO, .frames_complete = true, .frames = frames};
+  struct exu_thread thread = {
+      .tid = 1, .python = true, .native_complete = EXU_NO, .frames_complete = true, .frames = frames};
   const struct exu_report report = {.pid = 1, .threads = &thread, .thread_count = 1};
   const struct exu_text_options options = {0};
   const struct request request = {&report, options};
@@ -223,7 +224,7 @@ static void threads_with_the_same_native_lines_are_folded(void **state) {
                                        {.tid = 2, .frames = same, .frame_count = 2, .frames_complete = true},
                                        {.tid = 3, .frames = other, .frame_count = 2, .frames_complete = true}};
   const struct exu_report report = {.pid = 1, .threads = threads, .thread_count = 3};
-  const struct request request = {&report, {0}};
+  const struct request request = {&report, {.native_all = true}};
   size_t size;
   char *text = printed(write_text, &request, &size);
   assert_non_null(strstr(text, "\nThreads 1 and 2, all with this stack (no Python frames), most recent"));
