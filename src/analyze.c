@@ -188,7 +188,6 @@ static struct exu_py *find_live_python(struct analysis *analysis, struct exu_err
   if (try_find_python(analysis, error)) return &analysis->py;
   struct exu_error ended;
   if (!exu_live_glance(&analysis->target, analysis->arena, &ended)) return NULL;
-  exu_live_forget(&analysis->target);
   return exu_live_knows_descriptors(&analysis->target) && try_find_python(analysis, error) ? &analysis->py : NULL;
 }
 

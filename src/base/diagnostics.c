@@ -16,21 +16,21 @@ static bool has_room(const struct exu_diagnostics *diagnostics, const char *code
   return same < EXU_DIAGNOSTICS_MAX_PER_CODE;
 }
 
+/* NULL, and counted, when there is no room for it. */
+static struct exu_diagnostic *push(struct exu_diagnostics *diagnostics, const char *code) {
+  struct exu_diagnostic *one = has_room(diagnostics, code) ? EXU_PUSH(diagnostics->arena, &diagnostics->list) : NULL;
+  diagnostics->suppressed += !one;
+  return one;
+}
+
 __attribute__((format(printf, 5, 0))) static void add(struct exu_diagnostics *diagnostics, const char *code,
                                                       int64_t tid, bool incomplete, const char *format,
                                                       va_list arguments) {
   diagnostics->incomplete |= incomplete;
-  if (!has_room(diagnostics, code)) {
-    diagnostics->suppressed++;
-    return;
-  }
+  struct exu_diagnostic *one = push(diagnostics, code);
+  if (!one) return;
   char message[1024];
   vsnprintf(message, sizeof message, format, arguments);
-  struct exu_diagnostic *one = EXU_PUSH(diagnostics->arena, &diagnostics->list);
-  if (!one) {
-    diagnostics->suppressed++;
-    return;
-  }
   *one = (struct exu_diagnostic){.code = code,
                                  .message = exu_arena_string(diagnostics->arena, message, strlen(message)),
                                  .tid = tid,
@@ -49,6 +49,15 @@ void exu_note(struct exu_diagnostics *diagnostics, const char *code, int64_t tid
   va_start(arguments, format);
   add(diagnostics, code, tid, false, format, arguments);
   va_end(arguments);
+}
+
+void exu_diagnostics_append(struct exu_diagnostics *diagnostics, const struct exu_diagnostics *other) {
+  diagnostics->incomplete |= other->incomplete;
+  diagnostics->suppressed += other->suppressed;
+  for (size_t i = 0; i < other->list.count; i++) {
+    struct exu_diagnostic *one = push(diagnostics, other->list.items[i].code);
+    if (one) *one = other->list.items[i];
+  }
 }
 
 void exu_diagnostics_finish(struct exu_diagnostics *diagnostics) {

@@ -28,6 +28,9 @@ void exu_missing(struct exu_diagnostics *diagnostics, const char *code, int64_t 
 void exu_note(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* What was said elsewhere, as if it were said here. `other` may be of another arena that lives as long. */
+void exu_diagnostics_append(struct exu_diagnostics *diagnostics, const struct exu_diagnostics *other);
+
 /* Add the count of what was suppressed. Call once, when everything else is done. */
 void exu_diagnostics_finish(struct exu_diagnostics *diagnostics);
 

@@ -1,75 +1,117 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the frames of a thread that may run meanwhile: what two readings agree on was there. */
+/*
+ * Reading the frames of a thread that may run meanwhile. What a thread has that slept all the while is certain. For one
+ * that ran nothing is: its frames are read one after the other, and what is read may be of two moments, a stack that
+ * never was. A program that does the same again and again can be read wrongly in the same way twice. But as long as one of
+ * several readings is of one moment, whatever all of them have in common is the outer part of what was there then.
+ */
 #include <string.h>
 
+#include "python/chain.h"
 #include "python/runtime.h"
 #include "report/joining.h"
 #include "target/live.h"
 
-enum { READINGS_MAX = 4 };
+enum { ATTEMPTS = 3, READINGS = 16 };
 
-static bool same_string(struct exu_string a, struct exu_string b) {
-  return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+/* Links of stacks->chain, counted from the outermost, that all readings of one attempt have. */
+struct agreement {
+  size_t links;
+  bool entire; /* that is all there is, and none has moved */
+};
+
+static bool is_still(const struct exu_py_chain *chain) {
+  for (size_t i = 0; i < chain->links.count; i++)
+    if (chain->links.items[i].moved) return false;
+  return chain->whole;
 }
 
-static bool same_frame(const struct exu_py_frame *a, const struct exu_py_frame *b) {
-  return a->address == b->address && a->position.line == b->position.line && a->position.column == b->position.column &&
-         same_string(a->code->function, b->code->function) && same_string(a->code->file, b->code->file);
+/* One more reading to compare with the first one. False only without memory. */
+static bool compare(struct exu_stacks *stacks, uint64_t tstate, struct agreement *agreement) {
+  struct exu_py_chain *chain = &stacks->chain, *again = &stacks->again;
+  if (!exu_py_chain_read(stacks->py, tstate, again)) return false;
+  const size_t common = exu_py_chain_agreement(chain, again);
+  if (common < agreement->links) agreement->links = common;
+  agreement->entire &= again->whole && common == chain->links.count && common == again->links.count;
+  return true;
 }
 
-/* How many frames, counted from the outermost, two readings have in common. */
-static size_t agreement(const struct exu_py_frame *a, size_t a_count, const struct exu_py_frame *b, size_t b_count) {
-  size_t count = 0;
-  while (count < a_count && count < b_count && same_frame(&a[a_count - 1 - count], &b[b_count - 1 - count])) count++;
-  return count;
-}
-
-/* Append a reading of its own, of nothing that was read before. */
-static bool read_anew(struct exu_stacks *stacks, uint64_t tstate, int64_t tid, size_t *first) {
-  exu_live_forget(stacks->target);
-  exu_py_forget_code(stacks->py);
-  *first = stacks->stack.frames.count;
-  return exu_py_frames(stacks->py, tstate, tid, stacks->options->max_frames, &stacks->stack);
-}
-
-/* Keep the frames [from, from + count) as those of the thread state, which begin at `first`. */
-static void keep(struct exu_stacks *stacks, size_t first, size_t from, size_t count) {
+/*
+ * Keep the outermost of the frames that the thread state has from `first` on, those that all readings have. The first that
+ * was at different instructions ends them, without a line.
+ */
+static void keep_shared(struct exu_stacks *stacks, size_t first, size_t agreed) {
+  const struct exu_py_chain *chain = &stacks->chain;
   struct exu_py_frame *items = stacks->stack.frames.items;
-  if (count > 0) memmove(items + first, items + from, count * sizeof *items);
-  stacks->stack.frames.count = first + count;
+  const size_t end = stacks->stack.frames.count;
+  size_t from = end;
+  for (size_t link = chain->links.count; link > chain->links.count - agreed && from > first; link--) {
+    const struct exu_py_link *at = &chain->links.items[link - 1];
+    if (at->address != items[from - 1].address) continue; /* a shim, say */
+    from--;
+    if (!at->moved) continue;
+    items[from].position = (struct exu_position){-1, -1, -1, -1};
+    items[from].instruction = -1;
+    break;
+  }
+  if (from < end) memmove(items + first, items + from, (end - from) * sizeof *items);
+  stacks->stack.frames.count = first + (end - from);
 }
 
-bool exu_glimpse(struct exu_stacks *stacks, uint64_t tstate, int64_t tid) {
-  const size_t first = stacks->stack.frames.count;
-  size_t second = first, common = 0;
-  /* What is wrong with a reading is only of interest when it is the one that is kept. */
-  struct exu_diagnostics *diagnostics = stacks->py->diagnostics;
-  struct exu_diagnostics silent;
-  exu_diagnostics_init(&silent, stacks->arena);
-  stacks->py->diagnostics = &silent;
-  bool memory = read_anew(stacks, tstate, tid, &second);
-  for (int i = 1; memory && i < READINGS_MAX; i++) {
-    if (i > 1) keep(stacks, first, second, stacks->stack.frames.count - second);
-    bool complete = stacks->stack.complete;
-    memory = read_anew(stacks, tstate, tid, &second);
-    size_t count = stacks->stack.frames.count - second;
-    common = agreement(&stacks->stack.frames.items[first], second - first, &stacks->stack.frames.items[second], count);
-    if (common == count && common == second - first && complete == stacks->stack.complete) {
-      keep(stacks, first, second, count);
-      stacks->py->diagnostics = diagnostics;
-      /* Once more for what there is to say about it, unless there is nothing. */
-      if (silent.list.count == 0 || !memory) return memory;
-      stacks->stack.frames.count = first;
-      return exu_py_frames(stacks->py, tstate, tid, stacks->options->max_frames, &stacks->stack);
-    }
-  }
+/* The frames, with what there is to say about them: into `diagnostics`. */
+static bool read_frames(struct exu_stacks *stacks, uint64_t tstate, int64_t tid, struct exu_diagnostics *diagnostics) {
+  struct exu_diagnostics *usual = stacks->py->diagnostics;
   stacks->py->diagnostics = diagnostics;
-  keep(stacks, first, stacks->stack.frames.count - common, common);
+  bool memory = exu_py_frames(stacks->py, tstate, tid, stacks->options->max_frames, &stacks->stack);
+  stacks->py->diagnostics = usual;
+  return memory;
+}
+/*
+ * Read the chain many times, the frames with all that they refer to once, from the very memory of one reading, and the
+ * chain once more: what those refer to was there as long as they were.
+ */
+static bool attempt(struct exu_stacks *stacks, uint64_t tstate, int64_t tid, struct exu_diagnostics *said,
+                    bool *entire) {
+  const size_t first = stacks->stack.frames.count;
+  struct agreement agreement = {.entire = true};
+  if (!exu_py_chain_read(stacks->py, tstate, &stacks->chain)) return false;
+  agreement.links = stacks->chain.links.count;
+  for (int i = 0; i < READINGS; i++)
+    if (!compare(stacks, tstate, &agreement)) return false;
+  exu_py_forget_code(stacks->py);
+  if (!read_frames(stacks, tstate, tid, said) || !compare(stacks, tstate, &agreement)) return false;
+  *entire = agreement.entire && is_still(&stacks->chain);
+  if (!*entire) keep_shared(stacks, first, agreement.links);
+  return true;
+}
+
+/* Drop a reading, and what there was to say about it. */
+static void drop(struct exu_stacks *stacks, size_t first, uint64_t frames_left, struct exu_diagnostics *said) {
+  stacks->stack.frames.count = first;
+  stacks->py->frames_left = frames_left;
+  exu_diagnostics_init(said, stacks->arena);
+}
+
+bool exu_glimpse(struct exu_stacks *stacks, uint64_t tstate, const struct exu_os_thread *os, int64_t tid) {
+  const size_t first = stacks->stack.frames.count;
+  const uint64_t left = stacks->py->frames_left;
+  struct exu_diagnostics said;
+  drop(stacks, first, left, &said);
+  bool memory = read_frames(stacks, tstate, tid, &said), entire = os && exu_live_slept(stacks->target, os);
+  for (int i = 0; memory && !entire && i < ATTEMPTS; i++) {
+    drop(stacks, first, left, &said);
+    memory = attempt(stacks, tstate, tid, &said, &entire);
+  }
+  if (entire || !memory) {
+    exu_diagnostics_append(stacks->diagnostics, &said);
+    return memory;
+  }
   stacks->stack.complete = false;
   stacks->moved = true;
   exu_missing(
       stacks->diagnostics, "thread-moved", tid,
-      "the thread ran while it was read: the %zu outermost frames are certain, those inside of them are left out",
-      common);
+      "the thread ran while it was read: its %zu outermost frames were the same in %d readings, those inside of "
+      "them are left out",
+      stacks->stack.frames.count - first, READINGS + 2);
   return memory;
 }

@@ -112,19 +112,20 @@ static void begin_thread(struct exu_stacks *stacks) {
   stacks->moved = false;
 }
 
+/* `os`: NULL when the thread is not known. */
 static bool add_thread_state(struct exu_stacks *stacks, size_t index, struct exu_thread *thread,
-                             const struct exu_registers *registers) {
+                             const struct exu_os_thread *os) {
   const struct exu_py_thread *state = &stacks->python.threads.items[index];
   size_t first = stacks->stack.frames.count;
   stacks->taken[index] = true;
   thread->python = true;
   if (!thread->name.data) thread->name = thread_name(stacks, state, thread->main);
-  enum exu_gil gil = exu_py_gil(stacks->py, &stacks->python, state, registers);
+  enum exu_gil gil = exu_py_gil(stacks->py, &stacks->python, state, os ? &os->registers : NULL);
   if (thread->gil == EXU_GIL_UNKNOWN || gil == EXU_GIL_HOLDS || (gil == EXU_GIL_WAITS && thread->gil == EXU_GIL_NONE)) {
     thread->gil = gil;
   }
   bool runs = stacks->target->kind == EXU_SOURCE_LIVE && stacks->options->no_stop;
-  if (runs ? !exu_glimpse(stacks, state->tstate, thread->tid)
+  if (runs ? !exu_glimpse(stacks, state->tstate, os, thread->tid)
            : !exu_py_frames(stacks->py, state->tstate, thread->tid, stacks->options->max_frames, &stacks->stack))
     return false;
   thread->frames_complete &= stacks->stack.complete;
@@ -168,7 +169,7 @@ static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
   begin_thread(stacks);
   if (first) thread->interpreter = interpreter_id(stacks, stacks->python.threads.items[first - 1].interpreter);
   for (size_t state = first; state; state = stacks->next_same[state - 1])
-    if (!add_thread_state(stacks, state - 1, thread, &os->registers)) return false;
+    if (!add_thread_state(stacks, state - 1, thread, os)) return false;
   return finish_thread(stacks, index, os, first);
 }
 

@@ -3,6 +3,7 @@
 #ifndef EXUVIA_REPORT_JOINING_H
 #define EXUVIA_REPORT_JOINING_H
 
+#include "python/chain.h"
 #include "python/frames.h"
 #include "python/names.h"
 #include "python/threads.h"
@@ -32,7 +33,8 @@ struct exu_stacks {
   bool *taken;                /* thread states that belong to a thread of the operating system */
   struct exu_py_stack stack;  /* of the thread at hand, as the next: used again for every thread */
   EXU_VECTOR(struct exu_chain) chains;
-  bool moved; /* the thread at hand ran while it was read */
+  struct exu_py_chain chain, again; /* of the thread at hand, while the process runs: storage used again */
+  bool moved;                       /* the thread at hand ran while it was read */
 
   struct exu_waits *waits;    /* NULL: without memory */
   struct exu_thread *threads; /* the report's, while they are written */
@@ -43,10 +45,11 @@ struct exu_stacks {
 void exu_join(struct exu_stacks *stacks);
 
 /*
- * Read the frames of a thread state of a process that runs, until two readings agree; where they do not, keep the outer
- * frames on which they do, and set stacks->moved. As exu_py_frames otherwise.
+ * Read the frames of a thread state of a process that runs. `os`: its thread, if that is known. If it slept all the while
+ * they are its stack; else many readings are compared, and when they do not agree the outer frames are kept on which they
+ * do, and stacks->moved is set. As exu_py_frames otherwise.
  */
-bool exu_glimpse(struct exu_stacks *stacks, uint64_t tstate, int64_t tid);
+bool exu_glimpse(struct exu_stacks *stacks, uint64_t tstate, const struct exu_os_thread *os, int64_t tid);
 
 /* The number of Python frames that a splice is made of. */
 size_t exu_splice_frames(const struct exu_splice *splice);

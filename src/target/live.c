@@ -320,7 +320,7 @@ bool exu_live_late(const struct exu_target *target, uint64_t address) {
  * How often a thread was given a processor, the third number of schedstat, which grows only when it runs; what happens
  * to one that sleeps all the time is nothing. 0: unknown, or it runs now.
  */
-static uint64_t slices_of(struct exu_live *live, int64_t tid) {
+static uint64_t slices_of(const struct exu_live *live, int64_t tid) {
   char name[48], text[256];
   uint64_t slices = 0;
   snprintf(name, sizeof name, "%d/schedstat", (int)tid);
@@ -329,11 +329,13 @@ static uint64_t slices_of(struct exu_live *live, int64_t tid) {
   return sscanf(text, "%*u %*u %" SCNu64, &slices) == 1 ? slices : 0;
 }
 
+bool exu_live_slept(const struct exu_target *target, const struct exu_os_thread *thread) {
+  return thread->slices != 0 && slices_of(target->live, thread->tid) == thread->slices;
+}
+
 void exu_live_look_back(struct exu_target *target) {
-  for (size_t i = 0; i < target->thread_count; i++) {
-    struct exu_os_thread *thread = &target->threads[i];
-    thread->ran = thread->slices == 0 || slices_of(target->live, thread->tid) != thread->slices;
-  }
+  for (size_t i = 0; i < target->thread_count; i++)
+    target->threads[i].ran = !exu_live_slept(target, &target->threads[i]);
 }
 
 /*
@@ -375,6 +377,7 @@ bool exu_live_glance(struct exu_target *target, struct exu_arena *arena, struct 
     glance_at(live, &target->threads[i]);
   }
   exu_task_list_deinit(&list);
+  exu_live_forget(target);
   return target->threads || exu_fail(error, EXU_NO_MEMORY, "not enough memory");
 }
 

@@ -36,12 +36,15 @@ bool exu_live_late(const struct exu_target *target, uint64_t address);
 
 /*
  * Without stopping: fill in the threads, and of the registers what the kernel tells of a thread that sleeps: the system
- * call, the stack pointer and the pc.
+ * call, the stack pointer and the pc. What was read before is forgotten.
  */
 bool exu_live_glance(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
 
 /* Did exu_live_glance learn where the descriptor of a thread is? */
 bool exu_live_knows_descriptors(const struct exu_target *target);
+
+/* Has the thread slept, and done nothing else, ever since exu_live_glance? What was read of it since was so all the while. */
+bool exu_live_slept(const struct exu_target *target, const struct exu_os_thread *thread);
 
 /* After reading without stopping: set `ran` of the threads that did not sleep all the time since exu_live_glance. */
 void exu_live_look_back(struct exu_target *target);
