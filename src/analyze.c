@@ -56,6 +56,9 @@ static void describe_target(struct analysis *analysis) {
   report->arguments = target->arguments;
   report->arch = target->arch->name;
   report->crash = target->crash;
+  report->directory = target->directory;
+  report->sources_as_of = target->sources_as_of;
+  if (target->live) report->root = exu_live_root_for_later(target, analysis->arena).data;
 }
 
 static struct exu_string build_id_text(struct exu_arena *arena, const struct exu_build_id *id) {

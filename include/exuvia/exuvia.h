@@ -74,6 +74,7 @@ struct exu_frame {
   bool signal;  /* native: the frame that the kernel made to run a signal handler */
   bool inlined; /* native: an inlined call, it shares its physical frame with the next one */
   int32_t interpreter;        /* Python: the id of the interpreter, as in exu_interpreter.id; -1 unknown */
+  int32_t first_line;         /* Python: where its code begins in `file`, co_firstlineno; 0 unknown */
   struct exu_string function; /* Python: co_name. Native: demangled name, unknown when no symbol covers the pc */
   struct exu_string qualname; /* Python: co_qualname, unknown before 3.11 */
   struct exu_string file;
@@ -272,7 +273,14 @@ struct exu_report {
   int64_t pause_us;              /* live: for how long the process was stopped, in microseconds; -1: it was not */
 
   /* process */
-  int64_t pid; /* -1 unknown */
+  int64_t pid;                 /* -1 unknown */
+  const char *root;            /* live: a path on this machine for its root directory; NULL: this machine's */
+  struct exu_string directory; /* live: its working directory, below its root; unknown in a core */
+  /*
+   * A source file that has changed since need not be the one that ran, in nanoseconds since 1970: when the live process
+   * started, or what it was forked from, as long as that lives; when the core was last written. 0 unknown.
+   */
+  int64_t sources_as_of;
   struct exu_string executable;
   struct exu_string arguments;
   const char *arch;
@@ -348,14 +356,14 @@ EXU_API void exu_report_destroy(struct exu_report *report);
 
 struct exu_text_options {
   bool color;
-  bool source;  /* show source lines from files of this machine (under `sysroot`, when there is one) */
+  bool source;  /* show source lines from files of this machine, where nothing tells that they are not those that ran */
   bool verbose; /* also modules, addresses and informing diagnostics */
   /*
    * Also the stacks of threads without Python that no other thread waits for, and every frame on a line of its own: for
    * a report that was made with exu_options.native_all.
    */
   bool native_all;
-  const char *sysroot;
+  const char *sysroot; /* where source files are, with the paths that the process had; NULL: exu_report.root */
 };
 
 /*

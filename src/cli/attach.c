@@ -63,7 +63,7 @@ static int together(int a, int b) {
 
 /* Returns an exit status, or ENDED for a descendant that ended before anything of it was shown. */
 static int show_process(const struct arguments *arguments, struct watched *watched, int64_t pid, bool descendant) {
-  char what[32], root[48];
+  char what[32];
   struct exu_options options = options_of(arguments);
   struct exu_report *report = NULL, **earlier = slot_of(watched, pid);
   int outcome = (int)exu_explain_process(pid, &options, &report);
@@ -78,8 +78,7 @@ static int show_process(const struct arguments *arguments, struct watched *watch
     watched->shown = true;
   }
   snprintf(what, sizeof what, "process %lld", (long long)pid);
-  snprintf(root, sizeof root, "/proc/%lld/root", (long long)pid);
-  int status = show_report(arguments, what, arguments->sysroot ? arguments->sysroot : root, report, outcome);
+  int status = show_report(arguments, what, report, outcome);
   if (earlier && report) {
     exu_report_destroy(*earlier);
     *earlier = report;

@@ -113,10 +113,9 @@ struct exu_options options_of(const struct arguments *arguments);
 
 /*
  * Print a report, and say on standard error why there is no Python stack in it if that is the outcome (an enum
- * exu_outcome). `sysroot` is where source files are. Returns the exit status.
+ * exu_outcome). Returns the exit status.
  */
-int show_report(const struct arguments *arguments, const char *what, const char *sysroot,
-                const struct exu_report *report, int outcome);
+int show_report(const struct arguments *arguments, const char *what, const struct exu_report *report, int outcome);
 
 /* "exuvia: ..." on stderr in one line; what is not printable ASCII or plain UTF-8 is escaped. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -14,7 +14,7 @@ int run_core(const struct arguments *arguments) {
   options.executable = arguments->operand_count == 3 ? arguments->operands[2] : NULL;
   struct exu_report *report = NULL;
   int outcome = (int)exu_explain_core(path, &options, &report);
-  int status = show_report(arguments, path, arguments->sysroot, report, outcome);
+  int status = show_report(arguments, path, report, outcome);
   exu_report_destroy(report);
   return status;
 }

@@ -40,7 +40,7 @@ static bool is_worth_showing(const struct exu_report *report) {
   return report->crash || report->python || report->thread_count > 0;
 }
 
-static bool print_report(const struct arguments *arguments, const char *sysroot, const struct exu_report *report) {
+static bool print_report(const struct arguments *arguments, const struct exu_report *report) {
   if (arguments->json) return exu_write_json(report, stdout);
   if (!is_worth_showing(report)) return true;
   const struct exu_text_options options = {
@@ -48,7 +48,7 @@ static bool print_report(const struct arguments *arguments, const char *sysroot,
       .source = arguments->verbosity >= 0,
       .verbose = arguments->verbosity > 0,
       .native_all = arguments->native_all,
-      .sysroot = sysroot,
+      .sysroot = arguments->sysroot,
   };
   return exu_write_text(report, &options, stdout);
 }
@@ -68,13 +68,12 @@ struct exu_options options_of(const struct arguments *arguments) {
   return options;
 }
 
-int show_report(const struct arguments *arguments, const char *what, const char *sysroot,
-                const struct exu_report *report, int outcome) {
+int show_report(const struct arguments *arguments, const char *what, const struct exu_report *report, int outcome) {
   if (!report) {
     complain("%s: out of memory", what);
     return EXU_OUTCOME_NOTHING;
   }
-  int status = print_report(arguments, sysroot, report) ? outcome : output_failed();
+  int status = print_report(arguments, report) ? outcome : output_failed();
   if (outcome == EXU_OUTCOME_NOTHING) say_why(what, report);
   return status;
 }

@@ -48,6 +48,7 @@ static void put_run(struct output *output, const struct exu_merge_run *run) {
                                             .function = frame->code->function,
                                             .qualname = frame->code->qualname,
                                             .file = frame->code->file,
+                                            .first_line = frame->code->first_line,
                                             .position = frame->position,
                                             .address = frame->address,
                                             .module = -1};

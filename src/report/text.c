@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/map.h"
+
 /* Diagnostics of one code that are shown without `verbose`. */
 enum { SHOWN_PER_CODE = 10 };
 
@@ -121,14 +123,33 @@ static void put_modules(struct exu_text *text) {
   }
 }
 
+/* Before the first line of a file is shown, everything that ran from it is held against it. */
+static void check_sources(const struct exu_report *report, struct exu_sources *sources) {
+  struct exu_map seen = {.slots = NULL}; /* a code object has a file name of its own */
+  for (size_t i = 0; sources && i < report->thread_count; i++) {
+    const struct exu_thread *thread = &report->threads[i];
+    const char *last = NULL;
+    for (size_t k = 0; k < thread->frame_count; k++) {
+      const struct exu_frame *frame = &thread->frames[k];
+      bool is_new = true;
+      if (frame->kind != EXU_FRAME_PYTHON || !frame->file.data || frame->file.data == last) continue;
+      last = frame->file.data;
+      if (exu_map_insert(&seen, (uintptr_t)last, &is_new) && !is_new) continue;
+      exu_source_check(sources, frame->file, frame->first_line, frame->function);
+    }
+  }
+  exu_map_deinit(&seen);
+}
+
 bool exu_write_text(const struct exu_report *report, const struct exu_text_options *options, FILE *file) {
   struct exu_text text;
   text.report = report;
   text.options = options;
   text.style = options->color ? &colored : &plain;
-  text.sources = options->source ? exu_sources_create(options->sysroot) : NULL;
+  text.sources = options->source ? exu_sources_create(report, options->sysroot) : NULL;
   text.addresses = false;
   exu_output_init(&text.out, file);
+  check_sources(report, text.sources);
 
   exu_text_header(&text);
   exu_text_threads(&text);

@@ -78,10 +78,25 @@ static bool marked_part(const struct exu_position *position, struct exu_string l
   return true;
 }
 
+/* Once for each file: why it has no lines although it is there, or why its lines may not be what ran. */
+static void put_doubt(struct exu_text *text, const struct exu_frame *frame) {
+  const char *doubt = exu_source_doubt(text->sources, frame->file);
+  if (!doubt) return;
+  exu_out(&text->out, text->style->dim);
+  exu_out(&text->out, "    [");
+  exu_out(&text->out, doubt);
+  exu_out(&text->out, "]");
+  exu_out(&text->out, text->style->reset);
+  exu_out_char(&text->out, '\n');
+}
+
 static void put_source(struct exu_text *text, const struct exu_frame *frame) {
   struct exu_output *out = &text->out;
   struct exu_string line;
-  if (!text->sources || !exu_source_line(text->sources, frame->file, frame->position.line, &line)) return;
+  if (!text->sources) return;
+  bool found = exu_source_line(text->sources, frame->file, frame->position.line, &line);
+  put_doubt(text, frame);
+  if (!found) return;
   size_t indent = 0;
   while (indent < line.size && is_blank(line.data[indent])) indent++;
   struct exu_string stripped = {line.data + indent, line.size - indent};
@@ -89,10 +104,11 @@ static void put_source(struct exu_text *text, const struct exu_frame *frame) {
   if (stripped.size == 0) return;
 
   size_t from = 0, to = 0;
-  bool marked = marked_part(&frame->position, stripped, indent, &from, &to);
+  bool changed = exu_source_has_changed(text->sources, frame->file);
+  bool marked = !changed && marked_part(&frame->position, stripped, indent, &from, &to);
   struct shown shown;
   show(stripped, from, to, &shown);
-  exu_out(out, "    ");
+  exu_out(out, changed ? "    (now) " : "    ");
   exu_out_bytes(out, shown.bytes, shown.size);
   exu_out(out, shown.cut ? "...\n" : "\n");
 

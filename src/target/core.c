@@ -340,6 +340,9 @@ bool exu_target_open_core(const char *path, struct exu_arena *arena, struct exu_
                             .arena = arena,
                             .diagnostics = diagnostics};
   if (!open_regular(path, &opening.target.fd, &opening.target.bytes, error)) return false;
+  struct stat status;
+  if (fstat(opening.target.fd, &status) == 0)
+    opening.target.sources_as_of = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
   if (!read_core(&opening, error)) {
     exu_target_close(&opening.target);
     return false;

@@ -29,8 +29,9 @@ static bool open_self(struct exu_live *live, struct exu_error *error) {
   for (size_t i = 0; i < list.count && live->self < 0; i++) {
     char name[32], state = exu_task_state(live->tasks, list.tids[i]);
     snprintf(name, sizeof name, "%d", (int)list.tids[i]);
-    if (state != 'Z' && state != 'X' && state != '\0')
-      live->self = openat(live->tasks, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (state == 'Z' || state == 'X' || state == '\0') continue;
+    live->self = openat(live->tasks, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    live->self_tid = list.tids[i];
   }
   exu_task_list_deinit(&list);
   if (live->self >= 0) return true;
@@ -164,6 +165,8 @@ static bool open_target(struct exu_target *target, struct exu_arena *arena, stru
   target->pid = live->pid;
   target->comm = comm_of(live->process, "comm", arena);
   read_arguments(target, arena);
+  target->directory = exu_live_directory(live->self, arena);
+  target->sources_as_of = exu_live_started(live->process);
   return create_space(target, arena, error);
 }
 
@@ -407,6 +410,12 @@ void exu_live_describe_threads(struct exu_target *target, struct exu_arena *aren
     thread->comm = comm_of(target->live->tasks, name, arena);
     thread->cpu_us = cpu_of(target->live, thread->tid);
   }
+}
+
+struct exu_string exu_live_root_for_later(const struct exu_target *target, struct exu_arena *arena) {
+  char path[64];
+  int size = snprintf(path, sizeof path, "/proc/%d/task/%d/root", (int)target->live->pid, (int)target->live->self_tid);
+  return exu_arena_string(arena, path, (size_t)size + 1);
 }
 
 const char *exu_live_root(const struct exu_target *target) {

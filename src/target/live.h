@@ -61,6 +61,11 @@ void exu_live_describe_threads(struct exu_target *target, struct exu_arena *aren
  */
 const char *exu_live_root(const struct exu_target *target);
 
+/*
+ * The same for who has no target any more, with its NUL: good as long as the process, and a thread that now lives, does.
+ */
+struct exu_string exu_live_root_for_later(const struct exu_target *target, struct exu_arena *arena);
+
 /* The file behind a mapping, also when it has no name any more. A descriptor, or -1. */
 int exu_live_open_mapping(const struct exu_target *target, const struct exu_file_mapping *mapping);
 

@@ -12,7 +12,8 @@ struct exu_live {
   struct exu_diagnostics *diagnostics; /* borrowed */
   int process;                         /* /proc/PID */
   int tasks;                           /* /proc/PID/task */
-  int self;   /* /proc/PID/task/TID of a thread that lives: a main thread that has ended has no memory and no files */
+  int self; /* /proc/PID/task/TID of a thread that lives: a main thread that has ended has no memory and no files */
+  pid_t self_tid;
   int memory; /* /proc/PID/mem */
   int root;   /* /proc/PID/root, -1: not needed or not allowed */
   char root_path[64];
@@ -25,6 +26,15 @@ struct exu_live {
 
 /* Read /proc/PID/maps into the space, which is sealed then, and into target->mappings. */
 bool exu_live_read_maps(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
+
+/*
+ * Since when the process, or what it was forked from as long as that lives, runs this program, in nanoseconds since
+ * 1970; 0: unknown. `process` is /proc/PID.
+ */
+int64_t exu_live_started(int process);
+
+/* Its working directory, as it sees it itself; unknown when that is not below its root. `self` is /proc/PID/task/TID. */
+struct exu_string exu_live_directory(int self, struct exu_arena *arena);
 
 /* Fill in *error for a refusal with `reason` (an errno): which rule it was, and what to do. Returns false. */
 bool exu_live_refused(pid_t pid, int reason, struct exu_error *error);

@@ -65,6 +65,8 @@ struct exu_target {
   struct exu_string comm;      /* of the main thread */
   struct exu_string arguments; /* as the kernel kept them: 80 bytes at most in a core, joined by blanks */
   struct exu_auxv auxv;
+  struct exu_string directory; /* live: its working directory, below its root; unknown in a core */
+  int64_t sources_as_of;       /* see exu_report.sources_as_of */
 
   struct exu_os_thread *threads; /* in the core's order, the crashed one first */
   size_t thread_count;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "report/source.h"
+#include "report/source_fit.h"
 
 static char root[] = "/tmp/exuvia-source-XXXXXX";
 
@@ -39,7 +40,7 @@ static int leave(void **state) {
 
 /* Line `line` of `path` under `sysroot` must be `expected`; NULL: there must be none. */
 static void check_bytes(const char *sysroot, struct exu_string path, int32_t line, const char *expected) {
-  struct exu_sources *sources = exu_sources_create(sysroot);
+  struct exu_sources *sources = exu_sources_create(NULL, sysroot);
   assert_non_null(sources);
   struct exu_string text = {NULL, 0};
   for (int again = 0; again < 2; again++) { /* the second time from what is kept */
@@ -65,7 +66,7 @@ static void a_file_is_found_by_its_absolute_path(void **state) {
   check(NULL, path, 3, NULL);
 }
 
-static void a_relative_path_is_never_read(void **state) {
+static void a_relative_path_is_not_read_where_the_directory_is_unknown(void **state) {
   (void)state;
   write_file("a.py", "one\n", 4);
   check(NULL, "a.py", 1, NULL);
@@ -162,14 +163,15 @@ static void only_the_beginning_of_a_huge_file_is_read(void **state) {
 
 static void many_files_are_read_with_few_kept(void **state) {
   (void)state;
-  struct exu_sources *sources = exu_sources_create(".");
+  struct exu_sources *sources = exu_sources_create(NULL, ".");
+  char paths[100][32]; /* they live as long as the sources */
   assert_non_null(sources);
   for (int round = 0; round < 2; round++) {
     for (int i = 0; i < 100; i++) {
-      char name[32], data[32], path[32];
+      char name[32], data[32], *path = paths[i];
       int size = snprintf(data, sizeof data, "line %d\n", i);
       snprintf(name, sizeof name, "many%d.py", i);
-      snprintf(path, sizeof path, "/many%d.py", i);
+      snprintf(path, sizeof paths[i], "/many%d.py", i);
       if (round == 0) write_file(name, data, (size_t)size);
       struct exu_string text;
       assert_true(exu_source_line(sources, (struct exu_string){path, strlen(path)}, 1, &text));
@@ -181,10 +183,127 @@ static void many_files_are_read_with_few_kept(void **state) {
   exu_sources_destroy(sources);
 }
 
+/* ---- Is it what ran? ---- */
+
+static struct exu_string string(const char *text) { return (struct exu_string){text, strlen(text)}; }
+
+static void a_relative_path_begins_in_the_directory_of_the_process(void **state) {
+  (void)state;
+  struct exu_report report = {.source_kind = EXU_SOURCE_LIVE, .directory = string(root)};
+  struct exu_string text;
+  write_file("a.py", "one\n", 4);
+  write_file("<string>", "one\n", 4);
+  struct exu_sources *sources = exu_sources_create(&report, NULL);
+  assert_true(exu_source_line(sources, string("a.py"), 1, &text));
+  assert_true(exu_source_line(sources, string("./a.py"), 1, &text));
+  assert_false(exu_source_line(sources, string("<string>"), 1, &text));
+  assert_false(exu_source_line(sources, string("b.py"), 1, &text));
+  exu_sources_destroy(sources);
+  unlink("<string>");
+  report.directory = string("/");
+  report.root = root;
+  sources = exu_sources_create(&report, NULL);
+  assert_true(exu_source_line(sources, string("a.py"), 1, &text));
+  assert_true(exu_source_line(sources, string("../../a.py"), 1, &text));
+  exu_sources_destroy(sources);
+}
+
+static int64_t nanoseconds(struct timespec time) { return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec; }
+
+/*
+ * What is said of a.py when its first line is asked for; "": nothing. `first_line`: where code of the name f began.
+ * `shown`: is the line?
+ */
+static const char *doubt(const struct exu_report *report, int32_t first_line, bool shown) {
+  struct exu_sources *sources = exu_sources_create(report, NULL);
+  struct exu_string text;
+  exu_source_check(sources, string("a.py"), first_line, string("f"));
+  assert_int_equal(exu_source_line(sources, string("a.py"), 1, &text), shown);
+  const char *said = exu_source_doubt(sources, string("a.py"));
+  assert_null(exu_source_doubt(sources, string("a.py"))); /* once */
+  exu_sources_destroy(sources);
+  return said ? said : "";
+}
+
+static void what_changed_after_the_process_started_is_said_to_have(void **state) {
+  (void)state;
+  static const char now[] = "this file was changed after the process started: its lines are shown as they are now";
+  static const char hidden[] = "this file was changed after the process started: its lines are not shown";
+  static const char other[] = "this file does not fit the code that ran: its lines are not shown";
+  static const char newer[] = "this file is newer than the core: its lines are shown as they are now";
+  struct stat status;
+  write_file("a.py", "x = 1\ndef f():\n  pass\n", 22);
+  assert_int_equal(stat("a.py", &status), 0);
+  const int64_t changed = nanoseconds(status.st_ctim), second = 1000000000;
+  struct exu_report report = {.source_kind = EXU_SOURCE_LIVE, .directory = string(root)};
+  assert_string_equal(doubt(&report, 2, true), "");
+  report.sources_as_of = changed;
+  assert_string_equal(doubt(&report, 2, true), "");
+  assert_string_equal(doubt(&report, 1, false), other);
+  report.sources_as_of = changed - second;
+  assert_string_equal(doubt(&report, 2, true), now);
+  assert_string_equal(doubt(&report, 1, false), hidden);
+  /* A file of an older date was put there since. Of a core's, nobody knows when it came to this machine. */
+  const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+  assert_int_equal(utimensat(AT_FDCWD, "a.py", old, 0), 0);
+  assert_string_equal(doubt(&report, 2, true), now);
+  report.source_kind = EXU_SOURCE_CORE;
+  assert_string_equal(doubt(&report, 2, true), "");
+  report.sources_as_of = 999 * second;
+  assert_string_equal(doubt(&report, 2, true), newer);
+}
+
+static void code_fits_a_text_that_defines_its_name_where_it_begins(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *text;
+    bool fits, cut;
+  } rules[] = {
+      {"f", "def f():\n", true, false},
+      {"f", "  \tdef  f (a):\n", true, false},
+      {"f", "async  def f():\n", true, false},
+      {"f", "class f:\n", true, false},
+      {"f", "type f = int\n", true, false},
+      {"T", "class A[S, T: int]:\n", true, false},
+      {"T", "def a(T): pass\n", false, false},
+      {"f", "def f2():\n", false, false},
+      {"f2", "def f():\n", false, false},
+      {"f", "deff():\n", false, false},
+      {"f", "def\n", true, false}, /* of which nobody knows how it goes on */
+      {"f", "def \\\n f(): pass\n", true, false},
+      {"f", "\ndef f():\n", false, false},
+      {"f", "# a comment\ndef f():\n", false, false},
+      {"f", "x = f()\n", false, false},
+      {"f", "", false, false},
+      {"f", "", true, true},
+      {"<module>", "", true, false},
+      {"<module>", "anything\n", true, false},
+      {"__annotate__", "def g(): pass\n", true, false},
+      {"<listcomp>", "[\n", true, false},
+      {"<lambda>", "x = lambda: 1\n", true, false},
+      {"<lambda>", "x = lambdas(1)\n", false, false},
+      {"<lambda>", "x = 1\n", false, false},
+      {"f", "@decorator\r\n@other(1,\r  2)\n  # and\n\ndef f():\n", true, false},
+      {"f", "@decorator(\"\"\"\ndef g():\n\"\"\")\ndef f():\n", true, false},
+      {"f", "@decorator\ndef g():\n  pass\n", false, false},
+      {"f", "@decorator\ndef g():\n  pass\n", true, true},
+      {"f",
+       "\xef\xbb\xbf"
+       "def f():\n",
+       true, false},
+      {"fi", "def \xef\xac\x81():\n", true, false}, /* U+FB01, which Python normalizes */
+      {"\xc3\xa9", "def e\xcc\x81():\n", true, false},
+  };
+  for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+    if (exu_source_fits(string(rules[i].text), !rules[i].cut, string(rules[i].name)) != rules[i].fits)
+      fail_msg("%s in: %s", rules[i].name, rules[i].text);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_file_is_found_by_its_absolute_path),
-      cmocka_unit_test(a_relative_path_is_never_read),
+      cmocka_unit_test(a_relative_path_is_not_read_where_the_directory_is_unknown),
       cmocka_unit_test(paths_begin_in_the_sysroot),
       cmocka_unit_test(links_do_not_lead_out_of_the_sysroot),
       cmocka_unit_test(what_is_no_regular_file_is_not_opened),
@@ -194,6 +313,9 @@ int main(void) {
       cmocka_unit_test(every_line_end_of_python_ends_a_line),
       cmocka_unit_test(only_the_beginning_of_a_huge_file_is_read),
       cmocka_unit_test(many_files_are_read_with_few_kept),
+      cmocka_unit_test(a_relative_path_begins_in_the_directory_of_the_process),
+      cmocka_unit_test(what_changed_after_the_process_started_is_said_to_have),
+      cmocka_unit_test(code_fits_a_text_that_defines_its_name_where_it_begins),
   };
   return cmocka_run_group_tests(tests, enter, leave);
 }
