@@ -36,7 +36,7 @@ struct analysis {
   struct exu_diagnostics diagnostics;
   struct exu_target target;
   struct exu_modules modules;
-  struct exu_py py;
+  struct exu_runtimes runtimes;
   bool has_target;
   struct exu_native native;
   bool has_modules;
@@ -88,23 +88,29 @@ static void describe_modules(struct analysis *analysis) {
   analysis->report->module_count = modules->count;
 }
 
-static void describe_python(struct analysis *analysis) {
-  const struct exu_py *py = &analysis->py;
-  struct exu_python *python;
-  if (!py->version_text.data || !(python = exu_arena_alloc(analysis->arena, sizeof *python))) return;
+static void describe_runtime(struct analysis *analysis, const struct exu_py *py, struct exu_python *python) {
+  const struct exu_modules *modules = &analysis->modules;
   *python = (struct exu_python){.version = py->version_text,
                                 .debug = py->debug,
                                 .free_threaded = py->build.free_threaded ? EXU_YES : EXU_NO,
                                 .runtime = py->runtime,
                                 .found_by = py->found_by,
                                 .layout_from = py->layout_from,
-                                .finalizing = py->finalizing};
-  analysis->report->python = python;
+                                .finalizing = py->finalizing,
+                                .module = py->module ? (int32_t)(py->module - modules->items) : -1};
   if (!py->layout_known) {
     exu_note(&analysis->diagnostics, "layout-newer", -1,
              "CPython %.*s is newer than any release that this program knows; it is read like the newest of them",
              (int)py->version_text.size, py->version_text.data);
   }
+}
+
+static void describe_python(struct analysis *analysis, const struct exu_runtimes *runtimes) {
+  struct exu_python *pythons = exu_arena_array(analysis->arena, runtimes->count, sizeof *pythons);
+  if (!pythons) return;
+  for (size_t i = 0; i < runtimes->count; i++) describe_runtime(analysis, &runtimes->items[i], &pythons[i]);
+  analysis->report->python = analysis->report->runtimes = pythons;
+  analysis->report->runtime_count = runtimes->count;
 }
 
 /* NULL when native frames are not asked for. */
@@ -118,10 +124,9 @@ static struct exu_native *unwinding(struct analysis *analysis) {
 }
 
 static bool try_find_python(struct analysis *analysis, struct exu_error *error) {
-  if (exu_py_init(&analysis->py, &analysis->target, &analysis->modules, analysis->arena, &analysis->diagnostics, error))
-    return true;
-  exu_py_deinit(&analysis->py);
-  return false;
+  exu_runtimes_deinit(&analysis->runtimes);
+  return exu_runtimes_find(&analysis->runtimes, &analysis->target, &analysis->modules, analysis->arena,
+                           &analysis->diagnostics, error);
 }
 
 static void say_no_python(struct analysis *analysis, const struct exu_error *error) {
@@ -129,25 +134,25 @@ static void say_no_python(struct analysis *analysis, const struct exu_error *err
   exu_missing(&analysis->diagnostics, code, -1, "%s", error->message);
 }
 
-/* Find the interpreter. NULL, with a diagnostic, when there is none that can be read. */
-static struct exu_py *find_python(struct analysis *analysis) {
+/* Find what runs. NULL, with a diagnostic, when there is nothing that can be read. */
+static struct exu_runtimes *find_python(struct analysis *analysis) {
   struct exu_error error;
-  if (try_find_python(analysis, &error)) return &analysis->py;
+  if (try_find_python(analysis, &error)) return &analysis->runtimes;
   say_no_python(analysis, &error);
   return NULL;
 }
 
-static void read_stacks(struct analysis *analysis, struct exu_py *py) {
+static void read_stacks(struct analysis *analysis, struct exu_runtimes *runtimes) {
   analysis->stacks =
-      exu_stacks_read(analysis->report, &analysis->target, py, analysis->options, &analysis->diagnostics);
+      exu_stacks_read(analysis->report, &analysis->target, runtimes, analysis->options, &analysis->diagnostics);
 }
 
 /* What needs no more of the target's changing memory than its stacks. */
-static enum exu_outcome finish_stacks(struct analysis *analysis, const struct exu_py *py) {
+static enum exu_outcome finish_stacks(struct analysis *analysis, const struct exu_runtimes *runtimes) {
   if (!analysis->stacks) return EXU_OUTCOME_NOTHING;
   exu_stacks_finish(analysis->stacks, unwinding(analysis));
-  if (!py) return EXU_OUTCOME_NOTHING;
-  describe_python(analysis);
+  if (!runtimes) return EXU_OUTCOME_NOTHING;
+  describe_python(analysis, runtimes);
   return EXU_OUTCOME_COMPLETE;
 }
 
@@ -171,9 +176,9 @@ static enum exu_outcome explain_core(struct analysis *analysis) {
   }
   if (find_modules(analysis)) {
     exu_crash_describe(&analysis->target, analysis->arena);
-    struct exu_py *py = find_python(analysis);
-    read_stacks(analysis, py);
-    outcome = finish_stacks(analysis, py);
+    struct exu_runtimes *runtimes = find_python(analysis);
+    read_stacks(analysis, runtimes);
+    outcome = finish_stacks(analysis, runtimes);
     describe_modules(analysis);
   }
   describe_target(analysis);
@@ -187,11 +192,13 @@ static enum exu_outcome explain_core(struct analysis *analysis) {
  * but a thread's descriptor leads to it, a glance at the threads tells where those are. Only where the kernel does not
  * know that either are the registers of stopped threads needed.
  */
-static struct exu_py *find_live_python(struct analysis *analysis, struct exu_error *error) {
-  if (try_find_python(analysis, error)) return &analysis->py;
+static struct exu_runtimes *find_live_python(struct analysis *analysis, struct exu_error *error) {
+  if (try_find_python(analysis, error) && !analysis->runtimes.no_anchors) return &analysis->runtimes;
+  struct exu_runtimes *found = analysis->runtimes.count > 0 ? &analysis->runtimes : NULL;
   struct exu_error ended;
-  if (!exu_live_glance(&analysis->target, analysis->arena, &ended)) return NULL;
-  return exu_live_knows_descriptors(&analysis->target) && try_find_python(analysis, error) ? &analysis->py : NULL;
+  if (!exu_live_glance(&analysis->target, analysis->arena, &ended)) return found;
+  if (!exu_live_knows_descriptors(&analysis->target)) return found;
+  return try_find_python(analysis, error) ? &analysis->runtimes : NULL;
 }
 
 static bool stop(struct analysis *analysis, struct exu_error *error) {
@@ -203,24 +210,24 @@ static bool stop(struct analysis *analysis, struct exu_error *error) {
 
 static enum exu_outcome explain_stopped(struct analysis *analysis) {
   struct exu_error error, missing;
-  struct exu_py *py = find_live_python(analysis, &missing);
+  struct exu_runtimes *runtimes = find_live_python(analysis, &missing);
   const bool registers_help = !analysis->options->no_stop && !exu_live_knows_descriptors(&analysis->target);
-  if (py && !analysis->options->no_stop) exu_stacks_rehearse(py, analysis->options);
+  if (runtimes && !analysis->options->no_stop) exu_stacks_rehearse(runtimes, analysis->options);
   if (!stop(analysis, &error)) {
     exu_missing(&analysis->diagnostics, "process-unreadable", -1, "%s", error.message);
     return EXU_OUTCOME_NOTHING;
   }
-  if (py)
-    exu_py_forget_code(py); /* it may have changed since */
+  if (runtimes)
+    exu_runtimes_forget_code(runtimes); /* it may have changed since */
   else if (registers_help)
-    py = find_python(analysis);
+    runtimes = find_python(analysis);
   else
     say_no_python(analysis, &missing);
-  read_stacks(analysis, py);
+  read_stacks(analysis, runtimes);
   if (analysis->options->no_stop) exu_live_look_back(&analysis->target);
   exu_live_release(&analysis->target);
   exu_live_describe_threads(&analysis->target, analysis->arena);
-  enum exu_outcome outcome = finish_stacks(analysis, py);
+  enum exu_outcome outcome = finish_stacks(analysis, runtimes);
   describe_modules(analysis);
   return outcome;
 }
@@ -277,7 +284,7 @@ static enum exu_outcome explain(enum exu_outcome (*how)(struct analysis *), stru
 
   enum exu_outcome outcome = finish(&analysis, how(&analysis));
   exu_stacks_destroy(analysis.stacks);
-  exu_py_deinit(&analysis.py);
+  exu_runtimes_deinit(&analysis.runtimes);
   if (analysis.has_native) exu_native_deinit(&analysis.native);
   if (analysis.has_modules) exu_modules_deinit(&analysis.modules);
   if (analysis.has_target) exu_target_close(&analysis.target);

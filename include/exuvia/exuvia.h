@@ -75,6 +75,7 @@ struct exu_frame {
   bool inlined; /* native: an inlined call, it shares its physical frame with the next one */
   int32_t interpreter;        /* Python: the id of the interpreter, as in exu_interpreter.id; -1 unknown */
   int32_t first_line;         /* Python: where its code begins in `file`, co_firstlineno; 0 unknown */
+  int32_t runtime;            /* Python: index into exu_report.runtimes; ids are those of interpreters of one runtime */
   struct exu_string function; /* Python: co_name. Native: demangled name, unknown when no symbol covers the pc */
   struct exu_string qualname; /* Python: co_qualname, unknown before 3.11 */
   struct exu_string file;
@@ -172,6 +173,7 @@ struct exu_thread {
   struct exu_string name; /* the threading module's name */
   struct exu_string comm; /* the kernel's name; cores keep it for the main thread only */
   int32_t interpreter;    /* id of the interpreter of its (innermost) thread state, -1: none */
+  int32_t runtime;        /* of that: index into exu_report.runtimes, -1: none */
   bool main;              /* the thread whose tid is the process id */
   bool python;            /* has a Python thread state */
   bool crashed;           /* the thread that the signal was delivered to */
@@ -189,9 +191,11 @@ struct exu_thread {
 };
 
 struct exu_interpreter {
-  int64_t id; /* as Python numbers them; -1 unknown */
+  int64_t id;     /* as Python numbers them, each runtime for itself; -1 unknown */
+  size_t runtime; /* index into exu_report.runtimes */
   uint64_t address;
   enum exu_tristate gc_collecting;
+  int64_t gil_holder; /* who holds its GIL, which it may share: index into exu_report.threads; -1: nobody, or unknown */
 };
 
 enum exu_module_file {
@@ -251,6 +255,7 @@ enum exu_found_by {
 };
 enum exu_layout_from { EXU_LAYOUT_NONE, EXU_LAYOUT_DEBUG_OFFSETS, EXU_LAYOUT_DWARF, EXU_LAYOUT_TABLE };
 
+/* A runtime: one initialised copy of CPython. */
 struct exu_python {
   struct exu_string version; /* "3.13.0", with its suffix: "3.15.0b2" */
   enum exu_tristate debug;
@@ -258,7 +263,8 @@ struct exu_python {
   uint64_t runtime; /* address of _PyRuntime; 0 unknown, or there is none (before 3.7) */
   enum exu_found_by found_by;
   enum exu_layout_from layout_from;
-  bool finalizing; /* the interpreter was shutting down */
+  enum exu_tristate finalizing; /* the interpreter was shutting down */
+  int32_t module;               /* that it is in: index into exu_report.modules, or -1 */
 };
 
 enum exu_source_kind { EXU_SOURCE_CORE, EXU_SOURCE_LIVE, EXU_SOURCE_PACKED };
@@ -286,8 +292,10 @@ struct exu_report {
   const char *arch;
 
   const struct exu_crash *crash;   /* NULL: no signal (a core of a healthy process) */
-  const struct exu_python *python; /* NULL: no Python found, a diagnostic says why */
+  const struct exu_python *python; /* the first of `runtimes`. NULL: no Python found, a diagnostic says why */
 
+  const struct exu_python *runtimes; /* every one that runs: nearly always one */
+  size_t runtime_count;
   const struct exu_interpreter *interpreters;
   size_t interpreter_count;
   const struct exu_thread *threads;

@@ -30,17 +30,22 @@ static bool count_bytes(void *context, uint64_t address, const uint8_t *bytes, s
 
 /*
  * Search saved writable memory: first the variables of mapped files (the runtime lives there, or the pointers to it),
- * then the rest by address. Stops when the callback wants to.
+ * then the rest by address; or only those of one module. Stops when the callback wants to.
  */
-static void scan_writable(struct exu_py *py, exu_scan_callback *callback, void *context) {
+static void scan_writable(struct exu_py *py, const struct exu_binary *module, exu_scan_callback *callback,
+                          void *context) {
   struct search search = {.callback = callback, .context = context, .left = (uint64_t)SCAN_MAX_MIB << 20};
   size_t count;
   const struct exu_region *regions = exu_space_regions(py->space, &count);
   for (int files = 1; files >= 0; files--) {
     for (size_t i = 0; i < count; i++) {
       const struct exu_region *region = &regions[i];
-      bool of_file = exu_target_mapping(py->target, region->start) != NULL;
-      if (!(region->prot & EXU_PROT_WRITE) || region->saved < 8 || of_file != (files == 1)) continue;
+      if (!(region->prot & EXU_PROT_WRITE) || region->saved < 8) continue;
+      if (module) {
+        if (files == 0 || region->start >= module->end || region->end <= module->start) continue;
+      } else if ((exu_target_mapping(py->target, region->start) != NULL) != (files == 1)) {
+        continue;
+      }
       if (exu_space_scan(py->space, region, 8, count_bytes, &search)) continue;
       if (search.left == 0) {
         exu_missing(py->diagnostics, "search-budget", -1,
@@ -64,23 +69,18 @@ static bool try_cookie(struct cookie_search *search, uint64_t address) {
   struct exu_error error = {0};
   uint64_t head;
   if (!exu_py_layout_from_debug_offsets(py, address, &error)) {
-    if (error.status == EXU_UNSUPPORTED) {
-      search->attempts->unsupported = true;
-      snprintf(search->attempts->unsupported_version, sizeof search->attempts->unsupported_version, "%.*s",
-               (int)py->version_text.size, py->version_text.data ? py->version_text.data : "");
-    }
+    if (error.status == EXU_UNSUPPORTED) exu_py_add_copy(search->attempts, py, EXU_PY_COPY_UNSUPPORTED, address);
     return false;
   }
   if (!exu_py_get(py, address, py->layout.runtime_interpreters_head, &head)) return false;
-  search->attempts->found_runtime = true;
+  py->module = exu_modules_find(py->modules, address);
   /* A second copy of the library, mapped as data or never started, has a cookie too: only a living one counts. */
   if (!exu_py_is_interpreter(py, head, true)) {
-    search->attempts->damaged |= head != 0;
+    exu_py_add_copy(search->attempts, py, head ? EXU_PY_COPY_DAMAGED : EXU_PY_COPY_UNUSED, address);
     return false;
   }
   py->runtime = address;
   py->interpreters = head;
-  py->module = exu_modules_find(py->modules, address);
   return true;
 }
 
@@ -98,9 +98,9 @@ static bool scan_for_cookie(void *context, uint64_t address, const uint8_t *byte
   return true;
 }
 
-bool exu_py_find_by_cookie(struct exu_py *py, struct exu_py_attempts *attempts) {
+bool exu_py_find_by_cookie(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts) {
   struct cookie_search search = {.py = py, .attempts = attempts};
-  scan_writable(py, scan_for_cookie, &search);
+  scan_writable(py, module, scan_for_cookie, &search);
   if (search.found) py->found_by = EXU_FOUND_BY_COOKIE;
   return search.found;
 }
@@ -119,6 +119,8 @@ struct anchor {
  */
 struct anchor_search {
   struct exu_py *py;
+  const struct exu_binary *module; /* that has to hold the interpreter's types; NULL: any */
+  const struct exu_py_attempts *attempts;
   struct anchor anchors[ANCHORS_MAX]; /* by address */
   size_t anchor_count;
   size_t hits;
@@ -151,12 +153,36 @@ static bool has_thread_state(const struct exu_py *py, uint64_t interpreter, uint
   return found;
 }
 
+/*
+ * The module that an interpreter's types lie in, which are variables of the library in every version: that of the
+ * dictionary of its modules. NULL: unknown.
+ */
+static struct exu_binary *module_of(const struct exu_py *py, uint64_t interpreter) {
+  uint64_t dict, type;
+  if (!exu_py_get(py, interpreter, py->layout.interp_modules, &dict) || !exu_py_plausible(dict)) return NULL;
+  return exu_py_get(py, dict, py->layout.object_type, &type) ? exu_modules_find(py->modules, type) : NULL;
+}
+
+/* What was left behind of a runtime that has been shut down, or belongs to another copy, is not what is sought. */
+static bool is_sought(const struct anchor_search *search, uint64_t interpreter) {
+  const struct exu_py *py = search->py;
+  const struct exu_binary *module = search->module ? module_of(py, interpreter) : NULL;
+  uint64_t runtime;
+  if (module && module != search->module) return false;
+  if (!exu_py_get(py, interpreter, py->layout.interp_runtime, &runtime)) return true; /* before 3.9 */
+  for (size_t i = 0; i < search->attempts->count; i++) {
+    if (search->attempts->copies[i].address == runtime) return false;
+  }
+  return true;
+}
+
 static bool try_anchor(struct anchor_search *search, uint64_t address) {
   struct exu_py *py = search->py;
   uint64_t tstate = address - py->layout.tstate_thread_id.offset;
   uint64_t interpreter;
   if (!exu_py_plausible(tstate) || !exu_py_get(py, tstate, py->layout.tstate_interp, &interpreter)) return false;
   if (!exu_py_is_interpreter(py, interpreter, false) || !has_thread_state(py, interpreter, tstate)) return false;
+  if (!is_sought(search, interpreter)) return false;
   search->interpreter = interpreter;
   return true;
 }
@@ -226,7 +252,7 @@ static uint64_t runtime_of(struct exu_py *py, uint64_t interpreter) {
   if (exu_py_get(py, interpreter, layout->interp_runtime, &runtime)) return runtime; /* 3.9 and later */
   if (!exu_py_has(layout->runtime_interpreters_main)) return 0;
   struct runtime_search search = {.py = py, .interpreter = main_interpreter(py, interpreter)};
-  scan_writable(py, scan_for_runtime, &search);
+  scan_writable(py, NULL, scan_for_runtime, &search);
   return search.runtime;
 }
 
@@ -244,18 +270,19 @@ static void adopt(struct exu_py *py, uint64_t interpreter) {
   py->interpreters = head;
 }
 
-static bool search_anchor(struct exu_py *py) {
-  struct anchor_search search = {.py = py};
+bool exu_py_search_anchor(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts) {
+  struct anchor_search search = {.py = py, .module = module, .attempts = attempts};
   if (!exu_py_has(py->layout.tstate_thread_id)) return false;
   collect_anchors(&search);
+  attempts->no_anchors |= search.anchor_count == 0;
   if (search.anchor_count == 0) return false;
-  scan_writable(py, scan_for_anchor, &search);
+  scan_writable(py, NULL, scan_for_anchor, &search);
   if (!search.interpreter) return false;
   adopt(py, search.interpreter);
   return true;
 }
 
-bool exu_py_find_by_anchor(struct exu_py *py, struct exu_py_attempts *attempts) {
+bool exu_py_find_by_anchor(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts) {
   /* Without its file, a debug build is told from a release build by which layout makes sense of its frames. */
   struct exu_py best = *py;
   int best_score = -2;
@@ -264,7 +291,7 @@ bool exu_py_find_by_anchor(struct exu_py *py, struct exu_py_attempts *attempts) 
     if (py->debug != EXU_UNKNOWN && py->debug != (debug ? EXU_YES : EXU_NO)) continue;
     if (!exu_py_layout_from_table(py, debug == 1)) continue;
     any_table = true;
-    if (!search_anchor(py)) continue;
+    if (!exu_py_search_anchor(py, module, attempts)) continue;
     int score = exu_py_probe_layout(py);
     if (score > best_score) {
       best = *py;
@@ -273,14 +300,10 @@ bool exu_py_find_by_anchor(struct exu_py *py, struct exu_py_attempts *attempts) 
     }
     if (score > 0) break;
   }
-  if (!any_table) {
-    attempts->unsupported = true;
-    snprintf(attempts->unsupported_version, sizeof attempts->unsupported_version, "%.*s", (int)py->version_text.size,
-             py->version_text.data ? py->version_text.data : "");
-  }
+  if (!any_table) exu_py_add_copy(attempts, py, EXU_PY_COPY_UNSUPPORTED, 0);
   if (best_score == -2) return false;
   *py = best;
   py->found_by = EXU_FOUND_BY_ANCHOR;
-  py->module = py->runtime ? exu_modules_find(py->modules, py->runtime) : NULL;
+  py->module = py->runtime ? exu_modules_find(py->modules, py->runtime) : module_of(py, py->interpreters);
   return true;
 }

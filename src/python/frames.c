@@ -339,3 +339,41 @@ bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t lim
   if (step == STEP_NO_MEMORY) stack->complete = false;
   return step != STEP_NO_MEMORY;
 }
+
+/* ---- Where a thread state runs ----------------------------------------------------------------------------------- */
+
+/* The first shim from a frame outwards. 3.15's sentinel inside the thread state is none. */
+static uint64_t innermost_shim(const struct exu_py *py, uint64_t tstate) {
+  enum { FRAMES_MAX = 64 };
+  const struct exu_layout *layout = &py->layout;
+  uint64_t frame, owner;
+  if (!exu_py_get(py, tstate, layout->tstate_current_frame, &frame)) return 0;
+  for (int i = 0; i < FRAMES_MAX && exu_py_plausible(frame); i++) {
+    if (!exu_py_get(py, frame, layout->iframe_owner, &owner)) return 0;
+    if (owner >= FIRST_SHIM_OWNER && owner <= LAST_SHIM_OWNER) return frame;
+    if (!exu_py_get(py, frame, layout->iframe_previous, &frame)) return 0;
+  }
+  return 0;
+}
+
+uint64_t exu_py_marker(const struct exu_py *py, uint64_t tstate) {
+  const struct exu_layout *layout = &py->layout;
+  uint64_t marker = 0;
+  if (exu_py_has(layout->tstate_cframe)) {
+    if (!exu_py_get(py, tstate, layout->tstate_cframe, &marker)) return 0;
+  } else if (exu_py_has(layout->tstate_current_frame)) {
+    marker = innermost_shim(py, tstate);
+  }
+  return marker - tstate < layout->tstate_size.size ? 0 : marker;
+}
+
+size_t exu_py_frame_objects(const struct exu_py *py, uint64_t tstate, uint64_t *objects, size_t limit) {
+  uint64_t frame;
+  size_t count = 0;
+  if (!exu_py_get(py, tstate, py->layout.tstate_frame, &frame)) return 0;
+  while (count < limit && exu_py_plausible(frame)) {
+    objects[count++] = frame;
+    if (!exu_py_get(py, frame, py->layout.frame_back, &frame)) break;
+  }
+  return count;
+}

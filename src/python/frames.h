@@ -31,4 +31,16 @@ enum { EXU_PY_FRAMES_MAX = 1000 * 1000 };
  */
 bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t limit, struct exu_py_stack *stack);
 
+/*
+ * 3.10 and later: an address on the C stack that the thread state runs on, that of the marker of its innermost call of
+ * the eval loop; 0: it runs no Python, or that is not known.
+ */
+uint64_t exu_py_marker(const struct exu_py *py, uint64_t tstate);
+
+/*
+ * Before 3.10: the addresses of the innermost frame objects of a thread state, innermost first, `limit` at most. Returns
+ * how many there are.
+ */
+size_t exu_py_frame_objects(const struct exu_py *py, uint64_t tstate, uint64_t *objects, size_t limit);
+
 #endif

@@ -44,9 +44,10 @@ static bool ignore(void *context, uint64_t key, uint64_t value) {
 }
 
 /* What is not in a dictionary that can be read is nothing that is missing: nobody imported threading yet. */
-static bool look_up(struct exu_py *py, uint64_t dict, const char *key, uint64_t *value) {
+static bool look_up(struct exu_py *py, uint64_t dict, const char *key, uint64_t *value, bool *is_not_there) {
   if (exu_py_dict_get(py, dict, key, value)) return true;
-  if (!exu_py_dict_each(py, dict, ignore, NULL)) {
+  *is_not_there = exu_py_dict_each(py, dict, ignore, NULL);
+  if (!*is_not_there) {
     exu_missing(py->diagnostics, "thread-names-unreadable", -1,
                 "the names of threads are unknown: the dictionary at 0x%llx that leads to them cannot be read",
                 (unsigned long long)dict);
@@ -57,11 +58,12 @@ static bool look_up(struct exu_py *py, uint64_t dict, const char *key, uint64_t 
 bool exu_py_names_read(struct exu_py *py, uint64_t interpreter, struct exu_py_names *names) {
   struct reading reading = {.py = py, .names = names};
   uint64_t modules, module, dict, active;
-  if (!exu_py_get(py, interpreter, py->layout.interp_modules, &modules) || modules == 0) return true;
-  if (!look_up(py, modules, "threading", &module)) return true;
-  if (!exu_py_get(py, module, py->layout.module_dict, &dict) || !look_up(py, dict, "_active", &active)) {
-    return true;
-  }
+  if (!exu_py_get(py, interpreter, py->layout.interp_modules, &modules)) return true;
+  names->no_threading = modules == 0;
+  if (modules == 0 || !look_up(py, modules, "threading", &module, &names->no_threading)) return true;
+  if (!exu_py_get(py, module, py->layout.module_dict, &dict)) return true;
+  names->no_threading = dict == 0;
+  if (dict == 0 || !look_up(py, dict, "_active", &active, &names->no_threading)) return true;
   if (!exu_py_dict_each(py, active, read_thread_name, &reading)) reading.unreadable++;
   if (reading.unreadable) {
     exu_missing(py->diagnostics, "thread-names-unreadable", -1, "the names of %zu threads could not be read",

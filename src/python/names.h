@@ -7,6 +7,7 @@
 
 struct exu_py_names {
   struct exu_map by_ident; /* thread ident -> struct exu_string *, in the arena */
+  bool no_threading;       /* for certain: the interpreter never imported it, or has taken it down */
 };
 
 /*

@@ -12,7 +12,7 @@
 
 /*
  * Variables of the library that are not in _PyRuntime. Addresses in the target, 0: unknown. All are static in
- * CPython's source (only a .symtab has them) except _PyThreadState_Current, which 2.7 and 3.6 export.
+ * CPython's source (only a .symtab has them) except _PyThreadState_Current and _Py_Finalizing, which are exported.
  */
 struct exu_py_variables {
   uint64_t interp_head;    /* pystate.c, up to 3.6 */
@@ -23,6 +23,8 @@ struct exu_py_variables {
   uint64_t switch_cond;
   uint64_t switch_mutex;
   uint64_t gil_lock;       /* ceval.c interpreter_lock, 2.7: a pointer to a semaphore */
+  uint64_t finalizing;     /* _Py_Finalizing, 3.6: the thread state that shuts the interpreter down, or NULL */
+  uint64_t initialized;    /* pythonrun.c, 2.7: an int that Py_Finalize clears before it takes the interpreter down */
   bool import_lock_sought; /* whether exu_py_find_import_lock has looked for these: */
   uint64_t import_lock;    /* import.c, up to 3.11: likewise a pointer to a semaphore */
   uint64_t
@@ -49,13 +51,13 @@ struct exu_py {
   uint64_t interpreters;     /* the first interpreter; 0: none */
   struct exu_py_variables variables;
 
-  struct exu_map codes;  /* code object -> struct exu_py_code */
-  struct exu_map types;  /* type object -> what types.c knows of it */
-  uint64_t unicode_type; /* `str`, learned from the first code object that checks out; 0: not yet */
-  uint64_t code_type;    /* likewise */
-  bool finalizing;       /* the interpreter is shutting down; set with the threads */
-  uint64_t frames_left;  /* budgets of the whole process */
-  uint64_t entries_left; /* of dictionaries */
+  struct exu_map codes;         /* code object -> struct exu_py_code */
+  struct exu_map types;         /* type object -> what types.c knows of it */
+  uint64_t unicode_type;        /* `str`, learned from the first code object that checks out; 0: not yet */
+  uint64_t code_type;           /* likewise */
+  enum exu_tristate finalizing; /* it is shutting down; set with the threads */
+  uint64_t frames_left;         /* budgets of the whole process */
+  uint64_t entries_left;        /* of dictionaries */
 };
 
 /* Reading fields. A structure is a buffer that holds its first `size` bytes. */

@@ -36,11 +36,13 @@ static void read_gil(struct exu_py *py, struct exu_py_interpreter *interpreter) 
   const struct exu_layout *layout = &py->layout;
   uint64_t holder = 0, locked = 0, enabled = 1;
   interpreter->gil_locked = EXU_UNKNOWN;
+  interpreter->gil_key = py->variables.current_tstate ? py->variables.current_tstate : py->runtime;
   if (py->variables.current_tstate) {
     if (!exu_py_word(py, py->variables.current_tstate, &holder)) return;
   } else if (exu_py_get(py, py->runtime, layout->runtime_tstate_current, &holder)) {
     interpreter->gil = exu_py_has(layout->runtime_gil) ? py->runtime + layout->runtime_gil.offset : 0;
   } else if (exu_py_get(py, interpreter->address, layout->interp_gil, &interpreter->gil) && interpreter->gil) {
+    interpreter->gil_key = interpreter->gil;
     if (exu_py_get(py, interpreter->gil, layout->gil_enabled, &enabled) && !enabled) {
       interpreter->gil_locked = EXU_NO;
       return;
@@ -156,38 +158,56 @@ static bool read_thread_states(struct exu_py *py, struct exu_py_threads *threads
   return true;
 }
 
-static bool read_interpreters(struct exu_py *py, struct exu_py_threads *threads) {
+static bool read_interpreters(struct exu_py *py, size_t runtime, struct exu_py_threads *threads) {
   struct exu_map seen = {0};
+  const size_t first = threads->interpreters.count;
   uint64_t address = py->interpreters;
-  bool memory = true;
+  bool memory = true, whole = false;
   while (memory && next_of_list(py, &seen, address, INTERPRETERS_MAX, "interpreters")) {
     struct exu_py_interpreter *interpreter = EXU_PUSH(py->arena, &threads->interpreters);
-    uint64_t id, finalizing;
+    uint64_t id;
     memory = interpreter != NULL;
     if (!memory) break;
-    *interpreter = (struct exu_py_interpreter){.address = address, .id = -1};
+    *interpreter = (struct exu_py_interpreter){.py = py, .runtime = runtime, .address = address, .id = -1};
     if (exu_py_get(py, address, py->layout.interp_id, &id)) interpreter->id = (int64_t)id;
     interpreter->gc_collecting = gc_collecting(py, address);
-    interpreter->finalizing = exu_py_get(py, address, py->layout.interp_finalizing, &finalizing) && finalizing;
     read_gil(py, interpreter);
     if (!exu_py_get(py, address, py->layout.interp_next, &address)) {
       exu_missing(py->diagnostics, "interpreter-unreadable", -1,
                   "the interpreter at 0x%llx cannot be read: those after it are missing", (unsigned long long)address);
       break;
     }
+    whole = address == 0;
   }
   exu_map_deinit(&seen);
-  struct exu_py_interpreter *only = threads->interpreters.count == 1 ? threads->interpreters.items : NULL;
-  if (only && only->id == -1) only->id = 0;
+  const size_t count = threads->interpreters.count - first;
+  struct exu_py_interpreter *last = count ? &threads->interpreters.items[threads->interpreters.count - 1] : NULL;
+  if (count == 1 && last->id == -1) last->id = 0;
+  /* New ones are put before the others. */
+  if (last) last->main = last->id >= 0 ? last->id == 0 : whole;
   return memory;
 }
 
-bool exu_py_threads(struct exu_py *py, struct exu_py_threads *threads) {
+/* The variables of 2.7 and 3.6, a field of the runtime since 3.7. */
+static enum exu_tristate read_finalizing(const struct exu_py *py) {
+  uint64_t value;
+  uint32_t initialized;
+  if (exu_py_get(py, py->runtime, py->layout.runtime_finalizing, &value) ||
+      (py->variables.finalizing && exu_py_word(py, py->variables.finalizing, &value)))
+    return value != 0 ? EXU_YES : EXU_NO;
+  if (py->variables.initialized &&
+      exu_space_read(py->space, py->variables.initialized, &initialized, sizeof initialized) == EXU_READABLE)
+    return initialized == 0 ? EXU_YES : EXU_NO;
+  return EXU_UNKNOWN;
+}
+
+bool exu_py_threads(struct exu_py *py, size_t runtime, struct exu_py_threads *threads) {
   struct exu_map seen = {0};
-  uint64_t finalizing;
-  bool memory = read_interpreters(py, threads);
-  for (size_t i = 0; memory && i < threads->interpreters.count; i++) memory = read_thread_states(py, threads, i, &seen);
-  py->finalizing = exu_py_get(py, py->runtime, py->layout.runtime_finalizing, &finalizing) && finalizing;
+  const size_t first = threads->interpreters.count;
+  bool memory = read_interpreters(py, runtime, threads);
+  for (size_t i = first; memory && i < threads->interpreters.count; i++)
+    memory = read_thread_states(py, threads, i, &seen);
+  py->finalizing = read_finalizing(py);
   exu_map_deinit(&seen);
   return memory;
 }

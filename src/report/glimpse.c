@@ -27,9 +27,9 @@ static bool is_still(const struct exu_py_chain *chain) {
 }
 
 /* One more reading to compare with the first one. False only without memory. */
-static bool compare(struct exu_stacks *stacks, uint64_t tstate, struct agreement *agreement) {
+static bool compare(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, struct agreement *agreement) {
   struct exu_py_chain *chain = &stacks->chain, *again = &stacks->again;
-  if (!exu_py_chain_read(stacks->py, tstate, again)) return false;
+  if (!exu_py_chain_read(py, tstate, again)) return false;
   const size_t common = exu_py_chain_agreement(chain, again);
   if (common < agreement->links) agreement->links = common;
   agreement->entire &= again->whole && common == chain->links.count && common == again->links.count;
@@ -59,48 +59,51 @@ static void keep_shared(struct exu_stacks *stacks, size_t first, size_t agreed) 
 }
 
 /* The frames, with what there is to say about them: into `diagnostics`. */
-static bool read_frames(struct exu_stacks *stacks, uint64_t tstate, int64_t tid, struct exu_diagnostics *diagnostics) {
-  struct exu_diagnostics *usual = stacks->py->diagnostics;
-  stacks->py->diagnostics = diagnostics;
-  bool memory = exu_py_frames(stacks->py, tstate, tid, stacks->options->max_frames, &stacks->stack);
-  stacks->py->diagnostics = usual;
+static bool read_frames(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, int64_t tid,
+                        struct exu_diagnostics *diagnostics) {
+  struct exu_diagnostics *usual = py->diagnostics;
+  py->diagnostics = diagnostics;
+  bool memory = exu_py_frames(py, tstate, tid, stacks->options->max_frames, &stacks->stack);
+  py->diagnostics = usual;
   return memory;
 }
 /*
  * Read the chain many times, the frames with all that they refer to once, from the very memory of one reading, and the
  * chain once more: what those refer to was there as long as they were.
  */
-static bool attempt(struct exu_stacks *stacks, uint64_t tstate, int64_t tid, struct exu_diagnostics *said,
-                    bool *entire) {
+static bool attempt(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, int64_t tid,
+                    struct exu_diagnostics *said, bool *entire) {
   const size_t first = stacks->stack.frames.count;
   struct agreement agreement = {.entire = true};
-  if (!exu_py_chain_read(stacks->py, tstate, &stacks->chain)) return false;
+  if (!exu_py_chain_read(py, tstate, &stacks->chain)) return false;
   agreement.links = stacks->chain.links.count;
   for (int i = 0; i < READINGS; i++)
-    if (!compare(stacks, tstate, &agreement)) return false;
-  exu_py_forget_code(stacks->py);
-  if (!read_frames(stacks, tstate, tid, said) || !compare(stacks, tstate, &agreement)) return false;
+    if (!compare(stacks, py, tstate, &agreement)) return false;
+  exu_py_forget_code(py);
+  if (!read_frames(stacks, py, tstate, tid, said) || !compare(stacks, py, tstate, &agreement)) return false;
   *entire = agreement.entire && is_still(&stacks->chain);
   if (!*entire) keep_shared(stacks, first, agreement.links);
   return true;
 }
 
 /* Drop a reading, and what there was to say about it. */
-static void drop(struct exu_stacks *stacks, size_t first, uint64_t frames_left, struct exu_diagnostics *said) {
+static void drop(struct exu_stacks *stacks, struct exu_py *py, size_t first, uint64_t frames_left,
+                 struct exu_diagnostics *said) {
   stacks->stack.frames.count = first;
-  stacks->py->frames_left = frames_left;
+  py->frames_left = frames_left;
   exu_diagnostics_init(said, stacks->arena);
 }
 
-bool exu_glimpse(struct exu_stacks *stacks, uint64_t tstate, const struct exu_os_thread *os, int64_t tid) {
+bool exu_glimpse(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, const struct exu_os_thread *os,
+                 int64_t tid) {
   const size_t first = stacks->stack.frames.count;
-  const uint64_t left = stacks->py->frames_left;
+  const uint64_t left = py->frames_left;
   struct exu_diagnostics said;
-  drop(stacks, first, left, &said);
-  bool memory = read_frames(stacks, tstate, tid, &said), entire = os && exu_live_slept(stacks->target, os);
+  drop(stacks, py, first, left, &said);
+  bool memory = read_frames(stacks, py, tstate, tid, &said), entire = os && exu_live_slept(stacks->target, os);
   for (int i = 0; memory && !entire && i < ATTEMPTS; i++) {
-    drop(stacks, first, left, &said);
-    memory = attempt(stacks, tstate, tid, &said, &entire);
+    drop(stacks, py, first, left, &said);
+    memory = attempt(stacks, py, tstate, tid, &said, &entire);
   }
   if (entire || !memory) {
     exu_diagnostics_append(stacks->diagnostics, &said);

@@ -4,65 +4,46 @@
 
 #include "report/joining.h"
 
-/* ---- Thread states ----------------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
 
-/*
- * In 2.7 a forked child keeps the thread states of its parent's other threads (Python 3 deletes them), and a new
- * thread easily gets the stack, and so the ident, of one of those. New thread states are put first in the list: of two
- * in one interpreter with the same ident the later one in the list is a leftover.
- */
-static bool is_leftover(const struct exu_stacks *stacks, const struct exu_py_thread *state,
-                        const struct exu_py_thread *later) {
-  return stacks->py->build.version.major < 3 && later && later->interpreter == state->interpreter;
+/* The first thread state of a runtime: the one that its main interpreter was made with. New ones are put before it. */
+static bool is_oldest(const struct exu_stacks *stacks, size_t index) {
+  const struct exu_py_threads *python = &stacks->python;
+  const size_t interpreter = python->threads.items[index].interpreter;
+  bool is_last = index + 1 == python->threads.count || python->threads.items[index + 1].interpreter != interpreter;
+  return is_last && python->interpreters.items[interpreter].main;
 }
 
-static bool index_thread_states(struct exu_stacks *stacks) {
-  struct exu_py_thread *states = stacks->python.threads.items;
-  size_t count = stacks->python.threads.count;
-  stacks->next_same = exu_arena_array(stacks->arena, count, sizeof *stacks->next_same);
-  stacks->taken = exu_arena_array(stacks->arena, count, sizeof *stacks->taken);
-  if (!stacks->next_same || !stacks->taken) return false;
-  for (size_t i = count; i-- > 0;) {
-    bool is_new;
-    if (states[i].ident == 0) continue; /* not started yet */
-    void **slot = exu_map_insert(&stacks->by_ident, states[i].ident, &is_new);
-    if (!slot) return false;
-    const struct exu_py_thread *later = *slot;
-    stacks->next_same[i] = later ? (size_t)(later - states) + 1 : 0;
-    if (is_leftover(stacks, &states[i], later)) stacks->next_same[i] = stacks->next_same[later - states];
-    *slot = &states[i];
-  }
-  return true;
-}
-
-/*
- * Index + 1 of the first thread state of a thread: its thread_id is the thread pointer. Where the machine does not tell
- * that, the kernel's thread id decides; it is wrong in a child that forked, and only there. Before 3.11 a thread state
- * does not know it.
- */
-static size_t first_thread_state(const struct exu_stacks *stacks, const struct exu_os_thread *os) {
-  const struct exu_registers *registers = &os->registers;
-  uint64_t self = registers->has_thread_pointer ? stacks->target->arch->pthread_self(registers->thread_pointer) : 0;
-  if (self) {
-    void **slot = exu_map_find(&stacks->by_ident, self);
-    return slot ? (size_t)((const struct exu_py_thread *)*slot - stacks->python.threads.items) + 1 : 0;
-  }
-  const struct exu_py_thread *states = stacks->python.threads.items;
-  for (size_t i = 0; i < stacks->python.threads.count; i++) {
-    if (states[i].native_id == (uint64_t)os->tid && os->tid > 0) return i + 1;
-  }
-  for (size_t i = 0; os->in_descriptor && i < stacks->python.threads.count; i++) {
-    if (states[i].ident && os->in_descriptor - states[i].ident < EXU_DESCRIPTOR_MAX) return i + 1;
-  }
-  return 0;
-}
-
-/* The name that threading gives; without threading the main thread still is what threading would call it. */
-static struct exu_string thread_name(const struct exu_stacks *stacks, const struct exu_py_thread *state, bool main) {
+/* What the threading module of an interpreter calls the thread; without threading, what it would call it. */
+static struct exu_string name_in(const struct exu_stacks *stacks, size_t index, uint64_t ident, bool main) {
+  const struct exu_py_thread *state = &stacks->python.threads.items[index];
   const struct exu_py_names *names = &stacks->names[state->interpreter];
-  struct exu_string name = exu_py_name(names, state->ident);
-  if (!name.data && main && names->by_ident.count == 0) name = (struct exu_string){"MainThread", strlen("MainThread")};
+  struct exu_string name = exu_py_name(names, ident);
+  bool is_main = main && names->no_threading && !stacks->doubtful[index] && is_oldest(stacks, index);
+  if (!name.data && is_main) name = (struct exu_string){"MainThread", strlen("MainThread")};
   return name;
+}
+
+/* The name in the main interpreter comes before those in others, which may call it their MainThread. */
+static struct exu_string thread_name(const struct exu_stacks *stacks, size_t first, uint64_t ident, bool main) {
+  struct exu_string name = {NULL, 0};
+  for (size_t i = first; i != 0; i = stacks->next_same[i - 1]) {
+    const size_t interpreter = stacks->python.threads.items[i - 1].interpreter;
+    const bool in_main = stacks->python.interpreters.items[interpreter].main;
+    if (name.data && !in_main) continue;
+    struct exu_string other = name_in(stacks, i - 1, ident, main);
+    if (other.data) name = other;
+    if (other.data && in_main) break;
+  }
+  return name;
+}
+
+/* What Python knows the thread by: 0 when that is not certain. */
+static uint64_t ident_of(const struct exu_stacks *stacks, const struct exu_os_thread *os, size_t first) {
+  const uint64_t self = exu_self(stacks, os);
+  if (self || first == 0) return self;
+  const struct exu_py_thread *state = &stacks->python.threads.items[first - 1];
+  return stacks->doubtful[first - 1] ? 0 : state->ident;
 }
 
 /* ---- Frames ------------------------------------------------------------------------------------------------------ */
@@ -76,8 +57,10 @@ static bool add_chain(struct exu_stacks *stacks, size_t first, size_t interprete
   if (stacks->stack.frames.count == first) return true;
   struct exu_chain *chain = EXU_PUSH(stacks->arena, &stacks->chains);
   if (!chain) return false;
-  *chain = (struct exu_chain){
-      .first = first, .end = stacks->stack.frames.count, .interpreter = interpreter_id(stacks, interpreter)};
+  *chain = (struct exu_chain){.first = first,
+                              .end = stacks->stack.frames.count,
+                              .interpreter = interpreter_id(stacks, interpreter),
+                              .runtime = (uint32_t)stacks->python.interpreters.items[interpreter].runtime};
   return true;
 }
 
@@ -112,52 +95,94 @@ static void begin_thread(struct exu_stacks *stacks) {
   stacks->moved = false;
 }
 
+/* More than one GIL can be held, or waited for with another one held: by a thread that runs two runtimes. */
+static void add_gil(struct exu_stacks *stacks, size_t index, struct exu_thread *thread, enum exu_gil gil,
+                    struct exu_wait_subject *subject) {
+  const struct exu_py_thread *state = &stacks->python.threads.items[index];
+  const struct exu_py_interpreter *interpreter = &stacks->python.interpreters.items[state->interpreter];
+  /* Who made a thread state is known, but the GIL is held by who runs it. */
+  if (gil == EXU_GIL_HOLDS && stacks->doubtful[index]) gil = EXU_GIL_UNKNOWN;
+  if (thread->gil == EXU_GIL_UNKNOWN || gil == EXU_GIL_HOLDS || (gil == EXU_GIL_WAITS && thread->gil == EXU_GIL_NONE))
+    thread->gil = gil;
+  if (gil == EXU_GIL_WAITS && subject->gil == 0) {
+    subject->gil = interpreter->gil_key;
+    if (stacks->runtimes->count > 1) subject->gil_of = interpreter->py->version_text;
+  }
+  for (size_t i = 0; gil == EXU_GIL_HOLDS && i < EXU_WAIT_PARTS; i++) {
+    if (subject->gils[i] != 0) continue;
+    subject->gils[i] = interpreter->gil_key;
+    break;
+  }
+}
+
 /* `os`: NULL when the thread is not known. */
 static bool add_thread_state(struct exu_stacks *stacks, size_t index, struct exu_thread *thread,
-                             const struct exu_os_thread *os) {
+                             const struct exu_os_thread *os, struct exu_wait_subject *subject) {
   const struct exu_py_thread *state = &stacks->python.threads.items[index];
+  struct exu_py *py = exu_state_py(stacks, state);
   size_t first = stacks->stack.frames.count;
-  stacks->taken[index] = true;
   thread->python = true;
-  if (!thread->name.data) thread->name = thread_name(stacks, state, thread->main);
-  enum exu_gil gil = exu_py_gil(stacks->py, &stacks->python, state, os ? &os->registers : NULL);
-  if (thread->gil == EXU_GIL_UNKNOWN || gil == EXU_GIL_HOLDS || (gil == EXU_GIL_WAITS && thread->gil == EXU_GIL_NONE)) {
-    thread->gil = gil;
-  }
+  add_gil(stacks, index, thread, exu_py_gil(py, &stacks->python, state, os ? &os->registers : NULL), subject);
   bool runs = stacks->target->kind == EXU_SOURCE_LIVE && stacks->options->no_stop;
-  if (runs ? !exu_glimpse(stacks, state->tstate, os, thread->tid)
-           : !exu_py_frames(stacks->py, state->tstate, thread->tid, stacks->options->max_frames, &stacks->stack))
+  if (runs ? !exu_glimpse(stacks, py, state->tstate, os, thread->tid)
+           : !exu_py_frames(py, state->tstate, thread->tid, stacks->options->max_frames, &stacks->stack))
     return false;
   thread->frames_complete &= stacks->stack.complete;
   return add_chain(stacks, first, state->interpreter);
 }
 
+/* The frames of each runtime: thread states are in the order of the runtimes. */
+static void find_parts(const struct exu_stacks *stacks, const struct exu_splice *splice,
+                       struct exu_wait_subject *subject) {
+  uint32_t runtime = UINT32_MAX;
+  for (size_t i = 0; i < splice->chain_count; i++) {
+    const struct exu_chain *chain = &splice->chains[i];
+    if (chain->runtime != runtime && subject->part_count == EXU_WAIT_PARTS) break;
+    if (chain->runtime != runtime)
+      subject->parts[subject->part_count++] = (struct exu_wait_part){.py = &stacks->runtimes->items[chain->runtime],
+                                                                     .frames = &splice->python[chain->first]};
+    runtime = chain->runtime;
+    subject->parts[subject->part_count - 1].frame_count += chain->end - chain->first;
+  }
+}
+
 /* Put away what was read of a thread, and look at what it waits for. */
-static bool finish_thread(struct exu_stacks *stacks, size_t index, const struct exu_os_thread *os, size_t state) {
+static bool finish_thread(struct exu_stacks *stacks, size_t index, const struct exu_os_thread *os,
+                          struct exu_wait_subject *subject) {
   struct exu_joined *joined = &stacks->joined[index];
   joined->os = os;
   if (!keep(stacks, &joined->splice)) return false;
   joined->splice.moved = stacks->moved;
-  struct exu_wait_subject subject = {.thread = index,
-                                     .os = os,
-                                     .gil = stacks->threads[index].gil,
-                                     .frames = joined->splice.python,
-                                     .frame_count = exu_splice_frames(&joined->splice)};
-  if (state) {
-    const struct exu_py_thread *python = &stacks->python.threads.items[state - 1];
-    subject.interpreter = stacks->python.interpreters.items[python->interpreter].address;
-    subject.ident = python->ident;
-  }
+  subject->thread = index;
+  subject->os = os;
+  find_parts(stacks, &joined->splice, subject);
   /* What a thread that runs waits for is nothing, or was true a moment ago. */
   if (stacks->moved) return true;
-  return !stacks->waits || exu_waits_look(stacks->waits, &subject);
+  return !stacks->waits || exu_waits_look(stacks->waits, subject);
+}
+
+static void set_interpreter(const struct exu_stacks *stacks, struct exu_thread *thread, size_t state) {
+  const size_t interpreter = stacks->python.threads.items[state].interpreter;
+  thread->interpreter = interpreter_id(stacks, interpreter);
+  thread->runtime = (int32_t)stacks->python.interpreters.items[interpreter].runtime;
+}
+
+static void set_gil_holder(struct exu_stacks *stacks, size_t index, const struct exu_wait_subject *subject) {
+  for (size_t k = 0; k < EXU_WAIT_PARTS && subject->gils[k] != 0; k++) {
+    for (size_t i = 0; i < stacks->python.interpreters.count; i++) {
+      if (stacks->python.interpreters.items[i].gil_key == subject->gils[k])
+        stacks->interpreters[i].gil_holder = (int64_t)index;
+    }
+  }
 }
 
 static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
   const struct exu_os_thread *os = &stacks->target->threads[index];
   struct exu_thread *thread = &stacks->threads[index];
+  struct exu_wait_subject subject = {.thread = index};
   *thread = (struct exu_thread){.tid = os->tid,
                                 .interpreter = -1,
+                                .runtime = -1,
                                 .main = os->tid == stacks->target->pid,
                                 .crashed = os->crashed && stacks->target->crash,
                                 .native_complete = EXU_UNKNOWN,
@@ -165,12 +190,31 @@ static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
                                 .moved = EXU_UNKNOWN,
                                 .cpu_us = -1};
   if (thread->main) thread->comm = stacks->target->comm;
-  const size_t first = stacks->py ? first_thread_state(stacks, os) : 0;
+  const size_t first = stacks->first ? stacks->first[index] : 0;
   begin_thread(stacks);
-  if (first) thread->interpreter = interpreter_id(stacks, stacks->python.threads.items[first - 1].interpreter);
+  if (first) {
+    set_interpreter(stacks, thread, first - 1);
+    subject.ident = ident_of(stacks, os, first);
+    thread->name = thread_name(stacks, first, subject.ident, thread->main);
+  }
   for (size_t state = first; state; state = stacks->next_same[state - 1])
-    if (!add_thread_state(stacks, state - 1, thread, os)) return false;
-  return finish_thread(stacks, index, os, first);
+    if (!add_thread_state(stacks, state - 1, thread, os, &subject)) return false;
+  set_gil_holder(stacks, index, &subject);
+  return finish_thread(stacks, index, os, &subject);
+}
+
+static void say_alone(const struct exu_stacks *stacks, size_t index) {
+  const struct exu_py_thread *state = &stacks->python.threads.items[index];
+  if (stacks->doubtful[index]) {
+    exu_note(stacks->diagnostics, "thread-state-alone", -1,
+             "it is not known which thread runs the thread state at 0x%llx: it may be another one than made it (thread "
+             "ident 0x%llx), and no stack tells",
+             (unsigned long long)state->tstate, (unsigned long long)state->ident);
+    return;
+  }
+  exu_note(stacks->diagnostics, "thread-state-alone", -1,
+           "the thread state at 0x%llx belongs to no thread of the process (thread ident 0x%llx)",
+           (unsigned long long)state->tstate, (unsigned long long)state->ident);
 }
 
 /*
@@ -179,22 +223,23 @@ static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
  */
 static bool add_orphans(struct exu_stacks *stacks, size_t *count) {
   for (size_t i = 0; i < stacks->python.threads.count; i++) {
-    if (stacks->taken[i]) continue;
+    if (stacks->place[i]) continue;
     const struct exu_py_thread *state = &stacks->python.threads.items[i];
     struct exu_thread *thread = &stacks->threads[*count];
-    *thread = (struct exu_thread){.tid = -1,
-                                  .interpreter = interpreter_id(stacks, state->interpreter),
-                                  .native_complete = EXU_UNKNOWN,
-                                  .frames_complete = true,
-                                  .moved = EXU_UNKNOWN,
-                                  .cpu_us = -1};
+    struct exu_wait_subject subject = {.thread = *count};
+    *thread = (struct exu_thread){
+        .tid = -1, .native_complete = EXU_UNKNOWN, .frames_complete = true, .moved = EXU_UNKNOWN, .cpu_us = -1};
+    set_interpreter(stacks, thread, i);
+    if (!stacks->doubtful[i]) {
+      subject.ident = state->ident;
+      thread->name = name_in(stacks, i, state->ident, false);
+    }
     begin_thread(stacks);
-    if (!add_thread_state(stacks, i, thread, NULL)) return false;
+    if (!add_thread_state(stacks, i, thread, NULL, &subject)) return false;
     if (stacks->stack.frames.count == 0) continue;
-    if (!finish_thread(stacks, *count, NULL, i + 1)) return false;
-    exu_note(stacks->diagnostics, "thread-state-alone", -1,
-             "the thread state at 0x%llx belongs to no thread of the process (thread ident 0x%llx)",
-             (unsigned long long)state->tstate, (unsigned long long)state->ident);
+    if (!finish_thread(stacks, *count, NULL, &subject)) return false;
+    set_gil_holder(stacks, *count, &subject);
+    say_alone(stacks, i);
     ++*count;
   }
   return true;
@@ -202,25 +247,30 @@ static bool add_orphans(struct exu_stacks *stacks, size_t *count) {
 
 static bool read_python(struct exu_stacks *stacks) {
   struct exu_report *report = stacks->report;
-  if (!exu_py_threads(stacks->py, &stacks->python)) return false;
+  for (size_t i = 0; i < stacks->runtimes->count; i++)
+    if (!exu_py_threads(&stacks->runtimes->items[i], i, &stacks->python)) return false;
   size_t count = stacks->python.interpreters.count;
-  struct exu_interpreter *interpreters = exu_arena_array(stacks->arena, count, sizeof *interpreters);
+  stacks->interpreters = exu_arena_array(stacks->arena, count, sizeof *stacks->interpreters);
   stacks->names = exu_arena_array(stacks->arena, count, sizeof *stacks->names);
-  if (!interpreters || !stacks->names) return false;
+  if (!stacks->interpreters || !stacks->names) return false;
   for (size_t i = 0; i < count; i++) {
     const struct exu_py_interpreter *interpreter = &stacks->python.interpreters.items[i];
-    interpreters[i] = (struct exu_interpreter){
-        .id = interpreter->id, .address = interpreter->address, .gc_collecting = interpreter->gc_collecting};
-    if (!exu_py_names_read(stacks->py, interpreter->address, &stacks->names[i])) return false;
+    stacks->interpreters[i] = (struct exu_interpreter){.id = interpreter->id,
+                                                       .runtime = interpreter->runtime,
+                                                       .address = interpreter->address,
+                                                       .gc_collecting = interpreter->gc_collecting,
+                                                       .gil_holder = -1};
+    if (!exu_py_names_read(interpreter->py, interpreter->address, &stacks->names[i])) return false;
   }
-  report->interpreters = interpreters;
+  report->interpreters = stacks->interpreters;
   report->interpreter_count = count;
-  return index_thread_states(stacks);
+  return exu_place_thread_states(stacks);
 }
 
 void exu_join(struct exu_stacks *stacks) {
   const struct exu_target *target = stacks->target;
-  if (stacks->py && !read_python(stacks)) return;
+  const bool has_python = stacks->runtimes && stacks->runtimes->count > 0;
+  if (has_python && !read_python(stacks)) return;
   size_t limit = stacks->options->max_threads ? stacks->options->max_threads : SIZE_MAX;
   size_t shown = target->thread_count < limit ? target->thread_count : limit;
   size_t most = shown + stacks->python.threads.count, count = 0;
@@ -232,7 +282,7 @@ void exu_join(struct exu_stacks *stacks) {
   if (shown < target->thread_count) {
     exu_note(stacks->diagnostics, "max-threads", -1, "%zu of %zu threads are shown, as asked for", shown,
              target->thread_count);
-  } else if (stacks->py && count == shown) {
+  } else if (has_python && count == shown) {
     add_orphans(stacks, &count);
     stacks->report->thread_count = count;
   }

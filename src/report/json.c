@@ -139,7 +139,12 @@ static void put_crash(struct exu_output *out, const struct exu_crash *crash) {
   exu_out_char(out, '}');
 }
 
-static void put_python(struct exu_output *out, const struct exu_python *python) {
+static void put_module_path(struct exu_output *out, const struct exu_report *report, int32_t module) {
+  bool has_module = module >= 0 && (size_t)module < report->module_count;
+  exu_json_string(out, has_module ? report->modules[module].path : (struct exu_string){NULL, 0});
+}
+
+static void put_python(struct exu_output *out, const struct exu_report *report, const struct exu_python *python) {
   if (!python) {
     exu_out(out, "null");
     return;
@@ -157,7 +162,9 @@ static void put_python(struct exu_output *out, const struct exu_python *python) 
   exu_out(out, ", \"layout_from\": ");
   exu_json_word(out, layout_from(python->layout_from));
   exu_out(out, ", \"finalizing\": ");
-  exu_json_bool(out, python->finalizing);
+  exu_json_tristate(out, python->finalizing);
+  exu_out(out, ", \"module\": ");
+  put_module_path(out, report, python->module);
   exu_out_char(out, '}');
 }
 
@@ -168,10 +175,14 @@ static void put_interpreter(struct exu_output *out, const struct exu_interpreter
   exu_json_address(out, true, interpreter->address);
   exu_out(out, ", \"gc_collecting\": ");
   exu_json_tristate(out, interpreter->gc_collecting);
+  exu_out(out, ", \"runtime\": ");
+  exu_out_unsigned(out, interpreter->runtime);
+  exu_out(out, ", \"gil_holder\": ");
+  exu_json_id(out, interpreter->gil_holder);
   exu_out_char(out, '}');
 }
 
-static void put_python_frame(struct exu_output *out, const struct exu_frame *frame) {
+static void put_python_frame(struct exu_output *out, const struct exu_report *report, const struct exu_frame *frame) {
   exu_out(out, "{\"kind\": \"python\", \"function\": ");
   exu_json_string(out, frame->function);
   exu_out(out, ", \"qualname\": ");
@@ -190,6 +201,10 @@ static void put_python_frame(struct exu_output *out, const struct exu_frame *fra
   exu_json_bool(out, frame->entry);
   exu_out(out, ", \"interpreter\": ");
   exu_json_id(out, frame->interpreter);
+  if (report->runtime_count > 1) {
+    exu_out(out, ", \"runtime\": ");
+    exu_out_signed(out, frame->runtime);
+  }
   exu_out(out, ", \"address\": ");
   exu_json_address(out, frame->address != 0, frame->address);
   exu_out_char(out, '}');
@@ -204,7 +219,7 @@ static void put_native_frame(struct exu_output *out, const struct exu_report *re
   exu_out(out, ", \"line\": ");
   exu_json_id(out, frame->position.line);
   exu_out(out, ", \"module\": ");
-  exu_json_string(out, has_module ? report->modules[frame->module].path : (struct exu_string){NULL, 0});
+  put_module_path(out, report, frame->module);
   exu_out(out, ", \"pc\": ");
   exu_json_address(out, true, frame->address);
   exu_out(out, ", \"offset\": ");
@@ -226,7 +241,7 @@ static void put_gap(struct exu_output *out, const struct exu_frame *frame) {
 
 static void put_frame(struct exu_output *out, const struct exu_report *report, const struct exu_frame *frame) {
   switch (frame->kind) {
-  case EXU_FRAME_PYTHON: put_python_frame(out, frame); break;
+  case EXU_FRAME_PYTHON: put_python_frame(out, report, frame); break;
   case EXU_FRAME_NATIVE: put_native_frame(out, report, frame); break;
   case EXU_FRAME_GAP: put_gap(out, frame); break;
   }
@@ -244,6 +259,8 @@ static void put_thread(struct exu_output *out, const struct exu_report *report, 
   exu_json_bool(out, thread->main);
   exu_out(out, ", \"interpreter\": ");
   exu_json_id(out, thread->interpreter);
+  exu_out(out, ", \"runtime\": ");
+  exu_json_id(out, thread->runtime);
   exu_out(out, ", \"python\": ");
   exu_json_bool(out, thread->python);
   exu_out(out, ", \"crashed\": ");
@@ -312,8 +329,14 @@ static void put_report(struct exu_output *out, const struct exu_report *report) 
   exu_out(out, ",\n  \"crash\": ");
   put_crash(out, report->crash);
   exu_out(out, ",\n  \"python\": ");
-  put_python(out, report->python);
+  put_python(out, report, report->python);
 
+  exu_out(out, ",\n  \"runtimes\": [");
+  for (size_t i = 0; i < report->runtime_count; i++) {
+    put_element(out, i);
+    put_python(out, report, &report->runtimes[i]);
+  }
+  put_list_end(out, report->runtime_count);
   exu_out(out, ",\n  \"interpreters\": [");
   for (size_t i = 0; i < report->interpreter_count; i++) {
     put_element(out, i);

@@ -37,6 +37,7 @@ struct exu_merge_run {
   uint64_t pointer; /* address of the run's frame object, which the host keeps (before 3.10) */
   uint32_t index;   /* the caller's number for it: runs are put into another order */
   uint32_t chain;   /* thread state that it belongs to; runs of one come together, innermost first */
+  uint32_t group;   /* runtime that it belongs to: see exu_merge_groups */
   int32_t host;     /* index of the native frame, or EXU_MERGE_NO_HOST */
   uint32_t link;    /* used inside */
 };
@@ -72,6 +73,12 @@ typedef bool exu_merge_keeps(void *context, size_t native, uint64_t pointer);
  */
 struct exu_merge_result exu_merge_by_pointer(const struct exu_merge_stack *stack, struct exu_merge_run *runs,
                                              size_t run_count, exu_merge_keeps *keeps, void *context);
+
+/*
+ * Runs of several groups, each of which comes together, has its hosts and its order: put them into one order by their
+ * hosts, else by their markers. Hosts that would be out of order are taken away again. Says whether the order is known.
+ */
+bool exu_merge_groups(struct exu_merge_run *runs, size_t run_count);
 
 enum exu_merge_kind {
   EXU_MERGE_NATIVE, /* index of a native frame */

@@ -28,15 +28,22 @@ static uint32_t join(struct exu_merge_run *runs, uint32_t a, uint32_t b, bool *k
   return first;
 }
 
-/* Chains are joined in pairs, so that many of them do not cost more than a sort. Says whether the order is known. */
-static bool order_chains(struct exu_merge_run *runs, size_t count) {
+static bool is_together(const struct exu_merge_run *a, const struct exu_merge_run *b, bool by_group) {
+  return by_group ? a->group == b->group : a->chain == b->chain;
+}
+
+/*
+ * Chains, or groups, are joined in pairs, so that many of them do not cost more than a sort. Says whether the order is
+ * known.
+ */
+static bool order(struct exu_merge_run *runs, size_t count, bool by_group) {
   enum { LEVELS = 33 };
   uint32_t lists[LEVELS], joined = EXU_MERGE_END;
   bool known = true;
   for (size_t i = 0; i < LEVELS; i++) lists[i] = EXU_MERGE_END;
-  if (count == 0 || runs[0].chain == runs[count - 1].chain) return true;
+  if (count == 0 || is_together(&runs[0], &runs[count - 1], by_group)) return true;
   for (size_t first = 0, end; first < count; first = end) {
-    for (end = first + 1; end < count && runs[end].chain == runs[first].chain; end++) {
+    for (end = first + 1; end < count && is_together(&runs[end], &runs[first], by_group); end++) {
       runs[end - 1].link = (uint32_t)end;
     }
     runs[end - 1].link = EXU_MERGE_END;
@@ -164,7 +171,13 @@ struct exu_merge_result exu_merge_by_marker(const struct exu_merge_stack *stack,
     end = stretch_end(native, stack->count, first);
     all = find_hosts(native, first, end, runs, run_count);
   }
-  bool known = order_chains(runs, run_count);
+  bool known = order(runs, run_count, false);
   drop_disorder(runs, run_count);
   return (struct exu_merge_result){any_host(runs, run_count) ? EXU_MERGE_BY_MARKER : EXU_MERGE_FAILED, known};
+}
+
+bool exu_merge_groups(struct exu_merge_run *runs, size_t run_count) {
+  bool known = order(runs, run_count, true);
+  drop_disorder(runs, run_count);
+  return known;
 }

@@ -45,6 +45,7 @@ static void put_run(struct output *output, const struct exu_merge_run *run) {
     *new_frame(output) = (struct exu_frame){.kind = EXU_FRAME_PYTHON,
                                             .entry = frame->entry,
                                             .interpreter = chain->interpreter,
+                                            .runtime = (int32_t)chain->runtime,
                                             .function = frame->code->function,
                                             .qualname = frame->code->qualname,
                                             .file = frame->code->file,
@@ -65,11 +66,18 @@ static void put_gap(struct output *output, const char *reason) {
 
 /* ---- Which native calls are shown -------------------------------------------------------------------------------- */
 
+static bool is_interpreter(const struct exu_splicer *splicer, int32_t module) {
+  for (size_t i = 0; module >= 0 && i < splicer->runtime_count; i++) {
+    if (splicer->runtimes[i].module == module) return true;
+  }
+  return false;
+}
+
 static enum exu_call_class classify(struct exu_splicer *splicer, const struct exu_native_place *place,
                                     const struct exu_native_call *call) {
   static enum exu_call_class classes[] = {EXU_CALL_UNKNOWN, EXU_CALL_TELLING, EXU_CALL_PLUMBING, EXU_CALL_NAMELESS,
                                           EXU_CALL_PY_MAIN, EXU_CALL_MAIN,    EXU_CALL_START,    EXU_CALL_LIBC};
-  bool is_new, interpreter = place->module >= 0 && place->module == splicer->interpreter_module;
+  bool is_new, interpreter = is_interpreter(splicer, place->module);
   struct exu_string module = {NULL, 0};
   void **slot = exu_map_insert(&splicer->classes, (uintptr_t)call, &is_new);
   if (slot && !is_new) return *(const enum exu_call_class *)*slot;
@@ -151,9 +159,9 @@ static void put_calls(struct output *output, size_t index, size_t first, size_t 
 }
 
 /* Which call of a host is the eval loop: it may have been inlined into its caller. */
-static size_t eval_call(const struct exu_splicer *splicer, const struct exu_native_place *place) {
+static size_t eval_call(const struct exu_splice_runtime *runtime, const struct exu_native_place *place) {
   for (size_t i = 0; i < place->call_count; i++) {
-    if (exu_is_eval_loop(place->calls[i].function, splicer->python2)) return i;
+    if (exu_is_eval_loop(place->calls[i].function, runtime->python2)) return i;
   }
   return place->call_count - 1;
 }
@@ -162,7 +170,8 @@ static size_t eval_call(const struct exu_splicer *splicer, const struct exu_nati
 static void put_host(struct output *output, const struct exu_merge_run *run) {
   size_t index = (size_t)run->host;
   const struct exu_native_frame *native = &output->splice->native->frames[index];
-  size_t eval = eval_call(output->splicer, native->place);
+  const struct exu_chain *chain = &output->splice->chains[run->chain];
+  size_t eval = eval_call(&output->splicer->runtimes[chain->runtime], native->place);
   put_calls(output, index, 0, eval);
   put_run(output, run);
   if (output->splicer->all) put_call(output, native, eval, true);
@@ -172,9 +181,16 @@ static void put_host(struct output *output, const struct exu_merge_run *run) {
 
 /* ---- Hosts ------------------------------------------------------------------------------------------------------- */
 
+/* Where one of several runtimes runs, only frames of its module can be its eval loop. */
+static bool may_run(const struct exu_splicer *splicer, const struct exu_splice_runtime *runtime,
+                    const struct exu_native_frame *frame) {
+  return splicer->runtime_count < 2 || runtime->module < 0 || frame->place->module == runtime->module;
+}
+
 /* The words of the native frame that was asked about last. */
 struct asking {
   const struct exu_splicer *splicer;
+  const struct exu_splice_runtime *runtime;
   const struct exu_native_thread *native;
   size_t index; /* SIZE_MAX: none yet */
   size_t count;
@@ -185,6 +201,7 @@ struct asking {
 static bool keeps_pointer(void *context, size_t index, uint64_t pointer) {
   struct asking *asking = context;
   const struct exu_native_frame *frame = &asking->native->frames[index];
+  if (!may_run(asking->splicer, asking->runtime, frame)) return false;
   if (frame->kept[0] == pointer || frame->kept[1] == pointer) return true;
   if (asking->index != index) {
     size_t size = frame->cfa > frame->sp ? (size_t)(frame->cfa - frame->sp) : 0;
@@ -207,25 +224,68 @@ static void say_order(const struct exu_splicer *splicer, int64_t tid) {
            "are together");
 }
 
-static enum exu_splice_rule find_hosts(struct exu_splicer *splicer, const struct exu_splice *splice,
-                                       const struct exu_merge_stack *stack, struct exu_merge_run *runs,
-                                       size_t run_count, int64_t tid) {
-  struct asking asking = {.splicer = splicer, .native = splice->native, .index = SIZE_MAX};
-  struct exu_merge_result result = splicer->by_marker
-                                       ? exu_merge_by_marker(stack, runs, run_count)
-                                       : exu_merge_by_pointer(stack, runs, run_count, keeps_pointer, &asking);
-  if (!result.order_known) say_order(splicer, tid);
-  switch (result.rule) {
-  case EXU_MERGE_BY_MARKER: return EXU_SPLICE_MARKER;
-  case EXU_MERGE_BY_POINTER: return EXU_SPLICE_POINTER;
-  case EXU_MERGE_BY_NAME:
-    exu_note(splicer->diagnostics, "spliced-by-name", tid,
+static struct exu_merge_native *merge_natives(const struct exu_splicer *splicer,
+                                              const struct exu_splice_runtime *runtime,
+                                              const struct exu_native_thread *thread) {
+  struct exu_merge_native *native = calloc(thread->count + 1, sizeof *native);
+  for (size_t i = 0; native && i < thread->count; i++) {
+    const struct exu_native_frame *frame = &thread->frames[i];
+    const uint64_t size = frame->place->part_size;
+    native[i] = (struct exu_merge_native){.sp = frame->sp, .cfa = frame->cfa};
+    if (!runtime || !may_run(splicer, runtime, frame)) continue;
+    native[i].function = frame->place->part_start;
+    native[i].nameless = frame->place->start == 0;
+    native[i].size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+    if (runtime->by_marker) continue;
+    native[i].eval_name =
+        exu_is_eval_loop(frame->place->calls[eval_call(runtime, frame->place)].function, runtime->python2);
+  }
+  return native;
+}
+
+/* The hosts of the runs of one runtime. False without memory. */
+static bool find_hosts_of(struct exu_splicer *splicer, const struct exu_splice *splice,
+                          const struct exu_merge_stack *stack, struct exu_merge_run *runs, size_t run_count,
+                          struct exu_merge_result *result) {
+  const struct exu_splice_runtime *runtime = &splicer->runtimes[runs[0].group];
+  struct exu_merge_native *frames EXU_GUARD(free) = merge_natives(splicer, runtime, splice->native);
+  struct asking asking = {.splicer = splicer, .runtime = runtime, .native = splice->native, .index = SIZE_MAX};
+  struct exu_merge_stack own = *stack;
+  if (!frames) return false;
+  own.frames = frames;
+  *result = runtime->by_marker ? exu_merge_by_marker(&own, runs, run_count)
+                               : exu_merge_by_pointer(&own, runs, run_count, keeps_pointer, &asking);
+  return true;
+}
+
+/* Of the rules that found hosts for the runtimes of a thread, the one that is least certain. */
+static enum exu_splice_rule rule_of(enum exu_merge_rule rule, enum exu_splice_rule before) {
+  static const enum exu_splice_rule rules[] = {[EXU_MERGE_FAILED] = EXU_SPLICE_NONE,
+                                               [EXU_MERGE_BY_MARKER] = EXU_SPLICE_MARKER,
+                                               [EXU_MERGE_BY_POINTER] = EXU_SPLICE_POINTER,
+                                               [EXU_MERGE_BY_NAME] = EXU_SPLICE_NAME};
+  return rules[rule] > before ? rules[rule] : before;
+}
+
+/* Each runtime's runs by its own rule, then all into one order. False without memory. */
+static bool find_hosts(struct exu_splicer *splicer, const struct exu_splice *splice,
+                       const struct exu_merge_stack *stack, struct exu_merge_run *runs, size_t run_count,
+                       struct exu_thread *thread) {
+  bool known = true;
+  thread->splice = EXU_SPLICE_NONE;
+  for (size_t first = 0, end; first < run_count; first = end) {
+    struct exu_merge_result result;
+    for (end = first + 1; end < run_count && runs[end].group == runs[first].group;) end++;
+    if (!find_hosts_of(splicer, splice, stack, runs + first, end - first, &result)) return false;
+    thread->splice = rule_of(result.rule, thread->splice);
+    known &= result.order_known;
+  }
+  if (!(exu_merge_groups(runs, run_count) && known)) say_order(splicer, thread->tid);
+  if (thread->splice == EXU_SPLICE_NAME)
+    exu_note(splicer->diagnostics, "spliced-by-name", thread->tid,
              "the Python frames are placed by the name of the eval loop: its frames do not show which Python frame "
              "they run");
-    return EXU_SPLICE_NAME;
-  case EXU_MERGE_FAILED: break;
-  }
-  return EXU_SPLICE_NONE;
+  return true;
 }
 
 static void say_lost(const struct exu_splicer *splicer, const struct exu_merge_run *runs, size_t run_count,
@@ -260,29 +320,12 @@ static struct exu_merge_run *merge_runs(const struct exu_splice *splice, size_t 
                                            .pointer = splice->python[i].address,
                                            .index = (uint32_t)i,
                                            .chain = (uint32_t)c,
+                                           .group = chain->runtime,
                                            .host = EXU_MERGE_NO_HOST};
     }
   }
   *count = run;
   return runs;
-}
-
-static struct exu_merge_native *merge_natives(const struct exu_splicer *splicer,
-                                              const struct exu_native_thread *thread) {
-  struct exu_merge_native *native = calloc(thread->count + 1, sizeof *native);
-  for (size_t i = 0; native && i < thread->count; i++) {
-    const struct exu_native_frame *frame = &thread->frames[i];
-    const uint64_t size = frame->place->part_size;
-    native[i] = (struct exu_merge_native){.sp = frame->sp,
-                                          .cfa = frame->cfa,
-                                          .function = frame->place->part_start,
-                                          .nameless = frame->place->start == 0,
-                                          .size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX};
-    if (splicer->by_marker) continue;
-    native[i].eval_name =
-        exu_is_eval_loop(frame->place->calls[eval_call(splicer, frame->place)].function, splicer->python2);
-  }
-  return native;
 }
 
 /* ---- All of it --------------------------------------------------------------------------------------------------- */
@@ -346,18 +389,17 @@ static struct exu_merge_item *merge(struct exu_splicer *splicer, const struct ex
                                     struct exu_merge_run *runs, size_t run_count, size_t *count,
                                     struct exu_thread *thread) {
   const struct exu_native_thread *native = splice->native;
-  struct exu_merge_native *frames EXU_GUARD(free) = merge_natives(splicer, native);
+  struct exu_merge_native *frames EXU_GUARD(free) = merge_natives(splicer, NULL, native);
   struct exu_merge_stack stack = {.frames = frames,
                                   .count = native->count,
                                   .gaps = native->gaps,
                                   .gap_count = native->gap_count,
                                   .complete = native->end == EXU_UNWIND_START};
   struct exu_merge_item *items = calloc(exu_merge_room(&stack, run_count) + 1, sizeof *items);
-  if (!frames || !items) {
+  if (!frames || !items || !find_hosts(splicer, splice, &stack, runs, run_count, thread)) {
     free(items);
     return NULL;
   }
-  thread->splice = find_hosts(splicer, splice, &stack, runs, run_count, thread->tid);
   say_lost(splicer, runs, run_count, thread->tid);
   *count = exu_merge(&stack, runs, run_count, items);
   return items;
@@ -391,7 +433,10 @@ bool exu_splice(struct exu_splicer *splicer, const struct exu_splice *parts, str
     if (!exu_merge_by_marker(&none, runs, run_count).order_known) say_order(splicer, thread->tid);
     done = splice_python(splicer, splice, runs, run_count, thread);
   }
-  if (run_count > 0) thread->interpreter = splice->chains[runs[0].chain].interpreter;
+  if (run_count > 0) {
+    thread->interpreter = splice->chains[runs[0].chain].interpreter;
+    thread->runtime = (int32_t)splice->chains[runs[0].chain].runtime;
+  }
   free(runs);
   return done;
 }

@@ -16,6 +16,14 @@ struct exu_chain {
   size_t first;
   size_t end;
   int32_t interpreter; /* its id */
+  uint32_t runtime;    /* index into exu_splicer.runtimes; chains of one come together */
+};
+
+/* What there is to know of the eval loop of one runtime. */
+struct exu_splice_runtime {
+  int32_t module; /* index of the module that its code is in, or -1 */
+  bool by_marker; /* the version leaves markers on the C stack (3.10 and later) */
+  bool python2;
 };
 
 /* What is the same for all threads of a process. */
@@ -24,9 +32,8 @@ struct exu_splicer {
   struct exu_diagnostics *diagnostics;
   const struct exu_target *target;
   const struct exu_modules *modules;
-  int32_t interpreter_module; /* index of the module that the interpreter's code is in, or -1 */
-  bool by_marker;             /* the version leaves markers on the C stack (3.10 and later) */
-  bool python2;
+  const struct exu_splice_runtime *runtimes;
+  size_t runtime_count;
   bool all;               /* every native frame, not only those that tell something */
   struct exu_map classes; /* struct exu_native_call -> enum exu_call_class; release with exu_map_deinit */
 };

@@ -21,11 +21,14 @@ struct finishing {
 
 /* Before 3.10 a native frame of the eval loop is known by the frame object that it keeps. */
 static bool watch(struct finishing *finishing, const struct exu_splice *splice) {
-  const size_t count = exu_splice_frames(splice);
   exu_map_clear(&finishing->watched);
-  for (size_t i = 0; i < count; i++) {
-    bool is_new;
-    if (!exu_map_insert(&finishing->watched, splice->python[i].address, &is_new)) return false;
+  for (size_t c = 0; c < splice->chain_count; c++) {
+    const struct exu_chain *chain = &splice->chains[c];
+    if (finishing->splicer.runtimes[chain->runtime].by_marker) continue;
+    for (size_t i = chain->first; i < chain->end; i++) {
+      bool is_new;
+      if (!exu_map_insert(&finishing->watched, splice->python[i].address, &is_new)) return false;
+    }
   }
   return true;
 }
@@ -62,11 +65,10 @@ static bool unwind(struct finishing *finishing, size_t index) {
   struct exu_joined *joined = &finishing->stacks->joined[index];
   struct exu_thread *thread = &finishing->stacks->threads[index];
   if (!joined->os || !joined->os->registers.valid) return true;
-  bool by_pointer = !finishing->splicer.by_marker;
-  if (by_pointer ? !watch(finishing, &joined->splice) : !show_markers(finishing, &joined->splice)) return false;
+  if (!watch(finishing, &joined->splice) || !show_markers(finishing, &joined->splice)) return false;
+  const struct exu_map *watched = finishing->watched.count > 0 ? &finishing->watched : NULL;
   /* Without memory it is too large with native frames; without them it may still fit. */
-  if (!exu_native_thread(finishing->native, joined->os, by_pointer ? &finishing->watched : NULL,
-                         is_needed(finishing, index), &joined->native))
+  if (!exu_native_thread(finishing->native, joined->os, watched, is_needed(finishing, index), &joined->native))
     return true;
   joined->splice.native = &joined->native;
   thread->native_complete = joined->native.end == EXU_UNWIND_START ? EXU_YES : EXU_NO;
@@ -83,18 +85,27 @@ static bool splice(struct finishing *finishing, size_t index, bool symbolized) {
   return exu_splice(&finishing->splicer, parts, thread);
 }
 
-static struct exu_splicer make_splicer(const struct exu_stacks *stacks, const struct exu_native *native) {
-  const struct exu_py *py = stacks->py;
+/* `runtimes` has room for EXU_RUNTIMES_MAX. */
+static struct exu_splicer make_splicer(const struct exu_stacks *stacks, const struct exu_native *native,
+                                       struct exu_splice_runtime *runtimes) {
   const struct exu_modules *modules = native ? native->symbolizer.modules : NULL;
-  bool in_module = modules && py && py->module && modules == py->modules;
+  const size_t count = stacks->runtimes ? stacks->runtimes->count : 0;
+  for (size_t i = 0; i < count; i++) {
+    const struct exu_py *py = &stacks->runtimes->items[i];
+    bool in_module = modules && py->module && modules == py->modules;
+    runtimes[i] = (struct exu_splice_runtime){
+        .module = in_module ? (int32_t)(py->module - modules->items) : -1,
+        .by_marker = !exu_py_has(py->layout.tstate_frame) || exu_py_has(py->layout.tstate_cframe),
+        .python2 = py->build.version.major < 3,
+    };
+  }
   return (struct exu_splicer){
       .arena = stacks->arena,
       .diagnostics = stacks->diagnostics,
       .target = stacks->target,
       .modules = modules,
-      .interpreter_module = in_module ? (int32_t)(py->module - modules->items) : -1,
-      .by_marker = !py || !exu_py_has(py->layout.tstate_frame) || exu_py_has(py->layout.tstate_cframe),
-      .python2 = py && py->build.version.major < 3,
+      .runtimes = runtimes,
+      .runtime_count = count,
       .all = stacks->options->native_all,
   };
 }
@@ -110,7 +121,8 @@ static void describe_threads(struct exu_stacks *stacks) {
 
 void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
   const size_t count = stacks->report->thread_count;
-  struct finishing finishing = {.stacks = stacks, .native = native, .splicer = make_splicer(stacks, native)};
+  struct exu_splice_runtime runtimes[EXU_RUNTIMES_MAX];
+  struct finishing finishing = {.stacks = stacks, .native = native, .splicer = make_splicer(stacks, native, runtimes)};
   bool memory = true, symbolized = false;
   for (int needed = 1; native && needed >= 0; needed--) {
     for (size_t i = 0; memory && i < count; i++) memory = is_needed(&finishing, i) != needed || unwind(&finishing, i);
@@ -125,7 +137,8 @@ void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
   exu_map_deinit(&finishing.splicer.classes);
 }
 
-void exu_stacks_rehearse(struct exu_py *py, const struct exu_options *options) {
+/* Of one runtime. */
+static void rehearse(struct exu_py *py, const struct exu_options *options) {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
   exu_py_find_import_lock(py);
@@ -137,7 +150,7 @@ void exu_stacks_rehearse(struct exu_py *py, const struct exu_options *options) {
   trial.codes = trial.types = (struct exu_map){0};
   struct exu_py_threads threads = {0};
   struct exu_py_stack stack = {0};
-  bool memory = exu_py_threads(&trial, &threads);
+  bool memory = exu_py_threads(&trial, 0, &threads);
   for (size_t i = 0; memory && i < threads.interpreters.count; i++) {
     struct exu_py_names names = {0};
     memory = exu_py_names_read(&trial, threads.interpreters.items[i].address, &names);
@@ -151,17 +164,22 @@ void exu_stacks_rehearse(struct exu_py *py, const struct exu_options *options) {
   exu_arena_deinit(&arena);
 }
 
-struct exu_stacks *exu_stacks_read(struct exu_report *report, const struct exu_target *target, struct exu_py *py,
-                                   const struct exu_options *options, struct exu_diagnostics *diagnostics) {
+void exu_stacks_rehearse(struct exu_runtimes *runtimes, const struct exu_options *options) {
+  for (size_t i = 0; i < runtimes->count; i++) rehearse(&runtimes->items[i], options);
+}
+
+struct exu_stacks *exu_stacks_read(struct exu_report *report, const struct exu_target *target,
+                                   struct exu_runtimes *runtimes, const struct exu_options *options,
+                                   struct exu_diagnostics *diagnostics) {
   struct exu_stacks *stacks = calloc(1, sizeof *stacks);
   if (!stacks) return NULL;
   stacks->report = report;
   stacks->target = target;
-  stacks->py = py;
+  stacks->runtimes = runtimes;
   stacks->options = options;
   stacks->diagnostics = diagnostics;
   stacks->arena = diagnostics->arena;
-  stacks->waits = exu_waits_create(target, py, stacks->arena, diagnostics);
+  stacks->waits = exu_waits_create(target, stacks->arena, diagnostics);
   exu_join(stacks);
   return stacks;
 }

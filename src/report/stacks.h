@@ -9,7 +9,7 @@
 #include "base/diagnostics.h"
 #include "exuvia/exuvia.h"
 #include "native/stacks.h"
-#include "python/process.h"
+#include "python/runtime.h"
 #include "target/target.h"
 
 struct exu_stacks;
@@ -19,15 +19,16 @@ struct exu_stacks;
  * memory may be nonsense by then, but most of the pages that will be needed are known, and the pause is short. What takes
  * long to find in files is found and kept.
  */
-void exu_stacks_rehearse(struct exu_py *py, const struct exu_options *options);
+void exu_stacks_rehearse(struct exu_runtimes *runtimes, const struct exu_options *options);
 
 /*
  * Read what the report shows of Python: its interpreters and, in the order of the target, its threads, still without
- * frames. `py` is NULL when there is no Python: then no thread will have Python frames. Stops early without memory;
+ * frames. `runtimes` is NULL when there is no Python: then no thread will have Python frames. Stops early without memory;
  * what was done by then stays. NULL without memory for anything.
  */
-struct exu_stacks *exu_stacks_read(struct exu_report *report, const struct exu_target *target, struct exu_py *py,
-                                   const struct exu_options *options, struct exu_diagnostics *diagnostics);
+struct exu_stacks *exu_stacks_read(struct exu_report *report, const struct exu_target *target,
+                                   struct exu_runtimes *runtimes, const struct exu_options *options,
+                                   struct exu_diagnostics *diagnostics);
 
 /*
  * Unwind the native stacks, unless `native` is NULL, and fill in the frames of the threads and what they wait for. Of

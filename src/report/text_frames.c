@@ -17,9 +17,9 @@ static bool same_native_place(const struct exu_frame *a, const struct exu_frame 
 }
 
 bool exu_text_same_line(const struct exu_frame *a, const struct exu_frame *b) {
-  return a->kind == b->kind && a->position.line == b->position.line && exu_string_equal(a->function, b->function) &&
-         exu_string_equal(a->file, b->file) && exu_string_equal(a->qualname, b->qualname) &&
-         (a->kind != EXU_FRAME_NATIVE || same_native_place(a, b));
+  return a->kind == b->kind && a->runtime == b->runtime && a->position.line == b->position.line &&
+         exu_string_equal(a->function, b->function) && exu_string_equal(a->file, b->file) &&
+         exu_string_equal(a->qualname, b->qualname) && (a->kind != EXU_FRAME_NATIVE || same_native_place(a, b));
 }
 
 static bool is_blank(char byte) { return byte == ' ' || byte == '\t' || byte == '\f' || byte == '\v'; }
@@ -164,17 +164,29 @@ static void put_function(struct exu_text *text, const struct exu_frame *frame) {
   }
 }
 
+/* Of frames that another interpreter runs than the innermost ones. */
+static void put_interpreter(struct exu_text *text, const struct exu_thread *thread, const struct exu_frame *frame) {
+  const struct exu_report *report = text->report;
+  struct exu_output *out = &text->out;
+  const bool other = frame->runtime != thread->runtime && report->runtime_count > 1;
+  if (other && (size_t)frame->runtime < report->runtime_count) {
+    exu_out(out, " [Python ");
+    exu_out_escaped(out, report->runtimes[frame->runtime].version, 0, EXU_NAME_SHOWN);
+    exu_out_char(out, ']');
+  } else if (frame->interpreter >= 0 && frame->interpreter != thread->interpreter) {
+    exu_out(out, " [interpreter ");
+    exu_out_signed(out, frame->interpreter);
+    exu_out_char(out, ']');
+  }
+}
+
 static void put_python_frame(struct exu_text *text, const struct exu_thread *thread, const struct exu_frame *frame) {
   struct exu_output *out = &text->out;
   exu_out(out, "  File ");
   put_file(text, frame->file);
   put_line_number(text, frame->position.line);
   put_function(text, frame);
-  if (frame->interpreter >= 0 && frame->interpreter != thread->interpreter) {
-    exu_out(out, " [interpreter ");
-    exu_out_signed(out, frame->interpreter);
-    exu_out_char(out, ']');
-  }
+  put_interpreter(text, thread, frame);
   if (text->addresses && frame->address) {
     exu_out(out, " [frame ");
     exu_out_hex(out, frame->address);

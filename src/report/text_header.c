@@ -134,19 +134,19 @@ static const char *layout_from(enum exu_layout_from from) {
   return "?";
 }
 
-static void put_python(struct exu_text *text) {
-  const struct exu_python *python = text->report->python;
+static void put_runtime(struct exu_text *text, const struct exu_python *python) {
+  const struct exu_report *report = text->report;
   struct exu_output *out = &text->out;
   label(text, "  Python   ");
-  if (!python) {
-    exu_out(out, "none found\n");
-    return;
-  }
   exu_out_escaped(out, python->version, 0, EXU_NAME_SHOWN);
   if (python->debug == EXU_YES) exu_out(out, ", debug build");
   if (python->free_threaded == EXU_YES) exu_out(out, ", free-threaded");
-  bool is_live = text->report->source_kind == EXU_SOURCE_LIVE;
-  if (python->finalizing) exu_out(out, is_live ? ", is shutting down" : ", was shutting down");
+  if (report->runtime_count > 1 && python->module >= 0 && (size_t)python->module < report->module_count) {
+    exu_out(out, ", in ");
+    exu_out_escaped(out, report->modules[python->module].path, 0, EXU_PATH_SHOWN);
+  }
+  bool is_live = report->source_kind == EXU_SOURCE_LIVE;
+  if (python->finalizing == EXU_YES) exu_out(out, is_live ? ", is shutting down" : ", was shutting down");
   exu_out_char(out, '\n');
   if (!text->options->verbose) return;
   label(text, "  Runtime  ");
@@ -159,6 +159,13 @@ static void put_python(struct exu_text *text) {
   exu_out(out, ", layout from ");
   exu_out(out, layout_from(python->layout_from));
   exu_out_char(out, '\n');
+}
+
+static void put_python(struct exu_text *text) {
+  for (size_t i = 0; i < text->report->runtime_count; i++) put_runtime(text, &text->report->runtimes[i]);
+  if (text->report->runtime_count > 0) return;
+  label(text, "  Python   ");
+  exu_out(&text->out, "none found\n");
 }
 
 /* " 12, 13, 14 and 47 more": the threads in this state. */
@@ -187,9 +194,40 @@ static size_t count_gil(const struct exu_report *report, enum exu_gil state) {
   return count;
 }
 
+/* Does a GIL of this runtime have a holder, who was not named for an interpreter before? */
+static bool has_holder(const struct exu_report *report, size_t index) {
+  const struct exu_interpreter *one = &report->interpreters[index];
+  if (one->gil_holder < 0 || (size_t)one->gil_holder >= report->thread_count) return false;
+  for (size_t i = 0; i < index; i++) {
+    const struct exu_interpreter *other = &report->interpreters[i];
+    if (other->runtime == one->runtime && other->gil_holder == one->gil_holder) return false;
+  }
+  return true;
+}
+
+/* Several runtimes have a GIL each. */
+static void put_gils(struct exu_text *text) {
+  const struct exu_report *report = text->report;
+  struct exu_output *out = &text->out;
+  for (size_t i = 0; i < report->interpreter_count; i++) {
+    const struct exu_interpreter *interpreter = &report->interpreters[i];
+    if (!has_holder(report, i) || interpreter->runtime >= report->runtime_count) continue;
+    label(text, "  GIL      ");
+    exu_out(out, "of Python ");
+    exu_out_escaped(out, report->runtimes[interpreter->runtime].version, 0, EXU_NAME_SHOWN);
+    exu_out(out, " held by thread ");
+    exu_out_signed(out, report->threads[interpreter->gil_holder].tid);
+    exu_out_char(out, '\n');
+  }
+}
+
 static void put_gil(struct exu_text *text) {
   size_t holders = count_gil(text->report, EXU_GIL_HOLDS), waiters = count_gil(text->report, EXU_GIL_WAITS);
   struct exu_output *out = &text->out;
+  if (text->report->runtime_count > 1) {
+    put_gils(text);
+    return;
+  }
   if (holders + waiters == 0 || text->report->thread_count < 2) return;
   label(text, "  GIL      ");
   if (holders > 0) {
@@ -217,9 +255,14 @@ static void put_gc(struct exu_text *text) {
       label(text, "  GC       ");
       exu_out(&text->out, report->source_kind == EXU_SOURCE_LIVE ? "is running" : "was running");
     }
+    const size_t runtime = report->interpreters[i].runtime;
     if (report->interpreter_count > 1) {
       exu_out(&text->out, shown == 0 ? " in interpreter " : ", ");
       exu_out_signed(&text->out, report->interpreters[i].id);
+    }
+    if (report->runtime_count > 1 && runtime < report->runtime_count) {
+      exu_out(&text->out, " of Python ");
+      exu_out_escaped(&text->out, report->runtimes[runtime].version, 0, EXU_NAME_SHOWN);
     }
     shown++;
   }

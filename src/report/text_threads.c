@@ -55,7 +55,9 @@ static bool same_wait(const struct exu_thread *a, const struct exu_thread *b) {
 
 static bool same_stack(const struct exu_thread *a, const struct exu_thread *b) {
   if (!same_wait(a, b) || a->moved != b->moved) return false;
-  if (a->gil != b->gil || a->interpreter != b->interpreter || a->frames_complete != b->frames_complete) return false;
+  if (a->gil != b->gil || a->interpreter != b->interpreter || a->runtime != b->runtime ||
+      a->frames_complete != b->frames_complete)
+    return false;
   if (a->native_complete != b->native_complete || a->frame_count != b->frame_count) return false;
   for (size_t i = 0; i < a->frame_count; i++) {
     const struct exu_frame *one = &a->frames[i], *other = &b->frames[i];
@@ -146,6 +148,22 @@ static void put_remark(struct exu_output *out, bool *any, const char *remark) {
   *any = true;
 }
 
+/* Where there are several. */
+static void put_interpreter(struct exu_text *text, const struct exu_thread *thread, bool *any) {
+  const struct exu_report *report = text->report;
+  size_t interpreters = 0;
+  if (thread->interpreter < 0) return;
+  if (report->runtime_count > 1 && thread->runtime >= 0 && (size_t)thread->runtime < report->runtime_count) {
+    put_remark(&text->out, any, "Python ");
+    exu_out_escaped(&text->out, report->runtimes[thread->runtime].version, 0, EXU_NAME_SHOWN);
+  }
+  for (size_t i = 0; i < report->interpreter_count; i++)
+    interpreters += report->interpreters[i].runtime == (size_t)thread->runtime;
+  if (interpreters < 2) return;
+  put_remark(&text->out, any, "interpreter ");
+  exu_out_signed(&text->out, thread->interpreter);
+}
+
 void exu_text_remarks(struct exu_text *text, const struct exu_thread *thread, enum exu_text_place place) {
   const struct exu_string main_name = {"MainThread", 10};
   struct exu_output *out = &text->out;
@@ -158,10 +176,7 @@ void exu_text_remarks(struct exu_text *text, const struct exu_thread *thread, en
   bool said = exu_text_has_wait(thread) && thread->wait->kind == EXU_WAIT_GIL;
   if (thread->gil == EXU_GIL_WAITS && !said)
     put_remark(out, &any, place == EXU_TEXT_GROUP ? "wait for the GIL" : "waits for the GIL");
-  if (thread->interpreter >= 0 && text->report->interpreter_count > 1) {
-    put_remark(out, &any, "interpreter ");
-    exu_out_signed(out, thread->interpreter);
-  }
+  put_interpreter(text, thread, &any);
   if (place != EXU_TEXT_SUMMARY && is_native(thread)) put_remark(out, &any, "no Python frames");
   if (text->report->source_kind == EXU_SOURCE_LIVE && thread->moved != EXU_UNKNOWN)
     put_remark(out, &any, thread->moved == EXU_YES ? "has moved" : "has not moved");

@@ -6,12 +6,11 @@
 
 #include "report/waits_private.h"
 
-struct exu_waits *exu_waits_create(const struct exu_target *target, struct exu_py *py, struct exu_arena *arena,
+struct exu_waits *exu_waits_create(const struct exu_target *target, struct exu_arena *arena,
                                    struct exu_diagnostics *diagnostics) {
   struct exu_waits *waits = calloc(1, sizeof *waits);
   if (!waits) return NULL;
   waits->target = target;
-  waits->py = py;
   waits->arena = arena;
   waits->diagnostics = diagnostics;
   return waits;
@@ -35,10 +34,14 @@ bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subj
     seen->fd_count = exu_call_descriptors(waits->target, &seen->call, seen->fds, EXU_WAIT_FDS);
   }
   /* A thread that asks for the GIL has got what its frames wait for, or gave it up. */
-  if (!waits->py || subject->frame_count == 0 || subject->gil == EXU_GIL_WAITS) return true;
+  if (subject->gil) return true;
   struct exu_registers registers = subject->os->registers;
   registers.syscall = seen->call.number; /* of the original call when it was restarted */
-  return exu_py_wait(waits->py, subject->frames, subject->frame_count, &registers, &seen->py);
+  for (size_t i = 0; i < subject->part_count && seen->py.kind == EXU_WAIT_UNKNOWN; i++) {
+    const struct exu_wait_part *part = &subject->parts[i];
+    if (!exu_py_wait(part->py, part->frames, part->frame_count, &registers, &seen->py)) return false;
+  }
+  return true;
 }
 
 /* Does somebody wait for a lock, or a result, that does not record who holds it? */
@@ -52,10 +55,13 @@ static bool wants_holders(const struct exu_waits *waits) {
 }
 
 bool exu_waits_look_again(struct exu_waits *waits) {
-  if (!waits->py || !wants_holders(waits)) return true;
+  if (!wants_holders(waits)) return true;
   for (size_t i = 0; i < waits->seen.count; i++) {
     const struct exu_wait_subject *subject = &waits->seen.items[i].subject;
-    if (!exu_py_held(waits->py, subject->frames, subject->frame_count, i, &waits->held)) return false;
+    for (size_t p = 0; p < subject->part_count; p++) {
+      const struct exu_wait_part *part = &subject->parts[p];
+      if (!exu_py_held(part->py, part->frames, part->frame_count, i, &waits->held)) return false;
+    }
   }
   return true;
 }

@@ -14,25 +14,31 @@
 
 struct exu_waits; /* what was seen of all threads */
 
-/* `py` may be NULL. NULL without memory. */
-struct exu_waits *exu_waits_create(const struct exu_target *target, struct exu_py *py, struct exu_arena *arena,
+/* Runtimes of which one thread can have frames, as EXU_RUNTIMES_MAX. */
+enum { EXU_WAIT_PARTS = 8 };
+
+/* NULL without memory. */
+struct exu_waits *exu_waits_create(const struct exu_target *target, struct exu_arena *arena,
                                    struct exu_diagnostics *diagnostics);
 void exu_waits_destroy(struct exu_waits *waits); /* NULL is allowed */
 
-/*
- * Look at one thread: `thread` is its index in the report, `os` its thread of the operating system (NULL: none),
- * `interpreter` the address of the interpreter of its thread state (0: none) and `gil` what it has to do with the GIL
- * of that, `ident` its thread state's ident (0: none), `frames` its Python frames, innermost first, which must live
- * until exu_waits_look_again. False only without memory.
- */
-struct exu_wait_subject {
-  size_t thread;
-  const struct exu_os_thread *os;
-  uint64_t interpreter;
-  enum exu_gil gil;
-  uint64_t ident;
+/* The Python frames of a thread that one runtime runs, innermost first. They must live until exu_waits_look_again. */
+struct exu_wait_part {
+  struct exu_py *py;
   const struct exu_py_frame *frames;
   size_t frame_count;
+};
+
+/* Look at one thread. False only without memory. */
+struct exu_wait_subject {
+  size_t thread;                  /* its index in the report */
+  const struct exu_os_thread *os; /* its thread of the operating system; NULL: none */
+  uint64_t ident;                 /* what threading knows it by; 0: none, or unknown */
+  uint64_t gil;                   /* key of the GIL that it waits for; 0: none */
+  struct exu_string gil_of;       /* the version of the Python that has it, where there are several; else unknown */
+  uint64_t gils[EXU_WAIT_PARTS];  /* keys of those that it holds; 0: no more */
+  struct exu_wait_part parts[EXU_WAIT_PARTS]; /* one for each runtime that it has frames of */
+  size_t part_count;
 };
 bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subject);
 

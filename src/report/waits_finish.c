@@ -108,7 +108,7 @@ static void explain(struct exu_finishing *finishing, struct exu_seen *seen) {
     return;
   }
   exu_wait_in_call(finishing->waits, seen, wait);
-  if (seen->subject.gil == EXU_GIL_WAITS) {
+  if (seen->subject.gil != 0) {
     wait->kind = EXU_WAIT_GIL;
   } else if (seen->py.kind != EXU_WAIT_UNKNOWN) {
     exu_wait_by_python(finishing, seen);

@@ -5,22 +5,16 @@
 
 #include "report/waits_private.h"
 
-/*
- * Who holds the GIL that this thread waits for: of its interpreter or, where several interpreters share one, the only
- * holder.
- */
+/* Who holds the GIL that this thread waits for. */
 static struct exu_seen *gil_holder(struct exu_finishing *finishing, const struct exu_seen *seen) {
   struct exu_waits *waits = finishing->waits;
-  struct exu_seen *only = NULL;
-  size_t holders = 0;
   for (size_t i = 0; i < waits->seen.count; i++) {
     struct exu_seen *one = &waits->seen.items[i];
-    if (one->subject.gil != EXU_GIL_HOLDS) continue;
-    if (one->subject.interpreter == seen->subject.interpreter) return one;
-    only = one;
-    holders++;
+    for (size_t k = 0; k < EXU_WAIT_PARTS && one->subject.gils[k] != 0; k++) {
+      if (one->subject.gils[k] == seen->subject.gil) return one;
+    }
   }
-  return holders == 1 ? only : NULL;
+  return NULL;
 }
 
 /* ", which runs f (x.py:12)", ", which, in f (x.py:12), reads from fd 3 (read)" */
@@ -53,14 +47,17 @@ void exu_wait_for_gil(struct exu_finishing *finishing, struct exu_seen *seen) {
   struct exu_wait *wait = seen->wait;
   struct exu_seen *holder = gil_holder(finishing, seen);
   wait->address = 0;
-  seen->what = exu_wait_word("the GIL");
+  const struct exu_string version = seen->subject.gil_of;
+  seen->what = version.data ? exu_arena_printf(arena, "the GIL of Python %.*s", (int)version.size, version.data)
+                            : exu_wait_word("the GIL");
   wait->evidence = exu_arena_printf(arena, "it sleeps on the condition variable of the GIL, futex 0x%" PRIx64,
                                     seen->in_futex ? seen->futex.address : 0);
   if (!holder) {
-    wait->summary = exu_wait_word("waits for the GIL");
+    wait->summary = exu_wait_concat(arena, "waits for ", seen->what, exu_wait_word(""));
     return;
   }
   exu_wait_set_owner(wait, holder, -1,
                      exu_arena_printf(arena, "the interpreter says that its thread state has the GIL"));
-  wait->summary = exu_wait_concat(arena, "waits for the GIL held by ", holder->label, doing(finishing, holder));
+  wait->summary = exu_wait_concat(arena, "waits for ", seen->what,
+                                  exu_wait_concat(arena, " held by ", holder->label, doing(finishing, holder)));
 }

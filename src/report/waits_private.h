@@ -37,7 +37,6 @@ struct exu_seen {
 
 struct exu_waits {
   const struct exu_target *target;
-  struct exu_py *py;
   struct exu_arena *arena;
   struct exu_diagnostics *diagnostics;
   EXU_VECTOR(struct exu_seen) seen;

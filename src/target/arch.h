@@ -36,6 +36,11 @@ struct exu_arch {
   /* Word that the C library's pthread_self() returns for a thread pointer; 0 when it cannot be told. */
   uint64_t (*pthread_self)(uint64_t thread_pointer);
   int64_t syscall_futex;
+  /*
+   * The address of the variable that a function at `address` returns, when `code` (its first bytes) does nothing else;
+   * 0: it does. NULL: not known for this machine.
+   */
+  uint64_t (*returned_variable)(uint64_t address, const uint8_t *code, size_t size);
 };
 
 /* NULL when the machine is not supported. */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "base/cursor.h"
 #include "target/arch_list.h"
 
@@ -63,6 +65,24 @@ static bool decode_registers(const void *pr_reg, size_t size, struct exu_registe
 /* glibc and musl: %fs:0 points to itself and is the pthread_t. */
 static uint64_t pthread_self_of(uint64_t thread_pointer) { return thread_pointer; }
 
+/* Skip these bytes when they are next. */
+static bool skip(struct exu_cursor *cursor, const void *bytes, size_t size) {
+  if (exu_cursor_left(cursor) < size || memcmp(cursor->next, bytes, size) != 0) return false;
+  return exu_cursor_skip(cursor, size);
+}
+
+/* [endbr64] [push %rbp; mov %rsp,%rbp] mov N(%rip),%eax [pop %rbp] ret: what compilers make of `return variable;`. */
+static uint64_t returned_variable(uint64_t address, const uint8_t *code, size_t size) {
+  struct exu_cursor cursor = exu_cursor(code, size, false);
+  skip(&cursor, "\xf3\x0f\x1e\xfa", 4);
+  const bool has_frame = skip(&cursor, "\x55\x48\x89\xe5", 4);
+  if (!skip(&cursor, "\x8b\x05", 2)) return 0;
+  const int32_t offset = (int32_t)exu_cursor_u32(&cursor);
+  const uint64_t next = address + (uint64_t)(cursor.next - code);
+  if (has_frame && !skip(&cursor, "\x5d", 1)) return 0;
+  return skip(&cursor, "\xc3", 1) ? next + (uint64_t)(int64_t)offset : 0;
+}
+
 const struct exu_arch exu_arch_x86_64 = {
     .name = "x86_64",
     .machine = 62,
@@ -76,4 +96,5 @@ const struct exu_arch exu_arch_x86_64 = {
     .decode_registers = decode_registers,
     .pthread_self = pthread_self_of,
     .syscall_futex = 202,
+    .returned_variable = returned_variable,
 };

@@ -135,11 +135,13 @@ void inside_open(struct inside *inside, const struct scene *scene) {
     exit(2);
   }
   exu_space_set_overlay(inside->target.space, exu_modules_overlay, &inside->modules);
-  if (!exu_py_init(&inside->py, &inside->target, &inside->modules, &inside->arena, &inside->diagnostics, &error) ||
-      !exu_py_threads(&inside->py, &inside->threads)) {
+  struct exu_runtimes runtimes;
+  if (!exu_runtimes_find(&runtimes, &inside->target, &inside->modules, &inside->arena, &inside->diagnostics, &error)) {
     fprintf(stderr, "FAIL: no Python in the intact core: %s\n", error.message);
     exit(2);
   }
+  inside->py = runtimes.items[0];
+  exu_py_threads(&inside->py, 0, &inside->threads);
   add_everything(inside, scene);
 }
 

@@ -176,7 +176,7 @@ static const struct exu_diagnostic full_diagnostics[] = {
 };
 
 static const struct exu_interpreter full_interpreters[] = {
-    {0, 0x7f0000004000, EXU_YES}, {1, 0x7f0000005000, EXU_NO}, {-1, 0x7f0000006000, EXU_UNKNOWN}};
+    {0, 0, 0x7f0000004000, EXU_YES, 0}, {1, 0, 0x7f0000005000, EXU_NO, -1}, {-1, 0, 0x7f0000006000, EXU_UNKNOWN, -1}};
 
 static const struct exu_crash full_crash = {
     .signal = 11,
@@ -198,7 +198,8 @@ static const struct exu_python full_python = {.version = TEXT("3.13.0"),
                                               .runtime = 0x8a0000,
                                               .found_by = EXU_FOUND_BY_SYMBOL,
                                               .layout_from = EXU_LAYOUT_DEBUG_OFFSETS,
-                                              .finalizing = true};
+                                              .finalizing = EXU_YES,
+                                              .module = 0};
 
 const struct exu_report sample_full = {.source_kind = EXU_SOURCE_CORE,
                                        .source_path = TEXT("/var/crash/core.100"),
@@ -211,6 +212,8 @@ const struct exu_report sample_full = {.source_kind = EXU_SOURCE_CORE,
                                        .arch = "x86_64",
                                        .crash = &full_crash,
                                        .python = &full_python,
+                                       .runtimes = &full_python,
+                                       .runtime_count = 1,
                                        .interpreters = full_interpreters,
                                        .interpreter_count = COUNT(full_interpreters),
                                        .threads = full_threads,
@@ -231,24 +234,34 @@ static const struct exu_wait unknown_wait = {.owner = -1, .owner_tid = -1, .syst
 static const struct exu_thread unknown_threads[] = {
     {.tid = -1,
      .interpreter = -1,
+     .runtime = -1,
      .native_complete = EXU_UNKNOWN,
      .moved = EXU_UNKNOWN,
      .cpu_us = -1,
      .wait = &unknown_wait,
      .frames = unknown_frames,
      .frame_count = COUNT(unknown_frames)},
-    {.tid = 7, .interpreter = -1, .crashed = true, .native_complete = EXU_UNKNOWN, .moved = EXU_UNKNOWN, .cpu_us = -1},
+    {.tid = 7,
+     .interpreter = -1,
+     .runtime = -1,
+     .crashed = true,
+     .native_complete = EXU_UNKNOWN,
+     .moved = EXU_UNKNOWN,
+     .cpu_us = -1},
 };
 static const struct exu_module unknown_modules[] = {{.start = 0, .end = 0}};
 static const struct exu_crash unknown_crash = {.signal = 99, .sender_pid = -1, .sender_uid = -1, .tid = -1};
-static const struct exu_python unknown_python = {.debug = EXU_UNKNOWN, .free_threaded = EXU_UNKNOWN};
-static const struct exu_interpreter unknown_interpreters[] = {{-1, 0, EXU_UNKNOWN}};
+static const struct exu_python unknown_python = {
+    .debug = EXU_UNKNOWN, .free_threaded = EXU_UNKNOWN, .finalizing = EXU_UNKNOWN, .module = -1};
+static const struct exu_interpreter unknown_interpreters[] = {{-1, 0, 0, EXU_UNKNOWN, -1}};
 
 const struct exu_report sample_unknown = {.source_kind = EXU_SOURCE_LIVE,
                                           .pause_us = -1,
                                           .pid = -1,
                                           .crash = &unknown_crash,
                                           .python = &unknown_python,
+                                          .runtimes = &unknown_python,
+                                          .runtime_count = 1,
                                           .interpreters = unknown_interpreters,
                                           .interpreter_count = 1,
                                           .threads = unknown_threads,

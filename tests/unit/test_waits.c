@@ -18,8 +18,9 @@ enum { FIRST = SMALL_BASE + 0x100, SECOND = SMALL_BASE + 0x200, NOWHERE = 0x10 }
 struct scene {
   struct small_target small;
   struct exu_thread threads[SMALL_THREADS];
-  enum exu_gil gil[SMALL_THREADS];
-  uint64_t interpreter[SMALL_THREADS];
+  uint64_t gil[SMALL_THREADS];     /* that it waits for */
+  uint64_t has_gil[SMALL_THREADS]; /* that it holds */
+  const char *gil_of[SMALL_THREADS];
   struct exu_diagnostics diagnostics;
   struct exu_waits *waits;
   struct exu_report report;
@@ -56,11 +57,15 @@ static void put_mutex(struct scene *scene, uint64_t address, int32_t owner) {
 
 static const struct exu_wait *explain(struct scene *scene) {
   const struct exu_target *target = &scene->small.target;
-  scene->waits = exu_waits_create(target, NULL, &scene->small.arena, &scene->diagnostics);
+  scene->waits = exu_waits_create(target, &scene->small.arena, &scene->diagnostics);
   assert_non_null(scene->waits);
   for (size_t i = 0; i < target->thread_count; i++) {
     const struct exu_wait_subject subject = {
-        .thread = i, .os = &target->threads[i], .gil = scene->gil[i], .interpreter = scene->interpreter[i]};
+        .thread = i,
+        .os = &target->threads[i],
+        .gil = scene->gil[i],
+        .gil_of = {scene->gil_of[i], scene->gil_of[i] ? strlen(scene->gil_of[i]) : 0},
+        .gils = {scene->has_gil[i]}};
     assert_true(exu_waits_look(scene->waits, &subject));
   }
   assert_true(exu_waits_look_again(scene->waits));
@@ -150,8 +155,7 @@ static void the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none(void **
     put_mutex(&scene, FIRST, 100);
     add(&scene, "asks", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
     add(&scene, "has", with_mutex ? FUTEX : -1, (const uint64_t[6]){FIRST, 0x80, 2});
-    scene.gil[0] = EXU_GIL_WAITS;
-    scene.gil[1] = EXU_GIL_HOLDS;
+    scene.gil[0] = scene.has_gil[1] = 0x10;
     explain(&scene);
     check(&scene, 0, EXU_WAIT_GIL, 1,
           with_mutex ? "waits for the GIL held by \"has\", which waits for the mutex 0x100100 held by \"asks\""
@@ -161,7 +165,7 @@ static void the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none(void **
   }
 }
 
-static void the_holder_of_the_gil_is_of_the_same_interpreter(void **state) {
+static void the_holder_of_the_gil_holds_the_one_that_is_waited_for(void **state) {
   (void)state;
   struct scene scene;
   scene_create(&scene);
@@ -169,14 +173,30 @@ static void the_holder_of_the_gil_is_of_the_same_interpreter(void **state) {
   add(&scene, "mine", READ, (const uint64_t[6]){5});
   add(&scene, "asks", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
   add(&scene, "asks for a third", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
-  scene.gil[0] = scene.gil[1] = EXU_GIL_HOLDS;
-  scene.gil[2] = scene.gil[3] = EXU_GIL_WAITS;
-  scene.interpreter[0] = 0x10;
-  scene.interpreter[1] = scene.interpreter[2] = 0x20;
-  scene.interpreter[3] = 0x30;
+  scene.has_gil[0] = 0x10;
+  scene.has_gil[1] = scene.gil[2] = 0x20;
+  scene.gil[3] = 0x30;
   explain(&scene);
   check(&scene, 2, EXU_WAIT_GIL, 1, "waits for the GIL held by \"mine\", which reads from fd 5 (read)");
   check(&scene, 3, EXU_WAIT_GIL, -1, "waits for the GIL"); /* either may be it: not guessed */
+  scene_destroy(&scene);
+}
+
+static void two_threads_that_hold_a_gil_and_wait_for_the_other_are_a_deadlock(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_create(&scene);
+  add(&scene, "new", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
+  add(&scene, "old", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
+  scene.has_gil[0] = scene.gil[1] = 0x10;
+  scene.has_gil[1] = scene.gil[0] = 0x20;
+  scene.gil_of[0] = "3.9.18";
+  scene.gil_of[1] = "3.11.7";
+  explain(&scene);
+  assert_int_equal(scene.threads[0].wait->owner, 1);
+  assert_int_equal(scene.threads[1].wait->owner, 0);
+  assert_non_null(strstr(scene.threads[0].wait->summary.data, "waits for the GIL of Python 3.9.18 held by \"old\""));
+  assert_int_equal(scene.report.deadlock_count, 1);
   scene_destroy(&scene);
 }
 
@@ -295,7 +315,8 @@ int main(void) {
       cmocka_unit_test(a_time_limit_ends_a_deadlock),
       cmocka_unit_test(an_owner_that_is_not_there_is_said_and_is_no_edge),
       cmocka_unit_test(the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none),
-      cmocka_unit_test(the_holder_of_the_gil_is_of_the_same_interpreter),
+      cmocka_unit_test(the_holder_of_the_gil_holds_the_one_that_is_waited_for),
+      cmocka_unit_test(two_threads_that_hold_a_gil_and_wait_for_the_other_are_a_deadlock),
       cmocka_unit_test(threads_of_the_same_name_are_told_apart_by_number),
       cmocka_unit_test(a_join_is_known_by_the_record_of_the_thread_id),
       cmocka_unit_test(native_names_explain_what_memory_does_not),

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which thread of the operating system runs a thread state. A thread state keeps the ident of the thread that made it,
+ * but another one may run it: before 3.13 that is what _xxsubinterpreters does, and what programs do that embed Python.
+ * Where its frames are on a C stack is a proof; the ident is what there is without frames.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/guard.h"
+#include "report/joining.h"
+
+/* Bytes of stacks that are searched for frame objects, in all; frame objects of one thread state that are sought. */
+enum { SEARCH_MAX = 64 * 1024 * 1024, OBJECTS_MAX = 64, NO_THREAD = 0 };
+
+/* ---- By ident ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * In 2.7 a forked child keeps the thread states of its parent's other threads (Python 3 deletes them), and a new
+ * thread easily gets the stack, and so the ident, of one of those. New thread states are put first in the list: of two
+ * in one interpreter with the same ident the later one in the list is a leftover.
+ */
+static bool is_leftover(const struct exu_stacks *stacks, const struct exu_py_thread *state,
+                        const struct exu_py_thread *later) {
+  const struct exu_py *py = exu_state_py(stacks, state);
+  return py->build.version.major < 3 && later && later->interpreter == state->interpreter;
+}
+
+static bool index_by_ident(struct exu_stacks *stacks) {
+  struct exu_py_thread *states = stacks->python.threads.items;
+  for (size_t i = stacks->python.threads.count; i-- > 0;) {
+    bool is_new;
+    if (states[i].ident == 0) continue; /* not started yet */
+    void **slot = exu_map_insert(&stacks->by_ident, states[i].ident, &is_new);
+    if (!slot) return false;
+    const struct exu_py_thread *later = *slot;
+    stacks->next_same[i] = later ? (size_t)(later - states) + 1 : 0;
+    if (is_leftover(stacks, &states[i], later)) stacks->next_same[i] = stacks->next_same[later - states];
+    *slot = &states[i];
+  }
+  return true;
+}
+
+uint64_t exu_self(const struct exu_stacks *stacks, const struct exu_os_thread *os) {
+  const struct exu_registers *registers = &os->registers;
+  return registers->has_thread_pointer ? stacks->target->arch->pthread_self(registers->thread_pointer) : 0;
+}
+
+/*
+ * Index + 1 of the first thread state of a thread: its thread_id is the thread pointer. Where the machine does not tell
+ * that, the kernel's thread id decides; it is wrong in a child that forked, and only there. Before 3.11 a thread state
+ * does not know it.
+ */
+static size_t first_thread_state(const struct exu_stacks *stacks, const struct exu_os_thread *os) {
+  const uint64_t self = exu_self(stacks, os);
+  const struct exu_py_thread *states = stacks->python.threads.items;
+  if (self) {
+    void **slot = exu_map_find(&stacks->by_ident, self);
+    return slot ? (size_t)((const struct exu_py_thread *)*slot - states) + 1 : 0;
+  }
+  for (size_t i = 0; i < stacks->python.threads.count; i++) {
+    if (states[i].native_id == (uint64_t)os->tid && os->tid > 0) return i + 1;
+  }
+  for (size_t i = 0; os->in_descriptor && i < stacks->python.threads.count; i++) {
+    if (states[i].ident && os->in_descriptor - states[i].ident < EXU_DESCRIPTOR_MAX) return i + 1;
+  }
+  return 0;
+}
+
+/* ---- By the address of a marker ---------------------------------------------------------------------------------- */
+
+/* The stack of a thread, as far as it is in use: [sp, end). */
+struct stack {
+  uint64_t sp;
+  uint64_t end;
+  size_t thread; /* index + 1 */
+  bool is_own;   /* the stack that the thread was made with, not one that it may share a mapping with others */
+};
+
+struct placing {
+  struct exu_stacks *stacks;
+  struct stack *by_sp; /* sorted; of the threads whose registers are known */
+  size_t count;
+};
+
+static int compare_stacks(const void *a, const void *b) {
+  const struct stack *x = a, *y = b;
+  return x->sp < y->sp ? -1 : x->sp > y->sp;
+}
+
+/*
+ * glibc and musl keep the descriptor of a thread, which pthread_self() points to, at the top of the stack that they made
+ * for it. The main thread's lies elsewhere.
+ */
+static bool find_stacks(struct placing *placing) {
+  const struct exu_target *target = placing->stacks->target;
+  placing->by_sp = calloc(target->thread_count + 1, sizeof *placing->by_sp);
+  if (!placing->by_sp) return false;
+  for (size_t i = 0; i < target->thread_count; i++) {
+    const struct exu_registers *registers = &target->threads[i].registers;
+    const struct exu_region *region = registers->sp ? exu_space_find(target->space, registers->sp) : NULL;
+    if (!region) continue;
+    const uint64_t self = exu_self(placing->stacks, &target->threads[i]);
+    const bool is_inside = self > registers->sp && self < region->end;
+    placing->by_sp[placing->count++] = (struct stack){.sp = registers->sp,
+                                                      .end = is_inside ? self : region->end,
+                                                      .thread = i + 1,
+                                                      .is_own = is_inside || target->threads[i].tid == target->pid};
+  }
+  qsort(placing->by_sp, placing->count, sizeof *placing->by_sp, compare_stacks);
+  return true;
+}
+
+/*
+ * Index + 1 of the thread on whose stack the address is. Only the stack that begins last before it can be it. Fibers
+ * may lie side by side in one mapping: of another thread than `maker` only its own stack is believed.
+ */
+static size_t thread_at(const struct placing *placing, uint64_t address, size_t maker) {
+  size_t low = 0, high = placing->count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (placing->by_sp[middle].sp <= address)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  const struct stack *stack = low > 0 ? &placing->by_sp[low - 1] : NULL;
+  if (!stack || address >= stack->end || (stack->thread != maker && !stack->is_own)) return NO_THREAD;
+  return stack->thread;
+}
+
+/* ---- By the frame objects that its calls of the eval loop keep --------------------------------------------------- */
+
+/* The frame objects of a thread state before 3.10, and where they were found. */
+struct sought {
+  size_t state;
+  uint64_t objects[OBJECTS_MAX];
+  size_t count;
+  size_t met;     /* of these, in their order, on the stack at hand */
+  size_t thread;  /* index + 1 of the thread with all of them */
+  size_t threads; /* how many have them all */
+};
+
+struct search {
+  struct placing *placing;
+  EXU_VECTOR(struct sought) items;
+  struct exu_map heads; /* object -> 1; every one that is sought */
+  uint64_t left;        /* bytes that may still be searched */
+  bool whole;           /* every thread's stack was searched */
+};
+
+static void meet(struct search *search, uint64_t word) {
+  if (!exu_map_find(&search->heads, word)) return;
+  for (size_t i = 0; i < search->items.count; i++) {
+    struct sought *sought = &search->items.items[i];
+    if (sought->met < sought->count && sought->objects[sought->met] == word) sought->met++;
+  }
+}
+
+static void search_stack(struct search *search, const struct stack *stack) {
+  enum { CHUNK = 512 };
+  const struct exu_target *target = search->placing->stacks->target;
+  const struct exu_registers *registers = &target->threads[stack->thread - 1].registers;
+  uint64_t words[CHUNK];
+  for (size_t i = 0; i < search->items.count; i++) search->items.items[i].met = 0;
+  for (size_t i = 0; i < EXU_REGISTERS_MAX; i++) {
+    if (registers->valid >> i & 1) meet(search, registers->value[i]);
+  }
+  for (uint64_t at = stack->sp & ~UINT64_C(7); at < stack->end;) {
+    size_t size = stack->end - at < sizeof words ? (size_t)(stack->end - at) : sizeof words;
+    if (search->left < size) search->whole = false;
+    if (search->left < size) return;
+    size_t got = exu_space_read_some(target->space, at, words, size) & ~(size_t)7;
+    for (size_t i = 0; i < got / 8; i++) meet(search, words[i]);
+    search->left -= size;
+    if (got < (size & ~(size_t)7)) search->whole = false;
+    if (got == 0 || got < (size & ~(size_t)7)) break;
+    at += size;
+  }
+  for (size_t i = 0; i < search->items.count; i++) {
+    struct sought *sought = &search->items.items[i];
+    if (sought->met < sought->count) continue;
+    sought->thread = stack->thread;
+    sought->threads++;
+  }
+}
+
+static bool seek(struct search *search, size_t state, const struct exu_py *py, uint64_t tstate) {
+  struct sought *sought = EXU_PUSH(search->placing->stacks->arena, &search->items);
+  if (!sought) return false;
+  *sought = (struct sought){.state = state};
+  sought->count = exu_py_frame_objects(py, tstate, sought->objects, OBJECTS_MAX);
+  if (sought->count == 0) search->items.count--;
+  for (size_t i = 0; i < sought->count; i++) {
+    bool is_new;
+    if (!exu_map_insert(&search->heads, sought->objects[i], &is_new)) return false;
+  }
+  return true;
+}
+
+/* ---- All together ------------------------------------------------------------------------------------------------ */
+
+static void move(struct exu_stacks *stacks, size_t state, size_t thread) {
+  const size_t maker = stacks->place[state];
+  const struct exu_py_thread *one = &stacks->python.threads.items[state];
+  stacks->place[state] = thread;
+  if (maker == thread || thread == NO_THREAD) return;
+  const int64_t tid = stacks->target->threads[thread - 1].tid;
+  if (maker) {
+    exu_note(stacks->diagnostics, "thread-state-moved", tid,
+             "the thread state at 0x%llx was made by thread %lld; its frames are on the stack of thread %lld",
+             (unsigned long long)one->tstate, (long long)stacks->target->threads[maker - 1].tid, (long long)tid);
+  } else {
+    exu_note(stacks->diagnostics, "thread-state-moved", tid,
+             "the thread state at 0x%llx was made by a thread that is not there; its frames are on the stack of thread "
+             "%lld",
+             (unsigned long long)one->tstate, (long long)tid);
+  }
+}
+
+/* Only where another thread may well run it are stacks searched for it, or its ident doubted. */
+static bool is_doubtful(const struct exu_stacks *stacks, size_t state) {
+  const struct exu_py_thread *one = &stacks->python.threads.items[state];
+  if (stacks->target->thread_count < 2) return false;
+  if (!stacks->python.interpreters.items[one->interpreter].main || stacks->place[state] == NO_THREAD) return true;
+  const size_t runtime = stacks->python.interpreters.items[one->interpreter].runtime;
+  void **slot = exu_map_find(&stacks->by_ident, one->ident);
+  size_t i = slot ? (size_t)((const struct exu_py_thread *)*slot - stacks->python.threads.items) + 1 : 0;
+  for (; i != 0; i = stacks->next_same[i - 1]) {
+    const struct exu_py_thread *other = &stacks->python.threads.items[i - 1];
+    if (other != one && stacks->python.interpreters.items[other->interpreter].runtime == runtime) return true;
+  }
+  return false;
+}
+
+/* Exactly one stack keeps its frame objects: that one. Else the ident is believed only if no other can be it. */
+static void decide(struct search *search, const struct sought *sought) {
+  struct exu_stacks *stacks = search->placing->stacks;
+  if (sought->threads == 1 && (search->whole || sought->thread == stacks->place[sought->state])) {
+    move(stacks, sought->state, sought->thread);
+    return;
+  }
+  const bool is_nowhere = sought->threads == 0 && search->whole && stacks->place[sought->state] == NO_THREAD;
+  stacks->doubtful[sought->state] = !is_nowhere;
+  move(stacks, sought->state, NO_THREAD);
+}
+
+static bool place_by_stacks(struct placing *placing) {
+  struct exu_stacks *stacks = placing->stacks;
+  struct search search = {
+      .placing = placing, .left = SEARCH_MAX, .whole = placing->count == stacks->target->thread_count};
+  bool memory = true;
+  for (size_t i = 0; memory && i < stacks->python.threads.count; i++) {
+    const struct exu_py_thread *state = &stacks->python.threads.items[i];
+    const struct exu_py *py = exu_state_py(stacks, state);
+    const uint64_t marker = exu_py_marker(py, state->tstate);
+    const size_t thread = marker ? thread_at(placing, marker, stacks->place[i]) : NO_THREAD;
+    if (thread) {
+      move(stacks, i, thread);
+    } else if (is_doubtful(stacks, i)) {
+      const bool has_marker = !exu_py_has(py->layout.tstate_frame) || exu_py_has(py->layout.tstate_cframe);
+      const size_t before = search.items.count;
+      if (!has_marker) memory = seek(&search, i, py, state->tstate);
+      stacks->doubtful[i] = search.items.count == before;
+    }
+  }
+  for (size_t i = 0; memory && search.items.count > 0 && i < placing->count; i++)
+    search_stack(&search, &placing->by_sp[i]);
+  for (size_t i = 0; memory && i < search.items.count; i++) decide(&search, &search.items.items[i]);
+  exu_map_deinit(&search.heads);
+  return memory;
+}
+
+/* The list of each thread's states, in the order of Python's. */
+static void link_states(struct exu_stacks *stacks) {
+  memset(stacks->next_same, 0, stacks->python.threads.count * sizeof *stacks->next_same);
+  for (size_t i = stacks->python.threads.count; i-- > 0;) {
+    const size_t thread = stacks->place[i];
+    if (thread == NO_THREAD) continue;
+    stacks->next_same[i] = stacks->first[thread - 1];
+    stacks->first[thread - 1] = i + 1;
+  }
+}
+
+bool exu_place_thread_states(struct exu_stacks *stacks) {
+  const struct exu_target *target = stacks->target;
+  const size_t count = stacks->python.threads.count;
+  struct placing placing = {.stacks = stacks};
+  stacks->next_same = exu_arena_array(stacks->arena, count, sizeof *stacks->next_same);
+  stacks->place = exu_arena_array(stacks->arena, count, sizeof *stacks->place);
+  stacks->doubtful = exu_arena_array(stacks->arena, count, sizeof *stacks->doubtful);
+  stacks->first = exu_arena_array(stacks->arena, target->thread_count, sizeof *stacks->first);
+  if (!stacks->next_same || !stacks->place || !stacks->doubtful || !stacks->first) return false;
+  if (!index_by_ident(stacks)) return false;
+  for (size_t i = 0; i < target->thread_count; i++) {
+    for (size_t state = first_thread_state(stacks, &target->threads[i]); state; state = stacks->next_same[state - 1])
+      stacks->place[state - 1] = i + 1;
+  }
+  bool memory = find_stacks(&placing) && place_by_stacks(&placing);
+  free(placing.by_sp);
+  link_states(stacks);
+  return memory;
+}
