@@ -130,6 +130,7 @@ struct exu_taker {
   const char *by;             /* "`with`", "acquire()" */
   struct exu_string evidence; /* where: "`with` in f (x.py:12)" */
   bool kept;                  /* the thread itself has run nothing since that could have released it */
+  bool by_name;               /* acquire() of a global or an attribute, which may have been another lock then */
 };
 
 /*

@@ -27,6 +27,8 @@ struct exu_py_code {
   uint32_t local_count; /* locals, cells and free variables: since 3.11 the value stack begins after them */
   uint32_t stack_size;  /* values that the value stack has room for */
   uint64_t exceptions;  /* address of the exception table, a bytes object; 0: none (up to 3.10) */
+  /* Names of methods that it uses, of whatever; found out when it is asked for (held.c). */
+  bool names_known, uses_acquire, uses_release;
   /* The last answer of exu_py_code_position: recursion asks for the same one again and again. */
   int64_t last_instruction;
   struct exu_position last_position;

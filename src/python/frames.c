@@ -106,19 +106,19 @@ static struct exu_position outside_code(struct walk *walk, uint64_t address) {
  * 3.9 when f_trace is set, in 3.10 when f_lineno is not 0.
  */
 static struct exu_position object_position(struct walk *walk, uint64_t address, const uint8_t *object, size_t size,
-                                           struct exu_py_code *code) {
+                                           struct exu_py_code *code, int64_t *current) {
   struct exu_py *py = walk->py;
   const struct exu_layout *layout = &py->layout;
   bool linetable = exu_py_has(layout->code_linetable);
   int32_t line = (int32_t)exu_py_field(object, size, layout->frame_lineno);
   bool traced = linetable ? line != 0 : exu_py_field(object, size, layout->frame_trace) != 0;
-  if (traced && line > 0) return (struct exu_position){line, -1, -1, -1};
   int64_t instruction = (int32_t)exu_py_field(object, size, layout->frame_lasti);
   /* 3.10 counts in code units of two bytes, and -1 is a frame that has not started. */
   if (linetable && instruction > 0) instruction *= 2;
-  if (instruction < -1 || (code->bytecode_size > 0 && instruction >= (int64_t)code->bytecode_size)) {
-    return outside_code(walk, address);
-  }
+  bool outside = instruction < -1 || (code->bytecode_size > 0 && instruction >= (int64_t)code->bytecode_size);
+  *current = outside ? -1 : instruction;
+  if (traced && line > 0) return (struct exu_position){line, -1, -1, -1};
+  if (outside) return outside_code(walk, address);
   return exu_py_code_position(code, instruction);
 }
 
@@ -135,7 +135,9 @@ static enum step object_step(struct walk *walk, uint64_t *address) {
   uint64_t code_address = exu_py_field(object, size, layout->frame_code);
   struct exu_py_code *code = exu_py_plausible(code_address) ? exu_py_code(py, code_address) : NULL;
   if (code && code->valid) {
-    enum step step = push(walk, *address, code, object_position(walk, *address, object, size, code), -1);
+    int64_t instruction;
+    struct exu_position position = object_position(walk, *address, object, size, code, &instruction);
+    enum step step = push(walk, *address, code, position, instruction);
     if (step != STEP_ON) return step;
     struct exu_py_frame *frame = &walk->stack->frames.items[walk->stack->frames.count - 1];
     frame->entry = true;

@@ -9,6 +9,7 @@
 #include "python/block_stack.h"
 #include "python/dict.h"
 #include "python/exceptions.h"
+#include "python/held_code.h"
 #include "python/locks.h"
 #include "python/text.h"
 #include "python/types.h"
@@ -41,12 +42,14 @@ struct walk {
   bool releases;                   /* one of them has such a call */
   uint64_t released[RELEASED_MAX]; /* locks that an inner Condition.wait has let go of */
   size_t released_count;
+  bool innermost; /* what is looked at is the innermost handler of the innermost frame */
+  uint32_t depth; /* of that */
   bool no_memory;
 };
 
 /* ---- Adding to the list ------------------------------------------------------------------------------------------ */
 
-static void add(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, const char *by) {
+static void add(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, const char *by, bool by_name) {
   struct exu_py *py = walk->py;
   bool is_new;
   for (size_t i = 0; i < walk->released_count; i++) {
@@ -63,7 +66,8 @@ static void add(struct walk *walk, const struct exu_py_frame *frame, uint64_t ob
     walk->no_memory = true;
     return;
   }
-  *held = (struct exu_py_held){.object = object, .thread = walk->thread, .by = by};
+  *held = (struct exu_py_held){.object = object, .thread = walk->thread, .by = by, .by_name = by_name};
+  held->kept = walk->innermost && exu_py_just_entered(py, frame, walk->depth);
   held->evidence =
       exu_arena_printf(py->arena, "%s in %.*s", by ? by : "its result is computed", (int)text.size, text.data);
 }
@@ -82,17 +86,30 @@ static bool is_library(const struct exu_py_code *code) {
   return at + 1 < file.data + file.size && (*at == '2' || *at == '3') && at[1] == '.';
 }
 
-/* Does the code use that name, as an attribute or a global? Names that cannot be read may be it. */
-static bool uses_name(struct exu_py *py, const struct exu_py_code *code, const char *name) {
+/* Which names does the code use, as attributes or globals? Names that cannot be read may be any. */
+static void find_names(struct exu_py *py, struct exu_py_code *code) {
   enum { NAMES_MAX = 4096 };
   uint64_t count, text;
-  if (!exu_py_plausible(code->names) || !exu_py_get(py, code->names, py->layout.var_size, &count)) return true;
-  if (count > NAMES_MAX) return true;
+  code->names_known = code->uses_acquire = code->uses_release = true;
+  if (!exu_py_plausible(code->names) || !exu_py_get(py, code->names, py->layout.var_size, &count)) return;
+  if (count > NAMES_MAX) return;
+  bool acquire = false, release = false;
   for (uint64_t i = 0; i < count; i++) {
-    if (!exu_py_word(py, code->names + py->layout.tuple_items.offset + 8 * i, &text)) return true;
-    if (exu_py_text_equals(py, text, name)) return true;
+    if (!exu_py_word(py, code->names + py->layout.tuple_items.offset + 8 * i, &text)) return;
+    acquire |= exu_py_text_equals(py, text, "acquire");
+    release |= exu_py_text_equals(py, text, "release");
   }
-  return false;
+  code->uses_acquire = acquire;
+  code->uses_release = release;
+}
+
+/* The same code object, with its names looked at: once in a process. NULL only without memory. */
+static const struct exu_py_code *with_names(struct walk *walk, const struct exu_py_code *code) {
+  struct exu_py_code *same = code->names_known ? NULL : exu_py_code(walk->py, code->address);
+  if (code->names_known) return code;
+  if (same) find_names(walk->py, same);
+  if (!same) walk->no_memory = true;
+  return same;
 }
 
 /*
@@ -104,13 +121,29 @@ static bool may_be_released(struct walk *walk, size_t index) {
     const struct exu_py_code *code = walk->frames[walk->checked].code;
     if (!code || !code->valid || is_library(code)) continue;
     bool same = walk->checked > 0 && walk->frames[walk->checked - 1].code == code;
-    walk->releases = !same && uses_name(walk->py, code, "release");
+    if (!same && !(code = with_names(walk, code))) return true;
+    walk->releases = !same && code->uses_release;
   }
   return walk->releases;
 }
 
 static void add_with(struct walk *walk, const struct exu_py_frame *frame, uint64_t object) {
-  if (!may_be_released(walk, (size_t)(frame - walk->frames))) add(walk, frame, object, "`with`");
+  if (!may_be_released(walk, (size_t)(frame - walk->frames))) add(walk, frame, object, "`with`", false);
+}
+
+/* A frame that releases in a `finally` what it acquired is no reason to doubt that; those that it called may be. */
+static void look_at_finally(struct walk *walk, const struct exu_py_frame *frame) {
+  struct exu_py_acquired acquired[EXU_PY_ACQUIRED_MAX];
+  size_t index = (size_t)(frame - walk->frames);
+  const struct exu_py_code *code = with_names(walk, frame->code);
+  if (!code || !code->uses_acquire || !code->uses_release || is_library(code)) return;
+  if (index > 0 && may_be_released(walk, index - 1)) return;
+  size_t count = exu_py_acquired(walk->py, frame, acquired);
+  for (size_t i = 0; i < count && !walk->no_memory; i++) {
+    uint64_t object = acquired[i].object;
+    if (exu_py_lock_taken(walk->py, object, exu_py_lock_type(walk->py, object)) == EXU_NO) continue;
+    add(walk, frame, object, "acquire()", acquired[i].by_name);
+  }
 }
 
 /* ---- Results ----------------------------------------------------------------------------------------------------- */
@@ -121,7 +154,7 @@ static void look_at_work(struct walk *walk, const struct exu_py_frame *frame) {
   uint64_t self, future;
   if (!exu_py_is_work(frame) || !exu_py_first_argument(py, frame, &self)) return;
   if (!exu_py_is_a(py, self, "_WorkItem") || !exu_py_attribute(py, self, "future", &future)) return;
-  add(walk, frame, future, NULL);
+  add(walk, frame, future, NULL, false);
 }
 
 /* ---- Locks ------------------------------------------------------------------------------------------------------- */
@@ -269,7 +302,10 @@ static void look_at_table(struct walk *walk, const struct exu_py_frame *frame) {
   for (size_t i = 0; i < handlers->depth_count; i++) {
     uint32_t depth = handlers->depths[i];
     if (depth == 0 || depth > values.stack_size) continue;
+    walk->innermost = i == 0 && frame == walk->frames;
+    walk->depth = depth;
     look_at_slot(walk, frame, values.stack, values.stack + UINT64_C(8) * (depth - 1));
+    walk->innermost = false;
   }
 }
 
@@ -289,7 +325,10 @@ static void look_at_blocks(struct walk *walk, const struct exu_py_frame *frame) 
   size_t count = exu_block_depths(layout, bytes, frame->blocks, depths);
   for (size_t i = 0; i < count; i++) {
     if (depths[i] == 0 || depths[i] > values.stack_size) continue;
+    walk->innermost = i == 0 && frame == walk->frames;
+    walk->depth = depths[i];
     look_at_slot(walk, frame, values.stack, values.stack + UINT64_C(8) * (depths[i] - 1));
+    walk->innermost = false;
   }
 }
 
@@ -316,6 +355,7 @@ bool exu_py_held(struct exu_py *py, const struct exu_py_frame *frames, size_t co
     if (!frame->code || !frame->code->valid) continue;
     note_released(&walk, frame);
     look_at_work(&walk, frame);
+    look_at_finally(&walk, frame);
     if (exu_py_has(py->layout.code_exceptiontable)) {
       look_at_table(&walk, frame);
     } else {

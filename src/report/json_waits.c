@@ -74,6 +74,8 @@ static void put_takers(struct exu_output *out, const struct exu_report *report, 
     exu_json_string(out, taker->evidence);
     exu_out(out, ", \"kept\": ");
     exu_json_bool(out, taker->kept);
+    exu_out(out, ", \"by_name\": ");
+    exu_json_bool(out, taker->by_name);
     exu_out_char(out, '}');
   }
   exu_out_char(out, ']');

@@ -23,7 +23,10 @@ static struct exu_string taken_by(const struct exu_finishing *finishing, const s
     bool itself = taker->thread == seen->subject.thread;
     struct exu_string name = itself ? exu_wait_word("itself") : exu_wait_label(finishing, taker->thread);
     text = exu_arena_printf(arena, "%.*s %s %s in %.*s", (int)text.size, text.data ? text.data : "",
-                            i ? "or by" : "taken by", taker->by, (int)name.size, name.data ? name.data : "");
+                            i                ? "or by"
+                            : taker->by_name ? "probably taken by"
+                                             : "taken by",
+                            taker->by, (int)name.size, name.data ? name.data : "");
   }
   return text;
 }
@@ -68,21 +71,24 @@ static const struct exu_py_held *computed_by(const struct exu_finishing *finishi
 static void set_takers(struct exu_finishing *finishing, struct exu_seen *seen) {
   enum { TAKERS = 8 };
   struct exu_waits *waits = finishing->waits;
-  struct exu_taker *takers = NULL;
-  for (const struct exu_py_held *held = next_held(finishing, seen, NULL); held && seen->wait->taker_count < TAKERS;
+  struct exu_taker found[TAKERS];
+  size_t count = 0;
+  for (const struct exu_py_held *held = next_held(finishing, seen, NULL); held && count < TAKERS;
        held = next_held(finishing, seen, held)) {
-    size_t thread = waits->seen.items[held->thread].subject.thread;
-    bool known = false;
-    for (size_t i = 0; i < seen->wait->taker_count && !known; i++) known = takers[i].thread == thread;
-    if (known) continue;
-    if (!takers) takers = exu_arena_array(waits->arena, TAKERS, sizeof *takers);
-    if (!takers) return;
-    takers[seen->wait->taker_count++] =
-        (struct exu_taker){.thread = thread, .by = held->by, .evidence = held->evidence, .kept = held->kept};
-    seen->wait->takers = takers;
+    size_t thread = waits->seen.items[held->thread].subject.thread, i = 0;
+    while (i < count && found[i].thread != thread) i++;
+    if (i < count) continue;
+    found[count++] = (struct exu_taker){
+        .thread = thread, .by = held->by, .evidence = held->evidence, .kept = held->kept, .by_name = held->by_name};
   }
-  if (seen->wait->taker_count == 1)
-    seen->relation = exu_arena_printf(waits->arena, "taken by %s in", takers[0].by).data;
+  struct exu_taker *takers = count > 0 ? exu_arena_array(waits->arena, count, sizeof *takers) : NULL;
+  if (!takers) return;
+  memcpy(takers, found, count * sizeof *takers);
+  seen->wait->takers = takers;
+  seen->wait->taker_count = count;
+  if (count > 1) return;
+  seen->relation =
+      exu_arena_printf(waits->arena, "%staken by %s in", takers[0].by_name ? "probably " : "", takers[0].by).data;
 }
 
 /* ---- Reasons ----------------------------------------------------------------------------------------------------- */

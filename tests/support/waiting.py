@@ -88,10 +88,8 @@ def _takers(truth, wait, names):
     if sorted(told) != sorted(want):
         yield f"taken by {told}, {want} is true"
     kept = [taker["tid"] for taker in wait["taken_by"] if taker["kept"]]
-    if kept and not truth["kept"]:
-        yield f"kept by {kept}, who has run other code since"
-    if truth["kept"] and kept != truth["taken"]:
-        yield f"kept by {kept}, {truth['taken']} is true"
+    if sorted(kept) != sorted(truth["kept"]):
+        yield f"kept by {kept}, {truth['kept']} is true"
     if not all(taker["evidence"] for taker in wait["taken_by"]):
         yield "a taker without evidence"
     if wait["owner"] and wait["taken_by"]:
@@ -174,6 +172,11 @@ def compare_deadlocks(truth, timed, uncertain, result):
             problems.append(f"deadlock {order}: certain is {entry['certain']}")
         if entry["certain"] != entry["sentence"].startswith(("Deadlock: ", "Deadlock until a time limit passes: ")):
             problems.append(f"deadlock {order}: certain is {entry['certain']} in {entry['sentence']!r}")
+        if entry["sentence"].startswith("Deadlock unless"):
+            if not all(taker["kept"] for tid in order for taker in threads[tid]["waits_on"]["taken_by"]):
+                problems.append(f"deadlock {order}: not all kept their locks: {entry['sentence']!r}")
+        elif not entry["certain"] and "if a lock was released since" not in entry["sentence"]:
+            problems.append(f"deadlock {order}: {entry['sentence']!r} does not say when it is none")
         for number, tid in enumerate(order):
             # Each waits for what the next one holds.
             owner = _next_of(threads[tid]["waits_on"])

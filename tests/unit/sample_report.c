@@ -343,7 +343,7 @@ BARE(stopped, STOPPED);
 BARE(gil, GIL);
 static const struct exu_taker lock_takers[] = {
     {.thread = 1, .by = "`with`", .evidence = TEXT("`with` in f (x.py:3)"), .kept = true},
-    {.thread = 3, .by = "acquire()", .evidence = TEXT("acquire() in g (x.py:9)")},
+    {.thread = 3, .by = "acquire()", .evidence = TEXT("acquire() in g (x.py:9)"), .by_name = true},
 };
 static const struct exu_wait lock_wait = {
     .kind = EXU_WAIT_LOCK,

@@ -70,12 +70,12 @@ def tid(name):
 
 def waits(name, kind, thing=None, owner=None, **more):
     """The truth of one thread. `thing` is the object; `owner` is the name of a thread, for what records its owner or is
-    a result. A plain Lock records nobody: `taken` is who took it (or a list of names), `kept` that the thread ran
+    a result. A plain Lock records nobody: `taken` is who took it (or a list of names), `kept` those of them who ran
     nothing since that could have released it."""
-    entry = dict({'kept': False}, **more)
-    entry.update(kind=kind, object=None, type=None, owner=None)
-    taken = entry.get('taken') or []
-    entry['taken'] = [tid(taker) for taker in ([taken] if isinstance(taken, str) else taken)]
+    entry = dict(more, kind=kind, object=None, type=None, owner=None)
+    for key in ('taken', 'kept'):
+        takers = entry.get(key) or []
+        entry[key] = [tid(taker) for taker in ([takers] if isinstance(takers, str) else takers)]
     if thing is not None:
         entry['object'] = id(thing)
         entry['type'] = thing.__class__.__name__
