@@ -52,7 +52,16 @@ enum exu_tristate { EXU_NO = 0, EXU_YES = 1, EXU_UNKNOWN = -1 };
 enum exu_frame_kind {
   EXU_FRAME_PYTHON,
   EXU_FRAME_NATIVE,
-  EXU_FRAME_GAP, /* frames are missing between the neighbours of this one; `function` says why, in words */
+  EXU_FRAME_GAP, /* a remark between its neighbours, `gap` and in words `function`: mostly that frames are missing here */
+};
+
+/* What a frame of the kind EXU_FRAME_GAP says. */
+enum exu_gap {
+  EXU_GAP_NATIVE,   /* native frames are missing */
+  EXU_GAP_PYTHON,   /* Python frames are missing: an eval loop runs here that none of the thread state's belong to */
+  EXU_GAP_MOVED,    /* the thread ran while it was read: its inner frames are left out */
+  EXU_GAP_GREENLET, /* nothing is missing: the stack of the greenlet that runs begins here */
+  EXU_GAP_SWITCH,   /* the thread is switching greenlets: which of them the native frames here belong to is not known */
 };
 
 /* Source positions are 1-based lines and 0-based UTF-8 byte columns (PEP 657); -1 means unknown. */
@@ -76,6 +85,7 @@ struct exu_frame {
   int32_t interpreter;        /* Python: the id of the interpreter, as in exu_interpreter.id; -1 unknown */
   int32_t first_line;         /* Python: where its code begins in `file`, co_firstlineno; 0 unknown */
   int32_t runtime;            /* Python: index into exu_report.runtimes; ids are those of interpreters of one runtime */
+  enum exu_gap gap;           /* of a gap: what it says */
   struct exu_string function; /* Python: co_name. Native: demangled name, unknown when no symbol covers the pc */
   struct exu_string qualname; /* Python: co_qualname, unknown before 3.11 */
   struct exu_string file;
@@ -179,7 +189,7 @@ struct exu_thread {
   bool python;            /* has a Python thread state */
   bool crashed;           /* the thread that the signal was delivered to */
   enum exu_gil gil;
-  /* did native unwinding reach the thread's start; unknown when it was not asked for */
+  /* did native unwinding reach the start of the thread, or of the greenlet; unknown when it was not asked for */
   enum exu_tristate native_complete;
   enum exu_splice_rule splice;
   bool frames_complete;        /* every Python frame of the thread was read */

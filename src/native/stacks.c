@@ -36,12 +36,20 @@ void exu_native_markers(struct exu_native *native, const uint64_t *markers, size
 
 static void say_end(struct exu_native *native, const struct exu_os_thread *os, bool needed,
                     const struct exu_native_thread *thread) {
+  if (exu_unwind_is_whole(thread->end)) return;
+  if (thread->end == EXU_UNWIND_SWITCH) {
+    exu_note(native->diagnostics, "greenlet-switch", os->tid,
+             "the thread is switching from one greenlet to another: which of them the native frames further out belong "
+             "to is not known");
+    return;
+  }
   uint64_t pc = thread->count ? thread->frames[thread->count - 1].pc : os->registers.pc;
   static const char *const why[] = {
       [EXU_UNWIND_NO_CODE] = "it lies in no module",
       [EXU_UNWIND_NO_CFI] = "there is no unwinding information for it",
       [EXU_UNWIND_STACK] = "the stack is damaged or was not saved",
       [EXU_UNWIND_BUDGET] = "there are too many frames",
+      [EXU_UNWIND_UNCERTAIN] = "a greenlet was being started there, and whose frames come next is not certain",
   };
   const struct exu_binary *module = exu_modules_find(native->symbolizer.modules, pc);
   const char *reason = why[thread->end];
@@ -76,7 +84,8 @@ static void say_steps(struct exu_native *native, const struct exu_os_thread *os,
 static bool resume(struct exu_native *native) {
   struct exu_native_stack *stack = &native->stack;
   native->gaps.count = 0;
-  for (size_t i = 0; i < native->marker_count && stack->end != EXU_UNWIND_START && stack->frames.count > 0; i++) {
+  for (size_t i = 0; i < native->marker_count && stack->frames.count > 0; i++) {
+    if (exu_unwind_is_whole(stack->end) || exu_unwind_is_boundary(stack->end)) break;
     const struct exu_native_frame *last = &stack->frames.items[stack->frames.count - 1];
     const size_t before = stack->frames.count;
     bool resumed;
@@ -128,7 +137,7 @@ bool exu_native_thread(struct exu_native *native, const struct exu_os_thread *os
   *thread = (struct exu_native_thread){
       .frames = frames, .count = count, .end = stack->end, .gaps = gaps, .gap_count = gap_count};
   say_steps(native, os, thread);
-  if (stack->end != EXU_UNWIND_START) say_end(native, os, needed, thread);
+  say_end(native, os, needed, thread);
   return true;
 }
 

@@ -22,7 +22,7 @@ struct exu_native {
 struct exu_native_thread {
   const struct exu_native_frame *frames; /* innermost first */
   size_t count;
-  enum exu_unwind_end end; /* EXU_UNWIND_START: the thread's first frame was reached, perhaps over gaps */
+  enum exu_unwind_end end; /* EXU_UNWIND_START, _GREENLET: the first frame was reached, perhaps over gaps */
   const size_t *gaps;      /* ascending indexes of frames before which others are missing */
   size_t gap_count;
 };

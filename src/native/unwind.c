@@ -131,6 +131,12 @@ static bool close_callee(struct exu_unwinder *unwinder, struct exu_native_frame 
   return same || ++unwinder->stack->signals <= SIGNALS_MAX;
 }
 
+/* In the middle of g_initialstub there is no call that could tell. */
+static enum exu_unwind_end boundary(enum exu_greenlet_place place, bool exact) {
+  if (place == EXU_GREENLET_SWITCH) return EXU_UNWIND_SWITCH;
+  return place == EXU_GREENLET_FIRST && !exact ? EXU_UNWIND_GREENLET : EXU_UNWIND_UNCERTAIN;
+}
+
 static int take_frame(Dwfl_Frame *state, void *arg) {
   struct exu_unwinder *unwinder = arg;
   struct exu_native_stack *stack = unwinder->stack;
@@ -169,6 +175,7 @@ static int take_frame(Dwfl_Frame *state, void *arg) {
                                      .signal = code.signal,
                                      .by_frame_pointer = first && unwinder->start.by_frame_pointer};
   if (unwinder->watched) note_kept(unwinder, state, frame);
+  if (code.greenlet != EXU_GREENLET_NONE) return end(unwinder, boundary(code.greenlet, exact));
   return code.cfi ? DWARF_CB_OK : block(unwinder, state, pc, exact);
 }
 

@@ -36,12 +36,25 @@ struct exu_native_frame {
 };
 
 enum exu_unwind_end {
-  EXU_UNWIND_START,   /* the thread's first frame was reached */
-  EXU_UNWIND_NO_CODE, /* pc lies in no module */
-  EXU_UNWIND_NO_CFI,  /* the module has no unwinding information for pc, or its file is missing */
-  EXU_UNWIND_STACK,   /* the stack is not readable, or damaged: it leads back or nowhere */
+  EXU_UNWIND_START,    /* the thread's first frame was reached */
+  EXU_UNWIND_GREENLET, /* the first frame of the greenlet that runs: what lies further out belongs to others */
+  EXU_UNWIND_SWITCH,   /* the thread is switching greenlets: whose frames come next is not certain */
+  EXU_UNWIND_NO_CODE,  /* pc lies in no module */
+  EXU_UNWIND_NO_CFI,   /* the module has no unwinding information for pc, or its file is missing */
+  EXU_UNWIND_STACK,    /* the stack is not readable, or damaged: it leads back or nowhere */
   EXU_UNWIND_BUDGET,
+  EXU_UNWIND_UNCERTAIN, /* a greenlet was being started: further out its own frames may follow, or those of others */
 };
+
+/* Is every frame there that belongs to the stack? */
+static inline bool exu_unwind_is_whole(enum exu_unwind_end end) {
+  return end == EXU_UNWIND_START || end == EXU_UNWIND_GREENLET;
+}
+
+/* Does unwinding end here because what comes next is not (or not for certain) of this stack? */
+static inline bool exu_unwind_is_boundary(enum exu_unwind_end end) {
+  return end == EXU_UNWIND_GREENLET || end == EXU_UNWIND_SWITCH || end == EXU_UNWIND_UNCERTAIN;
+}
 
 /* Zero-initialised is empty. May be used again for another thread. */
 struct exu_native_stack {

@@ -92,7 +92,15 @@ bool exu_unwind_find_jit(struct exu_unwinder *unwinder, uint64_t address) {
 
 /* ---- Unwinding information --------------------------------------------------------------------------------------- */
 
-enum { EXECUTABLE = 1, CFI = 2, SIGNAL = 4, START = 8, NO_CALL = 16, ALL_BITS = 32 };
+enum {
+  EXECUTABLE = 1,
+  CFI = 2,
+  SIGNAL = 4,
+  START = 8,
+  NO_CALL = 16,
+  GREENLET = 32 /* times exu_greenlet_place */,
+  ALL_BITS = 128
+};
 
 static bool frame_at(Dwarf_CFI *cfi, Dwarf_Addr address, unsigned *bits) {
   enum { RETURN_ADDRESS = 16 };
@@ -113,11 +121,17 @@ static bool frame_at(Dwarf_CFI *cfi, Dwarf_Addr address, unsigned *bits) {
   return true;
 }
 
+static enum exu_greenlet_place greenlet_place(const struct exu_unwinder *unwinder, uint64_t address) {
+  struct exu_binary *module = exu_modules_find(unwinder->modules, address);
+  return module && exu_greenlet_module(module) ? exu_greenlet_place(unwinder, module, address) : EXU_GREENLET_NONE;
+}
+
 static unsigned look_up(struct exu_unwinder *unwinder, uint64_t address) {
   unsigned bits = 0;
   Dwarf_Addr bias;
   if (exu_unwind_is_executable(unwinder, address)) bits |= EXECUTABLE;
   if (exu_unwind_is_no_return_address(unwinder, address + 1)) bits |= NO_CALL;
+  bits |= GREENLET * (unsigned)greenlet_place(unwinder, address);
   Dwfl_Module *module = bits & EXECUTABLE ? dwfl_addrmodule(unwinder->dwfl, address) : NULL;
   if (!module) return bits;
   /* The same order as libdwfl's, which must find what is found here. */
@@ -142,6 +156,7 @@ bool exu_unwind_code(struct exu_unwinder *unwinder, uint64_t address, struct exu
                             .cfi = (bits & CFI) != 0,
                             .signal = (bits & SIGNAL) != 0,
                             .start = (bits & START) != 0,
-                            .no_call = (bits & NO_CALL) != 0};
+                            .no_call = (bits & NO_CALL) != 0,
+                            .greenlet = (enum exu_greenlet_place)(bits / GREENLET)};
   return true;
 }

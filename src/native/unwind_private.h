@@ -6,6 +6,7 @@
 #include <elfutils/libdwfl.h>
 
 #include "base/map.h"
+#include "native/greenlet.h"
 #include "native/jit_images.h"
 #include "native/unwind.h"
 
@@ -28,6 +29,7 @@ struct exu_code {
   bool signal;     /* of a signal trampoline (augmentation 'S') */
   bool start;      /* the return address is undefined: the thread's first frame */
   bool no_call;    /* what ends here is no instruction that calls: nobody returns behind it */
+  enum exu_greenlet_place greenlet;
 };
 
 struct exu_unwinder {
@@ -78,7 +80,7 @@ bool exu_unwind_is_return_address(const struct exu_unwinder *unwinder, uint64_t 
 /* Can the code before the address be read, and does it not call? */
 bool exu_unwind_is_no_return_address(const struct exu_unwinder *unwinder, uint64_t address);
 
-/* Where the direct call before a return address goes to, through a PLT. False for other calls. */
+/* Where the call before a return address goes to: a direct one, or one through a PLT or its slot. False for others. */
 bool exu_unwind_call_target(const struct exu_unwinder *unwinder, uint64_t return_address, uint64_t *target);
 
 /* The C library's code that a signal handler returns to, where it has no unwinding information (musl). */

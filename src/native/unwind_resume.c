@@ -129,7 +129,7 @@ static enum proof judge(const struct search *search, const struct exu_native_sta
   const struct exu_unwinder *unwinder = search->unwinder;
   const uint64_t marker = search->marker;
   if (trial->frames.count < 2 || frames[0].sp > marker || marker >= frames[0].cfa) return REFUTED;
-  if (trial->frames.count == 2 && trial->end != EXU_UNWIND_START) return REFUTED;
+  if (trial->frames.count == 2 && !exu_unwind_is_whole(trial->end)) return REFUTED;
   for (size_t i = 0; i < trial->frames.count && i < TRIAL_FRAMES; i++)
     if (frames[i].by_frame_pointer) return REFUTED;
   if (!exu_unwind_same_stack(unwinder, marker, frames[0].cfa - 1)) return REFUTED;
@@ -258,7 +258,7 @@ bool exu_unwind_resume(struct exu_unwinder *unwinder, const uint64_t *markers, s
   if (stack->frames.count == 0) return true;
   const uint64_t lowest = (stack->frames.items[stack->frames.count - 1].sp + 7) / 8 * 8;
   const enum exu_unwind_end why = stack->end;
-  if (why == EXU_UNWIND_START || why == EXU_UNWIND_BUDGET || search.marker <= lowest) return true;
+  if (exu_unwind_is_whole(why) || why == EXU_UNWIND_BUDGET || search.marker <= lowest) return true;
   if (!exu_unwind_same_stack(unwinder, lowest, search.marker)) return true;
   if (which > 0) search.known = code_around(stack, 0, markers[which - 1]);
   if (which + 1 < count) search.next = markers[which + 1];

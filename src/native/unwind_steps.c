@@ -87,21 +87,27 @@ static uint64_t behind_jumps(const struct exu_unwinder *unwinder, uint64_t targe
     at += indirect ? 2 : 1;
     memcpy(&offset, bytes + at, sizeof offset);
     uint64_t next = target + at + sizeof offset + (uint64_t)(int64_t)offset;
-    if (indirect && !read_words(unwinder, next, &next, 1)) return target;
+    /* A slot is written once, before it is first jumped through: it may be read when the process runs again. */
+    if (indirect && exu_space_read(unwinder->target->space, next, &next, sizeof next) != EXU_READABLE) return target;
     target = next;
   }
   return target;
 }
 
 bool exu_unwind_call_target(const struct exu_unwinder *unwinder, uint64_t return_address, uint64_t *target) {
-  uint8_t bytes[5];
+  uint8_t bytes[6];
   int32_t offset;
+  uint64_t slot;
   if (return_address < sizeof bytes) return false;
   if (exu_space_read(unwinder->target->space, return_address - sizeof bytes, bytes, sizeof bytes) != EXU_READABLE)
     return false;
-  if (bytes[0] != 0xe8) return false;
-  memcpy(&offset, bytes + 1, sizeof offset);
-  *target = behind_jumps(unwinder, return_address + (uint64_t)(int64_t)offset);
+  memcpy(&offset, bytes + 2, sizeof offset);
+  slot = return_address + (uint64_t)(int64_t)offset;
+  /* call *offset(%rip): through a slot of the linker's, which is written once (-fno-plt) */
+  if (bytes[0] == 0xff && bytes[1] == 0x15)
+    return exu_space_read(unwinder->target->space, slot, target, sizeof *target) == EXU_READABLE;
+  if (bytes[1] != 0xe8) return false;
+  *target = behind_jumps(unwinder, slot);
   return true;
 }
 

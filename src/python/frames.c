@@ -12,7 +12,7 @@ enum { OWNED_BY_GENERATOR = 1, FIRST_SHIM_OWNER = 3, LAST_SHIM_OWNER = 4 };
  * A million frames whose names have a million characters would be a report of terabytes: every so many bytes of names
  * count as one more frame of the budget.
  */
-enum { NAME_BYTES_PER_FRAME = 1024, STRUCTURE_MAX = 640 };
+enum { NAME_BYTES_PER_FRAME = 1024, STRUCTURE_MAX = 640, BARE_MAX = 64 };
 
 struct walk {
   struct exu_py *py;
@@ -205,7 +205,12 @@ static enum step push_interpreter_frame(struct walk *walk, uint64_t address, con
 /* The frames since the last shim ran in the eval loop whose marker this is; the outermost of them entered it. */
 static void mark_entry(struct walk *walk, size_t first, uint64_t marker) {
   struct exu_py_stack *stack = walk->stack;
-  if (stack->frames.count == first) return;
+  if (stack->frames.count == first) {
+    bool room = marker && stack->bare.count < BARE_MAX;
+    uint64_t *bare = room ? EXU_PUSH(walk->py->arena, &stack->bare) : NULL;
+    if (bare) *bare = marker;
+    return;
+  }
   struct exu_py_frame *outermost = &stack->frames.items[stack->frames.count - 1];
   outermost->entry = true;
   outermost->marker = marker;

@@ -19,6 +19,7 @@ struct exu_py_frame {
 
 struct exu_py_stack {
   EXU_VECTOR(struct exu_py_frame) frames;
+  EXU_VECTOR(uint64_t) bare; /* markers of runs without a frame: those that are being set up do not exist for Python */
   bool complete; /* the walk ended where the interpreter says that the stack ends, without a frame lost on the way */
 };
 

@@ -68,10 +68,17 @@ static bool add_chain(struct exu_stacks *stacks, size_t first, size_t interprete
 static bool keep(struct exu_stacks *stacks, struct exu_splice *kept) {
   enum { LARGE = 4096 };
   size_t frames = stacks->stack.frames.count, chains = stacks->chains.count;
+  size_t bare_count = stacks->stack.bare.count;
   struct exu_chain *chain = exu_arena_array(stacks->arena, chains, sizeof *chain);
-  if (!chain) return false;
+  uint64_t *bare = exu_arena_array(stacks->arena, bare_count, sizeof *bare);
+  if (!chain || !bare) return false;
+  if (bare_count) memcpy(bare, stacks->stack.bare.items, bare_count * sizeof *bare);
   if (chains) memcpy(chain, stacks->chains.items, chains * sizeof *chain);
-  *kept = (struct exu_splice){.python = stacks->stack.frames.items, .chains = chain, .chain_count = chains};
+  *kept = (struct exu_splice){.python = stacks->stack.frames.items,
+                              .chains = chain,
+                              .chain_count = chains,
+                              .bare = bare,
+                              .bare_count = bare_count};
   if (frames > LARGE) {
     stacks->stack.frames.items = NULL;
     stacks->stack.frames.capacity = 0;
@@ -91,7 +98,7 @@ size_t exu_splice_frames(const struct exu_splice *splice) {
 /* ---- Joining ----------------------------------------------------------------------------------------------------- */
 
 static void begin_thread(struct exu_stacks *stacks) {
-  stacks->stack.frames.count = stacks->chains.count = 0;
+  stacks->stack.frames.count = stacks->stack.bare.count = stacks->chains.count = 0;
   stacks->moved = false;
 }
 

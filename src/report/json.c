@@ -233,8 +233,21 @@ static void put_native_frame(struct exu_output *out, const struct exu_report *re
   exu_out_char(out, '}');
 }
 
+static const char *gap(enum exu_gap gap) {
+  switch (gap) {
+  case EXU_GAP_NATIVE: return "native-missing";
+  case EXU_GAP_PYTHON: return "python-missing";
+  case EXU_GAP_MOVED: return "moved";
+  case EXU_GAP_GREENLET: return "greenlet-start";
+  case EXU_GAP_SWITCH: return "greenlet-switch";
+  }
+  return NULL;
+}
+
 static void put_gap(struct exu_output *out, const struct exu_frame *frame) {
-  exu_out(out, "{\"kind\": \"gap\", \"reason\": ");
+  exu_out(out, "{\"kind\": \"gap\", \"code\": ");
+  exu_json_word(out, gap(frame->gap));
+  exu_out(out, ", \"reason\": ");
   exu_json_string(out, frame->function);
   exu_out_char(out, '}');
 }

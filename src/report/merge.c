@@ -38,6 +38,12 @@ static void put_gap(struct writing *writing) {
   writing->items[writing->count++] = (struct exu_merge_item){EXU_MERGE_GAP, 0};
 }
 
+static void put_alone(struct writing *writing) {
+  if (writing->loose) put_gap(writing);
+  if (writing->count > 0 && writing->items[writing->count - 1].kind == EXU_MERGE_ALONE) return;
+  writing->items[writing->count++] = (struct exu_merge_item){EXU_MERGE_ALONE, 0};
+}
+
 static void put(struct writing *writing, enum exu_merge_kind kind, size_t index) {
   if (writing->loose) put_gap(writing);
   writing->items[writing->count++] = (struct exu_merge_item){kind, (uint32_t)index};
@@ -57,13 +63,14 @@ static bool is_before(const struct exu_merge_stack *stack, const struct exu_merg
 }
 
 size_t exu_merge_room(const struct exu_merge_stack *stack, size_t run_count) {
-  return stack->count + stack->gap_count + 3 * run_count;
+  return 2 * stack->count + stack->gap_count + 3 * run_count;
 }
 
 size_t exu_merge(const struct exu_merge_stack *stack, const struct exu_merge_run *runs, size_t run_count,
                  struct exu_merge_item *items) {
   struct writing writing = {.items = items};
   size_t run = 0, hosted = 0, gap = 0;
+  bool called = false; /* a call of the eval loop is further in */
   for (size_t i = 0;; i++) {
     bool is_gap = gap < stack->gap_count && stack->gaps[gap] == i;
     if (is_gap) {
@@ -71,14 +78,22 @@ size_t exu_merge(const struct exu_merge_stack *stack, const struct exu_merge_run
       gap++;
     }
     if (hosted < run) hosted = run;
-    while (hosted < run_count && runs[hosted].host == EXU_MERGE_NO_HOST) hosted++;
+    bool certain = hosted == 0 || runs[hosted - 1].host != EXU_MERGE_NO_HOST;
+    while (hosted < run_count && runs[hosted].host == EXU_MERGE_NO_HOST) {
+      certain = false; /* it may be of any call up to the next host */
+      hosted++;
+    }
     bool limit = i == stack->count || (hosted < run_count && runs[hosted].host == (int32_t)i);
     while (run < hosted && (limit || is_before(stack, &runs[run], i, is_gap))) put_loose_run(&writing, run++);
     if (i == stack->count) break;
+    const struct exu_merge_native *native = &stack->frames[i];
     if (run < run_count && runs[run].host == (int32_t)i) {
       put(&writing, EXU_MERGE_RUN, run++);
       put(&writing, EXU_MERGE_HOST, i);
+      called = true;
     } else {
+      if (native->eval_name && called && certain && !native->bare) put_alone(&writing);
+      called |= native->eval_name;
       put(&writing, EXU_MERGE_NATIVE, i);
     }
   }

@@ -20,6 +20,7 @@ struct exu_merge_native {
   uint32_t size;     /* of the code of that; 0: unknown, UINT32_MAX: that or more */
   bool nameless;     /* no symbol covers it: parts of one function differ, and may be the eval loop all the same */
   bool eval_name;    /* a symbol says that this is the eval loop, or a part that was split off it */
+  bool bare;         /* it runs only frames that do not exist for Python yet, or no more: it has no run */
 };
 
 struct exu_merge_stack {
@@ -85,6 +86,7 @@ enum exu_merge_kind {
   EXU_MERGE_HOST,   /* index of a native frame that is a host; its run comes right before it */
   EXU_MERGE_RUN,    /* position of a run in `runs` */
   EXU_MERGE_GAP,    /* native frames are missing here */
+  EXU_MERGE_ALONE,  /* the eval loop that comes next has no run: Python frames are missing */
 };
 
 struct exu_merge_item {
@@ -98,7 +100,9 @@ size_t exu_merge_room(const struct exu_merge_stack *stack, size_t run_count);
 /*
  * Put native frames and runs into one order. Every native frame and every run is there exactly once, both in their own
  * order; runs come right before their hosts. Runs without a host come where their marker says, at a gap of the native
- * frames if there is one, and always between gaps of their own. Returns the number of items.
+ * frames if there is one, and always between gaps of their own. A call of the eval loop that has no run is said
+ * to be alone, but for the innermost, which may have begun just now or be about to return, and those that are bare; not
+ * where runs without a host may be its own. Returns the number of items.
  */
 size_t exu_merge(const struct exu_merge_stack *stack, const struct exu_merge_run *runs, size_t run_count,
                  struct exu_merge_item *items);

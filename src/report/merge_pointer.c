@@ -75,6 +75,8 @@ static struct fit assign(struct matching *matching, struct candidate candidate) 
   for (size_t call = next_call(stack, candidate, 0), next; call < stack->count; call = next) {
     next = next_call(stack, candidate, call + 1);
     for (; gap < stack->gap_count && stack->gaps[gap] <= call; gap++) after_gap = true;
+    /* What a symbol calls the eval loop may be called further out, for frames that are not the thread state's. */
+    if (candidate.named && run == matching->run_count) break;
     if (!is_kept(matching, call, run)) {
       size_t far = after_gap ? matching->run_count : NEAR;
       size_t follows = gap < stack->gap_count && stack->gaps[gap] <= next ? stack->count : next;

@@ -18,10 +18,14 @@ struct output {
   size_t start;               /* the native frames from this one on start the program or the thread */
   bool inside;                /* a Python frame was put already: what comes now called it, directly or not */
   enum exu_call_class callee; /* of the native call before this one */
+  bool after_gap;             /* the frame before is a gap, of the kind `last_gap` */
+  enum exu_gap last_gap;
+  bool switched; /* it was said that the thread is between two greenlets */
 };
 
 static struct exu_frame *new_frame(struct output *output) {
   size_t i = output->count++;
+  output->after_gap = false;
   return output->frames ? &output->frames[i] : &output->counted;
 }
 
@@ -38,6 +42,7 @@ static void put_run(struct output *output, const struct exu_merge_run *run) {
   output->inside = true;
   if (!output->frames) {
     output->count += end - run->index;
+    output->after_gap = false;
     return;
   }
   for (size_t i = run->index; i < end; i++) {
@@ -56,12 +61,17 @@ static void put_run(struct output *output, const struct exu_merge_run *run) {
   }
 }
 
-static void put_gap(struct output *output, const char *reason) {
+/* What has just been said, with nothing shown since, is not said again. */
+static void put_gap(struct output *output, enum exu_gap gap, const char *reason) {
+  if (output->after_gap && output->last_gap == gap) return;
   *new_frame(output) = (struct exu_frame){.kind = EXU_FRAME_GAP,
+                                          .gap = gap,
                                           .function = {reason, strlen(reason)},
                                           .position = {-1, -1, -1, -1},
                                           .interpreter = -1,
                                           .module = -1};
+  output->after_gap = true;
+  output->last_gap = gap;
 }
 
 /* ---- Which native calls are shown -------------------------------------------------------------------------------- */
@@ -299,6 +309,18 @@ static void say_lost(const struct exu_splicer *splicer, const struct exu_merge_r
               lost, run_count);
 }
 
+static void say_alone(const struct exu_splicer *splicer, const struct exu_merge_item *items, size_t count,
+                      int64_t tid) {
+  size_t alone = 0;
+  for (size_t i = 0; i < count; i++) alone += items[i].kind == EXU_MERGE_ALONE;
+  if (alone == 0) return;
+  exu_missing(
+      splicer->diagnostics, "eval-loop-alone", tid,
+      "at %zu places the eval loop runs on the native stack, and no Python frame of the thread's belongs to it: "
+      "those frames are of another stack or interpreter, or were lost",
+      alone);
+}
+
 static size_t count_runs(const struct exu_splice *splice) {
   size_t count = 0;
   for (size_t c = 0; c < splice->chain_count; c++) {
@@ -328,7 +350,38 @@ static struct exu_merge_run *merge_runs(const struct exu_splice *splice, size_t 
   return runs;
 }
 
+/* Does an eval loop run here all of whose frames do not exist for Python, as far as was read? */
+static bool is_bare(const struct exu_splice *splice, const struct exu_native_frame *frame) {
+  for (size_t i = 0; i < splice->bare_count; i++)
+    if (splice->bare[i] >= frame->sp && splice->bare[i] < frame->cfa) return true;
+  return false;
+}
+
+/* By name, of any runtime: those that turn out to have no run are to be said. */
+static void mark_eval_loops(const struct exu_splicer *splicer, const struct exu_splice *splice,
+                            struct exu_merge_native *natives) {
+  for (size_t i = 0; i < splice->native->count; i++) {
+    const struct exu_native_frame *frame = &splice->native->frames[i];
+    for (size_t r = 0; r < splicer->runtime_count && !natives[i].eval_name; r++) {
+      const struct exu_splice_runtime *runtime = &splicer->runtimes[r];
+      const struct exu_native_call *call = &frame->place->calls[eval_call(runtime, frame->place)];
+      natives[i].eval_name = may_run(splicer, runtime, frame) && exu_is_eval_loop(call->function, runtime->python2);
+    }
+    natives[i].bare = natives[i].eval_name && is_bare(splice, frame);
+  }
+}
+
 /* ---- All of it --------------------------------------------------------------------------------------------------- */
+
+/* Between two greenlets there is one gap: the Python frames that the thread state has are of one, no host is known. */
+static void put_native_gap(struct output *output) {
+  if (output->splice->native->end != EXU_UNWIND_SWITCH) {
+    put_gap(output, EXU_GAP_NATIVE, "native frames are missing here");
+    return;
+  }
+  if (!output->switched) put_gap(output, EXU_GAP_SWITCH, "the thread is switching from one greenlet to another");
+  output->switched = true;
+}
 
 static void put_items(struct output *output, const struct exu_merge_item *items, size_t count,
                       const struct exu_merge_run *runs) {
@@ -337,7 +390,8 @@ static void put_items(struct output *output, const struct exu_merge_item *items,
     size_t index = items[i].index;
     switch (items[i].kind) {
     case EXU_MERGE_NATIVE: put_calls(output, index, 0, splice->native->frames[index].place->call_count); break;
-    case EXU_MERGE_GAP: put_gap(output, "native frames are missing here"); break;
+    case EXU_MERGE_GAP: put_native_gap(output); break;
+    case EXU_MERGE_ALONE: put_gap(output, EXU_GAP_PYTHON, "Python frames are missing here"); break;
     case EXU_MERGE_RUN:
       /* A hosted run is put with its host, which comes next. */
       if (runs[index].host == EXU_MERGE_NO_HOST) {
@@ -349,6 +403,8 @@ static void put_items(struct output *output, const struct exu_merge_item *items,
     case EXU_MERGE_HOST: break;
     }
   }
+  if (splice->native->end == EXU_UNWIND_GREENLET) put_gap(output, EXU_GAP_GREENLET, "the greenlet's stack ends here");
+  if (splice->native->end == EXU_UNWIND_SWITCH && !output->switched) put_native_gap(output);
 }
 
 static bool write_frames(struct exu_splicer *splicer, const struct exu_splice *splice,
@@ -367,7 +423,8 @@ static bool write_frames(struct exu_splicer *splicer, const struct exu_splice *s
 }
 
 static void put_python(struct output *output, const struct exu_merge_run *runs, size_t run_count) {
-  if (output->splice->moved) put_gap(output, "the thread ran while it was read: its inner frames are left out");
+  if (output->splice->moved)
+    put_gap(output, EXU_GAP_MOVED, "the thread ran while it was read: its inner frames are left out");
   for (size_t i = 0; i < run_count; i++) put_run(output, &runs[i]);
 }
 
@@ -394,14 +451,19 @@ static struct exu_merge_item *merge(struct exu_splicer *splicer, const struct ex
                                   .count = native->count,
                                   .gaps = native->gaps,
                                   .gap_count = native->gap_count,
-                                  .complete = native->end == EXU_UNWIND_START};
+                                  .complete = exu_unwind_is_whole(native->end)};
+  /* Between two greenlets a marker may by chance lie in a frame that it has nothing to do with. */
+  bool known = native->end != EXU_UNWIND_SWITCH;
+  for (size_t i = 0; i < run_count && !known; i++) runs[i].marker = 0;
   struct exu_merge_item *items = calloc(exu_merge_room(&stack, run_count) + 1, sizeof *items);
-  if (!frames || !items || !find_hosts(splicer, splice, &stack, runs, run_count, thread)) {
+  if (!frames || !items || (known && !find_hosts(splicer, splice, &stack, runs, run_count, thread))) {
     free(items);
     return NULL;
   }
-  say_lost(splicer, runs, run_count, thread->tid);
+  if (known) say_lost(splicer, runs, run_count, thread->tid);
+  mark_eval_loops(splicer, splice, frames);
   *count = exu_merge(&stack, runs, run_count, items);
+  say_alone(splicer, items, *count, thread->tid);
   return items;
 }
 

@@ -43,6 +43,8 @@ struct exu_splice {
   const struct exu_py_frame *python;
   const struct exu_chain *chains; /* with frames or without */
   size_t chain_count;
+  const uint64_t *bare; /* markers of eval loops that no frame belongs to which exists for Python */
+  size_t bare_count;
   const struct exu_native_thread *native; /* NULL: Python frames only */
   bool moved;                             /* the thread ran while it was read: frames inside of these are left out */
   bool no_inlines; /* leave out inlined calls, which may be most of a stack: set where all do not fit */

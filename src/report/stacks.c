@@ -71,7 +71,7 @@ static bool unwind(struct finishing *finishing, size_t index) {
   if (!exu_native_thread(finishing->native, joined->os, watched, is_needed(finishing, index), &joined->native))
     return true;
   joined->splice.native = &joined->native;
-  thread->native_complete = joined->native.end == EXU_UNWIND_START ? EXU_YES : EXU_NO;
+  thread->native_complete = exu_unwind_is_whole(joined->native.end) ? EXU_YES : EXU_NO;
   return true;
 }
 

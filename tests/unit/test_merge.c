@@ -5,11 +5,13 @@
  *     case: what is true
  *     n 100 140 [f=7] [eval] [keeps=a1,b2]   a native frame's sp and cfa (hex; cfa 0: unknown), innermost first
  *       [nameless] [size=4000]               no symbol names its function; the size of that (hex)
+ *       [bare]                               an eval loop whose frames do not exist for Python
  *     gap                                    native frames are missing right inside of the next one
  *     stop                                   unwinding did not reach the thread's start
  *     r m=120 | r p=a1 [c=1]                 a run: its marker or its frame object, and its chain
  *     rule: marker|pointer|name|failed [unordered]
- *     = n0 r0 h1 ...                         what comes out: natives, runs (as numbered above), hosts; - is a gap
+ *     = n0 r0 h1 ...                         what comes out: natives, runs (as numbered above), hosts; - is a gap,
+ *                                            ! one of Python frames
  */
 #include <dirent.h>
 #include <setjmp.h>
@@ -59,8 +61,8 @@ static void check_invariants(const struct exu_merge_item *items, size_t count, c
   size_t natives = 0, runs = 0;
   for (size_t i = 0; i < count; i++) {
     const struct exu_merge_item *item = &items[i];
-    if (item->kind == EXU_MERGE_GAP) {
-      assert_true(i == 0 || items[i - 1].kind != EXU_MERGE_GAP);
+    if (item->kind == EXU_MERGE_GAP || item->kind == EXU_MERGE_ALONE) {
+      assert_true(i == 0 || items[i - 1].kind != item->kind);
     } else if (item->kind == EXU_MERGE_RUN) {
       assert_int_equal(item->index, runs++);
     } else {
@@ -82,6 +84,7 @@ static void print(const struct exu_merge_item *items, size_t count, const struct
     case EXU_MERGE_HOST: end += sprintf(end, "h%u", items[i].index); break;
     case EXU_MERGE_RUN: end += sprintf(end, "r%u", runs[items[i].index].index); break;
     case EXU_MERGE_GAP: end += sprintf(end, "-"); break;
+    case EXU_MERGE_ALONE: end += sprintf(end, "!"); break;
     }
   }
 }
@@ -92,7 +95,7 @@ static void run_example(struct example *example) {
                                   .gaps = example->gaps,
                                   .gap_count = example->gap_count,
                                   .complete = example->complete};
-  struct exu_merge_item items[FRAMES * 2 + RUNS * 3];
+  struct exu_merge_item items[FRAMES * 3 + RUNS * 3];
   char text[TEXT];
   struct exu_merge_result result =
       example->by_marker ? exu_merge_by_marker(&stack, example->runs, example->run_count)
@@ -119,6 +122,8 @@ static void parse_native(struct example *example, char *line) {
   for (char *word = strtok(line, " "); word; word = strtok(NULL, " ")) {
     if (strcmp(word, "eval") == 0) {
       example->frames[i].eval_name = true;
+    } else if (strcmp(word, "bare") == 0) {
+      example->frames[i].bare = true;
     } else if (strcmp(word, "nameless") == 0) {
       example->frames[i].nameless = true;
     } else if (strncmp(word, "size=", 5) == 0) {
