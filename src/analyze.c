@@ -226,6 +226,7 @@ static enum exu_outcome explain_stopped(struct analysis *analysis) {
   read_stacks(analysis, runtimes);
   if (analysis->options->no_stop) exu_live_look_back(&analysis->target);
   exu_live_release(&analysis->target);
+  exu_live_take_late(&analysis->target);
   exu_live_describe_threads(&analysis->target, analysis->arena);
   enum exu_outcome outcome = finish_stacks(analysis, runtimes);
   describe_modules(analysis);

@@ -188,8 +188,7 @@ bool exu_target_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagn
 
 void exu_live_close(struct exu_live *live) {
   if (!live) return;
-  bool expired;
-  if (live->stop) exu_stop_end(live->stop, &expired);
+  if (live->stop) exu_stop_end(live->stop);
   exu_pages_destroy(live->changing);
   exu_pages_destroy(live->constant);
   const int descriptors[] = {live->process, live->tasks, live->self, live->memory, live->root};
@@ -215,18 +214,56 @@ static bool maps_are_current(const struct exu_target *target) {
   return true;
 }
 
-static void say_unstopped(const struct exu_live *live, pid_t tid) {
-  char state = exu_task_state(live->tasks, tid);
-  exu_missing(live->diagnostics, "thread-not-stopped", tid,
-              state == 'D' ? "the thread sleeps in the kernel and cannot be interrupted: its native frames are unknown"
-                           : "the thread did not stop in time: its native frames are unknown, and it may have moved "
-                             "while it was read");
-}
-
 static void say_cut(const struct exu_live *live, size_t count) {
   if (count < EXU_TASKS_MAX) return;
   exu_missing(live->diagnostics, "too-many-threads", -1, "more than %d threads: the others are missing, and run on",
               EXU_TASKS_MAX - 1);
+}
+
+/*
+ * "running", or the number of the system call, its six arguments, the stack pointer and the pc: proc(5),
+ * /proc/PID/syscall.
+ */
+static void glance_at(const struct exu_live *live, struct exu_os_thread *thread) {
+  char name[48], text[256];
+  struct exu_registers *registers = &thread->registers;
+  registers->syscall = -1;
+  void *list = NULL;
+  size_t size;
+  if (syscall(SYS_get_robust_list, (int)thread->tid, &list, &size) == 0) thread->in_descriptor = (uintptr_t)list;
+  snprintf(name, sizeof name, "%d/syscall", (int)thread->tid);
+  if (exu_proc_read(live->tasks, name, text, sizeof text) <= 0) return;
+  int64_t number;
+  uint64_t arguments[6], sp, pc;
+  int fields = sscanf(
+      text, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
+      &number, &arguments[0], &arguments[1], &arguments[2], &arguments[3], &arguments[4], &arguments[5], &sp, &pc);
+  if (fields != 9 || number < 0) return;
+  registers->syscall = number;
+  memcpy(registers->syscall_args, arguments, sizeof arguments);
+  registers->sp = sp;
+  registers->pc = pc;
+}
+
+/* What the kernel tells of a thread that did not stop in time. */
+static void look_at_unstopped(const struct exu_live *live, struct exu_os_thread *thread, struct exu_arena *arena) {
+  char name[48], text[128];
+  thread->unstopped = true;
+  thread->state = exu_task_state(live->tasks, (pid_t)thread->tid);
+  glance_at(live, thread);
+  snprintf(name, sizeof name, "%d/wchan", (int)thread->tid);
+  ssize_t size = exu_proc_read(live->tasks, name, text, sizeof text);
+  if (size > 0 && strcmp(text, "0") != 0) thread->wchan = exu_arena_string(arena, text, (size_t)size);
+}
+
+static bool decode(const struct exu_target *target, const struct exu_stopped_thread *stopped,
+                   struct exu_os_thread *thread) {
+  struct exu_registers registers = {.syscall = -1};
+  if (stopped->registers_size == 0 ||
+      !target->arch->decode_registers(stopped->registers, stopped->registers_size, &registers))
+    return false;
+  thread->registers = registers;
+  return true;
 }
 
 static bool take_threads(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
@@ -244,9 +281,7 @@ static bool take_threads(struct exu_target *target, struct exu_arena *arena, str
     thread->tid = stopped[i].tid;
     thread->registers.syscall = -1;
     if (stopped[i].job_signal) target->stop_signal = stopped[i].job_signal;
-    bool known = stopped[i].registers_size > 0 &&
-                 target->arch->decode_registers(stopped[i].registers, stopped[i].registers_size, &thread->registers);
-    if (!known) say_unstopped(live, stopped[i].tid);
+    if (!decode(target, &stopped[i], thread)) look_at_unstopped(live, thread, arena);
   }
   return true;
 }
@@ -293,24 +328,65 @@ static uint64_t stack_end(const struct exu_target *target, const struct exu_os_t
   return registers->sp + (size < most << 20 ? size : most << 20);
 }
 
+static void copy_stack(const struct exu_target *target, const struct exu_os_thread *thread) {
+  uint64_t sp = thread->registers.sp, end = sp ? stack_end(target, thread) : 0;
+  if (end) exu_pages_hold(target->live->changing, sp, end);
+}
+
 void exu_live_copy_stacks(struct exu_target *target) {
-  for (size_t i = 0; i < target->thread_count; i++) {
-    uint64_t sp = target->threads[i].registers.sp, end = sp ? stack_end(target, &target->threads[i]) : 0;
-    if (end) exu_pages_hold(target->live->changing, sp, end);
-  }
+  for (size_t i = 0; i < target->thread_count; i++) copy_stack(target, &target->threads[i]);
 }
 
 void exu_live_release(struct exu_target *target) {
   struct exu_live *live = target->live;
   if (!live->stop) return;
   bool expired;
-  target->pause_us = exu_stop_end(live->stop, &expired);
-  live->stop = NULL;
+  target->pause_us = exu_stop_release(live->stop, &expired);
   if (expired)
     exu_missing(live->diagnostics, "pause-too-long", -1,
                 "the process went on after %d ms, before everything was read: what is shown may not fit together",
                 EXU_STOP_MAX_MS);
   exu_pages_freeze(live->changing);
+}
+
+static void say_unstopped(const struct exu_live *live, const struct exu_os_thread *thread) {
+  struct exu_string in = thread->wchan;
+  if (thread->state == 'D')
+    exu_missing(live->diagnostics, "thread-not-stopped", thread->tid,
+                "the thread sleeps in the kernel%s%.*s%s and cannot be interrupted: its native frames are unknown",
+                in.data ? " (" : "", (int)in.size, in.data ? in.data : "", in.data ? ")" : "");
+  else
+    exu_missing(live->diagnostics, "thread-not-stopped", thread->tid,
+                "the thread did not stop in time: its native frames are unknown");
+}
+
+/* One thread that had not stopped in time, with what there is of it now. */
+static void take_late(const struct exu_target *target, const struct exu_stopped_thread *stopped,
+                      struct exu_os_thread *thread) {
+  struct exu_live *live = target->live;
+  if (stopped->state != EXU_STOPPED || !decode(target, stopped, thread)) {
+    say_unstopped(live, thread);
+    return;
+  }
+  exu_pages_thaw(live->changing, stopped->tid);
+  copy_stack(target, thread);
+  exu_pages_freeze(live->changing);
+}
+
+void exu_live_take_late(struct exu_target *target) {
+  struct exu_live *live = target->live;
+  size_t count, unstopped = 0, at = 0;
+  if (!live->stop) return;
+  for (size_t i = 0; i < target->thread_count; i++) unstopped += target->threads[i].unstopped;
+  if (unstopped > 0) exu_stop_await_late(live->stop);
+  const struct exu_stopped_thread *stopped = exu_stop_threads(live->stop, &count);
+  /* Both are in the same order. */
+  for (size_t i = 0; unstopped > 0 && i < target->thread_count; i++) {
+    while (at < count && stopped[at].tid != target->threads[i].tid) at++;
+    if (at < count && target->threads[i].unstopped) take_late(target, &stopped[at], &target->threads[i]);
+  }
+  exu_stop_end(live->stop);
+  live->stop = NULL;
 }
 
 bool exu_live_late(const struct exu_target *target, uint64_t address) {
@@ -339,31 +415,6 @@ bool exu_live_slept(const struct exu_target *target, const struct exu_os_thread 
 void exu_live_look_back(struct exu_target *target) {
   for (size_t i = 0; i < target->thread_count; i++)
     target->threads[i].ran = !exu_live_slept(target, &target->threads[i]);
-}
-
-/*
- * "running", or the number of the system call, its six arguments, the stack pointer and the pc: proc(5),
- * /proc/PID/syscall.
- */
-static void glance_at(struct exu_live *live, struct exu_os_thread *thread) {
-  char name[48], text[256];
-  struct exu_registers *registers = &thread->registers;
-  registers->syscall = -1;
-  void *list = NULL;
-  size_t size;
-  if (syscall(SYS_get_robust_list, (int)thread->tid, &list, &size) == 0) thread->in_descriptor = (uintptr_t)list;
-  snprintf(name, sizeof name, "%d/syscall", (int)thread->tid);
-  if (exu_proc_read(live->tasks, name, text, sizeof text) <= 0) return;
-  int64_t number;
-  uint64_t arguments[6], sp, pc;
-  int fields = sscanf(
-      text, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
-      &number, &arguments[0], &arguments[1], &arguments[2], &arguments[3], &arguments[4], &arguments[5], &sp, &pc);
-  if (fields != 9 || number < 0) return;
-  registers->syscall = number;
-  memcpy(registers->syscall_args, arguments, sizeof arguments);
-  registers->sp = sp;
-  registers->pc = pc;
 }
 
 bool exu_live_glance(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {

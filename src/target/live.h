@@ -18,7 +18,7 @@ bool exu_target_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagn
 
 /*
  * Stop the process, for EXU_STOP_MAX_MS at most, read anew what was read while it ran, and fill in its threads with
- * their registers. Threads that could not be stopped are said. On failure it runs on.
+ * their registers. Threads that did not stop in time are marked. On failure it runs on.
  */
 bool exu_live_stop(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
 
@@ -30,6 +30,12 @@ void exu_live_copy_stacks(struct exu_target *target);
  * from now on is late.
  */
 void exu_live_release(struct exu_target *target);
+
+/*
+ * After exu_live_release: the registers and the stacks of threads that stopped only now, for want of a processor; they have
+ * run no instruction since the others were stopped. Those of which nothing is to be had are said.
+ */
+void exu_live_take_late(struct exu_target *target);
 
 /* Was the changing memory at this address copied after the process went on? It may not go with the registers. */
 bool exu_live_late(const struct exu_target *target, uint64_t address);

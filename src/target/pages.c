@@ -218,6 +218,11 @@ void exu_pages_freeze(struct exu_pages *pages) {
   pages->stopped = 0;
 }
 
+void exu_pages_thaw(struct exu_pages *pages, pid_t tid) {
+  pages->frozen = false;
+  pages->stopped = tid;
+}
+
 bool exu_pages_late(const struct exu_pages *pages, uint64_t address) {
   return pages->late.count > 0 && address >> PAGE_SHIFT && exu_map_find(&pages->late, address >> PAGE_SHIFT);
 }

@@ -37,6 +37,9 @@ void exu_pages_forget(struct exu_pages *pages);
 /* The process goes on: from now on pages that are copied are late. */
 void exu_pages_freeze(struct exu_pages *pages);
 
+/* The process goes on, but for the thread `tid`: what is copied of its own memory now is not late. */
+void exu_pages_thaw(struct exu_pages *pages, pid_t tid);
+
 /* Was the page of this address copied late? */
 bool exu_pages_late(const struct exu_pages *pages, uint64_t address);
 

@@ -23,9 +23,10 @@
 
 /*
  * How long to wait for a thread: one that sleeps uninterruptibly may never stop, and meanwhile all others stand still.
- * A thread that only lacks a processor gets more. And how often to look after threads that have died.
+ * A thread that only lacks a processor gets more. How many of those are looked at in a round: it is they who need the
+ * processor. And how often to look after threads that have died.
  */
-enum { UNINTERRUPTIBLE_NS = 3 * 1000 * 1000, STARVED_NS = 250 * 1000 * 1000, POLL_NS = 20 * 1000 };
+enum { UNINTERRUPTIBLE_NS = 3 * 1000 * 1000, STARVED_NS = 20 * 1000 * 1000, POLL_NS = 20 * 1000, STARVED_LOOKS = 8 };
 enum { COLLECT_NS = 20 * 1000 * 1000, TRIES = 3 };
 
 struct exu_stop {
@@ -38,8 +39,11 @@ struct exu_stop {
 
   /* ptrace belongs to the thread that seized: one thread does it all, and its end lets everything go. */
   pthread_t tracer;
-  sem_t stopped;
-  sem_t release;
+  sem_t stopped; /* the tracer has come so far: */
+  sem_t released;
+  sem_t late;
+  sem_t release; /* it may go on: */
+  sem_t finish;
   int error; /* errno of the tracer; 0: stopped */
   bool no_memory;
   bool expired;
@@ -213,23 +217,46 @@ static bool interrupt(struct exu_stop *stop, struct exu_stopped_thread *thread) 
   return false;
 }
 
-static void wait_for(struct exu_stop *stop, size_t first) {
+/*
+ * One round of looking at the threads from *first on that have not stopped yet; *first becomes the first of them. Most of
+ * those after one that has not stopped have not, either: they are only looked at when there is no hurry.
+ */
+static void look_round(struct exu_stop *stop, size_t *first, bool hurry, size_t *left, size_t *starved) {
+  *left = *starved = 0;
+  for (size_t i = *first; i < stop->count && *starved < STARVED_LOOKS; i++) {
+    struct exu_stopped_thread *thread = &stop->items[i];
+    if (thread->state != EXU_STOPPED_NOT || has_stopped(stop, thread)) {
+      if (i == *first) ++*first;
+      continue;
+    }
+    ++*left;
+    if (hurry) return;
+    /*
+     * Once more: a child of this program that took the id of a thread of its own by execve(2) is waited for in vain.
+     */
+    if (!interrupt(stop, thread))
+      --*left;
+    else
+      *starved += exu_task_state(stop->tasks, thread->tid) != 'D';
+  }
+}
+
+/* Nobody waits for the rest any more. */
+static bool is_finished(struct exu_stop *stop) {
+  int value = 0;
+  return sem_getvalue(&stop->finish, &value) == 0 && value > 0;
+}
+
+/* For `limit` nanoseconds at most, or as long as there is one that does not sleep uninterruptibly. */
+static void wait_for(struct exu_stop *stop, size_t first, int64_t limit) {
   struct timespec begin;
   clock_gettime(CLOCK_MONOTONIC, &begin);
   for (;;) {
-    size_t left = 0, starved = 0;
+    size_t left, starved;
     int64_t waited = since(&begin);
-    for (size_t i = first; i < stop->count; i++) {
-      struct exu_stopped_thread *thread = &stop->items[i];
-      if (thread->state != EXU_STOPPED_NOT || has_stopped(stop, thread)) continue;
-      /*
-       * Once more: a child of this program that took the id of a thread of its own by execve(2) is waited for in vain.
-       */
-      if (waited > UNINTERRUPTIBLE_NS && !interrupt(stop, thread)) continue;
-      left++;
-      starved += waited > UNINTERRUPTIBLE_NS && exu_task_state(stop->tasks, thread->tid) != 'D';
-    }
-    if (left == 0 || waited > STARVED_NS || (waited > UNINTERRUPTIBLE_NS && starved == 0)) return;
+    bool hurry = waited <= UNINTERRUPTIBLE_NS;
+    look_round(stop, &first, hurry, &left, &starved);
+    if (left == 0 || waited > limit || (!hurry && starved == 0) || is_finished(stop)) return;
     struct timespec pause = {.tv_nsec = POLL_NS};
     nanosleep(&pause, NULL);
   }
@@ -247,7 +274,7 @@ static bool stop_all(struct exu_stop *stop) {
   /* Threads that the others start before they stop are found by looking again, until there is none. */
   while (some && !pause_is_over(stop)) {
     for (size_t i = first; i < stop->count; i++) interrupt(stop, &stop->items[i]);
-    wait_for(stop, first);
+    wait_for(stop, first, STARVED_NS);
     first = stop->count;
     if (!seize_new(stop, &some)) return false;
   }
@@ -284,26 +311,42 @@ static bool wait_a_while(sem_t *semaphore) {
 }
 
 /* Whatever keeps the reader: a page of the process that a file server, or the process itself, does not deliver. */
-static void wait_for_release(struct exu_stop *stop) {
-  while (!stop->expired && !wait_a_while(&stop->release)) {
+static bool wait_for_reader(struct exu_stop *stop, sem_t *semaphore) {
+  bool expired = false;
+  while (!expired && !wait_a_while(semaphore)) {
     collect_dead(stop);
-    stop->expired = pause_is_over(stop);
+    expired = pause_is_over(stop);
   }
+  return expired;
 }
 
 /*
  * A thread that is not stopped cannot be detached, nor need it be: the kernel does it when this thread ends, and then
  * forgets that it was to stop.
  */
-static void let_go(struct exu_stop *stop) {
+static void let_go(struct exu_stop *stop, bool late) {
   for (size_t i = 0; i < stop->count; i++) {
     struct exu_stopped_thread *thread = &stop->items[i];
-    if (thread->state == EXU_STOPPED_NOT) has_stopped(stop, thread); /* late */
-    if (thread->state != EXU_STOPPED) continue;
+    if (thread->state != EXU_STOPPED || thread->late != late) continue;
     /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(long)thread->pending);
   }
-  if (stop->begin.tv_sec) stop->pause_us = since(&stop->begin) / 1000;
+}
+
+/* Those that are still to stop. Returns whether there was one. */
+static bool mark_late(struct exu_stop *stop) {
+  bool some = false;
+  for (size_t i = 0; i < stop->count; i++) some |= stop->items[i].late = stop->items[i].state == EXU_STOPPED_NOT;
+  return some;
+}
+
+/* The others run on meanwhile. */
+static void await_late(struct exu_stop *stop) {
+  if (mark_late(stop)) wait_for(stop, 0, EXU_STOP_LATE_MS * INT64_C(1000000));
+  clock_gettime(CLOCK_MONOTONIC, &stop->begin);
+  sem_post(&stop->late);
+  wait_for_reader(stop, &stop->finish);
+  let_go(stop, true);
 }
 
 static void *trace(void *context) {
@@ -312,10 +355,16 @@ static void *trace(void *context) {
   bool stopped = stop_all(stop);
   if (stopped) {
     sem_post(&stop->stopped);
-    wait_for_release(stop);
+    stop->expired = wait_for_reader(stop, &stop->release);
   }
-  let_go(stop);
-  if (!stopped) sem_post(&stop->stopped);
+  let_go(stop, false);
+  if (stop->begin.tv_sec) stop->pause_us = since(&stop->begin) / 1000;
+  if (stopped) {
+    sem_post(&stop->released);
+    await_late(stop);
+  } else {
+    sem_post(&stop->stopped);
+  }
   return NULL;
 }
 
@@ -330,21 +379,35 @@ static void block_job_control(struct exu_stop *stop) {
 }
 
 static void destroy(struct exu_stop *stop) {
-  sem_destroy(&stop->stopped);
-  sem_destroy(&stop->release);
+  sem_t *const semaphores[] = {&stop->stopped, &stop->released, &stop->late, &stop->release, &stop->finish};
+  for (size_t i = 0; i < sizeof semaphores / sizeof *semaphores; i++) sem_destroy(semaphores[i]);
   exu_map_deinit(&stop->known);
   free(stop->items);
   free(stop);
 }
 
-int64_t exu_stop_end(struct exu_stop *stop, bool *expired) {
+static void wait_for_tracer(const struct exu_stop *stop, sem_t *semaphore) {
+  while (!wait_a_while(semaphore)) collect_dead(stop);
+}
+
+int64_t exu_stop_release(struct exu_stop *stop, bool *expired) {
   sem_post(&stop->release);
-  pthread_join(stop->tracer, NULL);
-  int64_t pause = stop->pause_us;
+  wait_for_tracer(stop, &stop->released);
   *expired = stop->expired;
+  return stop->pause_us;
+}
+
+void exu_stop_await_late(struct exu_stop *stop) {
+  wait_for_tracer(stop, &stop->late);
+  sem_post(&stop->late); /* for who asks again */
+}
+
+void exu_stop_end(struct exu_stop *stop) {
+  sem_post(&stop->release);
+  sem_post(&stop->finish);
+  pthread_join(stop->tracer, NULL);
   pthread_sigmask(SIG_SETMASK, &stop->mask, NULL);
   destroy(stop);
-  return pause;
 }
 
 static bool start(struct exu_stop *stop) {
@@ -381,18 +444,17 @@ struct exu_stop *exu_stop_begin(pid_t pid, int tasks, int *refused, struct exu_e
   stop->pid = pid;
   stop->tasks = tasks;
   stop->pause_us = -1;
-  sem_init(&stop->stopped, 0, 0);
-  sem_init(&stop->release, 0, 0);
+  sem_t *const semaphores[] = {&stop->stopped, &stop->released, &stop->late, &stop->release, &stop->finish};
+  for (size_t i = 0; i < sizeof semaphores / sizeof *semaphores; i++) sem_init(semaphores[i], 0, 0);
   if (!start(stop)) {
     exu_fail(error, EXU_NO_MEMORY, "no thread could be started");
     destroy(stop);
     return NULL;
   }
-  while (!wait_a_while(&stop->stopped)) collect_dead(stop);
+  wait_for_tracer(stop, &stop->stopped);
   if (!stop->error && !stop->no_memory && some_are_left(stop)) return stop;
-  bool expired;
   explain(stop, refused, error);
-  exu_stop_end(stop, &expired);
+  exu_stop_end(stop);
   return NULL;
 }
 

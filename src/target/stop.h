@@ -19,15 +19,26 @@ enum {
   EXU_STOP_MAX_MS = 2000, /* no process is stopped for longer, whatever this program waits for meanwhile */
 };
 
+enum {
+  EXU_STOP_LATE_MS = 1000, /* how long threads may take to stop that lack a processor, after the others went on */
+};
+
+/*
+ * A thread that has not stopped in time sleeps in the kernel and cannot be interrupted, or it lacks a processor. Either way
+ * it runs no instruction of its program before it stops: the kernel looks for the request whenever a thread is about to
+ * return to user space, also one that had lost the processor there, and interrupts the processor of one that runs. So its
+ * memory is that of its registers, which are not known yet.
+ */
 enum exu_stopped {
   EXU_STOPPED,
-  EXU_STOPPED_NOT, /* it did not stop in time: it sleeps in the kernel and cannot be interrupted */
+  EXU_STOPPED_NOT,
   EXU_STOPPED_GONE,
 };
 
 struct exu_stopped_thread {
   pid_t tid;
   enum exu_stopped state;
+  bool late;                                 /* it stopped only after the others went on */
   int job_signal;                            /* the signal that had stopped it before (SIGSTOP, ...); 0: none */
   int pending;                               /* a signal on its way to it, delivered when it goes on; 0: none */
   size_t registers_size;                     /* 0: they could not be read */
@@ -47,9 +58,18 @@ struct exu_stop *exu_stop_begin(pid_t pid, int tasks, int *refused, struct exu_e
 const struct exu_stopped_thread *exu_stop_threads(const struct exu_stop *stop, size_t *count);
 
 /*
- * Let the process go on, and release the rest. Returns for how long it was stopped, in microseconds; *expired says that
- * this was EXU_STOP_MAX_MS and that it has run since.
+ * Let all go on that have stopped. Returns for how long the process was stopped, in microseconds; *expired says that this
+ * was EXU_STOP_MAX_MS and that it has run since.
  */
-int64_t exu_stop_end(struct exu_stop *stop, bool *expired);
+int64_t exu_stop_release(struct exu_stop *stop, bool *expired);
+
+/*
+ * After exu_stop_release: wait until those that only lacked a processor have stopped, for EXU_STOP_LATE_MS at most. From
+ * then to exu_stop_end they stand still.
+ */
+void exu_stop_await_late(struct exu_stop *stop);
+
+/* Let everything go on, and free the rest. */
+void exu_stop_end(struct exu_stop *stop);
 
 #endif

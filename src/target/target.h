@@ -25,8 +25,15 @@ struct exu_os_thread {
    * thread, where glibc keeps the list that get_robust_list(2) tells; 0: unknown.
    */
   uint64_t in_descriptor;
-  uint64_t slices; /* live, not stopped: how often it has been given a processor */
-  bool ran;        /* live, not stopped: it ran while the process was read */
+  /*
+   * Live: it did not stop in time. Its memory is what it was when it entered the kernel or lost the processor, but the
+   * registers are unknown, unless it stopped later.
+   */
+  bool unstopped;
+  char state;              /* of an unstopped one then: the letter of /proc/PID/stat */
+  struct exu_string wchan; /* of an unstopped one then: the kernel's function that it slept in */
+  uint64_t slices;         /* live, not stopped: how often it has been given a processor */
+  bool ran;                /* live, not stopped: it ran while the process was read */
 };
 
 /*

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -219,6 +220,12 @@ static unsigned long total(void) {
   return sum;
 }
 
+static int64_t let_go(struct exu_stop *stop, bool *expired) {
+  int64_t pause = exu_stop_release(stop, expired);
+  exu_stop_end(stop);
+  return pause;
+}
+
 static bool all_run(void) {
   unsigned long before[THREADS];
   for (size_t i = 0; i < THREADS; i++) before[i] = atomic_load(&shared->counts[i]);
@@ -251,13 +258,13 @@ static void test_stop(void **state) {
   unsigned long before = total();
   sleep_ms(20);
   assert_int_equal(total(), before);
-  assert_true(exu_stop_end(stop, &expired) >= 20 * 1000);
+  assert_true(let_go(stop, &expired) >= 20 * 1000);
   assert_false(expired);
   assert_true(all_run());
   for (int i = 0; i < 100; i++) {
     stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
     assert_non_null(stop);
-    assert_true(exu_stop_end(stop, &expired) >= 0);
+    assert_true(let_go(stop, &expired) >= 0);
   }
   assert_true(all_run());
   end_child(&child);
@@ -281,7 +288,7 @@ static void test_no_signal_is_lost(void **state) {
   for (int i = 0; i < 200; i++) {
     struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
     assert_non_null(stop);
-    exu_stop_end(stop, &expired);
+    let_go(stop, &expired);
   }
   waitpid(sender, &status, 0);
   for (int i = 0; i < 500 && atomic_load(&shared->signals) < SIGNALS; i++) sleep_ms(2);
@@ -330,7 +337,7 @@ static void test_pause_that_is_too_long_ends(void **state) {
   assert_int_equal(total(), before);
   sleep_ms(EXU_STOP_MAX_MS);
   assert_true(all_run());
-  int64_t pause = exu_stop_end(stop, &expired);
+  int64_t pause = let_go(stop, &expired);
   assert_true(expired);
   assert_in_range(pause, EXU_STOP_MAX_MS * 1000, EXU_STOP_MAX_MS * 1500);
   assert_true(all_run());
@@ -351,7 +358,7 @@ static void test_stopped_stays_stopped(void **state) {
   const struct exu_stopped_thread *list = exu_stop_threads(stop, &threads);
   assert_int_equal(threads, THREADS);
   for (size_t i = 0; i < threads; i++) assert_int_equal(list[i].job_signal, SIGSTOP);
-  exu_stop_end(stop, &expired);
+  let_go(stop, &expired);
   unsigned long before = total();
   sleep_ms(20);
   assert_int_equal(total(), before);
@@ -423,6 +430,88 @@ static void send_ignored_signal(pid_t pid) {
   sleep_ms(5);
 }
 
+/* One processor for the thread that is to be starved, the others for everything else. False: there are not enough. */
+static bool share_processors(cpu_set_t *one, cpu_set_t *others, cpu_set_t *before) {
+  CPU_ZERO(one);
+  sched_getaffinity(0, sizeof *before, before);
+  *others = *before;
+  for (size_t i = 0; CPU_COUNT(one) == 0; i++)
+    if (CPU_ISSET(i, before)) CPU_SET(i, one);
+  CPU_XOR(others, others, one);
+  return CPU_COUNT(others) > 0 && sched_setaffinity(0, sizeof *others, others) == 0;
+}
+
+/* Nothing else runs on this processor meanwhile. Only root may do that. */
+static pid_t start_hog(const cpu_set_t *where) {
+  const struct sched_param first = {.sched_priority = 1};
+  pid_t hog = fork();
+  if (hog != 0) return hog;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (sched_setaffinity(0, sizeof *where, where) != 0 || sched_setscheduler(0, SCHED_FIFO, &first) != 0) _exit(1);
+  alarm(1);
+  for (;;) atomic_fetch_add(&shared->signals, 1);
+}
+
+static size_t count_state(const struct exu_stop *stop, enum exu_stopped state, bool late) {
+  size_t count, found = 0;
+  const struct exu_stopped_thread *threads = exu_stop_threads(stop, &count);
+  for (size_t i = 0; i < count; i++)
+    found += threads[i].state == state && threads[i].late == late &&
+             (state == EXU_STOPPED_NOT || threads[i].registers_size > 100);
+  return found;
+}
+
+/* It must not keep the others, and does nothing before it has stopped itself. Returns whether there was such a thread. */
+static bool stop_with_starved(const struct child *child, pid_t hog) {
+  struct exu_error error;
+  int refused;
+  bool expired;
+  struct exu_stop *stop = exu_stop_begin(child->pid, child->tasks, &refused, &error);
+  assert_non_null(stop);
+  const bool starved = count_state(stop, EXU_STOPPED_NOT, false) == 1;
+  if (starved) {
+    assert_int_equal(count_state(stop, EXU_STOPPED, false), THREADS - 1);
+    unsigned long before[THREADS], all = total();
+    for (size_t i = 0; i < THREADS; i++) before[i] = atomic_load(&shared->counts[i]);
+    sleep_ms(5);
+    assert_int_equal(total(), all);
+    assert_in_range(exu_stop_release(stop, &expired), 20 * 1000, 400 * 1000);
+    for (int i = 0; i < 500 && total() == all; i++) sleep_ms(1);
+    kill(hog, SIGKILL);
+    exu_stop_await_late(stop);
+    assert_int_equal(count_state(stop, EXU_STOPPED, true), 1);
+    sleep_ms(5);
+    size_t still = 0;
+    for (size_t i = 0; i < THREADS; i++) still += before[i] == atomic_load(&shared->counts[i]);
+    assert_int_equal(still, 1);
+  }
+  exu_stop_end(stop);
+  return starved;
+}
+
+static void test_a_thread_without_a_processor_stops_after_the_others(void **state) {
+  (void)state;
+  cpu_set_t one, others, before;
+  struct exu_task_list list;
+  int rounds = 0;
+  if (!share_processors(&one, &others, &before)) skip();
+  struct child child = start_child();
+  assert_true(exu_task_list_read(child.tasks, &list));
+  assert_int_equal(sched_setaffinity(list.tids[list.count - 1], sizeof one, &one), 0);
+  for (int tries = 0; tries < 10 && rounds < 2; tries++) {
+    pid_t hog = start_hog(&one);
+    sleep_ms(5);
+    rounds += stop_with_starved(&child, hog);
+    kill(hog, SIGKILL);
+    waitpid(hog, NULL, 0);
+    assert_true(all_run());
+  }
+  if (rounds == 0) print_message("no thread could be starved here\n");
+  exu_task_list_deinit(&list);
+  end_child(&child);
+  sched_setaffinity(0, sizeof before, &before);
+}
+
 static void test_calls_without_a_timeout_are_not_interrupted(void **state) {
   (void)state;
   char path[64];
@@ -442,7 +531,7 @@ static void test_calls_without_a_timeout_are_not_interrupted(void **state) {
     meanwhile.call = i % 2 ? send_ignored_signal : NULL;
     struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
     assert_non_null(stop);
-    exu_stop_end(stop, &expired);
+    let_go(stop, &expired);
     sleep_ms(20); /* all sleep again: one that does not yet may take the signal for which another one was woken */
     assert_int_equal(atomic_load(&shared->signals), 0);
   }
@@ -514,7 +603,7 @@ static void test_execve_of_a_thread_goes_on_while_the_process_is_stopped(void **
     meanwhile.call = stops % 2 ? seize_first : NULL;
     struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
     if (!stop) break;
-    exu_stop_end(stop, &expired);
+    let_go(stop, &expired);
     sleep_ms(1);
   }
   alarm(0);
@@ -642,6 +731,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_no_signal_is_lost),
       cmocka_unit_test(test_no_signal_is_lost_when_the_tracer_is_killed),
       cmocka_unit_test(test_pause_that_is_too_long_ends),
+      cmocka_unit_test(test_a_thread_without_a_processor_stops_after_the_others),
       cmocka_unit_test(test_calls_without_a_timeout_are_not_interrupted),
       cmocka_unit_test(test_execve_of_a_thread_goes_on_while_the_process_is_stopped),
       cmocka_unit_test(test_stopped_stays_stopped),
