@@ -87,6 +87,7 @@ struct exu_frame {
   int32_t runtime;            /* Python: index into exu_report.runtimes; ids are those of interpreters of one runtime */
   enum exu_gap gap;           /* of a gap: what it says */
   struct exu_string function; /* Python: co_name. Native: demangled name, unknown when no symbol covers the pc */
+  struct exu_string symbol;   /* native: of a function that Cython compiled, its name in the file; else unknown */
   struct exu_string qualname; /* Python: co_qualname, unknown before 3.11 */
   struct exu_string file;
   struct exu_position position;

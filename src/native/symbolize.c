@@ -2,9 +2,11 @@
 #include "native/symbolize.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/guard.h"
 #include "binary/debug_file.h"
+#include "native/cython_name.h"
 #include "native/demangle.h"
 #include "native/dwarf_calls.h"
 #include "native/function_table.h"
@@ -29,6 +31,54 @@ static int by_address(const void *a, const void *b) {
   const struct exu_native_place *x = *(struct exu_native_place *const *)a, *y = *(struct exu_native_place *const *)b;
   return x->address < y->address ? -1 : x->address > y->address;
 }
+
+/* ---- Names of Cython --------------------------------------------------------------------------------------------- */
+
+/* A symbol table is read for each. */
+enum { CYTHON_LOOKUPS_MAX = 256 };
+
+/* Where the counterpart of a function may be found. */
+struct counterpart {
+  struct exu_symbolizer *symbolizer;
+  struct exu_elf_file *file; /* NULL: no symbols */
+  const struct exu_native_place *place;
+};
+
+static bool has_symbol(void *context, const char *name) {
+  struct counterpart *where = context;
+  struct exu_elf_symbol symbol;
+  for (size_t i = 0; i < where->place->call_count; i++) {
+    const struct exu_native_call *call = &where->place->calls[i];
+    const struct exu_string known = call->symbol.data ? call->symbol : call->function;
+    if (known.size == strlen(name) && memcmp(known.data, name, known.size) == 0) return true;
+  }
+  if (!where->file || where->symbolizer->cython_lookups++ >= CYTHON_LOOKUPS_MAX) return false;
+  return exu_elf_file_symbol(where->file, name, &symbol);
+}
+
+static struct exu_elf_file *symbol_file(struct exu_symbolizer *symbolizer, struct exu_binary *module) {
+  struct exu_elf_file *file = exu_modules_file_or_image(symbolizer->modules, module);
+  enum exu_symbols own = file ? exu_elf_file_symbols(file) : EXU_SYMBOLS_NONE;
+  if (own == EXU_SYMBOLS_SYMTAB || own == EXU_SYMBOLS_DWARF) return file;
+  struct exu_elf_file *debug = exu_modules_debug_file(symbolizer->modules, module);
+  return debug ? debug : file;
+}
+
+static void say_as_python(struct exu_symbolizer *symbolizer, struct exu_binary *module,
+                          struct exu_native_place *place) {
+  struct counterpart where = {.symbolizer = symbolizer, .place = place};
+  for (size_t i = 0; i < place->call_count; i++) {
+    struct exu_native_call *call = &place->calls[i];
+    if (exu_cython_kind(call->function) == EXU_CYTHON_NONE) continue;
+    if (!where.file) where.file = symbol_file(symbolizer, module);
+    struct exu_string name = exu_cython_name(symbolizer->arena, call->function, module->path, has_symbol, &where);
+    if (!name.data) continue;
+    call->symbol = call->function;
+    call->function = name;
+  }
+}
+
+/* ---- Places ------------------------------------------------------------------------------------------------------ */
 
 /* Every place has at least one call, if only one without a name. */
 static bool settle(struct exu_symbolizer *symbolizer, struct exu_native_place *place,
@@ -108,6 +158,7 @@ static bool symbolize_module(struct exu_symbolizer *symbolizer, struct exu_nativ
     places[i]->call_count = queries[i].call_count;
     if (covers[i].name.data) places[i]->start = covers[i].start + module->bias;
     if (!settle(symbolizer, places[i], &covers[i])) return false;
+    say_as_python(symbolizer, module, places[i]);
   }
   return true;
 }

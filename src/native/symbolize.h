@@ -14,6 +14,7 @@
 /* One call at an address: the function that the address lies in, or one that was inlined there. */
 struct exu_native_call {
   struct exu_string function; /* demangled; unknown when no symbol covers the address */
+  struct exu_string symbol;   /* of Cython's functions: `function` as it is in the file; else unknown */
   struct exu_string file;
   int32_t line; /* -1 unknown */
   bool inlined;
@@ -37,6 +38,7 @@ struct exu_symbolizer {
   struct exu_jit_images *jit; /* NULL: none */
   struct exu_map by_address;  /* -> struct exu_native_place */
   bool lines;                 /* also files, lines and inlined calls, from DWARF */
+  size_t cython_lookups;      /* so many symbols were looked for to tell Cython's names */
   bool patient;               /* also from DWARF that takes long to unpack: that of large separate files */
 };
 

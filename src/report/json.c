@@ -214,6 +214,8 @@ static void put_native_frame(struct exu_output *out, const struct exu_report *re
   bool has_module = frame->module >= 0 && (size_t)frame->module < report->module_count;
   exu_out(out, "{\"kind\": \"native\", \"function\": ");
   exu_json_string(out, frame->function);
+  exu_out(out, ", \"symbol\": ");
+  exu_json_string(out, frame->symbol);
   exu_out(out, ", \"file\": ");
   exu_json_string(out, frame->file);
   exu_out(out, ", \"line\": ");

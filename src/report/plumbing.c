@@ -148,6 +148,37 @@ static const char *const plumbing_names[] = {
     "thread_run",
 };
 
+/* What Cython puts into every module (Cython/Utility): how it calls Python. */
+static const char *const cython_names[] = {
+    "__Pyx_Coroutine_Send*", "__Pyx_CyFunction_Call*",      "__Pyx_CyFunction_Vectorcall*",
+    "__Pyx_Generator_Next",  "__Pyx_PyCFunction_FastCall*", "__Pyx_PyFunction_FastCall*",
+    "__Pyx_PyObject_Call*",  "__Pyx_PyObject_FastCall*",    "__Pyx_PyVectorcall_*",
+    "__Pyx__PyObject_Call*",
+};
+
+/*
+ * How pybind11 and PyO3 call a function of their module: its wrapper, which takes the arguments apart, and what keeps
+ * exceptions and panics from passing. A scope of C++ or Rust, or the beginning of its last part.
+ */
+static const char *const binding_names[] = {
+    "pybind11::cpp_function::",
+    "pybind11::detail::",
+    "pyo3::impl_::",
+    "std::panic::catch_unwind",
+    "std::panicking::catch_unwind",
+    "std::panicking::try",
+    "core::ops::function::FnOnce::call_once",
+    "__rust_try",
+};
+
+/* What PyO3's macros write around a function or a method, somewhere in the name. */
+static const char *const pyo3_names[] = {
+    "::__pyfunction_",
+    "::__pymethod_",
+    "::_PYO3_DEF::trampoline",
+    "::py_methods::ITEMS::trampoline",
+};
+
 /* What `main` calls in a python executable. */
 static const char *const main_names[] = {
     "Py_BytesMain", "Py_Main", "Py_RunMain", "_Py_UnixMain", "pymain_*",
@@ -185,6 +216,56 @@ static struct exu_string base_name(struct exu_string path) {
   return (struct exu_string){path.data ? path.data + start : NULL, path.size - start};
 }
 
+static bool begins_with(const char *text, size_t size, const char *beginning) {
+  const size_t wanted = strlen(beginning);
+  return size >= wanted && memcmp(text, beginning, wanted) == 0;
+}
+
+/*
+ * A C++ name may have a return type before it ("void pybind11::cpp_function::initialize<...>(...)"); arguments, which
+ * may be of any type, come behind it.
+ */
+static bool is_binding(struct exu_string name) {
+  int depth = 0;
+  for (size_t i = 0; i < name.size; i++) {
+    const char c = name.data[i];
+    if (depth == 0 && c == '(') return false;
+    if (depth == 0 && (i == 0 || name.data[i - 1] == ' ')) {
+      for (size_t k = 0; k < sizeof binding_names / sizeof *binding_names; k++) {
+        if (begins_with(name.data + i, name.size - i, binding_names[k])) return true;
+      }
+    }
+    for (size_t k = 0; depth == 0 && k < sizeof pyo3_names / sizeof *pyo3_names; k++) {
+      if (begins_with(name.data + i, name.size - i, pyo3_names[k])) return true;
+    }
+    if (c == '<') depth++;
+    if (c == '>' && depth > 0) depth--;
+  }
+  return false;
+}
+
+/* Where "::__pyfunction_" or "::__pymethod_" begins in the name; its size when it does not. */
+static size_t find_pyo3(struct exu_string name, const char **word) {
+  for (size_t i = 0; i < name.size; i++) {
+    for (size_t k = 0; k < 2; k++) {
+      *word = pyo3_names[k];
+      if (begins_with(name.data + i, name.size - i, *word)) return i;
+    }
+  }
+  return name.size;
+}
+
+bool exu_binding_names(struct exu_string binding, struct exu_string callee) {
+  const char *word;
+  const size_t scope = find_pyo3(binding, &word);
+  if (scope == binding.size) return true;
+  /* "engine::__pyfunction_run" is for "engine::run", "engine::Engine::__pymethod_go__" for "engine::Engine::go". */
+  struct exu_string name = {binding.data + scope + strlen(word), binding.size - scope - strlen(word)};
+  if (strcmp(word, "::__pymethod_") == 0 && name.size > 2) name.size -= 2;
+  return callee.size == scope + 2 + name.size && memcmp(callee.data, binding.data, scope + 2) == 0 &&
+         memcmp(callee.data + scope + 2, name.data, name.size) == 0;
+}
+
 enum exu_call_class exu_classify_call(struct exu_string function, struct exu_string module, bool interpreter) {
   if (IS_AMONG(function, start_names)) return EXU_CALL_START;
   if (function.data && matches(function, "main")) return EXU_CALL_MAIN;
@@ -193,7 +274,8 @@ enum exu_call_class exu_classify_call(struct exu_string function, struct exu_str
     if (IS_AMONG(function, main_names)) return EXU_CALL_PY_MAIN;
     return IS_AMONG(function, plumbing_names) ? EXU_CALL_PLUMBING : EXU_CALL_TELLING;
   }
-  if (function.data) return EXU_CALL_TELLING;
+  if (function.data && IS_AMONG(function, cython_names)) return EXU_CALL_PLUMBING;
+  if (function.data) return is_binding(function) ? EXU_CALL_BINDING : EXU_CALL_TELLING;
   return IS_AMONG(base_name(module), libc_names) ? EXU_CALL_LIBC : EXU_CALL_UNKNOWN;
 }
 

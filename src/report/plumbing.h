@@ -12,6 +12,7 @@ enum exu_call_class {
   EXU_CALL_UNKNOWN,  /* no symbol, in a module of the program's own, of a library or of nobody */
   EXU_CALL_TELLING,  /* does something */
   EXU_CALL_PLUMBING, /* of the interpreter: passes a call on (vectorcall, argument parsing, evaluation) or starts it */
+  EXU_CALL_BINDING,  /* of pybind11 or PyO3, in an extension module: passes a call on to a function of that module */
   EXU_CALL_NAMELESS, /* of the interpreter, without a symbol */
   EXU_CALL_PY_MAIN,  /* of the interpreter: what a main function calls that does nothing else */
   EXU_CALL_MAIN,     /* the function main */
@@ -21,6 +22,12 @@ enum exu_call_class {
 
 /* `interpreter`: the module is the one that the interpreter's code is in. */
 enum exu_call_class exu_classify_call(struct exu_string function, struct exu_string module, bool interpreter);
+
+/*
+ * Does an EXU_CALL_BINDING say no more than `callee`, the function of its module that it calls, directly or not? What is
+ * made for one function says more where that one was inlined.
+ */
+bool exu_binding_names(struct exu_string binding, struct exu_string callee);
 
 /* The eval loop: PyEval_EvalFrameEx in 2.7 (`python2`), _PyEval_EvalFrameDefault since; also a part split off it. */
 bool exu_is_eval_loop(struct exu_string function, bool python2);

@@ -14,8 +14,10 @@ struct output {
   const struct exu_splice *splice;
   struct exu_frame *frames; /* NULL while they are counted */
   size_t count;
-  struct exu_frame counted;   /* written to and forgotten while they are counted */
-  size_t start;               /* the native frames from this one on start the program or the thread */
+  struct exu_frame counted; /* written to and forgotten while they are counted */
+  size_t start;             /* the native frames from this one on start the program or the thread */
+  int32_t callee_module;    /* of the native call that was put last, since the last Python frame; -1: none was */
+  struct exu_string callee_function;
   bool inside;                /* a Python frame was put already: what comes now called it, directly or not */
   enum exu_call_class callee; /* of the native call before this one */
   bool after_gap;             /* the frame before is a gap, of the kind `last_gap` */
@@ -40,6 +42,7 @@ static void put_run(struct output *output, const struct exu_merge_run *run) {
   const struct exu_chain *chain = &output->splice->chains[run->chain];
   size_t end = run_end(output->splice, run->index, chain->end);
   output->inside = true;
+  output->callee_module = -1;
   if (!output->frames) {
     output->count += end - run->index;
     output->after_gap = false;
@@ -85,8 +88,9 @@ static bool is_interpreter(const struct exu_splicer *splicer, int32_t module) {
 
 static enum exu_call_class classify(struct exu_splicer *splicer, const struct exu_native_place *place,
                                     const struct exu_native_call *call) {
-  static enum exu_call_class classes[] = {EXU_CALL_UNKNOWN, EXU_CALL_TELLING, EXU_CALL_PLUMBING, EXU_CALL_NAMELESS,
-                                          EXU_CALL_PY_MAIN, EXU_CALL_MAIN,    EXU_CALL_START,    EXU_CALL_LIBC};
+  static enum exu_call_class classes[] = {EXU_CALL_UNKNOWN, EXU_CALL_TELLING,  EXU_CALL_PLUMBING,
+                                          EXU_CALL_BINDING, EXU_CALL_NAMELESS, EXU_CALL_PY_MAIN,
+                                          EXU_CALL_MAIN,    EXU_CALL_START,    EXU_CALL_LIBC};
   bool is_new, interpreter = is_interpreter(splicer, place->module);
   struct exu_string module = {NULL, 0};
   void **slot = exu_map_insert(&splicer->classes, (uintptr_t)call, &is_new);
@@ -131,6 +135,8 @@ static bool is_telling(struct output *output, size_t index, const struct exu_nat
   case EXU_CALL_PLUMBING:
   case EXU_CALL_PY_MAIN: return false;
   case EXU_CALL_NAMELESS: return !output->inside;
+  case EXU_CALL_BINDING:
+    return output->callee_module != place->module || !exu_binding_names(call->function, output->callee_function);
   /* A program that embeds Python has more to show than the python executable, whose main may have no symbol. */
   case EXU_CALL_MAIN:
   case EXU_CALL_UNKNOWN: return callee != EXU_CALL_PY_MAIN && index < output->start;
@@ -145,6 +151,8 @@ static bool is_telling(struct output *output, size_t index, const struct exu_nat
 static void put_call(struct output *output, const struct exu_native_frame *native, size_t index, bool eval) {
   const struct exu_native_place *place = native->place;
   const struct exu_native_call *call = &place->calls[index];
+  output->callee_module = place->module;
+  output->callee_function = call->function;
   uint64_t start = place->start ? place->start : place->module_start;
   *new_frame(output) = (struct exu_frame){.kind = EXU_FRAME_NATIVE,
                                           .eval = eval,
@@ -152,6 +160,7 @@ static void put_call(struct output *output, const struct exu_native_frame *nativ
                                           .inlined = call->inlined,
                                           .interpreter = -1,
                                           .function = call->function,
+                                          .symbol = call->symbol,
                                           .file = call->file,
                                           .position = {call->line, -1, -1, -1},
                                           .address = native->pc,
@@ -410,7 +419,7 @@ static void put_items(struct output *output, const struct exu_merge_item *items,
 static bool write_frames(struct exu_splicer *splicer, const struct exu_splice *splice,
                          const struct exu_merge_item *items, size_t count, const struct exu_merge_run *runs,
                          struct exu_thread *thread) {
-  struct output counting = {.splicer = splicer, .splice = splice};
+  struct output counting = {.splicer = splicer, .splice = splice, .callee_module = -1};
   counting.start = find_start(splicer, splice->native);
   struct output writing = counting;
   put_items(&counting, items, count, runs);

@@ -69,6 +69,10 @@ struct exu_text_folds exu_text_find_folds(const struct exu_text *text, const str
 
 /* How many frames from frames[left - 1] on, towards the most recent call, share a line; 0: that one has its own. */
 size_t exu_text_fold(const struct exu_text_folds *folds, const struct exu_thread *thread, size_t left);
+
+/* Is frames[left - 1] the wrapper that Cython made for the function that it calls, which comes next? */
+bool exu_text_is_wrapper(const struct exu_text_folds *folds, const struct exu_thread *thread, size_t left);
+
 void exu_text_folded(struct exu_text *text, const struct exu_text_folds *folds, const struct exu_thread *thread,
                      size_t left, size_t count);
 

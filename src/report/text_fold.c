@@ -156,6 +156,29 @@ static size_t count_nameless(const struct exu_thread *thread, size_t from, size_
   return count >= FOLDED_MIN ? count : 0;
 }
 
+/* ---- Cython's wrappers ------------------------------------------------------------------------------------------- */
+
+static bool begins_with(struct exu_string string, const char *beginning) {
+  const size_t size = strlen(beginning);
+  return string.size >= size && memcmp(string.data, beginning, size) == 0;
+}
+
+/* A wrapper calls the implementation of a `def` function; of a `cpdef` function either calls the one for C. */
+static int depth_of(const struct exu_frame *frame) {
+  static const char *const prefixes[] = {"__pyx_pw_", "__pyx_pf_", "__pyx_f_"};
+  for (int i = 0; i < 3; i++) {
+    if (begins_with(frame->symbol, prefixes[i])) return i;
+  }
+  return -1;
+}
+
+bool exu_text_is_wrapper(const struct exu_text_folds *folds, const struct exu_thread *thread, size_t left) {
+  if (folds->off || left < 2) return false;
+  const struct exu_frame *outer = &thread->frames[left - 1], *inner = &thread->frames[left - 2];
+  const int depth = depth_of(outer);
+  return depth >= 0 && depth < depth_of(inner) && exu_string_equal(outer->function, inner->function);
+}
+
 /* ---- All of them ------------------------------------------------------------------------------------------------- */
 
 struct exu_text_folds exu_text_find_folds(const struct exu_text *text, const struct exu_thread *thread) {

@@ -238,6 +238,15 @@ static struct exu_string native_file(struct exu_string file) {
   return file;
 }
 
+/* What Cython writes for a C compiler says nothing to whoever wrote the .pyx file. */
+static bool is_generated(const struct exu_frame *frame) {
+  static const char *const suffixes[] = {".c", ".cpp", ".cc", ".cxx"};
+  for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes && frame->symbol.data; i++) {
+    if (ends_with(frame->file, (struct exu_string){suffixes[i], strlen(suffixes[i])})) return true;
+  }
+  return false;
+}
+
 /*
  * The form of a Python line behind a word that tells them apart, for editors that look for `File "...", line N`. No
  * source lines: the paths are those of the machine that compiled it.
@@ -245,13 +254,14 @@ static struct exu_string native_file(struct exu_string file) {
 static void put_native_frame(struct exu_text *text, const struct exu_frame *frame) {
   const struct exu_module *module = module_of(text, frame);
   struct exu_output *out = &text->out;
+  const bool has_file = frame->file.data && !is_generated(frame);
   if (frame->signal) {
     exu_out(out, "  <signal handler called>\n");
     return;
   }
   exu_out(out, "  ");
   put_dim(text, "(native) ");
-  if (frame->file.data) {
+  if (has_file) {
     exu_out(out, "File \"");
     exu_out_escaped(out, native_file(frame->file), EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
     exu_out_char(out, '"');
@@ -270,11 +280,12 @@ static void put_native_frame(struct exu_text *text, const struct exu_frame *fram
   } else {
     exu_out(out, "??");
   }
-  if (frame->file.data && module) {
+  if (has_file && module) {
     exu_out(out, " (");
     put_module(text, module);
     exu_out_char(out, ')');
   }
+  if (frame->symbol.data) put_dim(text, " [cython]");
   if (frame->inlined) put_dim(text, " [inlined]");
   if (frame->eval) put_dim(text, " [eval loop]");
   if (text->addresses) {
@@ -336,6 +347,10 @@ static void put_range(struct exu_text *text, const struct exu_thread *thread, co
   const size_t end = left - count;
   while (left > end) {
     size_t folded = exu_text_fold(folds, thread, left);
+    if (exu_text_is_wrapper(folds, thread, left)) {
+      left--;
+      continue;
+    }
     if (folded == 0 || folded > left - end) {
       put_frame(text, thread, &thread->frames[--left]);
     } else {

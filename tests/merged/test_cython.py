@@ -8,11 +8,28 @@ import subprocess
 import pytest
 
 import running
-from support import interpreters, packages, report
+from support import interpreters, packages, report, scenarios
 from test_merged import builds, explain  # noqa: F401
 
 CYTHON = "cython==3.0.11"
 SOURCE = running.HERE / "landmarks" / "exvcython.pyx"
+
+
+# The number of conv_2d is 4, which is the length of "conv".
+NAMES = """
+def first(f): return f()
+def gen(f): yield f()
+def conv_2d(f): return f()
+
+cdef class Loop:
+    def __init__(self): pass
+    def run(self, f): return self._inner(f)
+    cdef object _inner(self, f): return f()
+    cpdef object both(self, f): return f()
+
+class Plain:
+    def meth(self, f): return f()
+"""
 
 
 def interpreter_with_pip():
@@ -27,16 +44,17 @@ def interpreter_with_pip():
     return None
 
 
-def compile_module(interpreter, include, folder, target):
+def compile_module(interpreter, include, folder, target, source=SOURCE, *options):
     """The module, from a copy of its source in the folder `target`."""
-    shutil.copy(SOURCE, target)
+    if source.parent != target:
+        shutil.copy(source, target)
     # Only what Cython itself needs is added to the path: the folder comes last.
     translate = f"import sys; sys.path.append({str(folder)!r})\n" \
                 "from Cython.Compiler.Main import main; main(command_line=1)"
-    module = target / ("exvcython" + suffix_of(interpreter))
-    for command in (interpreter.command("-c", translate, "-3", "--line-directives", SOURCE.name),
-                    [os.environ.get("CC", "gcc"), "-g", "-O1", "-shared", "-fPIC", "-I", include, "-o", str(module),
-                     "exvcython.c"]):
+    module = target / (source.stem + suffix_of(interpreter))
+    for command in (interpreter.command("-c", translate, "-3", "--line-directives", source.name),
+                    [os.environ.get("CC", "gcc"), "-g", "-O1", *options, "-shared", "-fPIC", "-I", include, "-o",
+                     str(module), source.with_suffix(".c").name]):
         result = subprocess.run(command, cwd=target, capture_output=True, text=True, timeout=300)
         assert result.returncode == 0, result.stderr
     return module
@@ -76,3 +94,37 @@ def test_frames_of_cython_show_the_lines_of_its_source(kernel_leaves_cores, tmp_
     # Cython makes a wrapper for what Python can call, which is where its definition is.
     lines = [line_of(comment) for comment in ("generator", "wrapper", "in", "again", "again", "out")]
     assert shown == ["py_outer", *lines, "py_last"]
+    named = [frame for frame in thread["frames"] if frame["kind"] == "native" and frame["symbol"]]
+    assert {frame["function"] for frame in named} == {"exvcython.exv_cython_inner", "exvcython.exv_cython"}
+    assert all(frame["symbol"].startswith("__pyx_") for frame in named)
+
+
+def test_methods_of_cython_are_named_as_python_names_them(kernel_leaves_cores, tmp_path):
+    """Without debug information, so by symbols alone; the names are those that the program's own functions have."""
+    found = interpreter_with_pip()
+    if not found:
+        pytest.skip("skipped: no interpreter with pip and headers was found")
+    interpreter, include = found
+    folder, reason = packages.find(interpreter, CYTHON)
+    if not folder:
+        pytest.skip(f"skipped: Cython could not be had: {reason}")
+    (tmp_path / "exvnames.pyx").write_text(NAMES)
+    compile_module(interpreter, include, folder, tmp_path, tmp_path / "exvnames.pyx", "-O0", "-g0")
+    program = "import exvnames, os, sys\n" \
+              "loop = exvnames.Loop()\n" \
+              "print(*[f.__module__ + '.' + f.__qualname__ for f in (exvnames.conv_2d, exvnames.Plain.meth)])\n" \
+              "exvnames.conv_2d(lambda: loop.run(lambda: loop.both(lambda: exvnames.Plain().meth(os.abort))))\n"
+    answer = subprocess.run(interpreter.command("-c", program), cwd=tmp_path, capture_output=True, text=True,
+                            preexec_fn=scenarios._allow_cores)
+    assert answer.returncode == -6, answer.stderr
+    names = [*answer.stdout.split(), "exvnames.Loop.run", "exvnames.Loop.both", "exvnames.Loop._inner"]
+    status, data, _ = report.run(next(tmp_path.glob("core*")), merged=True)
+    assert status == 0, data["diagnostics"]
+    frames = [frame for frame in data["threads"][0]["frames"] if (frame.get("module") or "").endswith(".so")]
+    own = [frame for frame in frames if "exvnames" in frame["module"]]
+    assert {frame["function"] for frame in own} == set(names)
+    assert all(frame["symbol"].startswith("__pyx_") and frame["file"] is None for frame in own)
+    text = subprocess.run([report.exuvia(), "core", str(next(tmp_path.glob("core*")))], capture_output=True, text=True)
+    shown = [line.split(", in ")[1] for line in text.stdout.splitlines() if "exvnames" in line and "(native)" in line]
+    assert shown == [name + " [cython]" for name in ("exvnames.conv_2d", "exvnames.Loop.run", "exvnames.Loop._inner",
+                                                      "exvnames.Loop.both", "exvnames.Plain.meth")]

@@ -86,12 +86,65 @@ static void eval_loop_is_known_by_its_parts_too(void **state) {
   assert_false(exu_is_eval_loop((struct exu_string){NULL, 0}, false));
 }
 
+static void bindings_are_known_by_their_scope(void **state) {
+  static const char *const names[] = {
+      "pybind11::cpp_function::dispatcher(_object*, _object* const*, unsigned long, _object*)",
+      "void pybind11::cpp_function::initialize<void (*&)(), void>(void (*&)(), void (*)())::{lambda()#3}::_FUN(int)",
+      "pybind11::detail::function_ref<void ()>::operator()() const",
+      "pyo3::impl_::trampoline::trampoline",
+      "po::__pyfunction_run",
+      "po::Engine::__pymethod_go__",
+      "po::<impl po::run::MakeDef>::_PYO3_DEF::trampoline",
+      "po::<impl pyo3::impl_::pyclass::PyMethods<po::Engine> for X<Y>>::py_methods::ITEMS::trampoline",
+      "__rust_try",
+  };
+  static const char *const others[] = {
+      "submit(pybind11::detail::function_call&)",
+      "std::vector<pybind11::detail::type_info*>::push_back(int)",
+      "my_pybind11::detail::f()",
+      "po::run",
+      "std::panicking::begin_panic",
+      "f(int) [clone pyo3::impl_::x]",
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (class_of(names[i], "/x/po.so", false) != EXU_CALL_BINDING) fail_msg("%s", names[i]);
+  }
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    if (class_of(others[i], "/x/po.so", false) != EXU_CALL_TELLING) fail_msg("%s", others[i]);
+  }
+}
+
+#define STRING(text) ((struct exu_string){text, strlen(text)})
+
+static void a_binding_of_one_function_stands_for_that_one_only(void **state) {
+  (void)state;
+  assert_true(exu_binding_names(STRING("pyo3::impl_::trampoline::trampoline"), STRING("po::deep")));
+  assert_true(exu_binding_names(STRING("po::__pyfunction_run"), STRING("po::run")));
+  assert_true(exu_binding_names(STRING("po::Engine::__pymethod_go__"), STRING("po::Engine::go")));
+  assert_false(exu_binding_names(STRING("po::__pyfunction_run"), STRING("po::deep")));
+  assert_false(exu_binding_names(STRING("po::__pyfunction_run"), STRING("qo::run")));
+  assert_false(exu_binding_names(STRING("po::__pyfunction_run"), STRING("po::running")));
+  assert_false(exu_binding_names(STRING("po::Engine::__pymethod_go__"), (struct exu_string){NULL, 0}));
+  assert_false(exu_binding_names(STRING("po::__pyfunction_"), STRING("po")));
+}
+
+static void cythons_calls_of_python_are_plumbing_in_every_module(void **state) {
+  (void)state;
+  assert_int_equal(class_of("__Pyx_PyObject_CallNoArg", "/x/m.so", false), EXU_CALL_PLUMBING);
+  assert_int_equal(class_of("__Pyx_PyFunction_FastCallDict.constprop.0", "/x/m.so", false), EXU_CALL_PLUMBING);
+  assert_int_equal(class_of("__Pyx_Import", "/x/m.so", false), EXU_CALL_TELLING);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(parts_and_copies_of_plumbing_are_plumbing),
       cmocka_unit_test(what_only_begins_like_plumbing_tells_something),
       cmocka_unit_test(plumbing_is_the_interpreters_only),
       cmocka_unit_test(starts_are_known_in_every_module),
+      cmocka_unit_test(bindings_are_known_by_their_scope),
+      cmocka_unit_test(a_binding_of_one_function_stands_for_that_one_only),
+      cmocka_unit_test(cythons_calls_of_python_are_plumbing_in_every_module),
       cmocka_unit_test(eval_loop_is_known_by_its_parts_too),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

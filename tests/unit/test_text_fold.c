@@ -185,6 +185,39 @@ static void where_a_thread_crashed_is_shown_with_its_offset(void **state) {
   check_frames(&thread, plain, "  (native) 3 frames without names in libfoo.so\n  (native) libfoo.so+0x10, in ??\n");
 }
 
+#define CYTHON(name, in_file, path, number)                                                                            \
+  {                                                                                                                    \
+    .kind = EXU_FRAME_NATIVE, .function = TEXT(name), .symbol = TEXT(in_file), .file = TEXT(path), .module = FOO,      \
+    .address = 0x3040, .interpreter = -1, .position = {                                                                \
+      number,                                                                                                          \
+      -1,                                                                                                              \
+      -1,                                                                                                              \
+      -1                                                                                                               \
+    }                                                                                                                  \
+  }
+
+static void a_function_of_cython_is_one_frame_with_the_line_of_its_source(void **state) {
+  (void)state;
+  const struct exu_frame frames[] = {CYTHON("m.Loop.go", "__pyx_f_1m_4Loop_go", "m.c", 5120),
+                                     CYTHON("m.Loop.go", "__pyx_pf_1m_4Loop_4go", "m.c", 5200),
+                                     CYTHON("m.Loop.go", "__pyx_pw_1m_4Loop_5go", "m.c", 5190),
+                                     CYTHON("m.run", "__pyx_pf_1m_run", "m.pyx", 12),
+                                     CYTHON("m.run", "__pyx_pw_1m_1run", "m.pyx", 11),
+                                     CYTHON("m.again", "__pyx_pf_1m_2again", "m.pyx", 14),
+                                     CYTHON("m.again", "__pyx_pf_1m_2again", "m.pyx", 15),
+                                     PY("f", "/app.py", 1)};
+  const struct exu_thread thread = THREAD(frames, .python = true);
+  check_frames(&thread, plain,
+               "  File \"/app.py\", line 1, in f\n"
+               "  (native) File \"m.pyx\", line 15, in m.again (libfoo.so) [cython]\n"
+               "  (native) File \"m.pyx\", line 14, in m.again (libfoo.so) [cython]\n"
+               "  (native) File \"m.pyx\", line 12, in m.run (libfoo.so) [cython]\n"
+               "  (native) libfoo.so+0x40, in m.Loop.go [cython]\n");
+  char *text = text_of(&thread, 1, all);
+  assert_int_equal(count_lines(text, "  (native) "), 7);
+  free(text);
+}
+
 /* ---- threads without Python ---- */
 
 static const struct exu_frame pool[] = {NATIVE("pthread_cond_wait", LIBC, 0x2010), NAMELESS(ARROW, 0x4010),
@@ -259,6 +292,7 @@ int main(void) {
       cmocka_unit_test(a_function_that_does_more_than_wait_is_shown),
       cmocka_unit_test(functions_without_names_are_counted_by_library),
       cmocka_unit_test(where_a_thread_crashed_is_shown_with_its_offset),
+      cmocka_unit_test(a_function_of_cython_is_one_frame_with_the_line_of_its_source),
       cmocka_unit_test(threads_that_do_the_same_share_a_line),
       cmocka_unit_test(an_owner_is_shown_with_its_stack_and_so_is_the_one_it_waits_for),
       cmocka_unit_test(many_kinds_of_threads_are_a_few_lines),
