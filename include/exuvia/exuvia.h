@@ -128,6 +128,7 @@ enum exu_wait_kind {
   EXU_WAIT_MUTEX,   /* pthread_mutex_t */
   EXU_WAIT_RWLOCK,  /* pthread_rwlock_t */
   EXU_WAIT_COND,    /* pthread_cond_t */
+  EXU_WAIT_ONCE,    /* an initialisation that another thread runs: of a static variable of C++, or by pthread_once */
   EXU_WAIT_PYMUTEX, /* 3.13 on: a mutex of the interpreter's own or, free-threaded, that of an object */
   EXU_WAIT_FUTEX,   /* futex(2), and nothing tells for what */
 };
@@ -177,6 +178,35 @@ struct exu_deadlock {
   bool certain;               /* false: it is none when one of the locks was released after its taker took it */
   bool timed;                 /* one of the threads waits with a time limit: it will go on then */
   const size_t *threads;      /* indexes into exu_report.threads */
+  size_t thread_count;
+};
+
+/*
+ * Why threads wait for ever although they are in no circle: X(name, word in JSON). By what the first of them waits for,
+ * where no thread is left that could let another one go on.
+ */
+#define EXU_HANG_KINDS(X)                                                                                              \
+  X(LOST_OWNER, "lost-owner") /* what holds it does not exist in this process: lost at fork, or it has ended */        \
+  X(JOIN, "join")             /* for the end of a thread that waits for ever */                                        \
+  X(QUEUE, "queue")                                                                                                    \
+  X(BARRIER, "barrier")                                                                                                \
+  X(RWLOCK, "read-write-lock")                                                                                         \
+  X(ONCE, "once")          /* an initialisation that is run once, by another thread */                                 \
+  X(NOBODY, "nobody-left") /* something else */
+
+enum exu_hang_kind {
+#define X(name, word) EXU_HANG_##name,
+  EXU_HANG_KINDS(X)
+#undef X
+};
+
+/* Threads that no thread of the process can ever let go on. */
+struct exu_hang {
+  enum exu_hang_kind kind;
+  struct exu_string sentence; /* for people, to be pasted into a ticket */
+  struct exu_string evidence;
+  bool certain;          /* false: unless the process has a handler for a signal that comes and lets them go on */
+  const size_t *threads; /* indexes into exu_report.threads */
   size_t thread_count;
 };
 
@@ -314,6 +344,8 @@ struct exu_report {
   size_t thread_count;
   const struct exu_deadlock *deadlocks;
   size_t deadlock_count;
+  const struct exu_hang *hangs;
+  size_t hang_count;
   const struct exu_module *modules;
   size_t module_count;
   const struct exu_diagnostic *diagnostics;

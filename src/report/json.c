@@ -370,6 +370,12 @@ static void put_report(struct exu_output *out, const struct exu_report *report) 
     exu_json_deadlock(out, report, &report->deadlocks[i]);
   }
   put_list_end(out, report->deadlock_count);
+  exu_out(out, ",\n  \"hangs\": [");
+  for (size_t i = 0; i < report->hang_count; i++) {
+    put_element(out, i);
+    exu_json_hang(out, report, &report->hangs[i]);
+  }
+  put_list_end(out, report->hang_count);
   exu_out(out, ",\n  \"modules\": [");
   for (size_t i = 0; i < report->module_count; i++) {
     put_element(out, i);

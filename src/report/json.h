@@ -16,6 +16,7 @@ void exu_json_id(struct exu_output *out, int64_t number); /* negative: unknown *
 
 /* What a thread waits for, and who waits for whom. json_waits.c */
 void exu_json_wait(struct exu_output *out, const struct exu_report *report, const struct exu_wait *wait);
+void exu_json_hang(struct exu_output *out, const struct exu_report *report, const struct exu_hang *hang);
 void exu_json_deadlock(struct exu_output *out, const struct exu_report *report, const struct exu_deadlock *deadlock);
 
 #endif

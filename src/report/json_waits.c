@@ -23,6 +23,7 @@ static const char *kind_word(enum exu_wait_kind kind) {
   case EXU_WAIT_MUTEX: return "mutex";
   case EXU_WAIT_RWLOCK: return "read-write-lock";
   case EXU_WAIT_COND: return "condition-variable";
+  case EXU_WAIT_ONCE: return "once";
   case EXU_WAIT_PYMUTEX: return "py-mutex";
   case EXU_WAIT_FUTEX: return "futex";
   }
@@ -121,6 +122,32 @@ void exu_json_wait(struct exu_output *out, const struct exu_report *report, cons
   exu_out_char(out, '}');
 }
 
+static void put_threads(struct exu_output *out, const struct exu_report *report, const size_t *threads, size_t count) {
+  exu_out(out, ", \"threads\": [");
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0) exu_out(out, ", ");
+    exu_json_id(out, report->threads[threads[i]].tid);
+  }
+  exu_out(out, "]}");
+}
+
+void exu_json_hang(struct exu_output *out, const struct exu_report *report, const struct exu_hang *hang) {
+  static const char *const words[] = {
+#define X(name, word) [EXU_HANG_##name] = (word),
+      EXU_HANG_KINDS(X)
+#undef X
+  };
+  exu_out(out, "{\"kind\": ");
+  exu_json_word(out, words[hang->kind]);
+  exu_out(out, ", \"sentence\": ");
+  exu_json_string(out, hang->sentence);
+  exu_out(out, ", \"evidence\": ");
+  exu_json_string(out, hang->evidence);
+  exu_out(out, ", \"certain\": ");
+  exu_json_bool(out, hang->certain);
+  put_threads(out, report, hang->threads, hang->thread_count);
+}
+
 void exu_json_deadlock(struct exu_output *out, const struct exu_report *report, const struct exu_deadlock *deadlock) {
   exu_out(out, "{\"sentence\": ");
   exu_json_string(out, deadlock->sentence);
@@ -128,10 +155,5 @@ void exu_json_deadlock(struct exu_output *out, const struct exu_report *report, 
   exu_json_bool(out, deadlock->certain);
   exu_out(out, ", \"timed\": ");
   exu_json_bool(out, deadlock->timed);
-  exu_out(out, ", \"threads\": [");
-  for (size_t i = 0; i < deadlock->thread_count; i++) {
-    if (i > 0) exu_out(out, ", ");
-    exu_json_id(out, report->threads[deadlock->threads[i]].tid);
-  }
-  exu_out(out, "]}");
+  put_threads(out, report, deadlock->threads, deadlock->thread_count);
 }

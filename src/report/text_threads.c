@@ -240,7 +240,10 @@ static void put_thread(struct exu_text *text, const struct groups *groups, size_
   exu_text_frames(text, thread);
 }
 
-/* The crashed thread, then the circles of threads that wait for each other. Marks what it shows. */
+/*
+ * The crashed thread, then the circles of threads that wait for each other, and the first of each that hangs. Marks what
+ * it shows.
+ */
 static void put_first(struct exu_text *text, bool *shown) {
   const struct exu_report *report = text->report;
   for (size_t i = 0; i < report->thread_count; i++) {
@@ -255,6 +258,11 @@ static void put_first(struct exu_text *text, bool *shown) {
       if (!shown[index]) put_thread(text, NULL, index);
       shown[index] = true;
     }
+  }
+  for (size_t i = 0; shown && i < report->hang_count; i++) {
+    size_t index = report->hangs[i].threads[0];
+    if (!shown[index]) put_thread(text, NULL, index);
+    shown[index] = true;
   }
 }
 

@@ -35,6 +35,7 @@ struct exu_wait_subject {
   const struct exu_os_thread *os; /* its thread of the operating system; NULL: none */
   uint64_t ident;                 /* what threading knows it by; 0: none, or unknown */
   uint64_t gil;                   /* key of the GIL that it waits for; 0: none */
+  uint64_t gil_holder;            /* the thread state that has that one; 0: nobody, or unknown */
   struct exu_string gil_of;       /* the version of the Python that has it, where there are several; else unknown */
   uint64_t gils[EXU_WAIT_PARTS];  /* keys of those that it holds; 0: no more */
   struct exu_wait_part parts[EXU_WAIT_PARTS]; /* one for each runtime that it has frames of */

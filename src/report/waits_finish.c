@@ -146,21 +146,12 @@ static bool is_proved(const struct exu_finishing *finishing, const struct exu_se
   return !finishing->threads[seen->wait->owner].main;
 }
 
-/*
- * Does this thread sleep until another thread of the process wakes it? One that waits for the GIL wakes up again and
- * again, and can do nothing while the holder has it.
- */
-static bool is_asleep(const struct exu_seen *seen) {
-  if (seen->subject.os->ran) return false;
-  if (seen->wait->kind == EXU_WAIT_GIL) return seen->wait->owner >= 0;
-  return seen->in_futex && !seen->futex.timed && !seen->futex.shared;
-}
-
-/* Signals aside, no thread can ever run again when all of them do. */
-static bool all_asleep(const struct exu_waits *waits) {
-  if (waits->seen.count != waits->target->thread_count) return false;
+/* Signals aside, no thread can ever run again when all of them sleep until another one wakes them. */
+static bool all_asleep(const struct exu_finishing *finishing) {
+  const struct exu_waits *waits = finishing->waits;
+  if (!exu_wait_sees_all(waits)) return false;
   for (size_t i = 0; i < waits->seen.count; i++) {
-    if (!is_asleep(&waits->seen.items[i])) return false;
+    if (!exu_wait_is_asleep(finishing, &waits->seen.items[i])) return false;
   }
   return true;
 }
@@ -189,7 +180,7 @@ static bool find_deadlocks(struct exu_finishing *finishing, struct exu_report *r
     if (seen->subject.thread >= report->thread_count) continue;
     edges[seen->subject.thread] = make_edge(finishing, seen);
   }
-  return exu_deadlocks_find(waits->arena, edges, report->thread_count, all_asleep(waits), &report->deadlocks,
+  return exu_deadlocks_find(waits->arena, edges, report->thread_count, all_asleep(finishing), &report->deadlocks,
                             &report->deadlock_count);
 }
 
@@ -203,10 +194,11 @@ static bool finish(struct exu_finishing *finishing, struct exu_report *report) {
     explain(finishing, seen);
     finishing->threads[seen->subject.thread].wait = seen->wait;
   }
+  finishing->gil_is_lost = exu_wait_gil_is_lost(waits);
   for (size_t i = 0; i < waits->seen.count; i++) {
     if (waits->seen.items[i].wait->kind == EXU_WAIT_GIL) exu_wait_for_gil(finishing, &waits->seen.items[i]);
   }
-  if (!find_deadlocks(finishing, report)) return false;
+  if (!find_deadlocks(finishing, report) || !exu_wait_find_hangs(finishing, report)) return false;
   for (size_t i = 0; waits->target->stop_signal && i < waits->seen.count; i++)
     explain_stop(finishing, waits->seen.items[i].wait);
   return !waits->arena->exhausted;

@@ -36,6 +36,7 @@ static void set_owner_by_tid(struct exu_finishing *finishing, struct exu_seen *s
   struct exu_arena *arena = finishing->waits->arena;
   struct exu_seen *owner = tid > 0 ? exu_wait_find(&finishing->by_tid, (uint64_t)tid) : NULL;
   if (shared && !owner) look_outside(finishing, seen, seen->wait->address, tid);
+  seen->lost = tid > 0 && !seen->other.data && !exu_wait_is_thread(finishing, tid);
   exu_wait_set_owner(seen->wait, owner, tid,
                      exu_arena_printf(arena, "the %s names thread %lld as its owner", type, (long long)tid));
   exu_wait_say(finishing, seen, owner, tid > 0);
@@ -81,6 +82,14 @@ static void explain_barrier(struct exu_finishing *finishing, struct exu_seen *se
   if (barrier.is_barrier)
     wait->summary = exu_arena_printf(arena, "waits at the barrier 0x%" PRIx64 " (%u of %u threads have come)",
                                      barrier.address, barrier.arrived, barrier.parties);
+}
+
+static void explain_once(struct exu_finishing *finishing, struct exu_seen *seen, bool is_guard) {
+  struct exu_wait *wait = seen->wait;
+  wait->kind = EXU_WAIT_ONCE;
+  wait->summary =
+      exu_arena_printf(finishing->waits->arena, "waits for the initialisation %s0x%" PRIx64 "), which is under way",
+                       is_guard ? "of a static variable (guard " : "by pthread_once (", wait->address);
 }
 
 /*
@@ -179,6 +188,8 @@ void exu_wait_in_futex(struct exu_finishing *finishing, struct exu_seen *seen) {
     wait->summary =
         exu_arena_printf(arena, "waits for a lock of the C library, 0x%" PRIx64 " (owner unknown)", wait->address);
     break;
+  case EXU_NATIVE_ONCE:
+  case EXU_NATIVE_GUARD: explain_once(finishing, seen, native == EXU_NATIVE_GUARD); break;
   case EXU_NATIVE_BARRIER: explain_barrier(finishing, seen); break;
   case EXU_NATIVE_RWLOCK: /* see above */
   case EXU_NATIVE_NONE: break;

@@ -52,6 +52,12 @@ void exu_wait_for_gil(struct exu_finishing *finishing, struct exu_seen *seen) {
                             : exu_wait_word("the GIL");
   wait->evidence = exu_arena_printf(arena, "it sleeps on the condition variable of the GIL, futex 0x%" PRIx64,
                                     seen->in_futex ? seen->futex.address : 0);
+  if (!holder && finishing->gil_is_lost) {
+    seen->lost = true;
+    wait->summary =
+        exu_wait_word("waits for the GIL held by a thread that does not exist in this process (copied by fork?)");
+    return;
+  }
   if (!holder) {
     wait->summary = exu_wait_concat(arena, "waits for ", seen->what, exu_wait_word(""));
     return;

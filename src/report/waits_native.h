@@ -16,6 +16,8 @@ enum exu_native_wait {
   EXU_NATIVE_JOIN,
   EXU_NATIVE_RWLOCK,
   EXU_NATIVE_BARRIER,
+  EXU_NATIVE_ONCE,      /* pthread_once, which std::call_once is made of */
+  EXU_NATIVE_GUARD,     /* of a static variable that C++ initialises when it is first used */
   EXU_NATIVE_LIBC_LOCK, /* a lock of the C library's own, of malloc or of a FILE */
 };
 

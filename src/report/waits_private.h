@@ -31,6 +31,7 @@ struct exu_seen {
   struct exu_string label; /* "\"worker-1\"", "thread 12" */
   struct exu_string what;  /* what it waits for that has an owner: "the RLock 0x7f12" */
   const char *relation;    /* what the owner has to do with that; NULL: it holds it */
+  bool lost;               /* what holds it is not in this process, which has been looked for */
   struct exu_string other; /* an owner in another process: "process 12 (python3)"; unknown: it is none */
   struct exu_wait *wait;   /* in the report */
 };
@@ -51,6 +52,7 @@ struct exu_finishing {
   struct exu_thread *threads;
   struct exu_map by_tid;   /* as the process numbers them -> struct exu_seen */
   struct exu_map by_ident; /* pthread_self() -> struct exu_seen */
+  bool gil_is_lost;        /* what holds the GIL is not in this process */
   struct exu_map names;    /* hash of a name -> a seen thread; a second one marks it as `several` */
 };
 
@@ -86,6 +88,23 @@ void exu_wait_in_futex(struct exu_finishing *finishing, struct exu_seen *seen);
 
 /* After what all threads wait for is known: it says what the holder does. */
 void exu_wait_for_gil(struct exu_finishing *finishing, struct exu_seen *seen);
+
+/* ---- waits_hang.c ------------------------------------------------------------------------------------------------- */
+
+/*
+ * Does this thread sleep until another thread of the process wakes it? One that waits for the GIL wakes up again and
+ * again, and can do nothing while the holder has it. After what it waits for is known.
+ */
+bool exu_wait_is_asleep(const struct exu_finishing *finishing, const struct exu_seen *seen);
+
+/* Is every thread of the process among those that were seen? */
+bool exu_wait_sees_all(const struct exu_waits *waits);
+
+/* All threads wait for the GIL, which is locked. */
+bool exu_wait_gil_is_lost(const struct exu_waits *waits);
+
+/* After the deadlocks. False only without memory. */
+bool exu_wait_find_hangs(struct exu_finishing *finishing, struct exu_report *report);
 
 /* ---- waits_words.c ------------------------------------------------------------------------------------------------ */
 

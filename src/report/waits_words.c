@@ -245,6 +245,7 @@ static const char *default_type(enum exu_wait_kind kind) {
   case EXU_WAIT_MUTEX: return "mutex";
   case EXU_WAIT_RWLOCK: return "read-write lock";
   case EXU_WAIT_COND: return "condition variable";
+  case EXU_WAIT_ONCE: return "initialisation";
   case EXU_WAIT_PYMUTEX: return "PyMutex";
   case EXU_WAIT_FUTEX: return "futex";
   default: return "object";

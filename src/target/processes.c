@@ -37,6 +37,17 @@ bool exu_process_of_thread(int64_t tid, struct exu_other *other) {
   return true;
 }
 
+bool exu_process_catches(int64_t pid, uint64_t *signals) {
+  char path[64], line[256];
+  bool found = false;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/status", pid);
+  FILE *file = fopen(path, "re");
+  if (!file) return false;
+  while (!found && fgets(line, sizeof line, file)) found = sscanf(line, "SigCgt: %" SCNx64, signals) == 1;
+  fclose(file);
+  return found;
+}
+
 struct mapping {
   uint64_t start, end;
   bool shared;

@@ -23,6 +23,9 @@ bool exu_process_of_thread(int64_t tid, struct exu_other *other);
 /* The name of a process; "" when it is unknown. */
 void exu_process_comm(int64_t pid, char comm[EXU_COMM_SIZE]);
 
+/* The signals for which a process has a handler: bit N - 1 for signal N. False: it cannot be asked. */
+bool exu_process_catches(int64_t pid, uint64_t *signals);
+
 /* Memory that several processes may have mapped: a part of a file, or what mmap(2) made MAP_SHARED | MAP_ANONYMOUS. */
 struct exu_shared_place {
   unsigned major, minor;

@@ -152,3 +152,10 @@ int hang_vfork(void) {
   }
   return child;
 }
+
+/* A child that Python does not know of, once the flag is raised and the GIL taken. Both return. */
+int hang_fork_after_flag(void) {
+  hang_wait_flag();
+  usleep(20000);
+  return fork();
+}

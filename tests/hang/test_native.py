@@ -5,6 +5,10 @@ With EXUVIA_EVERY_INTERPRETER on every interpreter found.
 """
 
 import os
+import pathlib
+import signal
+import subprocess
+import time
 
 import pytest
 
@@ -51,3 +55,86 @@ def test_locks_barriers_and_the_end_of_a_thread_are_told_with_who_holds_them(int
         dead = report.run(hung.core(), *in_root(interpreter), merged=True)
         problems += [f"core: {problem}" for problem in waiting.problems_of(hung, interpreter, dead, False, crashed=True)]
         fail([problem for problem in problems if problem])
+
+
+# What is said of a live process; in a core, whose handlers of signals are unknown, it is less certain where that matters.
+NOBODY = [
+    ("empty", ["queue"], ["MainThread", "the Queue", "(it is empty), and is the only thread."]),
+    ("unfinished", ["queue"], ["MainThread", "task_done was not called", "the only thread"]),
+    ("joined", ["join"], ['"MainThread" waits for "worker" to end, which waits for the Event']),
+    ("joined_of_a_lost_lock", ["lost-owner", "join"], ['"worker" waits for the mutex', "which does not exist",
+                                                       '"MainThread" waits for "worker" to end, which waits for the']),
+    ("barrier", ["barrier"], ["MainThread", "the Barrier", '"came" waits for the Barrier']),
+    ("guard", ["once"], ["MainThread", "the initialisation of a static variable (guard 0x",
+                         '"initialises" waits for the GIL held by "MainThread"']),
+    ("somebody_runs", [], []),
+    ("time_limit", [], []),
+    ("handler", [], []),
+]
+WITHOUT_A_LIMIT = [interpreter for interpreter in FOUND if interpreter.version >= (3,)]
+LATEST = [interpreter for interpreter in WITHOUT_A_LIMIT if not interpreter.root and interpreter.kind == "release"][-1]
+
+
+def hangs(result):
+    return [entry["kind"] for entry in result["hangs"]], " ".join(entry["sentence"] for entry in result["hangs"])
+
+
+@pytest.mark.parametrize("how, kinds, says", NOBODY, ids=[entry[0] for entry in NOBODY])
+@pytest.mark.parametrize("interpreter", [pytest.param(interpreter, id=interpreter.name)
+                                         for interpreter in (WITHOUT_A_LIMIT if EVERY else [LATEST])])
+def test_a_hang_is_said_when_nobody_can_end_it_and_never_else(interpreter, how, kinds, says, kernel_leaves_cores):
+    if how == "guard" and (interpreter.kind == "free-threaded" or interpreter.root):
+        pytest.skip("there is no GIL, or no libstdc++")
+    with hanging.hang(interpreter, "nobody", how) as hung:
+        status, live, said = hanging.attach(hung.pid)
+        assert status == 0 and live, said
+        found, sentences = hangs(live)
+        assert found == kinds, live["hangs"]
+        assert all(part in sentences for part in says), sentences
+        assert all(entry["certain"] and entry["sentence"].startswith("Hangs for ever: ") for entry in live["hangs"])
+        status, dead, said = report.run(hung.core(), *in_root(interpreter), merged=True)
+        found, sentences = hangs(dead)
+        assert found == (["nobody-left"] if how == "handler" else kinds), dead["hangs"]
+        assert all(part in sentences for part in says), sentences
+        for entry in dead["hangs"]:
+            assert entry["certain"] == ("lost-owner" in kinds), entry
+
+
+def children(pid):
+    """Those that a thread of the process forked."""
+    return [int(child) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+            for child in path.read_text().split()]
+
+
+FORKS = [interpreter for interpreter in FOUND if not interpreter.root and interpreter.kind == "release"]
+
+
+@pytest.mark.parametrize("interpreter", [pytest.param(interpreter, id=interpreter.name) for interpreter in
+                                         (FORKS if EVERY else [FORKS[0], LATEST])])
+def test_the_gil_that_a_fork_copied_is_held_by_nobody(interpreter):
+    """C code forks while another thread has the GIL, and asks for the GIL in the child."""
+    script = ("import ctypes, threading, time\n"
+              f"name = {str(hanging.library())!r}\n"
+              "def spin():\n"
+              "    time.sleep(0.3)\n"
+              "    ctypes.PyDLL(name).hang_raise_and_spin()\n"
+              "t = threading.Thread(target=spin, name='spins')\n"
+              "t.daemon = True\n"
+              "t.start()\n"
+              "ctypes.CDLL(name).hang_fork_after_flag()\n")
+    process = subprocess.Popen([interpreter.path, "-c", script], start_new_session=True)
+    try:
+        deadline = time.monotonic() + 20
+        while not children(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child, = children(process.pid)
+        result = None
+        while not (result and result["threads"][0]["gil"] == "waits") and time.monotonic() < deadline:
+            status, result, said = hanging.attach(child)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert result, said
+    assert hangs(result) == (["lost-owner"], 'Hangs for ever: "MainThread" waits for the GIL held by a thread that does '
+                             "not exist in this process (copied by fork?)."), result["hangs"]
+    assert result["hangs"][0]["threads"] == [child] and result["hangs"][0]["certain"]

@@ -416,6 +416,17 @@ static const struct exu_deadlock live_deadlocks[] = {
      .threads = live_circle,
      .thread_count = COUNT(live_circle)}};
 
+static const size_t live_forked[] = {9};
+static const struct exu_hang live_hangs[] = {
+    {.kind = EXU_HANG_LOST_OWNER,
+     .sentence =
+         TEXT("Hangs for ever: \"forked\" waits for the mutex 0x5520 held by thread 9, which does not exist in this "
+              "process (copied by fork?)."),
+     .evidence = TEXT("thread 9"),
+     .certain = true,
+     .threads = live_forked,
+     .thread_count = COUNT(live_forked)}};
+
 const struct exu_report sample_live = {.source_kind = EXU_SOURCE_LIVE,
                                        .pause_us = 1234,
                                        .pid = 500,
@@ -423,7 +434,9 @@ const struct exu_report sample_live = {.source_kind = EXU_SOURCE_LIVE,
                                        .threads = live_threads,
                                        .thread_count = COUNT(live_threads),
                                        .deadlocks = live_deadlocks,
-                                       .deadlock_count = COUNT(live_deadlocks)};
+                                       .deadlock_count = COUNT(live_deadlocks),
+                                       .hangs = live_hangs,
+                                       .hang_count = COUNT(live_hangs)};
 
 /* ---- evil ---- */
 
