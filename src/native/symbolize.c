@@ -10,6 +10,7 @@
 #include "native/demangle.h"
 #include "native/dwarf_calls.h"
 #include "native/function_table.h"
+#include "native/trampoline.h"
 
 struct exu_native_place *exu_symbolizer_add(struct exu_symbolizer *symbolizer, uint64_t address) {
   bool is_new;
@@ -169,7 +170,12 @@ static bool symbolize_made(struct exu_symbolizer *symbolizer, struct exu_native_
   struct exu_elf_file *file = code ? exu_jit_images_file(symbolizer->jit, code) : NULL;
   struct exu_elf_cover cover = {.address = place->address};
   if (file) exu_elf_file_cover(file, &cover, 1, symbolizer->arena);
-  if (cover.name.data) place->start = cover.start;
+  if (cover.name.data) {
+    place->start = cover.start;
+  } else if (exu_is_perf_trampoline(symbolizer->target, place->address)) {
+    static const char name[] = "_Py_trampoline_func_start";
+    cover.name = (struct exu_string){name, sizeof name - 1};
+  }
   return settle(symbolizer, place, &cover);
 }
 

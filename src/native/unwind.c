@@ -233,7 +233,7 @@ static bool step(struct exu_unwinder *unwinder) {
       frame->signal = frame->exact = true;
     } else if (code.executable && exu_unwind_frame_pointer_step(unwinder, &at, &caller)) {
       stack->frame_pointer_steps++;
-    } else {
+    } else if (!code.executable || !exu_unwind_return_path_step(unwinder, &at, &caller)) {
       end(unwinder, in_module ? EXU_UNWIND_NO_CFI : EXU_UNWIND_NO_CODE);
       return false;
     }
@@ -323,6 +323,7 @@ void exu_unwinder_destroy(struct exu_unwinder *unwinder) {
   if (unwinder->machine) elf_end(unwinder->machine);
   exu_map_deinit(&unwinder->codes);
   exu_map_deinit(&unwinder->framed);
+  exu_map_deinit(&unwinder->no_return);
   exu_jit_images_deinit(&unwinder->jit);
   free(unwinder);
 }

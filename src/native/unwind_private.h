@@ -40,8 +40,10 @@ struct exu_unwinder {
   Dwfl_Callbacks callbacks;
   Elf *machine; /* an ELF header and nothing else: tells libdwfl the machine, without opening a module */
   uint8_t machine_bytes[64];
-  struct exu_map codes;  /* address -> struct exu_code, packed into the value */
-  struct exu_map framed; /* pc -> does its function use rbp as its frame pointer */
+  struct exu_map codes;     /* address -> struct exu_code, packed into the value */
+  struct exu_map framed;    /* pc -> does its function use rbp as its frame pointer */
+  struct exu_map no_return; /* pc whose code does not tell where it returns to */
+  size_t return_steps;      /* instructions that were looked at for that */
   bool jit_tried;
   struct exu_jit_images jit;
   const struct exu_map *watched;
@@ -70,6 +72,9 @@ bool exu_unwind_code(struct exu_unwinder *unwinder, uint64_t address, struct exu
 bool exu_unwind_find_jit(struct exu_unwinder *unwinder, uint64_t address);
 
 /* ---- unwind_steps.c: from a frame to its caller without unwinding information ------------------------------------ */
+
+/* Do both addresses lie in the same mapping? */
+bool exu_unwind_same_stack(const struct exu_unwinder *unwinder, uint64_t a, uint64_t b);
 
 /* Is the address in memory that can be executed? Where the core does not say it, the module's own headers do. */
 bool exu_unwind_is_executable(const struct exu_unwinder *unwinder, uint64_t address);
@@ -105,8 +110,11 @@ bool exu_unwind_system_call_step(const struct exu_unwinder *unwinder, const stru
 bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
                                    struct exu_unwind_state *caller);
 
-/* Do both addresses lie in the same mapping? */
-bool exu_unwind_same_stack(const struct exu_unwinder *unwinder, uint64_t a, uint64_t b);
+/* ---- unwind_return_path.c ---------------------------------------------------------------------------------------- */
+
+/* From a frame without unwinding information to its caller, by what the code will do until it returns. */
+bool exu_unwind_return_path_step(struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
+                                 struct exu_unwind_state *caller);
 
 /* ---- unwind.c ---------------------------------------------------------------------------------------------------- */
 

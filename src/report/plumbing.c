@@ -268,6 +268,8 @@ bool exu_binding_names(struct exu_string binding, struct exu_string callee) {
 
 enum exu_call_class exu_classify_call(struct exu_string function, struct exu_string module, bool interpreter) {
   if (IS_AMONG(function, start_names)) return EXU_CALL_START;
+  /* A copy of it, in no module: for `perf` every Python function is entered by one. */
+  if (function.data && matches(function, "_Py_trampoline_func_start")) return EXU_CALL_PLUMBING;
   if (function.data && matches(function, "main")) return EXU_CALL_MAIN;
   if (interpreter) {
     if (!function.data) return EXU_CALL_NAMELESS;

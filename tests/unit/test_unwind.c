@@ -228,6 +228,118 @@ static void signal_frames_that_lead_in_a_circle_end(void **state) {
   assert_true(process->stack.frames.count < 100);
 }
 
+/* ---- Code that says itself where it returns to ------------------------------------------------------------------- */
+
+enum { RBX = 3, RDI = 5, RETURN = 100 };
+
+#define PUT(process, at, ...)                                                                                          \
+  memcpy((process)->code + (at), ((const uint8_t[]){__VA_ARGS__}), sizeof((const uint8_t[]){__VA_ARGS__}))
+
+/* The code at 200 runs, with STACK + 64 as its stack pointer, and word `slot` is the address behind a call. */
+static size_t frames_of_code(struct process *process, size_t slot) {
+  process->words[slot] = put_call(process, RETURN, 300);
+  unwind(process, CODE + 200, STACK + 64, STACK + 2048);
+  return process->stack.frames.count;
+}
+
+static void code_without_tables_returns_where_its_ret_does(void **state) {
+  struct process *process = *state;
+  PUT(process, 200, 0x48, 0x83, 0xc4, 0x08, 0xc3); /* add $8, %rsp; ret */
+  assert_int_equal(frames_of_code(process, 9), 2);
+  const struct exu_native_frame *frames = process->stack.frames.items;
+  assert_true(frames[0].exact && frames[0].cfa == STACK + 80 && !frames[1].by_frame_pointer);
+  assert_true(frames[1].pc == CODE + RETURN && frames[1].sp == STACK + 80 && !frames[1].exact);
+}
+
+static void leaf_without_prologue_returns_to_the_top_of_the_stack(void **state) {
+  struct process *process = *state;
+  PUT(process, 200, 0x48, 0xf7, 0xfb, 0xc3); /* idiv %rbx; ret */
+  assert_int_equal(frames_of_code(process, 8), 2);
+  assert_true(process->stack.frames.items[1].sp == STACK + 72);
+}
+
+static void stack_pointer_and_saved_registers_come_back(void **state) {
+  struct process *process = *state;
+  process->thread.registers.value[RBX] = STACK + 1024;
+  PUT(process, 200, 0xc5, 0xf8, 0x77, 0x48, 0x89, 0xdc,     /* vzeroupper; mov %rbx, %rsp */
+      0x48, 0x8b, 0x1c, 0x24, 0x48, 0x8b, 0x6c, 0x24, 0x08, /* mov (%rsp), %rbx; mov 8(%rsp), %rbp */
+      0x48, 0x83, 0xc4, 0x60, 0xc3);                        /* add $96, %rsp; ret */
+  PUT(process, RETURN, 0xc9, 0xc3);                         /* the caller: leave; ret */
+  process->words[(1024 + 8) / 8] = STACK + 1536;
+  process->words[1536 / 8 + 1] = put_call(process, 600, 500);
+  assert_int_equal(frames_of_code(process, (1024 + 96) / 8), 3);
+  const struct exu_native_frame *frames = process->stack.frames.items;
+  assert_true(frames[1].pc == CODE + RETURN && frames[1].sp == STACK + 1024 + 104);
+  assert_true(frames[2].pc == CODE + 600 && frames[2].sp == STACK + 1536 + 16);
+}
+
+static void register_that_was_pushed_is_what_it_was(void **state) {
+  struct process *process = *state;
+  process->thread.registers.value[RBX] = STACK + 1536;
+  PUT(process, 200, 0x53, 0x31, 0xdb, 0x5b, 0xc3); /* push %rbx; xor %ebx, %ebx; pop %rbx; ret */
+  PUT(process, RETURN, 0x48, 0x89, 0xdc, 0xc3);    /* the caller: mov %rbx, %rsp; ret */
+  process->words[1536 / 8] = put_call(process, 600, 500);
+  assert_int_equal(frames_of_code(process, 8), 3);
+  assert_true(process->stack.frames.items[2].sp == STACK + 1536 + 8);
+}
+
+static void ways_that_lead_to_one_return_agree(void **state) {
+  struct process *process = *state;
+  PUT(process, 200, 0x75, 0x04, 0x50, 0x58, 0xeb, 0x00, 0x74, 0xf8, 0xc3); /* jne 1; push; pop; jmp 1; 1: je 0; ret */
+  assert_int_equal(frames_of_code(process, 8), 2);
+}
+
+static void ways_that_contradict_each_other_are_not_believed(void **state) {
+  struct process *process = *state;
+  PUT(process, 200, 0x75, 0x01, 0x58, 0xc3); /* jne 1; pop %rax; 1: ret */
+  process->words[9] = CODE + RETURN;
+  assert_int_equal(frames_of_code(process, 8), 1);
+}
+
+static void returns_from_different_slots_are_not_believed(void **state) {
+  struct process *process = *state;
+  PUT(process, 200, 0x75, 0x02, 0x58, 0xc3, 0xc3); /* jne 1; pop %rax; ret; 1: ret */
+  process->words[9] = CODE + RETURN;
+  assert_int_equal(frames_of_code(process, 8), 1);
+}
+
+static void what_a_call_comes_back_to_is_not_taken_for_certain(void **state) {
+  struct process *process = *state;
+  PUT(process, 200, 0xe8, 0x10, 0, 0, 0, 0xc3);
+  assert_int_equal(frames_of_code(process, 8), 1);
+}
+
+static void another_coroutines_stack_is_not_followed(void **state) {
+  struct process *process = *state;
+  process->thread.registers.value[RDI] = STACK + 1024;
+  PUT(process, 200, 0x48, 0x89, 0xfc, 0xc3); /* mov %rdi, %rsp; ret */
+  process->words[8] = CODE + RETURN;
+  assert_int_equal(frames_of_code(process, 128), 1);
+}
+
+static void stack_pointer_from_memory_is_not_followed(void **state) {
+  struct process *process = *state;
+  process->thread.registers.value[RBX] = STACK + 1024;
+  process->words[128 + 6] = STACK + 1536;
+  PUT(process, 200, 0x48, 0x8b, 0x63, 0x30, 0xc3); /* mov 48(%rbx), %rsp; ret */
+  process->words[8] = CODE + RETURN;
+  assert_int_equal(frames_of_code(process, 192), 1);
+}
+
+static void return_to_what_no_call_precedes_is_not_believed(void **state) {
+  struct process *process = *state;
+  PUT(process, 200, 0xc3);
+  process->words[8] = CODE + RETURN + 1;
+  assert_int_equal(frames_of_code(process, 9), 1);
+}
+
+static void code_that_never_returns_has_no_caller(void **state) {
+  struct process *process = *state;
+  PUT(process, 200, 0xeb, 0xfe);
+  assert_int_equal(frames_of_code(process, 8), 1);
+  assert_int_equal(process->stack.end, EXU_UNWIND_NO_CODE);
+}
+
 static void resume_without_proof_is_refused(void **state) {
   struct process *process = *state;
   const uint64_t markers[] = {STACK + 512, UINT64_MAX};
@@ -255,6 +367,18 @@ int main(void) {
       TEST(signal_on_a_stack_of_its_own_is_left),
       TEST(null_call_that_a_handler_interrupted_is_stepped_over),
       TEST(signal_frames_that_lead_in_a_circle_end),
+      TEST(code_without_tables_returns_where_its_ret_does),
+      TEST(leaf_without_prologue_returns_to_the_top_of_the_stack),
+      TEST(stack_pointer_and_saved_registers_come_back),
+      TEST(register_that_was_pushed_is_what_it_was),
+      TEST(ways_that_lead_to_one_return_agree),
+      TEST(ways_that_contradict_each_other_are_not_believed),
+      TEST(returns_from_different_slots_are_not_believed),
+      TEST(what_a_call_comes_back_to_is_not_taken_for_certain),
+      TEST(another_coroutines_stack_is_not_followed),
+      TEST(stack_pointer_from_memory_is_not_followed),
+      TEST(return_to_what_no_call_precedes_is_not_believed),
+      TEST(code_that_never_returns_has_no_caller),
       TEST(resume_without_proof_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
