@@ -201,7 +201,7 @@ static bool is_file(struct exu_string path, const char *name) {
   return path.size == size || path.data[path.size - size - 1] == '/';
 }
 
-static bool is_function(const struct exu_py_frame *frame, const char *file, const char *function) {
+bool exu_py_is_function(const struct exu_py_frame *frame, const char *file, const char *function) {
   return frame->code->valid && exu_py_string_is(frame->code->function, function) && is_file(frame->code->file, file);
 }
 
@@ -223,7 +223,7 @@ static const struct step *matching(struct exu_py *py, const struct exu_py_frame 
                                    struct exu_py_wait *wait) {
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
     const struct step *step = &steps[i];
-    if (!(step->with & BIT(wait->kind)) || !is_function(frame, step->file, step->function)) continue;
+    if (!(step->with & BIT(wait->kind)) || !exu_py_is_function(frame, step->file, step->function)) continue;
     if (step->type && !exu_py_is_a(py, self, step->type)) continue;
     if (!step->check || step->check(py, frame, self, wait)) return step;
   }
@@ -241,7 +241,7 @@ static bool passes_on(const struct exu_py_frame *frame) {
     if (is_file(frame->code->file, files[i])) return true;
   }
   for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
-    if (is_function(frame, "subprocess.py", waits[i])) return true;
+    if (exu_py_is_function(frame, "subprocess.py", waits[i])) return true;
   }
   return false;
 }
@@ -272,8 +272,8 @@ void exu_py_wait_in_library(struct exu_py *py, const struct exu_py_frame *frames
                             const struct exu_py_sleep *sleep, struct exu_py_wait *wait) {
   enum { DEPTH_MAX = 8 };
   if (count == 0) return;
-  if (is_function(&frames[0], threading, "join")) exu_py_wait_for_handle(py, &frames[0], sleep, wait);
-  if (is_function(&frames[0], threading, "_shutdown")) exu_py_wait_at_shutdown(py, &frames[0], sleep, wait);
+  if (exu_py_is_function(&frames[0], threading, "join")) exu_py_wait_for_handle(py, &frames[0], sleep, wait);
+  if (exu_py_is_function(&frames[0], threading, "_shutdown")) exu_py_wait_at_shutdown(py, &frames[0], sleep, wait);
   for (size_t i = 0; i < count && i < DEPTH_MAX; i++) {
     uint64_t self;
     if (wait->kind == EXU_WAIT_SYSCALL && passes_on(&frames[i])) continue;
@@ -287,11 +287,11 @@ void exu_py_wait_in_library(struct exu_py *py, const struct exu_py_frame *frames
 bool exu_py_is_threading(const struct exu_py_code *code) { return is_file(code->file, threading); }
 
 bool exu_py_is_work(const struct exu_py_frame *frame) {
-  return is_function(frame, "concurrent/futures/thread.py", "run");
+  return exu_py_is_function(frame, "concurrent/futures/thread.py", "run");
 }
 
 bool exu_py_in_condition_wait(struct exu_py *py, const struct exu_py_frame *frame, uint64_t *condition) {
-  if (!is_function(frame, threading, "wait") || !exu_py_first_argument(py, frame, condition)) return false;
+  if (!exu_py_is_function(frame, threading, "wait") || !exu_py_first_argument(py, frame, condition)) return false;
   return exu_py_is_a(py, *condition, "Condition") || exu_py_is_a(py, *condition, "_Condition");
 }
 

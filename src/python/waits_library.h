@@ -13,6 +13,9 @@
 void exu_py_wait_in_library(struct exu_py *py, const struct exu_py_frame *frames, size_t count,
                             const struct exu_py_sleep *sleep, struct exu_py_wait *wait);
 
+/* Is it a frame of that function, in a file whose path ends with that? */
+bool exu_py_is_function(const struct exu_py_frame *frame, const char *file, const char *function);
+
 /* Does the code belong to the module threading? */
 bool exu_py_is_threading(const struct exu_py_code *code);
 

@@ -100,25 +100,82 @@ static bool add_circle(struct exu_arena *arena, const struct exu_edge *edges, si
   return deadlock->sentence.data != NULL;
 }
 
-bool exu_deadlocks_find(struct exu_arena *arena, const struct exu_edge *edges, size_t count, bool asleep,
-                        const struct exu_deadlock **deadlocks, size_t *deadlock_count) {
-  EXU_VECTOR(struct exu_deadlock) found = {0};
-  *deadlocks = NULL;
-  *deadlock_count = 0;
-  if (count == 0) return true;
+typedef EXU_VECTOR(struct exu_deadlock) deadlock_list;
+
+static bool find_circles(struct exu_arena *arena, const struct exu_waiting *waiting, deadlock_list *found) {
+  const struct exu_edge *edges = waiting->edges;
   /* The walk in which a thread was met first, counted from 1. A walk that meets itself has found a circle. */
-  EXU_GUARD(free) size_t *walk = calloc(count, sizeof *walk);
+  EXU_GUARD(free) size_t *walk = calloc(waiting->count, sizeof *walk);
   if (!walk) return false;
-  for (size_t start = 0; start < count; start++) {
+  for (size_t start = 0; start < waiting->count; start++) {
     size_t at = start;
     while (at != SIZE_MAX && walk[at] == 0) {
       walk[at] = start + 1;
-      at = next_of(edges, count, at);
+      at = next_of(edges, waiting->count, at);
     }
     if (at == SIZE_MAX || walk[at] != start + 1) continue;
-    struct exu_deadlock *deadlock = EXU_PUSH(arena, &found);
-    if (!deadlock || !add_circle(arena, edges, at, asleep, deadlock)) return false;
+    struct exu_deadlock *deadlock = EXU_PUSH(arena, found);
+    if (!deadlock || !add_circle(arena, edges, at, waiting->asleep, deadlock)) return false;
   }
+  return true;
+}
+
+/* ---- Groups ------------------------------------------------------------------------------------------------------ */
+
+/* Does the thread wait for work of the group, itself or over certain owners? */
+static bool waits_for_group(const struct exu_waiting *waiting, size_t thread, size_t group, bool *direct, bool *timed) {
+  enum { STEPS = 64 };
+  for (int i = 0; i < STEPS && thread < waiting->count; i++) {
+    const struct exu_edge *edge = &waiting->edges[thread];
+    *timed |= edge->timed;
+    if (edge->group == group) return true;
+    *direct = false;
+    if (edge->group != 0 || edge->proof != EXU_PROOF_CERTAIN) return false;
+    thread = next_of(waiting->edges, waiting->count, thread);
+  }
+  return false;
+}
+
+static struct exu_string group_sentence(struct exu_arena *arena, const struct exu_group *group, bool direct,
+                                        bool timed) {
+  char how_many[40];
+  snprintf(how_many, sizeof how_many, "all %zu threads", group->thread_count);
+  const char *which = group->thread_count == 1   ? "the only thread"
+                      : group->thread_count == 2 ? "both threads"
+                                                 : how_many;
+  return exu_arena_printf(arena, "%s%s of %.*s %s for %s%s.",
+                          timed ? words[EXU_PROOF_CERTAIN].timed_before : words[EXU_PROOF_CERTAIN].before, which,
+                          (int)group->name.size, group->name.data, group->thread_count == 1 ? "waits" : "wait",
+                          group->work, direct ? "" : ", or for threads that do");
+}
+
+static bool find_groups(struct exu_arena *arena, const struct exu_waiting *waiting, deadlock_list *found) {
+  for (size_t i = 0; i < waiting->group_count; i++) {
+    const struct exu_group *group = &waiting->groups[i];
+    bool all = group->complete && group->thread_count > 0, direct = true, timed = false;
+    for (size_t j = 0; j < group->thread_count && all; j++) {
+      all = waits_for_group(waiting, group->threads[j], i + 1, &direct, &timed);
+    }
+    if (!all) continue;
+    struct exu_deadlock *deadlock = EXU_PUSH(arena, found);
+    if (!deadlock) return false;
+    *deadlock = (struct exu_deadlock){.sentence = group_sentence(arena, group, direct, timed),
+                                      .certain = true,
+                                      .timed = timed,
+                                      .threads = group->threads,
+                                      .thread_count = group->thread_count};
+    if (!deadlock->sentence.data) return false;
+  }
+  return true;
+}
+
+bool exu_deadlocks_find(struct exu_arena *arena, const struct exu_waiting *waiting,
+                        const struct exu_deadlock **deadlocks, size_t *deadlock_count) {
+  deadlock_list found = {0};
+  *deadlocks = NULL;
+  *deadlock_count = 0;
+  if (waiting->count == 0) return true;
+  if (!find_circles(arena, waiting, &found) || !find_groups(arena, waiting, &found)) return false;
   *deadlocks = found.items;
   *deadlock_count = found.count;
   return true;

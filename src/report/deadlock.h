@@ -20,16 +20,35 @@ struct exu_edge {
   struct exu_string what;   /* "the RLock 0x7f12", "the GIL"; unknown: for the owner itself to end */
   const char *relation;     /* what the owner has to do with it; NULL: "held by" */
   enum exu_proof proof;
-  bool timed; /* it waits with a time limit */
+  size_t group; /* any thread of this group could let it go on, counted from 1; 0: it is the work of none */
+  bool timed;   /* it waits with a time limit */
+};
+
+/* Threads any of which can do a piece of work that waits in their queue. */
+struct exu_group {
+  struct exu_string name; /* "the ThreadPoolExecutor \"resize\"" */
+  const char *work;       /* "Futures that only it could run" */
+  const size_t *threads;
+  size_t thread_count;
+  bool complete; /* there are no more threads of it, and there will be none */
+};
+
+/* Who waits for whom. */
+struct exu_waiting {
+  const struct exu_edge *edges; /* of every thread */
+  size_t count;
+  const struct exu_group *groups;
+  size_t group_count;
+  /* No thread of the process can run, so that a lock that is waited for is released by none, whoever has it. */
+  bool asleep;
 };
 
 /*
  * The circles of owners, each once, beginning with its first thread. A thread that waits for one of a circle is not of
- * it; one that waits for what it holds itself is a circle of one. An owner outside of [-1, count) is none.
- * `asleep`: no thread of the process can run, so that a lock that is waited for is released by none of them, whoever
- * has it. False without memory.
+ * it; one that waits for what it holds itself is a circle of one. An owner outside of [-1, count) is none. Then the
+ * groups all of whose threads wait for work that only the group could do, or for threads that do. False without memory.
  */
-bool exu_deadlocks_find(struct exu_arena *arena, const struct exu_edge *edges, size_t count, bool asleep,
+bool exu_deadlocks_find(struct exu_arena *arena, const struct exu_waiting *waiting,
                         const struct exu_deadlock **deadlocks, size_t *deadlock_count);
 
 #endif

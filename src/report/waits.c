@@ -40,6 +40,7 @@ bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subj
   for (size_t i = 0; i < subject->part_count && seen->py.kind == EXU_WAIT_UNKNOWN; i++) {
     const struct exu_wait_part *part = &subject->parts[i];
     if (!exu_py_wait(part->py, part->frames, part->frame_count, &registers, &seen->py)) return false;
+    seen->py_part = i;
   }
   return true;
 }
@@ -56,6 +57,7 @@ static bool wants_holders(const struct exu_waits *waits) {
 
 bool exu_waits_look_again(struct exu_waits *waits) {
   if (!wants_holders(waits)) return true;
+  if (!exu_waits_look_at_pools(waits)) return false;
   for (size_t i = 0; i < waits->seen.count; i++) {
     const struct exu_wait_subject *subject = &waits->seen.items[i].subject;
     for (size_t p = 0; p < subject->part_count; p++) {

@@ -162,6 +162,7 @@ static struct exu_edge make_edge(const struct exu_finishing *finishing, const st
                           .thread = seen->label,
                           .what = seen->what,
                           .relation = seen->relation,
+                          .group = seen->queued_in,
                           .timed = is_timed(seen)};
   if (wait->owner_tid >= 0 || wait->taker_count != 1) return edge;
   edge.owner = (int64_t)wait->takers[0].thread;
@@ -180,8 +181,11 @@ static bool find_deadlocks(struct exu_finishing *finishing, struct exu_report *r
     if (seen->subject.thread >= report->thread_count) continue;
     edges[seen->subject.thread] = make_edge(finishing, seen);
   }
-  return exu_deadlocks_find(waits->arena, edges, report->thread_count, all_asleep(finishing), &report->deadlocks,
-                            &report->deadlock_count);
+  const struct exu_group *groups;
+  size_t group_count;
+  if (!exu_wait_groups(waits, &groups, &group_count)) return false;
+  const struct exu_waiting waiting = {edges, report->thread_count, groups, group_count, all_asleep(finishing)};
+  return exu_deadlocks_find(waits->arena, &waiting, &report->deadlocks, &report->deadlock_count);
 }
 
 static bool finish(struct exu_finishing *finishing, struct exu_report *report) {

@@ -4,6 +4,8 @@
 #define EXUVIA_REPORT_WAITS_PRIVATE_H
 
 #include "base/map.h"
+#include "python/executors.h"
+#include "report/deadlock.h"
 #include "report/waits.h"
 #include "target/descriptors.h"
 #include "target/mutex.h"
@@ -26,6 +28,9 @@ struct exu_seen {
   int32_t fds[EXU_WAIT_FDS];
   size_t fd_count; /* of all, also of those that `fds` has no room for */
   struct exu_py_wait py;
+  size_t py_part;   /* of the subject, which told that */
+  size_t works_for; /* the pool whose thread it is, counted from 1; 0: none */
+  size_t queued_in; /* likewise: the pool in whose queue the result that it waits for has to be worked on yet */
 
   int64_t tid;             /* as the process itself numbers it */
   struct exu_string label; /* "\"worker-1\"", "thread 12" */
@@ -36,12 +41,20 @@ struct exu_seen {
   struct exu_wait *wait;   /* in the report */
 };
 
+/* A pool of threads. */
+struct exu_wait_pool {
+  struct exu_py *py;
+  struct exu_py_pool of;
+  size_t workers; /* threads that were seen */
+};
+
 struct exu_waits {
   const struct exu_target *target;
   struct exu_arena *arena;
   struct exu_diagnostics *diagnostics;
   EXU_VECTOR(struct exu_seen) seen;
   struct exu_py_held_list held; /* exu_py_held.thread is an index into `seen` */
+  EXU_VECTOR(struct exu_wait_pool) pools;
   struct exu_descriptors descriptors;
 };
 
@@ -105,6 +118,17 @@ bool exu_wait_gil_is_lost(const struct exu_waits *waits);
 
 /* After the deadlocks. False only without memory. */
 bool exu_wait_find_hangs(struct exu_finishing *finishing, struct exu_report *report);
+
+/* ---- waits_pools.c ----------------------------------------------------------------------------------------------- */
+
+/* In the first step: the pools of threads, and who waits for what is in their queues. False only without memory. */
+bool exu_waits_look_at_pools(struct exu_waits *waits);
+
+/* "the ThreadPoolExecutor \"resize\"". Pools count from 1. */
+struct exu_string exu_wait_pool_name(struct exu_waits *waits, size_t pool);
+
+/* All pools, in their order, as groups of threads. False only without memory. */
+bool exu_wait_groups(struct exu_waits *waits, const struct exu_group **groups, size_t *count);
 
 /* ---- waits_words.c ------------------------------------------------------------------------------------------------ */
 

@@ -161,9 +161,15 @@ void exu_wait_say(struct exu_finishing *finishing, struct exu_seen *seen, const 
     seen->what = what;
     seen->relation = "computed by";
     wait->summary = exu_wait_concat(arena, "waits for ", what, exu_wait_word(" to be done"));
-    if (owner)
+    if (owner) {
       wait->summary = exu_wait_concat(arena, "", wait->summary,
                                       exu_wait_concat(arena, ", which ", owner->label, exu_wait_word(" computes")));
+    } else if (seen->queued_in) {
+      wait->summary = exu_wait_concat(arena, "", wait->summary,
+                                      exu_wait_word(", which has not been started: it is in the queue of "));
+      wait->summary = exu_wait_concat(arena, "", wait->summary, exu_wait_pool_name(finishing->waits, seen->queued_in));
+      wait->evidence = exu_wait_concat(arena, "", wait->evidence, exu_wait_word("; it is an item of that queue"));
+    }
     return;
   case EXU_WAIT_EVENT_LOOP:
     wait->summary = exu_arena_printf(arena, "is idle: no task of the event loop 0x%" PRIx64 " can run; it %.*s",

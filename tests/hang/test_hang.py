@@ -20,6 +20,10 @@ INTERPRETERS = [pytest.param(interpreter, id=interpreter.name) for interpreter i
 # Bytecode differs with every version; by default one each of those that differ most.
 RELEASED = [entry for entry in INTERPRETERS if os.environ.get("EXUVIA_EVERY_INTERPRETER") or
             entry.values[0].name in ("2.7.18-pyenv", "3.9.18-pyenv", "3.11.7-pyenv", "3.13.0-pyenv", "3.14.10-sid")]
+# Its queue has been a deque, a list of C, and a ring.
+EXECUTORS = [entry for entry in INTERPRETERS if entry.values[0].version >= (3,) and (
+             os.environ.get("EXUVIA_EVERY_INTERPRETER") or
+             entry.values[0].name in ("3.6.15-pyenv", "3.8.18-pyenv", "3.11.7-pyenv", "3.14.10-sid"))]
 GCORE = [entry for entry in INTERPRETERS if entry.values[0].minor in ("2.7", "3.8", "3.13") and not entry.values[0].root
          and entry.values[0].kind == "release"]
 
@@ -85,6 +89,20 @@ def test_an_import_that_waits_for_one_that_waits_is_a_deadlock(interpreter, kern
 def test_a_wait_that_may_end_is_no_deadlock_and_one_for_a_result_can_be(interpreter, kernel_leaves_cores):
     with hanging.hang(interpreter, "proofs") as hung:
         fail(examine(interpreter, hung))
+
+
+@pytest.mark.parametrize("interpreter", EXECUTORS)
+def test_a_pool_whose_threads_all_wait_for_its_own_work_is_a_deadlock(interpreter, kernel_leaves_cores):
+    with hanging.hang(interpreter, "executors") as hung:
+        fail(examine(interpreter, hung))
+
+
+@pytest.mark.parametrize("interpreter", EXECUTORS)
+def test_a_thread_pool_of_multiprocessing_whose_threads_all_wait_for_its_own_work_is_a_deadlock(interpreter):
+    with hanging.hang(interpreter, "thread_pool", moving="others") as hung:
+        status, result, said = hanging.attach(hung.pid)
+        assert result is not None and status == 0, said
+        fail(waiting.compare_waits(hung, result, live=True))
 
 
 @pytest.mark.parametrize("interpreter", RELEASED)

@@ -92,11 +92,15 @@ def same_footprint(pid, before, timeout=5):
         time.sleep(0.01)
 
 
-def at_rest(pid, moving=False):
-    """Has no thread run between two looks? `moving`: but the main thread, which never rests."""
+def at_rest(pid, moving=False, waits=None):
+    """Has no thread run between two looks? `moving`: but the main thread, which never rests; "others": but those of
+    which the program does not say what they wait for."""
+    def rests(tid):
+        return str(tid) in waits["waits"] if moving == "others" else not moving or tid != pid
+
     def look():
         threads = status(pid, "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
-        return {tid: counts for tid, counts in threads.items() if not moving or tid != pid}
+        return {tid: counts for tid, counts in threads.items() if rests(tid)}
     first = look()
     time.sleep(0.03)
     return first == look()
@@ -206,7 +210,7 @@ def _wait(process, directory, wants_waits, moving, timeout):
             return None, None
         truth, waits = _read(directory / "truth.json"), _read(directory / "waits.json")
         if truth is not None and (waits is not None or not wants_waits):
-            if at_rest(truth["pid"], moving):
+            if at_rest(truth["pid"], moving, waits):
                 # It could have been written once more meanwhile.
                 return _read(directory / "truth.json"), waits
         time.sleep(0.01)
@@ -248,7 +252,7 @@ def end(process):
 @contextlib.contextmanager
 def hang(interpreter, program, argument=None, environment=None, wants_waits=True, moving=False, timeout=60,
          wrapper=(), owner=None):
-    """Run a program until it hangs. `moving`: its main thread never rests. `owner`: of its directory, by number."""
+    """Run a program until it hangs. `moving`: its main thread never rests ("others": threads that it does not speak of). `owner`: of its directory, by number."""
     with scenarios.workspace(interpreter) as (outside, inside):
         # A free-threaded 3.13 can die in sys._current_frames(), before it has written anything down: once more then.
         for attempt in range(3 if interpreter.kind == "free-threaded" else 1):

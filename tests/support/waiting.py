@@ -145,7 +145,7 @@ def compare_waits(hanging, result, live, fresh=False):
         for problem in compare_wait(truth, thread["waits_on"], names, live, fresh):
             problems.append(f"thread {tid} ({thread['name']!r}) waits: {problem}")
     return problems + compare_deadlocks(hanging.waits["deadlocks"], hanging.waits["timed"],
-                                        hanging.waits["uncertain"], result)
+                                        hanging.waits["uncertain"], hanging.waits["said"], result)
 
 
 def _next_of(wait):
@@ -155,7 +155,7 @@ def _next_of(wait):
     return owner["tid"] if owner else takers[0].get("tid") if len(takers) == 1 else None
 
 
-def compare_deadlocks(truth, timed, uncertain, result):
+def compare_deadlocks(truth, timed, uncertain, said, result):
     problems = []
     want = sorted(map(sorted, truth))
     got = sorted(sorted(entry["threads"]) for entry in result["deadlocks"])
@@ -172,6 +172,10 @@ def compare_deadlocks(truth, timed, uncertain, result):
             problems.append(f"deadlock {order}: certain is {entry['certain']}")
         if entry["certain"] != entry["sentence"].startswith(("Deadlock: ", "Deadlock until a time limit passes: ")):
             problems.append(f"deadlock {order}: certain is {entry['certain']} in {entry['sentence']!r}")
+        says = [text for tids, text in said if sorted(tids) == sorted(order)]
+        if says:
+            problems += [f"deadlock {order}: {entry['sentence']!r}" for text in says if text not in entry["sentence"]]
+            continue
         if entry["sentence"].startswith("Deadlock unless"):
             if not all(taker["kept"] for tid in order for taker in threads[tid]["waits_on"]["taken_by"]):
                 problems.append(f"deadlock {order}: not all kept their locks: {entry['sentence']!r}")

@@ -49,7 +49,8 @@ static void circles_are_found_once_and_begin_with_their_first_thread(void **stat
     size_t count;
     exu_arena_init(&arena, 1 << 20);
     fill(edges, cases[i].owners, names);
-    assert_true(exu_deadlocks_find(&arena, edges, THREADS, false, &deadlocks, &count));
+    assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = THREADS, .asleep = false},
+                                   &deadlocks, &count));
     for (size_t j = 0; j < count; j++) {
       for (size_t k = 0; k < deadlocks[j].thread_count; k++) {
         size_t used = strlen(found);
@@ -67,7 +68,8 @@ static void check_sentence(const struct exu_edge *edges, size_t count, const cha
   const struct exu_deadlock *deadlocks;
   size_t found;
   exu_arena_init(&arena, 1 << 20);
-  assert_true(exu_deadlocks_find(&arena, edges, count, false, &deadlocks, &found));
+  assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = count, .asleep = false},
+                                 &deadlocks, &found));
   assert_int_equal(found, 1);
   assert_string_equal(deadlocks[0].sentence.data, expected);
   exu_arena_deinit(&arena);
@@ -110,10 +112,12 @@ static void a_circle_that_a_time_limit_ends_is_said_to_end(void **state) {
   const struct exu_deadlock *deadlocks;
   size_t found;
   exu_arena_init(&arena, 1 << 20);
-  assert_true(exu_deadlocks_find(&arena, edges, 2, false, &deadlocks, &found));
+  assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = 2, .asleep = false}, &deadlocks,
+                                 &found));
   assert_true(deadlocks[0].timed);
   edges[1].timed = false;
-  assert_true(exu_deadlocks_find(&arena, edges, 2, false, &deadlocks, &found));
+  assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = 2, .asleep = false}, &deadlocks,
+                                 &found));
   assert_false(deadlocks[0].timed);
   exu_arena_deinit(&arena);
 }
@@ -127,7 +131,8 @@ static void check_proof(enum exu_proof proof, bool timed, bool asleep, bool cert
   edges[1].proof = proof;
   edges[0].timed = timed;
   exu_arena_init(&arena, 1 << 20);
-  assert_true(exu_deadlocks_find(&arena, edges, 2, asleep, &deadlocks, &found));
+  assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = 2, .asleep = asleep},
+                                 &deadlocks, &found));
   assert_int_equal(found, 1);
   assert_string_equal(deadlocks[0].sentence.data, expected);
   assert_int_equal(deadlocks[0].certain, certain);
@@ -157,6 +162,62 @@ static void when_no_thread_can_run_a_circle_is_certain_whoever_has_the_lock(void
   check_proof(EXU_PROOF_CERTAIN, false, true, true, "Deadlock: " CIRCLE ".");
 }
 
+static void a_group_is_locked_when_all_its_threads_wait_for_its_work(void **state) {
+  (void)state;
+  static const size_t both[] = {0, 1}, one[] = {2};
+  const char *direct = "Deadlock: both threads of the Pool wait for Futures that only it could run.";
+  const char *over =
+      "Deadlock: both threads of the Pool wait for Futures that only it could run, or for threads that do.";
+  const char *timed =
+      "Deadlock until a time limit passes: both threads of the Pool wait for Futures that only it could "
+      "run.";
+  /* What threads 0 to 2 wait for: a group from 1 on, an owner, with a time limit, as certain as that. */
+  const struct {
+    const char *sentence; /* NULL: there is no deadlock */
+    size_t group[3];
+    int64_t owner[3];
+    bool incomplete, timed;
+    enum exu_proof proof;
+  } groups_of[] = {
+      {direct, {1, 1, 0}, {-1, -1, -1}, false, false, EXU_PROOF_CERTAIN},
+      {timed, {1, 1, 0}, {-1, -1, -1}, false, true, EXU_PROOF_CERTAIN},
+      {NULL, {1, 1, 0}, {-1, -1, -1}, true, false, EXU_PROOF_CERTAIN},
+      {NULL, {1, 0, 0}, {-1, -1, -1}, false, false, EXU_PROOF_CERTAIN},
+      {NULL, {1, 2, 0}, {-1, -1, -1}, false, false, EXU_PROOF_CERTAIN},
+      {over, {1, 0, 0}, {-1, 0, -1}, false, false, EXU_PROOF_CERTAIN},
+      {over, {1, 0, 1}, {-1, 2, -1}, false, false, EXU_PROOF_CERTAIN},
+      {NULL, {1, 0, 0}, {-1, 0, -1}, false, false, EXU_PROOF_LEAD},
+  };
+  for (size_t i = 0; i < sizeof groups_of / sizeof *groups_of; i++) {
+    struct exu_arena arena;
+    struct exu_edge edges[3];
+    const struct exu_deadlock *deadlocks;
+    size_t found;
+    const struct exu_group groups[] = {
+        {TEXT("the Pool"), "Futures that only it could run", both, 2, !groups_of[i].incomplete},
+        {TEXT("the other"), "Futures that only it could run", one, 1, true},
+    };
+    for (size_t j = 0; j < 3; j++) {
+      edges[j] = (struct exu_edge){.owner = groups_of[i].owner[j],
+                                   .thread = TEXT("\"a\""),
+                                   .what = TEXT("the Future 0x10"),
+                                   .group = groups_of[i].group[j],
+                                   .proof = groups_of[i].proof,
+                                   .timed = groups_of[i].timed};
+    }
+    exu_arena_init(&arena, 1 << 20);
+    const struct exu_waiting waiting = {edges, 3, groups, 2, false};
+    assert_true(exu_deadlocks_find(&arena, &waiting, &deadlocks, &found));
+    assert_int_equal(found, groups_of[i].sentence ? 1 : 0);
+    if (found) {
+      assert_string_equal(deadlocks[0].sentence.data, groups_of[i].sentence);
+      assert_int_equal(deadlocks[0].timed, groups_of[i].timed);
+      assert_true(deadlocks[0].certain);
+    }
+    exu_arena_deinit(&arena);
+  }
+}
+
 static void a_circle_of_very_many_is_found_and_its_sentence_is_short(void **state) {
   (void)state;
   enum { MANY = 50000 };
@@ -167,7 +228,8 @@ static void a_circle_of_very_many_is_found_and_its_sentence_is_short(void **stat
   assert_non_null(edges);
   for (int64_t i = 0; i < MANY; i++) edges[i] = (struct exu_edge)EDGE((i + 1) % MANY, "\"w\"", "the Lock");
   exu_arena_init(&arena, 16 << 20);
-  assert_true(exu_deadlocks_find(&arena, edges, MANY, false, &deadlocks, &found));
+  assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = MANY, .asleep = false},
+                                 &deadlocks, &found));
   assert_int_equal(found, 1);
   assert_int_equal(deadlocks[0].thread_count, MANY);
   assert_true(deadlocks[0].sentence.size < 2000);
@@ -183,7 +245,8 @@ static void without_memory_nothing_is_found_and_that_is_said(void **state) {
   size_t found;
   const struct exu_edge one[] = {EDGE(0, "thread 12", "the Lock 0x10")};
   exu_arena_init(&arena, 0);
-  assert_false(exu_deadlocks_find(&arena, one, 1, false, &deadlocks, &found));
+  assert_false(
+      exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = one, .count = 1, .asleep = false}, &deadlocks, &found));
   assert_int_equal(found, 0);
   exu_arena_deinit(&arena);
 }
@@ -196,6 +259,7 @@ int main(void) {
       cmocka_unit_test(a_circle_that_a_time_limit_ends_is_said_to_end),
       cmocka_unit_test(a_circle_is_as_certain_as_its_least_certain_owner),
       cmocka_unit_test(when_no_thread_can_run_a_circle_is_certain_whoever_has_the_lock),
+      cmocka_unit_test(a_group_is_locked_when_all_its_threads_wait_for_its_work),
       cmocka_unit_test(a_circle_of_very_many_is_found_and_its_sentence_is_short),
       cmocka_unit_test(without_memory_nothing_is_found_and_that_is_said),
   };

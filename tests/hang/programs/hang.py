@@ -19,6 +19,7 @@ _folder = os.path.dirname(os.path.abspath(__file__))
 _deadlocks = []
 _timed = []
 _uncertain = []
+_said = []
 _waits = {}
 _beyond = []
 _tids = {}
@@ -85,11 +86,13 @@ def waits(name, kind, thing=None, owner=None, **more):
 
 
 def deadlock(*names, **more):
-    """`timed`: it ends when a time limit passes. `certain` (the default): nothing but what is recorded, or that no thread
+    """`timed`: it ends when a time limit passes. `says`: what its sentence has, for those that are no circles. `certain` (the default): nothing but what is recorded, or that no thread
     of the process can run, makes it one."""
     _deadlocks.append([tid(name) if isinstance(name, str) else name for name in names])
     if more.get('timed'):
         _timed.append(_deadlocks[-1])
+    if 'says' in more:
+        _said.append([_deadlocks[-1], more['says']])
     if not more.get('certain', True):
         _uncertain.append(_deadlocks[-1])
 
@@ -103,7 +106,12 @@ def beyond(function, line):
 def hang(action=time.sleep, arguments=(3600,)):
     """Write everything down and hang in the action."""
     record._actions = lambda how: (action, arguments)
-    with open('waits.json', 'w') as out:
-        json.dump({'waits': _waits, 'deadlocks': _deadlocks, 'timed': _timed, 'uncertain': _uncertain,
-                   'beyond': _beyond}, out)
+    write()
     record.die('hang')
+
+
+def write():
+    """Write down what threads wait for."""
+    with open('waits.json', 'w') as out:
+        json.dump({'waits': _waits, 'deadlocks': _deadlocks, 'timed': _timed, 'uncertain': _uncertain, 'said': _said,
+                   'beyond': _beyond}, out)
