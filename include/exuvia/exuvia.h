@@ -218,6 +218,8 @@ struct exu_thread {
   int32_t runtime;        /* of that: index into exu_report.runtimes, -1: none */
   bool main;              /* the thread whose tid is the process id */
   bool python;            /* has a Python thread state */
+  bool python_unknown;    /* nothing tells whether it has one: python is false */
+  bool unplaced;          /* tid is -1 because it is not known which thread, if any, runs this thread state */
   bool crashed;           /* the thread that the signal was delivered to */
   enum exu_gil gil;
   /* did native unwinding reach the start of the thread, or of the greenlet; unknown when it was not asked for */

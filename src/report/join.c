@@ -199,6 +199,7 @@ static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
                                 .cpu_us = -1};
   if (thread->main) thread->comm = stacks->target->comm;
   const size_t first = stacks->first ? stacks->first[index] : 0;
+  thread->python_unknown = first == 0 && stacks->untold && stacks->untold[index];
   begin_thread(stacks);
   if (first) {
     set_interpreter(stacks, thread, first - 1);
@@ -211,12 +212,29 @@ static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
   return finish_thread(stacks, index, os, &subject);
 }
 
-static void say_alone(const struct exu_stacks *stacks, size_t index) {
+/*
+ * May a thread that is there run a thread state without our knowing? One of which nothing is known, or one that was made
+ * after the threads were listed.
+ */
+static bool may_be_there(const struct exu_stacks *stacks) {
+  if (stacks->target->kind == EXU_SOURCE_LIVE && stacks->options->no_stop) return true;
+  for (size_t i = 0; i < stacks->target->thread_count; i++)
+    if (stacks->untold[i] || stacks->target->threads[i].unstopped) return true;
+  return false;
+}
+
+static void say_alone(const struct exu_stacks *stacks, size_t index, bool unplaced) {
   const struct exu_py_thread *state = &stacks->python.threads.items[index];
   if (stacks->doubtful[index]) {
     exu_note(stacks->diagnostics, "thread-state-alone", -1,
              "it is not known which thread runs the thread state at 0x%llx: it may be another one than made it (thread "
              "ident 0x%llx), and no stack tells",
+             (unsigned long long)state->tstate, (unsigned long long)state->ident);
+    return;
+  }
+  if (unplaced) {
+    exu_note(stacks->diagnostics, "thread-state-alone", -1,
+             "it is not known which thread runs the thread state at 0x%llx (thread ident 0x%llx), if there is one",
              (unsigned long long)state->tstate, (unsigned long long)state->ident);
     return;
   }
@@ -230,6 +248,7 @@ static void say_alone(const struct exu_stacks *stacks, size_t index) {
  * does not have it. They are shown when they have frames, because those are what somebody looks for.
  */
 static bool add_orphans(struct exu_stacks *stacks, size_t *count) {
+  const bool unplaced = may_be_there(stacks);
   for (size_t i = 0; i < stacks->python.threads.count; i++) {
     if (stacks->place[i]) continue;
     const struct exu_py_thread *state = &stacks->python.threads.items[i];
@@ -237,6 +256,7 @@ static bool add_orphans(struct exu_stacks *stacks, size_t *count) {
     struct exu_wait_subject subject = {.thread = *count};
     *thread = (struct exu_thread){
         .tid = -1, .native_complete = EXU_UNKNOWN, .frames_complete = true, .moved = EXU_UNKNOWN, .cpu_us = -1};
+    thread->unplaced = unplaced || stacks->doubtful[i];
     set_interpreter(stacks, thread, i);
     if (!stacks->doubtful[i]) {
       subject.ident = state->ident;
@@ -247,7 +267,7 @@ static bool add_orphans(struct exu_stacks *stacks, size_t *count) {
     if (stacks->stack.frames.count == 0) continue;
     if (!finish_thread(stacks, *count, NULL, &subject)) return false;
     set_gil_holder(stacks, *count, &subject);
-    say_alone(stacks, i);
+    say_alone(stacks, i, unplaced);
     ++*count;
   }
   return true;

@@ -33,6 +33,7 @@ struct exu_stacks {
   size_t *place;              /* thread state -> index + 1 of the thread of the operating system that runs it */
   size_t *first;              /* thread of the operating system -> index + 1 of its first thread state */
   size_t *next_same;          /* thread state -> index + 1 of the next of the same thread */
+  bool *untold;               /* thread of the operating system: nothing tells which thread state is its own, if any */
   bool *doubtful;             /* thread state: its ident says who made it, and nothing tells who runs it */
   struct exu_py_stack stack;  /* of the thread at hand, as the next: used again for every thread */
   EXU_VECTOR(struct exu_chain) chains;
@@ -53,7 +54,7 @@ static inline struct exu_py *exu_state_py(const struct exu_stacks *stacks, const
 /* What pthread_self() returns in a thread; 0: unknown. */
 uint64_t exu_self(const struct exu_stacks *stacks, const struct exu_os_thread *os);
 
-/* Fill in place, first, next_same and doubtful. False only without memory. */
+/* Fill in place, first, next_same, untold and doubtful. False only without memory. */
 bool exu_place_thread_states(struct exu_stacks *stacks);
 
 /* Read everything of Python that the report shows, thread by thread: fills in report->threads, but for their frames. */

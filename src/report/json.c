@@ -266,6 +266,7 @@ static void put_thread(struct exu_output *out, const struct exu_report *report, 
   bool is_live = report->source_kind == EXU_SOURCE_LIVE; /* of others these two are not set */
   exu_out(out, "{\"tid\": ");
   exu_json_id(out, thread->tid);
+  if (thread->unplaced) exu_out(out, ", \"unplaced\": true");
   exu_out(out, ", \"name\": ");
   exu_json_string(out, thread->name);
   exu_out(out, ", \"comm\": ");
@@ -277,7 +278,7 @@ static void put_thread(struct exu_output *out, const struct exu_report *report, 
   exu_out(out, ", \"runtime\": ");
   exu_json_id(out, thread->runtime);
   exu_out(out, ", \"python\": ");
-  exu_json_bool(out, thread->python);
+  exu_json_tristate(out, thread->python_unknown ? EXU_UNKNOWN : thread->python ? EXU_YES : EXU_NO);
   exu_out(out, ", \"crashed\": ");
   exu_json_bool(out, thread->crashed);
   exu_out(out, ", \"gil\": ");

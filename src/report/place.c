@@ -46,25 +46,83 @@ uint64_t exu_self(const struct exu_stacks *stacks, const struct exu_os_thread *o
   return registers->has_thread_pointer ? stacks->target->arch->pthread_self(registers->thread_pointer) : 0;
 }
 
-/*
- * Index + 1 of the first thread state of a thread: its thread_id is the thread pointer. Where the machine does not tell
- * that, the kernel's thread id decides; it is wrong in a child that forked, and only there. Before 3.11 a thread state
- * does not know it.
- */
-static size_t first_thread_state(const struct exu_stacks *stacks, const struct exu_os_thread *os) {
-  const uint64_t self = exu_self(stacks, os);
+/* The thread states by two numbers that tell them where the thread pointer is not known. */
+struct lookup {
+  const struct exu_py_thread **by_ident; /* sorted */
+  size_t count;
+  struct exu_map by_native_id;
+};
+
+static int compare_idents(const void *a, const void *b) {
+  const struct exu_py_thread *const *x = a, *const *y = b;
+  return (*x)->ident < (*y)->ident ? -1 : (*x)->ident > (*y)->ident;
+}
+
+static bool make_lookup(const struct exu_stacks *stacks, struct lookup *lookup) {
   const struct exu_py_thread *states = stacks->python.threads.items;
-  if (self) {
-    void **slot = exu_map_find(&stacks->by_ident, self);
-    return slot ? (size_t)((const struct exu_py_thread *)*slot - states) + 1 : 0;
+  const size_t count = stacks->python.threads.count;
+  lookup->by_ident = calloc(count + 1, sizeof *lookup->by_ident);
+  if (!lookup->by_ident) return false;
+  for (size_t i = count; i-- > 0;) {
+    bool is_new;
+    if (states[i].ident) lookup->by_ident[lookup->count++] = &states[i];
+    if (!states[i].native_id) continue;
+    void **slot = exu_map_insert(&lookup->by_native_id, states[i].native_id, &is_new);
+    if (!slot) return false;
+    *slot = &stacks->python.threads.items[i];
   }
-  for (size_t i = 0; i < stacks->python.threads.count; i++) {
-    if (states[i].native_id == (uint64_t)os->tid && os->tid > 0) return i + 1;
+  qsort(lookup->by_ident, lookup->count, sizeof(struct exu_py_thread *), compare_idents);
+  return true;
+}
+
+static void free_lookup(struct lookup *lookup) {
+  free(lookup->by_ident);
+  exu_map_deinit(&lookup->by_native_id);
+}
+
+/* The ident of the thread whose descriptor the address lies in; 0: of none. */
+static uint64_t ident_around(const struct lookup *lookup, uint64_t address) {
+  size_t low = 0, high = lookup->count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (lookup->by_ident[middle]->ident <= address)
+      low = middle + 1;
+    else
+      high = middle;
   }
-  for (size_t i = 0; os->in_descriptor && i < stacks->python.threads.count; i++) {
-    if (states[i].ident && os->in_descriptor - states[i].ident < EXU_DESCRIPTOR_MAX) return i + 1;
+  const uint64_t ident = low > 0 ? lookup->by_ident[low - 1]->ident : 0;
+  return address - ident < EXU_DESCRIPTOR_MAX ? ident : 0;
+}
+
+/*
+ * Index + 1 of the first thread state of a thread: its thread_id is the thread pointer. Where that is not known the
+ * thread's descriptor decides, or else the kernel's thread id; that is wrong in a child that forked, and only there. Before
+ * 3.11 a thread state does not know it. *told: there was something to go by.
+ */
+static size_t first_thread_state(const struct exu_stacks *stacks, const struct lookup *lookup,
+                                 const struct exu_os_thread *os, bool *told) {
+  const struct exu_py_thread *states = stacks->python.threads.items;
+  uint64_t self = exu_self(stacks, os);
+  *told = self != 0 || os->in_descriptor != 0;
+  if (!self && os->in_descriptor) self = ident_around(lookup, os->in_descriptor);
+  void **slot = self          ? exu_map_find(&stacks->by_ident, self)
+                : os->tid > 0 ? exu_map_find(&lookup->by_native_id, (uint64_t)os->tid)
+                              : NULL;
+  return slot ? (size_t)((const struct exu_py_thread *)*slot - states) + 1 : 0;
+}
+
+static bool place_by_ident(struct exu_stacks *stacks) {
+  const struct exu_target *target = stacks->target;
+  struct lookup lookup = {0};
+  bool memory = index_by_ident(stacks) && make_lookup(stacks, &lookup);
+  for (size_t i = 0; memory && i < target->thread_count; i++) {
+    bool told;
+    size_t state = first_thread_state(stacks, &lookup, &target->threads[i], &told);
+    stacks->untold[i] = state == 0 && !told;
+    for (; state; state = stacks->next_same[state - 1]) stacks->place[state - 1] = i + 1;
   }
-  return 0;
+  free_lookup(&lookup);
+  return memory;
 }
 
 /* ---- By the address of a marker ---------------------------------------------------------------------------------- */
@@ -113,9 +171,10 @@ static bool find_stacks(struct placing *placing) {
 
 /*
  * Index + 1 of the thread on whose stack the address is. Only the stack that begins last before it can be it. Fibers
- * may lie side by side in one mapping: of another thread than `maker` only its own stack is believed.
+ * may lie side by side in one mapping: of another thread than `maker` only its own stack is believed. That of a thread of
+ * which nothing else is known is its own if it ends with the descriptor of the one that made the state.
  */
-static size_t thread_at(const struct placing *placing, uint64_t address, size_t maker) {
+static size_t thread_at(const struct placing *placing, uint64_t address, size_t maker, uint64_t ident) {
   size_t low = 0, high = placing->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
@@ -125,8 +184,9 @@ static size_t thread_at(const struct placing *placing, uint64_t address, size_t 
       high = middle;
   }
   const struct stack *stack = low > 0 ? &placing->by_sp[low - 1] : NULL;
-  if (!stack || address >= stack->end || (stack->thread != maker && !stack->is_own)) return NO_THREAD;
-  return stack->thread;
+  if (!stack || address >= stack->end) return NO_THREAD;
+  const bool ends_with_ident = placing->stacks->untold[stack->thread - 1] && ident > address && ident < stack->end;
+  return stack->thread == maker || stack->is_own || ends_with_ident ? stack->thread : NO_THREAD;
 }
 
 /* ---- By the frame objects that its calls of the eval loop keep --------------------------------------------------- */
@@ -205,6 +265,7 @@ static void move(struct exu_stacks *stacks, size_t state, size_t thread) {
   const struct exu_py_thread *one = &stacks->python.threads.items[state];
   stacks->place[state] = thread;
   if (maker == thread || thread == NO_THREAD) return;
+  if (maker == NO_THREAD && stacks->untold[thread - 1]) return; /* it may be its maker */
   const int64_t tid = stacks->target->threads[thread - 1].tid;
   if (maker) {
     exu_note(stacks->diagnostics, "thread-state-moved", tid,
@@ -254,7 +315,7 @@ static bool place_by_stacks(struct placing *placing) {
     const struct exu_py_thread *state = &stacks->python.threads.items[i];
     const struct exu_py *py = exu_state_py(stacks, state);
     const uint64_t marker = exu_py_marker(py, state->tstate);
-    const size_t thread = marker ? thread_at(placing, marker, stacks->place[i]) : NO_THREAD;
+    const size_t thread = marker ? thread_at(placing, marker, stacks->place[i], state->ident) : NO_THREAD;
     if (thread) {
       move(stacks, i, thread);
     } else if (is_doubtful(stacks, i)) {
@@ -290,12 +351,9 @@ bool exu_place_thread_states(struct exu_stacks *stacks) {
   stacks->place = exu_arena_array(stacks->arena, count, sizeof *stacks->place);
   stacks->doubtful = exu_arena_array(stacks->arena, count, sizeof *stacks->doubtful);
   stacks->first = exu_arena_array(stacks->arena, target->thread_count, sizeof *stacks->first);
-  if (!stacks->next_same || !stacks->place || !stacks->doubtful || !stacks->first) return false;
-  if (!index_by_ident(stacks)) return false;
-  for (size_t i = 0; i < target->thread_count; i++) {
-    for (size_t state = first_thread_state(stacks, &target->threads[i]); state; state = stacks->next_same[state - 1])
-      stacks->place[state - 1] = i + 1;
-  }
+  stacks->untold = exu_arena_array(stacks->arena, target->thread_count, sizeof *stacks->untold);
+  if (!stacks->next_same || !stacks->place || !stacks->doubtful || !stacks->first || !stacks->untold) return false;
+  if (!place_by_ident(stacks)) return false;
   bool memory = find_stacks(&placing) && place_by_stacks(&placing);
   free(placing.by_sp);
   link_states(stacks);

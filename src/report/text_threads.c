@@ -171,7 +171,8 @@ void exu_text_remarks(struct exu_text *text, const struct exu_thread *thread, en
   if (thread->crashed) put_remark(out, &any, "crashed");
   if (thread->main && place != EXU_TEXT_GROUP && !exu_string_equal(thread->name, main_name))
     put_remark(out, &any, "main thread");
-  if (thread->tid < 0) put_remark(out, &any, "no such thread in the operating system");
+  if (thread->tid < 0)
+    put_remark(out, &any, thread->unplaced ? "it is not known which thread" : "no such thread in the operating system");
   if (thread->gil == EXU_GIL_HOLDS) put_remark(out, &any, "holds the GIL");
   bool said = exu_text_has_wait(thread) && thread->wait->kind == EXU_WAIT_GIL;
   if (thread->gil == EXU_GIL_WAITS && !said)

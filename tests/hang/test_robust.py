@@ -302,10 +302,19 @@ def test_what_cannot_be_shown_is_said_in_one_line(what):
         assert said.strip().count("\n") == 0 and str(pid) in said, said
 
 
-def test_a_thread_that_cannot_be_interrupted_is_said_and_the_rest_is_shown():
-    with hanging.hang(LATEST, "uninterruptible") as hung:
-        stuck = next(thread["tid"] for thread in hung.truth["threads"] if thread["name"] == "stuck")
-        assert hanging.state(hung.pid, stuck) == "D"
+# By the thread's descriptor; by the kernel's thread id; by frame objects on its stack; by a marker on its stack.
+STUCK = [pytest.param(interpreter, how, id=f"{interpreter.name}-{how or 'usual'}")
+         for minor, how in (("3.8", None), ("3.10", None), ("3.13", None), ("3.13", "anonymous"), ("3.8", "anonymous"),
+                            ("3.10", "anonymous"))
+         for interpreter in [entry for entry in HOST if entry.minor == minor][:1]]
+
+
+@pytest.mark.parametrize("interpreter, how", STUCK)
+def test_a_thread_that_cannot_be_interrupted_is_one_thread_and_the_rest_is_shown(interpreter, how):
+    with hanging.hang(interpreter, "uninterruptible", how) as hung:
+        stuck = next((thread for thread in hung.truth["threads"] if thread["name"] == "stuck"), None)
+        tid = next(int(path.name) for path in pathlib.Path(f"/proc/{hung.pid}/task").iterdir()
+                   if hanging.state(hung.pid, path.name) == "D")
         before = hanging.footprint(hung.pid)
         start = time.monotonic()
         status, result, said = hanging.attach(hung.pid)
@@ -313,8 +322,16 @@ def test_a_thread_that_cannot_be_interrupted_is_said_and_the_rest_is_shown():
         assert hanging.same_footprint(hung.pid, before) is None
         assert result is not None and status == 1, (status, said)
         assert took < 5, f"it took {took} seconds"
-        assert any(entry["tid"] == stuck for entry in result["diagnostics"] if entry["incomplete"])
+        message, = [entry["message"] for entry in result["diagnostics"] if entry["tid"] == tid and entry["incomplete"]]
+        assert "sleeps in the kernel" in message
+        thread, = [thread for thread in result["threads"] if thread["tid"] == tid]
+        assert thread["waits_on"]["system_call"]["name"] == "vfork", thread["waits_on"]
+        named = [entry for entry in result["threads"] if entry["name"] == "stuck"]
+        assert len(named) == 1, named
+        assert named == [thread] and thread["python"] is True, (thread, named)
+        assert stuck is None or stuck["tid"] == tid
         fail(report.compare_threads(waiting.hung_truth(hung), result))
+        stuck = tid
         # Its child ends: the thread goes on, and no interruption that came too late stops it.
         children = pathlib.Path(f"/proc/{hung.pid}/task/{stuck}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGKILL)
