@@ -1,5 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where unwinding broke, an older frame that is known to contain some address of the stack is a place to go on from. */
+/*
+ * Where unwinding broke, an older frame that is known to contain some address of the stack is a place to go on from.
+ *
+ * Why no frames between the two are taken from the stack, although there are return addresses there whose chains of
+ * unwinding information end in exactly the older frame, with its pc and its CFA: that holds for chains of calls which
+ * are over, too. The eval loop makes its calls at few places, one after the other, and so does each function in
+ * between: an earlier call from the same place left the same return address in the same slot, and below it those of
+ * its own callees. They survive inside of the memory of the frame that cannot be unwound, which need not write to all
+ * of it: kernels have kilobytes of buffers there. The chain that is live is among those that can be found, if all of
+ * its functions have information that needs but the stack pointer; but nothing in memory tells which it is. Not even
+ * that there is but one nested chain: its inner part may be over, if the frame that cannot be unwound was called at the
+ * same place. What all chains have in common is certain only from the outermost indirect call on: a direct call
+ * that leads elsewhere refutes a chain, an indirect one may have led to the very frame; and the eval loop calls every C
+ * function by an indirect call, so that nothing but the calling machinery would be left. Only where the frame at hand
+ * ends decides it, and its code tells that: see unwind_return_path.c.
+ */
 #include <string.h>
 
 #include "native/function_table.h"
