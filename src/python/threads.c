@@ -181,10 +181,11 @@ static bool read_interpreters(struct exu_py *py, size_t runtime, struct exu_py_t
   }
   exu_map_deinit(&seen);
   const size_t count = threads->interpreters.count - first;
-  struct exu_py_interpreter *last = count ? &threads->interpreters.items[threads->interpreters.count - 1] : NULL;
-  if (count == 1 && last->id == -1) last->id = 0;
-  /* New ones are put before the others. */
-  if (last) last->main = last->id >= 0 ? last->id == 0 : whole;
+  if (count > 0) {
+    struct exu_py_interpreter *last = &threads->interpreters.items[first + count - 1];
+    if (count == 1 && last->id == -1) last->id = 0;
+    last->main = last->id >= 0 ? last->id == 0 : whole; /* new ones are put before the others */
+  }
   return memory;
 }
 
