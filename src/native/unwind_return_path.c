@@ -150,7 +150,7 @@ static enum fate unknown(const struct walk *walk, struct way *way, const struct 
  */
 static bool may_be_stack(const struct walk *walk, const struct way *way, unsigned number, uint64_t value) {
   if (!knows(way, number) || !(CALLEE_SAVED >> number & 1)) return false;
-  return value >= walk->sp && value - walk->sp <= FRAME_SIZE_MAX &&
+  return value >= way->value[EXU_X86_RSP] && value <= walk->sp + FRAME_SIZE_MAX &&
          exu_unwind_same_stack(walk->unwinder, walk->sp, value);
 }
 

@@ -103,8 +103,10 @@ class Process:
                 called = target and self.function(target)
                 if not self.is_return_address(pc):
                     problems.append(f"{frame['pc']} is behind no call")
+                elif runs and os.path.basename(runs[0]).startswith("ld-"):
+                    pass  # the first call through a procedure linkage table goes to the loader
                 # Only where a function of the table is called from its start on can anything be said.
                 elif called and runs and called[1] == target and called != runs and not self.leads_to(target, runs):
-                    problems.append(f"{frame['pc']} calls {target:#x}, and not what runs at {callee:#x}")
+                    problems.append(f"{frame['pc']} calls {target:#x}, and not what runs at {callee:#x} in {runs[0]}")
             callee = None if frame["signal"] else pc
         return problems

@@ -283,6 +283,14 @@ static void register_that_was_pushed_is_what_it_was(void **state) {
   assert_true(process->stack.frames.items[2].sp == STACK + 1536 + 8);
 }
 
+static void stack_pointer_that_a_register_is_yet_to_keep_comes_back(void **state) {
+  struct process *process = *state;
+  /* push; mov %rsp, %rbx; and $-256, %rsp; mov %rbx, %rsp; pop; ret */
+  PUT(process, 200, 0x53, 0x48, 0x89, 0xe3, 0x48, 0x81, 0xe4, 0x00, 0xff, 0xff, 0xff, 0x48, 0x89, 0xdc, 0x5b, 0xc3);
+  assert_int_equal(frames_of_code(process, 8), 2);
+  assert_true(process->stack.frames.items[1].sp == STACK + 72);
+}
+
 static void ways_that_lead_to_one_return_agree(void **state) {
   struct process *process = *state;
   PUT(process, 200, 0x75, 0x04, 0x50, 0x58, 0xeb, 0x00, 0x74, 0xf8, 0xc3); /* jne 1; push; pop; jmp 1; 1: je 0; ret */
@@ -371,6 +379,7 @@ int main(void) {
       TEST(leaf_without_prologue_returns_to_the_top_of_the_stack),
       TEST(stack_pointer_and_saved_registers_come_back),
       TEST(register_that_was_pushed_is_what_it_was),
+      TEST(stack_pointer_that_a_register_is_yet_to_keep_comes_back),
       TEST(ways_that_lead_to_one_return_agree),
       TEST(ways_that_contradict_each_other_are_not_believed),
       TEST(returns_from_different_slots_are_not_believed),
