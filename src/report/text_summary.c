@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/runtime_library.h"
 #include "report/text.h"
 
 enum {
@@ -19,19 +20,6 @@ struct doing {
   struct exu_string function;
 };
 
-/* Libraries in which a thread waits or starts on behalf of the one that called them. */
-static bool is_runtime_library(struct exu_string path) {
-  static const char *const names[] = {"libc.so",    "libc-2.",       "libpthread", "ld-linux",    "ld-2.",
-                                      "ld-musl",    "libc.musl",     "libstdc++",  "libgcc_s.so", "libc++",
-                                      "libgomp.so", "linux-vdso.so", "[vdso]"};
-  const struct exu_string name = exu_text_base_name(path);
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    size_t size = strlen(names[i]);
-    if (name.size >= size && memcmp(name.data, names[i], size) == 0) return true;
-  }
-  return false;
-}
-
 static const struct exu_module *module_of(const struct exu_report *report, int32_t index) {
   return index >= 0 && (size_t)index < report->module_count ? &report->modules[index] : NULL;
 }
@@ -44,7 +32,7 @@ static const struct exu_frame *telling_frame(const struct exu_report *report, co
     const struct exu_module *module = module_of(report, frame->module);
     if (frame->kind != EXU_FRAME_NATIVE || !module) continue;
     last = frame;
-    if (!is_runtime_library(module->path)) return frame;
+    if (!exu_is_runtime_library(module->path)) return frame;
   }
   return last;
 }

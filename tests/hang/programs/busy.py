@@ -21,7 +21,8 @@ def compute():
 
 for number in range(3):
     hang.start(wait, 'waits %d' % number)
-    hang.waits('waits %d' % number, 'gil', owner='MainThread')
+    hang.waits('waits %d' % number, 'gil', owner='MainThread', says=[
+        'which runs ' + ('compute (busy.py:' if sys.argv[1] == 'python' else 'hang_raise_and_spin (libhang.c:')])
 hang.waits('MainThread', 'running')
 if hasattr(sys, 'setcheckinterval') and not hasattr(sys, 'setswitchinterval'):
     sys.setcheckinterval(1 << 30)
