@@ -179,6 +179,12 @@ void exu_wait_in_futex(struct exu_finishing *finishing, struct exu_seen *seen) {
     wait->summary =
         exu_arena_printf(arena, "waits for the POSIX semaphore 0x%" PRIx64 " (%s)", wait->address, function);
     break;
+  case EXU_NATIVE_PYTHON_LOCK:
+    wait->kind = EXU_WAIT_LOCK;
+    wait->summary = exu_arena_printf(arena, "waits for a lock of Python, whose semaphore is 0x%" PRIx64 " (%s)",
+                                     wait->address, function);
+    wait->address = 0; /* of an object, which is unknown */
+    break;
   case EXU_NATIVE_JOIN:
     wait->kind = EXU_WAIT_JOIN;
     wait->address = 0;

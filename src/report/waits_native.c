@@ -53,6 +53,22 @@ static const char *plain(struct exu_string function, size_t *size) {
   return name;
 }
 
+/* Python/thread_pthread.h: a lock is a semaphore, and this is who waits for it. NULL: somebody else does. */
+static const char *python_lock(const struct exu_thread *thread, size_t from) {
+  static const char *const names[] = {"PyThread_acquire_lock_timed", "PyThread_acquire_lock"};
+  for (size_t i = from; i < thread->frame_count && i < from + 3; i++) {
+    const struct exu_frame *frame = &thread->frames[i];
+    size_t size;
+    if (frame->kind != EXU_FRAME_NATIVE) break;
+    if (!frame->function.data) continue;
+    const char *name = plain(frame->function, &size);
+    for (size_t j = 0; j < sizeof names / sizeof *names; j++) {
+      if (strlen(names[j]) == size && memcmp(names[j], name, size) == 0) return names[j];
+    }
+  }
+  return NULL;
+}
+
 enum exu_native_wait exu_native_wait(const struct exu_thread *thread, const char **function) {
   static const char lock_wait[] = "lll_lock_wait";
   enum exu_native_wait found = EXU_NATIVE_NONE;
@@ -65,7 +81,9 @@ enum exu_native_wait exu_native_wait(const struct exu_thread *thread, const char
     for (size_t j = 0; j < sizeof functions / sizeof *functions; j++) {
       if (strlen(functions[j].name) != size || memcmp(functions[j].name, name, size) != 0) continue;
       *function = functions[j].public ? functions[j].public : functions[j].name;
-      return functions[j].wait;
+      const char *lock = functions[j].wait == EXU_NATIVE_SEMAPHORE ? python_lock(thread, i + 1) : NULL;
+      if (lock) *function = lock;
+      return lock ? EXU_NATIVE_PYTHON_LOCK : functions[j].wait;
     }
     if (size >= strlen(lock_wait) && memcmp(name, lock_wait, strlen(lock_wait)) == 0) {
       found = EXU_NATIVE_LIBC_LOCK;

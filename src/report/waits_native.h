@@ -13,6 +13,7 @@ enum exu_native_wait {
   EXU_NATIVE_MUTEX,
   EXU_NATIVE_COND,
   EXU_NATIVE_SEMAPHORE,
+  EXU_NATIVE_PYTHON_LOCK, /* a semaphore that the interpreter's own function for locks waits for */
   EXU_NATIVE_JOIN,
   EXU_NATIVE_RWLOCK,
   EXU_NATIVE_BARRIER,

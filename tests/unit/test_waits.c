@@ -263,6 +263,26 @@ static void native_names_explain_what_memory_does_not(void **state) {
   }
 }
 
+static void a_semaphore_that_the_interpreter_waits_for_is_one_of_its_locks(void **state) {
+  (void)state;
+#define CALL(name)                                                                                                     \
+  {                                                                                                                    \
+    .kind = EXU_FRAME_NATIVE, .function = { name, sizeof(name) - 1 }                                                   \
+  }
+  struct exu_frame frames[] = {CALL("__futex_abstimed_wait_common"), CALL("__new_sem_wait_slow64.constprop.0"),
+                               CALL("PyThread_acquire_lock_timed"), CALL("lock_PyThread_acquire_lock")};
+  struct scene scene;
+  scene_create(&scene);
+  add(&scene, NULL, FUTEX, (const uint64_t[6]){FIRST, 0x80, 7});
+  scene.threads[0].frames = frames;
+  scene.threads[0].frame_count = 4;
+  const struct exu_wait *wait = explain(&scene);
+  check(&scene, 0, EXU_WAIT_LOCK, -1,
+        "waits for a lock of Python, whose semaphore is 0x100100 (PyThread_acquire_lock_timed)");
+  assert_int_equal(wait->address, 0);
+  scene_destroy(&scene);
+}
+
 static void system_calls_are_told_with_their_descriptor(void **state) {
   (void)state;
   struct scene scene;
@@ -320,6 +340,7 @@ int main(void) {
       cmocka_unit_test(threads_of_the_same_name_are_told_apart_by_number),
       cmocka_unit_test(a_join_is_known_by_the_record_of_the_thread_id),
       cmocka_unit_test(native_names_explain_what_memory_does_not),
+      cmocka_unit_test(a_semaphore_that_the_interpreter_waits_for_is_one_of_its_locks),
       cmocka_unit_test(system_calls_are_told_with_their_descriptor),
       cmocka_unit_test(without_registers_nothing_is_said),
       cmocka_unit_test(a_stopped_process_is_stopped_first_and_still_deadlocked),
