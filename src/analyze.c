@@ -81,7 +81,7 @@ static void describe_modules(struct analysis *analysis) {
                                   .start = module->start,
                                   .end = module->end,
                                   .file = module->file_state,
-                                  .symbols = file ? exu_elf_file_symbols(file) : EXU_SYMBOLS_UNKNOWN};
+                                  .symbols = exu_binary_symbols(module, file)};
     if (module->main && !analysis->report->executable.data) analysis->report->executable = module->path;
   }
   analysis->report->modules = list;
@@ -151,6 +151,7 @@ static void read_stacks(struct analysis *analysis, struct exu_runtimes *runtimes
 static enum exu_outcome finish_stacks(struct analysis *analysis, const struct exu_runtimes *runtimes) {
   if (!analysis->stacks) return EXU_OUTCOME_NOTHING;
   exu_stacks_finish(analysis->stacks, unwinding(analysis));
+  if (!runtimes || (analysis->has_native && analysis->native.lacks_files)) exu_modules_say_missing(&analysis->modules);
   if (!runtimes) return EXU_OUTCOME_NOTHING;
   describe_python(analysis, runtimes);
   return EXU_OUTCOME_COMPLETE;

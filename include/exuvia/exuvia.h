@@ -244,11 +244,11 @@ struct exu_interpreter {
 
 enum exu_module_file {
   EXU_FILE_UNCHECKED,  /* nobody asked for it */
-  EXU_FILE_MATCHED,    /* build ids are equal */
+  EXU_FILE_MATCHED,    /* build ids are equal; without any, headers, dynamic section and constants are */
   EXU_FILE_MISMATCHED, /* a file is there but it is another build */
   EXU_FILE_MISSING,    /* no file at that path, in the sysroot or the search directories */
   EXU_FILE_DELETED,    /* the process had a file that was already deleted or replaced: "(deleted)" */
-  EXU_FILE_UNVERIFIED, /* a file is there but one side has no build id */
+  EXU_FILE_UNVERIFIED, /* a file is there, but nothing proves that it is the same */
   EXU_FILE_CORE,       /* only the image in the core is used */
 };
 

@@ -44,6 +44,18 @@ void exu_missing(struct exu_diagnostics *diagnostics, const char *code, int64_t 
   va_end(arguments);
 }
 
+void exu_missing_first(struct exu_diagnostics *diagnostics, const char *code, const char *format, ...) {
+  const size_t before = diagnostics->list.count;
+  va_list arguments;
+  va_start(arguments, format);
+  add(diagnostics, code, -1, true, format, arguments);
+  va_end(arguments);
+  if (diagnostics->list.count == before) return;
+  struct exu_diagnostic *list = diagnostics->list.items, one = list[before];
+  memmove(list + 1, list, before * sizeof *list);
+  list[0] = one;
+}
+
 void exu_note(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);

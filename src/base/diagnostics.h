@@ -24,6 +24,10 @@ void exu_diagnostics_init(struct exu_diagnostics *diagnostics, struct exu_arena 
 void exu_missing(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* The same, as the first of all: what to do about those that follow. */
+void exu_missing_first(struct exu_diagnostics *diagnostics, const char *code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Something worth knowing that takes nothing away from the report. */
 void exu_note(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -222,3 +222,16 @@ struct Dwarf *exu_modules_dwarf(struct exu_modules *modules, struct exu_binary *
   }
   return files->dwarf;
 }
+
+enum exu_symbols exu_binary_symbols(const struct exu_binary *module, struct exu_elf_file *file) {
+  const struct exu_debug_files *files = module->debug;
+  enum exu_symbols best = file ? exu_elf_file_symbols(file) : EXU_SYMBOLS_UNKNOWN;
+  if (!files) return best;
+  if (files->dwarf) return EXU_SYMBOLS_DWARF;
+  struct exu_elf_file *const others[] = {files->debug, files->mini};
+  for (size_t i = 0; i < 2; i++) {
+    bool has = others[i] && exu_elf_file_section_of_type(others[i], SHT_SYMTAB);
+    if (has && best < EXU_SYMBOLS_SYMTAB) best = EXU_SYMBOLS_SYMTAB;
+  }
+  return best;
+}

@@ -42,6 +42,9 @@ struct exu_elf_file *exu_binary_image_file(const struct exu_binary *module);
  */
 struct Dwarf *exu_modules_dwarf(struct exu_modules *modules, struct exu_binary *module, bool patient);
 
+/* The best kind of symbols of what was used for the module: `file`, its own or its image, and what goes with it. */
+enum exu_symbols exu_binary_symbols(const struct exu_binary *module, struct exu_elf_file *file);
+
 /* For exu_modules_deinit. NULL is allowed. */
 struct exu_debug_files;
 void exu_debug_files_close(struct exu_debug_files *files);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "binary/debug_file.h"
 #include "binary/debuginfod.h"
 #include "binary/link_map.h"
@@ -161,6 +162,61 @@ static void find_by_mappings(struct discovery *found) {
   }
 }
 
+/* ---- Pages of a library that are mapped once more ---------------------------------------------------------------- */
+
+static uint64_t hash_of(struct exu_string path) {
+  uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+  for (size_t i = 0; i < path.size; i++) hash = (hash ^ (unsigned char)path.data[i]) * UINT64_C(0x100000001b3);
+  return hash ? hash : 1;
+}
+
+/* Do the mappings of the module show nothing but code of the image? */
+static bool shows_code_of(const struct exu_target *target, const struct exu_binary *module,
+                          const struct exu_image *image) {
+  const uint64_t mask = exu_target_page(target) - 1;
+  for (size_t i = mapping_from(target, module->start); i < target->mapping_count; i++) {
+    const struct exu_file_mapping *mapping = &target->mappings[i];
+    if (mapping->start >= module->end) break;
+    bool inside = false;
+    for (size_t k = 0; k < image->segment_count && !inside; k++) {
+      const struct exu_elf_segment *segment = &image->segments[k];
+      if (segment->type != PT_LOAD || !(segment->flags & PF_X) || mapping->offset < (segment->offset & ~mask)) continue;
+      uint64_t into = mapping->offset - (segment->offset & ~mask), all = (segment->offset & mask) + segment->filesz;
+      inside = into < all && mapping->end - mapping->start <= ((all + mask) & ~mask) - into;
+    }
+    if (!inside) return false;
+  }
+  return true;
+}
+
+/*
+ * libffi 3.5 maps a page of its own text again, for its trampolines: that is the library, which is a module already.
+ */
+static void drop_pages_mapped_again(struct discovery *found) {
+  struct exu_map loaded = {.slots = NULL}; /* the first image with a header by its path's hash */
+  size_t kept = 0;
+  bool is_new;
+  for (size_t i = 0; i < found->list.count; i++) {
+    const struct exu_image *image = found->list.items[i].image;
+    if (!image || found->list.items[i].path.size == 0) continue;
+    void **slot = exu_map_insert(&loaded, hash_of(found->list.items[i].path), &is_new);
+    if (slot && is_new) *slot = (void *)image;
+  }
+  for (size_t i = 0; i < found->list.count; i++) {
+    const struct exu_binary *module = &found->list.items[i];
+    void **slot = module->image ? NULL : exu_map_find(&loaded, hash_of(module->path));
+    const struct exu_image *image = slot ? *slot : NULL;
+    const struct exu_file_mapping *first = image ? exu_target_mapping(found->target, image->start) : NULL;
+    if (first && same_string(first->path, module->path) && shows_code_of(found->target, module, image)) continue;
+    if (kept != i) found->list.items[kept] = *module;
+    kept++;
+  }
+  found->list.count = kept;
+  exu_map_deinit(&loaded);
+}
+
+/* ---- Every module ------------------------------------------------------------------------------------------------ */
+
 /* Without NT_FILE: whatever begins with an ELF header. */
 static void find_by_regions(struct discovery *found) {
   size_t count;
@@ -239,6 +295,7 @@ bool exu_modules_init(struct exu_modules *modules, const struct exu_target *targ
     find_by_mappings(&found);
   else
     find_by_regions(&found);
+  drop_pages_mapped_again(&found);
   add_vdso(&found);
   if (found.limited)
     exu_missing(diagnostics, "modules-limit", -1,

@@ -19,6 +19,7 @@ struct exu_binary {
                             exu_modules_file found the file */
   bool has_header; /* the core holds its ELF header, and what follows is read from it */
   bool main;       /* the main program */
+  bool wanted;     /* something is missing because its file is */
   struct exu_build_id build_id;
   enum exu_module_file file_state;
   struct exu_elf_file *file;     /* non-NULL when file_state is MATCHED or UNVERIFIED; opened by exu_modules_file */
@@ -65,5 +66,11 @@ struct exu_binary *exu_modules_find(const struct exu_modules *modules, uint64_t 
  * to.
  */
 bool exu_modules_overlay(void *context, const struct exu_region *region);
+
+/*
+ * Something is missing for want of files: say which of those that were looked for are not here, and what to do, before
+ * everything else that is missing. missing_files.c
+ */
+void exu_modules_say_missing(struct exu_modules *modules);
 
 #endif

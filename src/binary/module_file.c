@@ -9,6 +9,7 @@
 
 #include "binary/debuginfod.h"
 #include "binary/module.h"
+#include "binary/module_proof.h"
 #include "binary/open.h"
 #include "target/live.h"
 
@@ -63,25 +64,6 @@ static bool mappings_agree(const struct exu_target *target, const struct exu_bin
   return exu_elf_file_machine(file) == target->arch->machine;
 }
 
-/* Do both describe the same segments? Less than a proof, but another build hardly ever has the same sizes. */
-static bool layouts_agree(const struct exu_image *image, struct exu_elf_file *file) {
-  const struct exu_elf_header *header = exu_elf_file_header(file);
-  if (header->type != image->header.type || header->machine != image->header.machine ||
-      header->is_64 != image->header.is_64 || header->big_endian != image->header.big_endian)
-    return false;
-  size_t count, i = 0, k = 0;
-  const struct exu_elf_segment *segments = exu_elf_file_segments(file, &count);
-  for (;; i++, k++) {
-    while (i < count && segments[i].type != PT_LOAD) i++;
-    while (k < image->segment_count && image->segments[k].type != PT_LOAD) k++;
-    if (i == count || k == image->segment_count) return i == count && k == image->segment_count;
-    const struct exu_elf_segment *a = &segments[i], *b = &image->segments[k];
-    if (a->offset != b->offset || a->vaddr != b->vaddr || a->filesz != b->filesz || a->memsz != b->memsz ||
-        a->flags != b->flags)
-      return false;
-  }
-}
-
 static enum verdict compare(const struct search *search, struct exu_elf_file *file) {
   const struct exu_binary *module = search->module;
   struct exu_build_id id = exu_elf_file_build_id(file);
@@ -89,9 +71,12 @@ static enum verdict compare(const struct search *search, struct exu_elf_file *fi
     if (!exu_build_id_equal(&module->build_id, &id)) return OTHER_BUILD;
     return exu_elf_file_debug_only(file) ? MATCHED_DEBUG_ONLY : MATCHED;
   }
-  bool agree =
-      module->image ? layouts_agree(module->image, file) : mappings_agree(search->modules->target, module, file);
-  return agree && !exu_elf_file_debug_only(file) ? UNVERIFIED : OTHER_BUILD;
+  const struct exu_target *target = search->modules->target;
+  if (exu_elf_file_debug_only(file)) return OTHER_BUILD;
+  if (!module->image) return mappings_agree(target, module, file) ? UNVERIFIED : OTHER_BUILD;
+  enum exu_proof proof = exu_image_is_of(target, module->image, file);
+  if (proof == EXU_PROOF_SAME && module->build_id.size == 0 && id.size == 0) return MATCHED;
+  return proof == EXU_PROOF_OTHER ? OTHER_BUILD : UNVERIFIED;
 }
 
 /*
@@ -129,7 +114,9 @@ static enum verdict consider(struct search *search, const char *root, const char
       snprintf(search->reason, sizeof search->reason, "%s", error.message);
     return ABSENT;
   }
-  bool inside = root && *root != '\0';
+  /* The root of a live process has no name here: a path is as the process has it. */
+  const char *own = exu_live_root(search->modules->target);
+  bool inside = root && *root != '\0' && !(own && strcmp(own, root) == 0);
   char full[PATH_MAX];
   if ((size_t)snprintf(full, sizeof full, "%s%s%s", inside ? root : "", inside && *path != '/' ? "/" : "", path) >=
       sizeof full)
@@ -235,9 +222,9 @@ static void conclude(struct search *search) {
     module->file_state = EXU_FILE_MATCHED;
   } else if (search->verdict == UNVERIFIED) {
     module->file_state = EXU_FILE_UNVERIFIED;
-    exu_note(diagnostics, "module-unverified", -1,
-             "%s cannot be proved to be the file that the process used: %s has no build id", search->used,
-             module->build_id.size > 0 ? "it" : "the module in memory");
+    exu_note(diagnostics, "module-unverified", -1, "%s cannot be proved to be the file that the process used: %s",
+             search->used,
+             module->build_id.size > 0 ? "it has no build id" : "too little of it was saved, and no build id");
   } else if (search->other[0]) {
     module->file_state = EXU_FILE_MISMATCHED;
     exu_note(diagnostics, "module-mismatched", -1, "%s is not the file that the process used (build id there: %s)",

@@ -34,6 +34,12 @@ void exu_native_markers(struct exu_native *native, const uint64_t *markers, size
   native->marker_count = count;
 }
 
+/* Does the module at the pc have neither a file nor an image? */
+static struct exu_binary *module_without_file(const struct exu_native *native, uint64_t pc) {
+  struct exu_binary *module = exu_modules_find(native->symbolizer.modules, pc);
+  return module && !module->file && !exu_binary_image_file(module) ? module : NULL;
+}
+
 static void say_end(struct exu_native *native, const struct exu_os_thread *os, bool needed,
                     const struct exu_native_thread *thread) {
   if (exu_unwind_is_whole(thread->end)) return;
@@ -51,10 +57,13 @@ static void say_end(struct exu_native *native, const struct exu_os_thread *os, b
       [EXU_UNWIND_BUDGET] = "there are too many frames",
       [EXU_UNWIND_UNCERTAIN] = "a greenlet was being started there, and whose frames come next is not certain",
   };
-  const struct exu_binary *module = exu_modules_find(native->symbolizer.modules, pc);
+  struct exu_binary *fileless = module_without_file(native, pc);
   const char *reason = why[thread->end];
-  if (thread->end == EXU_UNWIND_NO_CFI && module && !module->file && !exu_binary_image_file(module))
-    reason = "the file of its module is not there, and the core did not save its unwinding information";
+  if (thread->end == EXU_UNWIND_NO_CFI && fileless)
+    reason = fileless->file_state == EXU_FILE_MISMATCHED
+                 ? "the file of its module is another build, and its unwinding information was not saved"
+                 : "the file of its module is not there, and its unwinding information was not saved";
+  if (needed && fileless) native->lacks_files = fileless->wanted = true;
   char message[256];
   snprintf(message, sizeof message, "the native stack could be followed for %zu frames, up to 0x%llx: %s",
            thread->count, (unsigned long long)pc, reason);
@@ -73,6 +82,8 @@ static void say_steps(struct exu_native *native, const struct exu_os_thread *os,
              steps);
   for (size_t i = 0; i < thread->gap_count; i++) {
     uint64_t pc = thread->frames[thread->gaps[i] - 1].pc;
+    struct exu_binary *fileless = module_without_file(native, pc);
+    if (fileless) native->lacks_files = fileless->wanted = true;
     exu_missing(
         native->diagnostics, "native-gap", os->tid,
         "native frames are missing: the callers of 0x%llx are not known, up to a call of the interpreter's eval loop",

@@ -17,6 +17,7 @@ struct exu_native {
   size_t marker_count;
   EXU_VECTOR(struct exu_native_frame *) large; /* stacks that were too large to be copied into the arena */
   EXU_VECTOR(size_t) gaps;                     /* of the thread at hand */
+  bool lacks_files;                            /* frames that are needed are missing for want of a module's file */
 };
 
 struct exu_native_thread {

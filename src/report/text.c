@@ -93,7 +93,7 @@ static const char *file_state(enum exu_module_file file, bool is_live) {
   case EXU_FILE_MISMATCHED: return "the file is another build";
   case EXU_FILE_MISSING: return "no file";
   case EXU_FILE_DELETED: return "the file was deleted or replaced while in use";
-  case EXU_FILE_UNVERIFIED: return "no build id to compare";
+  case EXU_FILE_UNVERIFIED: return "not proved to be the same file";
   case EXU_FILE_CORE: return is_live ? "from memory only" : "from the core only";
   }
   return "?";

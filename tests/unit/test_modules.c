@@ -40,8 +40,8 @@ struct process {
   char *scratch;
 };
 
-/* How much of an image is saved. */
-enum saved { SAVED_NOTHING, SAVED_HEADER };
+/* How much of an image is saved: what can be written to and, in the second case, the first page; that page alone. */
+enum saved { SAVED_NOTHING, SAVED_HEADER, SAVED_HEADER_ONLY };
 
 static int set_up(void **state) {
   struct process *process = calloc(1, sizeof *process);
@@ -99,7 +99,8 @@ static void load(struct process *process, const char *file, const char *path, ui
     uint64_t start = base + segment->vaddr / PAGE * PAGE, offset = segment->offset / PAGE * PAGE;
     uint64_t end = base + (segment->vaddr + segment->filesz + PAGE - 1) / PAGE * PAGE;
     uint64_t bss_end = base + (segment->vaddr + segment->memsz + PAGE - 1) / PAGE * PAGE;
-    uint64_t bytes = segment->flags & PF_W ? end - start : offset == 0 && saved == SAVED_HEADER ? PAGE : 0;
+    uint64_t bytes = offset == 0 && saved != SAVED_NOTHING ? PAGE : 0;
+    if ((segment->flags & PF_W) && saved != SAVED_HEADER_ONLY) bytes = end - start;
     struct exu_region region = {
         .start = start, .end = end, .saved = bytes, .offset = offset, .source = source, .prot = segment->flags};
     if (path) add_mapping(process, path, start, end, offset);
@@ -221,6 +222,43 @@ static void image_loaded_twice_is_two_modules(void **state) {
   assert_int_equal(process->modules.items[1].bias, OTHER_BASE);
 }
 
+/* Some pages of the code of a file, as mmap(2) puts them anywhere. */
+static void map_code(struct process *process, const char *file, uint64_t base, uint64_t offset, uint64_t pages) {
+  uint64_t size;
+  struct exu_region region = {.start = base,
+                              .end = base + pages * PAGE,
+                              .source = add_file(process, file, &size),
+                              .prot = EXU_PROT_READ | EXU_PROT_EXEC};
+  add_mapping(process, file, base, base + pages * PAGE, offset);
+  assert_true(exu_space_add(process->target.space, &region));
+}
+
+static void code_of_an_image_that_is_mapped_once_more_is_no_module(void **state) {
+  struct process *process = *state;
+  struct exu_elf_file *file = exu_elf_file_open(libc_path, NULL);
+  size_t count;
+  uint64_t code = 0, end = 0;
+  const struct exu_elf_segment *segments = exu_elf_file_segments(file, &count);
+  for (size_t i = 0; i < count; i++) {
+    if (segments[i].type != PT_LOAD || !(segments[i].flags & PF_X)) continue;
+    code = segments[i].offset / PAGE * PAGE;
+    end = (segments[i].offset + segments[i].filesz + PAGE - 1) / PAGE * PAGE;
+  }
+  exu_elf_file_close(file);
+  char *alone = library(process, "alone.so", SAME);
+  map_code(process, libc_path, BASE, code, 1); /* below the image, and above it */
+  load(process, libc_path, libc_path, OTHER_BASE, SAVED_HEADER);
+  map_code(process, libc_path, THIRD_BASE, end - PAGE, 1);
+  map_code(process, libc_path, THIRD_BASE + (1UL << 32), end - PAGE, 2); /* more than its code */
+  map_code(process, alone, THIRD_BASE + (2UL << 32), code, 1);           /* of what has no image */
+  find(process);
+  assert_int_equal(process->modules.count, 3);
+  assert_int_equal(process->modules.items[0].start, OTHER_BASE);
+  assert_int_equal(process->modules.items[1].start, THIRD_BASE + (1UL << 32));
+  assert_int_equal(process->modules.items[2].start, THIRD_BASE + (2UL << 32));
+  free(alone);
+}
+
 static void adjacent_images_are_two_modules(void **state) {
   struct process *process = *state;
   load(process, libc_path, libc_path, BASE, SAVED_HEADER);
@@ -258,7 +296,7 @@ static void text_is_read_from_a_matched_file_only(void **state) {
   struct process *process = *state;
   char *plain = library(process, "noid.so", NO_ID);
   load(process, libc_path, libc_path, BASE, SAVED_HEADER);
-  load(process, plain, plain, OTHER_BASE, SAVED_HEADER);
+  load(process, plain, plain, OTHER_BASE, SAVED_HEADER_ONLY);
   find(process);
   struct exu_elf_file *file = exu_elf_file_open(libc_path, NULL);
   size_t count, checked = 0;
@@ -319,7 +357,7 @@ static void file_states_are_told_apart(void **state) {
   load(process, libc_path, other, BASE + (1UL << 32), SAVED_HEADER);        /* 1 */
   load(process, libc_path, none, BASE + (2UL << 32), SAVED_HEADER);         /* 2 */
   load(process, libc_path, gone, BASE + (3UL << 32), SAVED_HEADER);         /* 3 */
-  load(process, plain, plain, BASE + (4UL << 32), SAVED_HEADER);            /* 4 */
+  load(process, plain, plain, BASE + (4UL << 32), SAVED_HEADER_ONLY);       /* 4 */
   load(process, plain, larger, BASE + (5UL << 32), SAVED_HEADER);           /* 5 */
   load(process, libc_path, plain, BASE + (6UL << 32), SAVED_HEADER);        /* 6: an id in the core only */
   load(process, plain, process->scratch, BASE + (7UL << 32), SAVED_HEADER); /* 7: the path is a directory now */
@@ -336,7 +374,7 @@ static void file_states_are_told_apart(void **state) {
   assert_int_equal(state_of(process, 4), EXU_FILE_UNVERIFIED);
   assert_int_equal(diagnostics_of(process, "module-unverified"), 1);
   assert_int_equal(state_of(process, 5), EXU_FILE_MISMATCHED);
-  assert_int_equal(state_of(process, 6), EXU_FILE_UNVERIFIED);
+  assert_int_equal(state_of(process, 6), EXU_FILE_MISMATCHED);
   assert_int_equal(state_of(process, 7), EXU_FILE_MISMATCHED);
   assert_false(process->diagnostics.incomplete); /* whether it matters, the caller knows */
   size_t said = process->diagnostics.list.count;
@@ -344,6 +382,48 @@ static void file_states_are_told_apart(void **state) {
   for (size_t i = 0; i < 8; i++) state_of(process, i); /* asked once, said once */
   assert_int_equal(process->diagnostics.list.count, said);
   free(other), free(plain), free(larger), free(none), free(gone);
+}
+
+/* A copy of a library without a build id, with one byte changed at a place of its file. */
+static char *changed_copy(const struct process *process, const char *library, const char *name, uint64_t offset) {
+  char *path = path_in(process->scratch, name);
+  size_t size;
+  uint8_t *bytes = read_whole(library, &size);
+  assert_true(offset < size);
+  bytes[offset] ^= 1;
+  write_whole(path, bytes, size);
+  free(bytes);
+  return path;
+}
+
+static void without_build_ids_headers_dynamic_section_and_constants_tell_files_apart(void **state) {
+  struct process *process = *state;
+  char *plain = library(process, "noid.so", NO_ID);
+  struct exu_elf_file *file = exu_elf_file_open(plain, NULL);
+  size_t count;
+  uint64_t dynamic = 0;
+  const struct exu_elf_segment *segments = exu_elf_file_segments(file, &count);
+  for (size_t i = 0; i < count; i++)
+    if (segments[i].type == PT_DYNAMIC) dynamic = segments[i].offset;
+  uint64_t sections = exu_elf_file_header(file)->shoff;
+  exu_elf_file_close(file);
+  char *header = changed_copy(process, plain, "header.so", offsetof(Elf64_Ehdr, e_entry));
+  char *segment = changed_copy(process, plain, "segment.so", sizeof(Elf64_Ehdr) + offsetof(Elf64_Phdr, p_paddr));
+  char *entry = changed_copy(process, plain, "entry.so", dynamic + 8);
+  char *constant = changed_copy(process, plain, "constant.so", PAGE - 1);
+  char *unsaved = changed_copy(process, plain, "unsaved.so", sections + 100);
+  char *const paths[] = {plain, header, segment, entry, constant, unsaved};
+  for (size_t i = 0; i < 6; i++) load(process, plain, paths[i], BASE + (i << 32), SAVED_HEADER);
+  /* What strip(1) does: the section headers are elsewhere. */
+  char *stripped = changed_copy(process, plain, "stripped.so", offsetof(Elf64_Ehdr, e_shoff) + 1);
+  load(process, plain, stripped, BASE + (6UL << 32), SAVED_HEADER);
+  find(process);
+  assert_int_equal(state_of(process, 0), EXU_FILE_MATCHED);
+  for (size_t i = 1; i < 5; i++) assert_int_equal(state_of(process, i), EXU_FILE_MISMATCHED);
+  assert_int_equal(state_of(process, 5), EXU_FILE_MATCHED); /* nothing that runs */
+  assert_int_equal(state_of(process, 6), EXU_FILE_UNVERIFIED);
+  assert_int_equal(diagnostics_of(process, "module-mismatched") + diagnostics_of(process, "module-unverified"), 5);
+  free(plain), free(stripped), free(header), free(segment), free(entry), free(constant), free(unsaved);
 }
 
 static void search_directory_is_tried_past_a_mismatch(void **state) {
@@ -650,12 +730,14 @@ int main(void) {
       TEST(image_is_described_by_its_header),
       TEST(file_mapped_to_be_read_is_no_module),
       TEST(image_loaded_twice_is_two_modules),
+      TEST(code_of_an_image_that_is_mapped_once_more_is_no_module),
       TEST(adjacent_images_are_two_modules),
       TEST(file_that_is_no_elf_is_no_module),
       TEST(unsaved_header_leaves_an_unverified_module),
       TEST(text_is_read_from_a_matched_file_only),
       TEST(relro_is_not_read_from_the_file),
       TEST(file_states_are_told_apart),
+      TEST(without_build_ids_headers_dynamic_section_and_constants_tell_files_apart),
       TEST(search_directory_is_tried_past_a_mismatch),
       TEST(executable_is_for_the_main_program),
       TEST(wrong_executable_is_said_and_not_used),
