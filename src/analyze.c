@@ -15,6 +15,7 @@
 #include "native/stacks.h"
 #include "python/runtime.h"
 #include "report/stacks.h"
+#include "report/waits.h"
 #include "target/crash.h"
 #include "target/live.h"
 #include "target/target.h"
@@ -302,6 +303,13 @@ enum exu_outcome exu_explain_process(int64_t pid, const struct exu_options *opti
   char path[32];
   int size = snprintf(path, sizeof path, "/proc/%" PRId64, pid);
   return explain(explain_process, (struct exu_string){path, (size_t)size}, pid, options, report);
+}
+
+void exu_report_relate(struct exu_report *const *reports, size_t count) {
+  struct exu_arena **arenas = calloc(count + 1, sizeof *arenas);
+  for (size_t i = 0; arenas && i < count; i++) arenas[i] = &((struct report_box *)reports[i])->arena;
+  if (arenas) exu_waits_between(reports, arenas, count);
+  free(arenas);
 }
 
 void exu_report_destroy(struct exu_report *report) {

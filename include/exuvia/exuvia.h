@@ -169,6 +169,7 @@ struct exu_wait {
   const char *system_call_name; /* NULL: unknown */
   int64_t fd;                   /* the file descriptor that it waits on; -1: none */
   struct exu_string file;       /* what that descriptor is, in words; unknown in a core */
+  bool asleep;                  /* until another thread of its process wakes it, without a time limit */
   int64_t child;                /* pid of the process that it waits for; -1: none in particular, or unknown */
 };
 
@@ -191,8 +192,11 @@ struct exu_deadlock {
   X(QUEUE, "queue")                                                                                                    \
   X(BARRIER, "barrier")                                                                                                \
   X(RWLOCK, "read-write-lock")                                                                                         \
-  X(ONCE, "once")          /* an initialisation that is run once, by another thread */                                 \
-  X(NOBODY, "nobody-left") /* something else */
+  X(ONCE, "once")               /* an initialisation that is run once, by another thread */                            \
+  X(CHILD, "child")             /* several processes, see exu_report_relate: for the end of one that hangs */          \
+  X(PIPE, "pipe")               /* likewise: all who have the other end of a pipe hang */                              \
+  X(SHARED_LOCK, "shared-lock") /* likewise: a lock that another process holds, which hangs */                         \
+  X(NOBODY, "nobody-left")      /* something else */
 
 enum exu_hang_kind {
 #define X(name, word) EXU_HANG_##name,
@@ -404,6 +408,13 @@ EXU_API enum exu_outcome exu_explain_process(int64_t pid, const struct exu_optio
  * when its stack is another one or it used the processor in between. Threads that the earlier one lacks stay unknown.
  */
 EXU_API void exu_report_compare(struct exu_report *report, const struct exu_report *earlier);
+
+/*
+ * Add to the hangs of each of these reports, of live processes that are still there, those in which several of them are
+ * involved: a child that is waited for and waits itself, a pipe both of whose ends wait, a lock that another process
+ * holds. Only what the processes still do, all at the same time, counts.
+ */
+EXU_API void exu_report_relate(struct exu_report *const *reports, size_t count);
 
 /* NULL is allowed. */
 EXU_API void exu_report_destroy(struct exu_report *report);

@@ -61,24 +61,40 @@ static int together(int a, int b) {
   return some ? EXU_OUTCOME_PARTIAL : worse(a, b);
 }
 
-/* Returns an exit status, or ENDED for a descendant that ended before anything of it was shown. */
-static int show_process(const struct arguments *arguments, struct watched *watched, int64_t pid, bool descendant) {
-  char what[32];
+/* A process of the tree that is explained but not shown yet. */
+struct explained {
+  int64_t pid;
+  struct exu_report *report;
+  int outcome;
+};
+
+/* False for a descendant that ended before anything of it could be shown. */
+static bool explain_process(const struct arguments *arguments, struct watched *watched, int64_t pid, bool descendant,
+                            struct explained *explained) {
   struct exu_options options = options_of(arguments);
-  struct exu_report *report = NULL, **earlier = slot_of(watched, pid);
-  int outcome = (int)exu_explain_process(pid, &options, &report);
-  if (descendant && outcome == EXU_OUTCOME_NOTHING && process_has_ended(pid)) {
-    exu_report_destroy(report);
-    return ENDED;
+  *explained = (struct explained){.pid = pid};
+  explained->outcome = (int)exu_explain_process(pid, &options, &explained->report);
+  const struct exu_report *report = explained->report;
+  if (descendant && explained->outcome == EXU_OUTCOME_NOTHING && process_has_ended(pid)) {
+    exu_report_destroy(explained->report);
+    return false;
   }
-  if (outcome == EXU_OUTCOME_NOTHING && (!report || report->thread_count == 0)) watched->refused = true;
+  if (explained->outcome == EXU_OUTCOME_NOTHING && (!report || report->thread_count == 0)) watched->refused = true;
+  return true;
+}
+
+/* Returns an exit status. The report is kept for later, or released. */
+static int show_explained(const struct arguments *arguments, struct watched *watched,
+                          const struct explained *explained) {
+  char what[32];
+  struct exu_report *report = explained->report, **earlier = slot_of(watched, explained->pid);
   if (report && earlier && *earlier) exu_report_compare(report, *earlier);
   if (report && report->thread_count > 0 && !arguments->json) {
     if (watched->shown) printf("\n");
     watched->shown = true;
   }
-  snprintf(what, sizeof what, "process %lld", (long long)pid);
-  int status = show_report(arguments, what, report, outcome);
+  snprintf(what, sizeof what, "process %lld", (long long)explained->pid);
+  int status = show_report(arguments, what, report, explained->outcome);
   if (earlier && report) {
     exu_report_destroy(*earlier);
     *earlier = report;
@@ -88,22 +104,57 @@ static int show_process(const struct arguments *arguments, struct watched *watch
   return status;
 }
 
+static int show_process(const struct arguments *arguments, struct watched *watched, int64_t pid) {
+  struct explained explained;
+  explain_process(arguments, watched, pid, false, &explained);
+  return show_explained(arguments, watched, &explained);
+}
+
+/* What the processes of a tree wait for of each other. */
+static void relate(const struct explained *list, size_t count) {
+  struct exu_report **reports = calloc(count + 1, sizeof *reports);
+  size_t found = 0;
+  if (!reports) return;
+  for (size_t i = 0; i < count; i++)
+    if (list[i].report) reports[found++] = list[i].report;
+  exu_report_relate(reports, found);
+  free(reports);
+}
+
 /*
  * The root is shown whatever it is; that it runs no Python (a shell that will start one) is said at the first look only.
  * Returns ENDED when there was nothing to show or to say.
  */
 static int show_tree(const struct arguments *arguments, struct watched *watched, int64_t pid) {
+  struct explained *list = calloc(PROCESSES_MAX, sizeof *list);
+  size_t explained = 0;
+  int status = ENDED;
+  if (!list) {
+    complain("out of memory");
+    return EXU_OUTCOME_NOTHING;
+  }
   watched->count = process_tree(pid, watched->pids, PROCESSES_MAX);
   forget_others(watched);
   bool known = watched->again && !looks_like_python(pid);
-  int status = known ? ENDED : show_process(arguments, watched, pid, false);
+  if (!known) explain_process(arguments, watched, pid, false, &list[explained++]);
   /* The children of a process that has ended are another one's. */
-  if ((known || status == EXU_OUTCOME_NOTHING) && process_has_ended(pid)) return EXU_OUTCOME_NOTHING;
-  for (size_t i = 1; i < watched->count && status != CLI_IOERR; i++) {
+  bool gone = (known || list[0].outcome == EXU_OUTCOME_NOTHING) && process_has_ended(pid);
+  for (size_t i = 1; i < watched->count && !gone; i++) {
     int64_t descendant = watched->pids[i];
-    int one = looks_like_python(descendant) ? show_process(arguments, watched, descendant, true) : ENDED;
-    if (one != ENDED) status = status == ENDED ? one : together(status, one);
+    if (looks_like_python(descendant))
+      explained += explain_process(arguments, watched, descendant, true, &list[explained]);
   }
+  relate(list, explained);
+  for (size_t i = 0; i < explained; i++) {
+    if (status == CLI_IOERR) {
+      exu_report_destroy(list[i].report);
+      continue;
+    }
+    int one = show_explained(arguments, watched, &list[i]);
+    status = status == ENDED ? one : together(status, one);
+  }
+  free(list);
+  if (gone) return EXU_OUTCOME_NOTHING;
   if (watched->count == PROCESSES_MAX) {
     complain("process %lld has more descendants than %d: the rest is not shown", (long long)pid, PROCESSES_MAX - 1);
     status = together(status, EXU_OUTCOME_PARTIAL);
@@ -113,7 +164,7 @@ static int show_tree(const struct arguments *arguments, struct watched *watched,
 }
 
 static int show_once(const struct arguments *arguments, struct watched *watched, int64_t pid) {
-  int status = arguments->tree ? show_tree(arguments, watched, pid) : show_process(arguments, watched, pid, false);
+  int status = arguments->tree ? show_tree(arguments, watched, pid) : show_process(arguments, watched, pid);
   return fflush(stdout) == 0 ? status : worse(status, output_failed());
 }
 

@@ -43,20 +43,25 @@ bool exu_wait_gil_is_lost(const struct exu_waits *waits) {
   return true;
 }
 
-/* Does the process have a handler for a signal that somebody might send it? Ctrl-C ends a program, and so do faults. */
-static enum exu_outside outside(const struct exu_waits *waits) {
+bool exu_wait_has_handler(int64_t pid) {
+  /* Ctrl-C ends a program, and so do faults; the last two are glibc's own. */
   enum { INT = 2, ILL = 4, TRAP = 5, ABRT = 6, BUS = 7, FPE = 8, SEGV = 11, CANCEL = 32, SETXID = 33 };
-  static const int ends[] = {INT, ILL, TRAP, ABRT, BUS, FPE, SEGV, CANCEL, SETXID}; /* the last two are glibc's own */
-  const struct exu_target *target = waits->target;
+  static const int ends[] = {INT, ILL, TRAP, ABRT, BUS, FPE, SEGV, CANCEL, SETXID};
   uint64_t caught;
+  if (!exu_process_catches(pid, &caught)) return true;
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) caught &= ~(UINT64_C(1) << (ends[i] - 1));
+  return caught != 0;
+}
+
+/* Does the process have a handler for a signal that somebody might send it? */
+static enum exu_outside outside(const struct exu_waits *waits) {
+  const struct exu_target *target = waits->target;
   if (!exu_wait_sees_all(waits)) return EXU_OUTSIDE_SIGNAL;
   for (size_t i = 0; i < waits->seen.count; i++) {
     if (!waits->seen.items[i].subject.os->registers.has_thread_pointer) return EXU_OUTSIDE_SIGNAL;
   }
   if (target->kind != EXU_SOURCE_LIVE) return EXU_OUTSIDE_UNKNOWN;
-  if (target->stop_signal || !exu_process_catches(target->pid, &caught)) return EXU_OUTSIDE_SIGNAL;
-  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) caught &= ~(UINT64_C(1) << (ends[i] - 1));
-  return caught ? EXU_OUTSIDE_SIGNAL : EXU_OUTSIDE_NOTHING;
+  return target->stop_signal || exu_wait_has_handler(target->pid) ? EXU_OUTSIDE_SIGNAL : EXU_OUTSIDE_NOTHING;
 }
 
 static struct exu_stand make_stand(const struct exu_finishing *finishing, const struct exu_seen *seen) {
@@ -93,6 +98,7 @@ bool exu_wait_find_hangs(struct exu_finishing *finishing, struct exu_report *rep
     const struct exu_seen *seen = &waits->seen.items[i];
     if (seen->subject.thread >= report->thread_count) continue;
     stands[seen->subject.thread] = make_stand(finishing, seen);
+    seen->wait->asleep = stands[seen->subject.thread].asleep;
     all_asleep &= stands[seen->subject.thread].asleep;
   }
   return exu_hangs_find(waits->arena, stands, report->thread_count, all_asleep ? outside(waits) : EXU_OUTSIDE_SIGNAL,

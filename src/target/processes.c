@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target/processes.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Lines of /proc/PID/maps: vm.max_map_count is 65530 unless somebody raised it. */
 enum { MAPPINGS_MAX = 1 << 17 };
@@ -47,6 +52,122 @@ bool exu_process_catches(int64_t pid, uint64_t *signals) {
   fclose(file);
   return found;
 }
+
+bool exu_task(int64_t pid, int64_t tid, struct exu_task *task) {
+  char path[80], line[256];
+  uint64_t count, fields = 0;
+  *task = (struct exu_task){.call = -1};
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/task/%" PRId64 "/syscall", pid, tid);
+  FILE *file = fopen(path, "re");
+  if (!file) return false;
+  if (fgets(line, sizeof line, file) && sscanf(line, "%" SCNd64 " %" SCNx64, &task->call, &task->argument) != 2)
+    task->call = -1;
+  fclose(file);
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/task/%" PRId64 "/status", pid, tid);
+  file = fopen(path, "re");
+  if (!file) return false;
+  while (fgets(line, sizeof line, file)) {
+    if (sscanf(line, "voluntary_ctxt_switches: %" SCNu64, &count) != 1 &&
+        sscanf(line, "nonvoluntary_ctxt_switches: %" SCNu64, &count) != 1)
+      continue;
+    task->switches += count;
+    fields++;
+  }
+  fclose(file);
+  return fields == 2;
+}
+
+size_t exu_task_count(int64_t pid) {
+  char path[64], line[256];
+  size_t count = 0;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/status", pid);
+  FILE *file = fopen(path, "re");
+  if (!file) return 0;
+  while (count == 0 && fgets(line, sizeof line, file)) {
+    if (sscanf(line, "Threads: %zu", &count) != 1) count = 0;
+  }
+  fclose(file);
+  return count;
+}
+
+int64_t exu_process_parent(int64_t pid) {
+  char path[64], line[256];
+  int64_t parent = -1;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/status", pid);
+  FILE *file = fopen(path, "re");
+  if (!file) return -1;
+  while (parent < 0 && fgets(line, sizeof line, file)) {
+    if (sscanf(line, "PPid: %" SCNd64, &parent) != 1) parent = -1;
+  }
+  fclose(file);
+  return parent;
+}
+
+/* ---- Pipes ------------------------------------------------------------------------------------------------------- */
+
+uint64_t exu_pipe(int64_t pid, int64_t fd) {
+  char path[64], link[64];
+  uint64_t inode;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, pid, fd);
+  ssize_t size = readlink(path, link, sizeof link - 1);
+  if (size <= 0) return 0;
+  link[size] = '\0';
+  return sscanf(link, "pipe:[%" SCNu64 "]", &inode) == 1 ? inode : 0;
+}
+
+/* The owner's bits of a link's mode are its access. False: its descriptors cannot be listed. */
+static bool has_pipe(const char *pid, const char *wanted, bool writes, size_t *links_left, bool *found) {
+  char path[300], link[64];
+  snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
+  DIR *directory = opendir(path);
+  *found = false;
+  if (!directory) return errno == ENOENT || errno == ESRCH; /* it has ended */
+  const struct dirent *entry;
+  bool complete = true;
+  while (!*found && (entry = readdir(directory))) {
+    struct stat status;
+    if (*links_left == 0) complete = false;
+    if (*links_left == 0) break;
+    --*links_left;
+    ssize_t size = readlinkat(dirfd(directory), entry->d_name, link, sizeof link - 1);
+    if (size <= 0) continue;
+    link[size] = '\0';
+    if (strcmp(link, wanted) != 0 || fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+      continue;
+    *found = status.st_mode & (writes ? S_IWUSR : S_IRUSR);
+  }
+  closedir(directory);
+  return complete;
+}
+
+bool exu_pipe_is_of(uint64_t inode, bool writes, const int64_t *pids, size_t count, bool *has) {
+  size_t links_left = 200000;
+  char wanted[64];
+  snprintf(wanted, sizeof wanted, "pipe:[%" PRIu64 "]", inode);
+  DIR *directory = opendir("/proc");
+  if (!directory) return false;
+  bool only = true, sees_first = false; /* hidepid of proc(5) hides the first process from who may not see all */
+  const struct dirent *entry;
+  for (size_t i = 0; i < count; i++) has[i] = false;
+  while (only && (entry = readdir(directory))) {
+    bool found;
+    int64_t pid = strtol(entry->d_name, NULL, 10);
+    if (pid <= 0) continue;
+    sees_first |= pid == 1;
+    only = has_pipe(entry->d_name, wanted, writes, &links_left, &found);
+    if (!only || !found) continue;
+    size_t i = 0;
+    while (i < count && pids[i] != pid) i++;
+    if (i < count)
+      has[i] = true;
+    else
+      only = false;
+  }
+  closedir(directory);
+  return only && sees_first;
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
 struct mapping {
   uint64_t start, end;

@@ -4,6 +4,7 @@
 #define EXUVIA_TARGET_PROCESSES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { EXU_COMM_SIZE = 32 };
@@ -25,6 +26,28 @@ void exu_process_comm(int64_t pid, char comm[EXU_COMM_SIZE]);
 
 /* The signals for which a process has a handler: bit N - 1 for signal N. False: it cannot be asked. */
 bool exu_process_catches(int64_t pid, uint64_t *signals);
+
+/*
+ * What a thread of a process that sleeps is doing, as the kernel says: its system call (-1: it is in none, or runs), the
+ * first argument, and how often it has been given a processor. False: it is not there, or cannot be asked.
+ */
+struct exu_task {
+  int64_t call;
+  uint64_t argument, switches;
+};
+bool exu_task(int64_t pid, int64_t tid, struct exu_task *task);
+size_t exu_task_count(int64_t pid); /* 0: unknown */
+
+int64_t exu_process_parent(int64_t pid); /* -1: unknown */
+
+/* The inode of the pipe (without a name) that a descriptor is; 0: it is none, or unknown. */
+uint64_t exu_pipe(int64_t pid, int64_t fd);
+
+/*
+ * Do only these processes have that pipe open for writing (`writes`) or else for reading? Stores which of them do. False
+ * when another one has, or when that is not known of all processes. Costs a look at every descriptor of the machine.
+ */
+bool exu_pipe_is_of(uint64_t inode, bool writes, const int64_t *pids, size_t count, bool *has);
 
 /* Memory that several processes may have mapped: a part of a file, or what mmap(2) made MAP_SHARED | MAP_ANONYMOUS. */
 struct exu_shared_place {

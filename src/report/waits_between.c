@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hangs of several processes that wait for each other. A process hangs when each of its threads sleeps until another
+ * thread of it wakes it, or waits for processes that all hang.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/guard.h"
+#include "report/waits.h"
+#include "target/descriptors.h"
+#include "target/processes.h"
+
+enum { PROCESSES_MAX = 256, NAMED = 8 };
+
+/* A thread that waits for other processes. */
+struct outward {
+  size_t process, thread; /* indexes: of the report, and in it */
+  enum exu_hang_kind kind;
+  uint64_t pipe; /* its inode */
+  bool writes;   /* to that */
+  size_t other;  /* the process that it waits for, or one of those: an index; SIZE_MAX: not among the reports */
+};
+
+struct relating {
+  struct exu_report *const *reports;
+  struct exu_arena *const *arenas;
+  size_t count;
+  int64_t *pids;
+  bool *hangs; /* by process */
+  struct outward *outwards;
+  size_t outward_count;
+};
+
+static size_t index_of(const struct relating *relating, int64_t pid) {
+  for (size_t i = 0; i < relating->count; i++) {
+    if (relating->pids[i] == pid) return i;
+  }
+  return SIZE_MAX;
+}
+
+static bool is_call(const struct exu_wait *wait, const char *a, const char *b) {
+  const char *name = wait->system_call_name;
+  return name && (strcmp(name, a) == 0 || strcmp(name, b) == 0);
+}
+
+/* Does the thread wait, without a time limit, for other processes, and for which? */
+static bool look_outward(const struct relating *relating, const struct exu_wait *wait, struct outward *outward) {
+  struct exu_shared_place place;
+  struct exu_other other;
+  int64_t pid = relating->pids[outward->process];
+  outward->other = SIZE_MAX;
+  if (wait->child > 0 && is_call(wait, "wait4", "waitid")) {
+    outward->kind = EXU_HANG_CHILD;
+    outward->other = index_of(relating, wait->child);
+    return outward->other != SIZE_MAX && exu_process_parent(wait->child) == pid;
+  }
+  if (wait->kind == EXU_WAIT_MUTEX && wait->owner < 0 && wait->owner_tid > 0) {
+    outward->kind = EXU_HANG_SHARED_LOCK;
+    if (exu_tid_inside(pid, pid) != pid || !exu_shared_place(pid, wait->address, &place)) return false;
+    if (!exu_process_of_thread(wait->owner_tid, &other) || !exu_has_mapped(other.pid, &place)) return false;
+    outward->other = index_of(relating, other.pid);
+    return outward->other != SIZE_MAX;
+  }
+  outward->kind = EXU_HANG_PIPE;
+  outward->writes = is_call(wait, "write", "writev");
+  if (!outward->writes && !is_call(wait, "read", "readv")) return false;
+  outward->pipe = exu_pipe(pid, wait->fd);
+  return outward->pipe != 0;
+}
+
+/* Every thread of the process sleeps or waits for other processes, of which there has to be one. */
+static bool add_process(struct relating *relating, size_t process) {
+  const struct exu_report *report = relating->reports[process];
+  size_t before = relating->outward_count;
+  if (report->source_kind != EXU_SOURCE_LIVE || report->thread_count == 0 || exu_wait_has_handler(report->pid))
+    return false;
+  if (exu_task_count(report->pid) != report->thread_count) return false;
+  for (size_t i = 0; i < report->thread_count; i++) {
+    const struct exu_wait *wait = report->threads[i].wait;
+    struct outward outward = {.process = process, .thread = i};
+    if (!wait || report->threads[i].tid < 0) return false;
+    if (look_outward(relating, wait, &outward)) {
+      struct outward *list = reallocarray(relating->outwards, relating->outward_count + 1, sizeof *list);
+      if (!list) return false;
+      relating->outwards = list;
+      list[relating->outward_count++] = outward;
+    } else if (!wait->asleep) {
+      return false;
+    }
+  }
+  return relating->outward_count > before;
+}
+
+/* Do all for whom it waits hang? */
+static bool is_stuck(const struct relating *relating, struct outward *outward) {
+  if (outward->kind != EXU_HANG_PIPE) return relating->hangs[outward->other];
+  bool has[PROCESSES_MAX];
+  if (!exu_pipe_is_of(outward->pipe, !outward->writes, relating->pids, relating->count, has)) return false;
+  outward->other = outward->process; /* it has the other end itself, unless another one has */
+  for (size_t i = 0; i < relating->count; i++) {
+    if (has[i] && !relating->hangs[i]) return false;
+    if (has[i] && outward->other == outward->process) outward->other = i;
+  }
+  return has[outward->other]; /* a pipe without its other end is about to say so */
+}
+
+static void find_stuck(struct relating *relating) {
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    for (size_t i = 0; i < relating->outward_count; i++) {
+      struct outward *outward = &relating->outwards[i];
+      if (!relating->hangs[outward->process] || is_stuck(relating, outward)) continue;
+      relating->hangs[outward->process] = false;
+      changed = true;
+    }
+  }
+}
+
+/*
+ * The tasks of those candidates that are `wanted`, in the order of all candidates. Those of which one is not in the call
+ * that its report says are wanted no more: false when there were some.
+ */
+static bool sample(const struct relating *relating, const bool *candidates, bool *wanted, struct exu_task *tasks) {
+  size_t used = 0;
+  bool same = true;
+  for (size_t i = 0; i < relating->count; i++) {
+    const struct exu_report *report = relating->reports[i];
+    for (size_t j = 0; candidates[i] && j < report->thread_count; j++) {
+      const struct exu_wait *wait = report->threads[j].wait;
+      struct exu_task *task = &tasks[used++];
+      if (!wanted[i]) continue;
+      if (exu_task(report->pid, report->threads[j].tid, task) && task->call == wait->system_call &&
+          (wait->fd < 0 || (int32_t)task->argument == wait->fd))
+        continue;
+      wanted[i] = same = false;
+    }
+  }
+  return same;
+}
+
+static void add_summary(FILE *out, const struct relating *relating, const struct outward *outward) {
+  struct exu_string summary = relating->reports[outward->process]->threads[outward->thread].wait->summary;
+  fwrite(summary.data, 1, summary.data ? summary.size : 0, out);
+}
+
+static const struct outward *first_of(const struct relating *relating, size_t process) {
+  for (size_t i = 0; i < relating->outward_count; i++) {
+    if (relating->outwards[i].process == process) return &relating->outwards[i];
+  }
+  return NULL;
+}
+
+/* From one process to the one that it waits for, until one comes again. Marks those that are named. */
+static void write_sentence(FILE *out, const struct relating *relating, size_t process, bool *said) {
+  char comm[EXU_COMM_SIZE];
+  const struct outward *outward = first_of(relating, process);
+  exu_process_comm(relating->pids[process], comm);
+  fprintf(out, "Hangs for ever: process %" PRId64 " (%s) ", relating->pids[process], comm);
+  for (size_t named = 0; outward && named < NAMED && !said[outward->process]; named++) {
+    if (named > 0) {
+      exu_process_comm(relating->pids[outward->process], comm);
+      fprintf(out, ", and process %" PRId64 " (%s) ", relating->pids[outward->process], comm);
+    }
+    add_summary(out, relating, outward);
+    said[outward->process] = true;
+    outward = first_of(relating, outward->other);
+  }
+  fputc('.', out);
+}
+
+static bool add_hang(const struct relating *relating, size_t process, const char *text, size_t size,
+                     enum exu_hang_kind kind) {
+  static const char evidence[] =
+      "all of these processes slept in these calls at the same time, without a time limit; whoever "
+      "could let them go on, and has the other ends of their pipes, is one of them";
+  struct exu_report *report = relating->reports[process];
+  struct exu_arena *arena = relating->arenas[process];
+  struct exu_hang *list = exu_arena_array(arena, report->hang_count + 1, sizeof *list);
+  size_t *threads = exu_arena_array(arena, report->thread_count, sizeof *threads), count = 0;
+  if (!list || !threads) return false;
+  for (size_t i = 0; i < relating->outward_count; i++) {
+    if (relating->outwards[i].process == process) threads[count++] = relating->outwards[i].thread;
+  }
+  if (report->hang_count) memcpy(list, report->hangs, report->hang_count * sizeof *list);
+  list[report->hang_count] = (struct exu_hang){.kind = kind,
+                                               .sentence = exu_arena_string(arena, text, size),
+                                               .evidence = {evidence, sizeof evidence - 1},
+                                               .certain = true,
+                                               .threads = threads,
+                                               .thread_count = count};
+  if (!list[report->hang_count].sentence.data) return false;
+  report->hangs = list;
+  report->hang_count++;
+  return true;
+}
+
+static bool say(const struct relating *relating) {
+  bool said[PROCESSES_MAX] = {false};
+  for (size_t i = 0; i < relating->count; i++) {
+    if (!relating->hangs[i] || said[i]) continue;
+    bool before[PROCESSES_MAX];
+    memcpy(before, said, sizeof before);
+    EXU_GUARD(free) char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) return false;
+    write_sentence(out, relating, i, said);
+    bool written = !ferror(out);
+    if (fclose(out) != 0 || !written) return false;
+    for (size_t j = 0; j < relating->count; j++) {
+      if (said[j] && !before[j] && !add_hang(relating, j, text, size, first_of(relating, i)->kind)) return false;
+    }
+  }
+  return true;
+}
+
+/* Have the tasks of those that hang been given no processor between two looks? */
+static bool have_slept(const struct relating *relating, const bool *candidates, const struct exu_task *before,
+                       const struct exu_task *after) {
+  size_t used = 0;
+  for (size_t i = 0; i < relating->count; i++) {
+    size_t threads = candidates[i] ? relating->reports[i]->thread_count : 0;
+    if (relating->hangs[i] && memcmp(&before[used], &after[used], threads * sizeof *before) != 0) return false;
+    used += threads;
+  }
+  return true;
+}
+
+/* Those that sleep at the same time. What was stopped for its report may need a moment until it sleeps again. */
+static bool find_at_once(struct relating *relating, const bool *candidates, size_t tasks) {
+  enum { LOOKS = 6 };
+  EXU_GUARD(free) struct exu_task *before = calloc(tasks, sizeof *before);
+  EXU_GUARD(free) struct exu_task *after = calloc(tasks, sizeof *after);
+  if (!before || !after) return false;
+  for (unsigned look = 0; look < LOOKS; look++) {
+    memcpy(relating->hangs, candidates, relating->count * sizeof *candidates);
+    bool all = sample(relating, candidates, relating->hangs, before);
+    if (all || look + 1 == LOOKS) {
+      find_stuck(relating);
+      if (sample(relating, candidates, relating->hangs, after) && have_slept(relating, candidates, before, after))
+        return say(relating);
+    }
+    nanosleep(&(struct timespec){.tv_nsec = 1000000L << look}, NULL);
+  }
+  return true;
+}
+
+static bool relate(struct relating *relating) {
+  size_t tasks = 0;
+  for (size_t i = 0; i < relating->count; i++) {
+    size_t before = relating->outward_count;
+    relating->hangs[i] = add_process(relating, i);
+    if (!relating->hangs[i]) relating->outward_count = before;
+    if (relating->hangs[i]) tasks += relating->reports[i]->thread_count;
+  }
+  if (tasks == 0) return true;
+  EXU_GUARD(free) bool *candidates = calloc(relating->count, sizeof *candidates);
+  if (!candidates) return false;
+  memcpy(candidates, relating->hangs, relating->count * sizeof *candidates);
+  return find_at_once(relating, candidates, tasks);
+}
+
+bool exu_waits_between(struct exu_report *const *reports, struct exu_arena *const *arenas, size_t count) {
+  struct relating relating = {
+      .reports = reports, .arenas = arenas, .count = count < PROCESSES_MAX ? count : PROCESSES_MAX};
+  if (count == 0) return true;
+  relating.pids = calloc(relating.count, sizeof *relating.pids);
+  relating.hangs = calloc(relating.count, sizeof *relating.hangs);
+  for (size_t i = 0; relating.pids && i < relating.count; i++) relating.pids[i] = reports[i]->pid;
+  bool memory = relating.pids && relating.hangs && relate(&relating);
+  free(relating.pids);
+  free(relating.hangs);
+  free(relating.outwards);
+  return memory;
+}
