@@ -99,10 +99,13 @@ def test_a_pool_whose_threads_all_wait_for_its_own_work_is_a_deadlock(interprete
 
 @pytest.mark.parametrize("interpreter", EXECUTORS)
 def test_a_thread_pool_of_multiprocessing_whose_threads_all_wait_for_its_own_work_is_a_deadlock(interpreter):
-    with hanging.hang(interpreter, "thread_pool", moving="others") as hung:
-        status, result, said = hanging.attach(hung.pid)
-        assert result is not None and status == 0, said
-        fail(waiting.compare_waits(hung, result, live=True))
+    try:
+        with hanging.hang(interpreter, "thread_pool", moving="others") as hung:
+            status, result, said = hanging.attach(hung.pid)
+            assert result is not None and status == 0, said
+            fail(waiting.compare_waits(hung, result, live=True))
+    except scenarios.NotApplicable as reason:
+        pytest.skip(f"n/a: {reason}")
 
 
 @pytest.mark.parametrize("interpreter", RELEASED)

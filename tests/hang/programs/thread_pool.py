@@ -8,6 +8,7 @@ import threading
 import time
 
 import hang
+import record
 
 inner = {}
 
@@ -29,7 +30,10 @@ def keep_busy(barrier):
     time.sleep(3600)
 
 
-pool, barrier = multiprocessing.pool.ThreadPool(2), threading.Barrier(2)
+try:
+    pool, barrier = multiprocessing.pool.ThreadPool(2), threading.Barrier(2)
+except (ImportError, OSError) as reason:
+    record.not_applicable('ThreadPool: %s' % reason)
 other, other_barrier = multiprocessing.pool.ThreadPool(2), threading.Barrier(2)
 for name in ('applies 0', 'applies 1'):
     pool.apply_async(apply, (name, pool, barrier))
