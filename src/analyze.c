@@ -214,7 +214,7 @@ static enum exu_outcome explain_stopped(struct analysis *analysis) {
   struct exu_error error, missing;
   struct exu_runtimes *runtimes = find_live_python(analysis, &missing);
   const bool registers_help = !analysis->options->no_stop && !exu_live_knows_descriptors(&analysis->target);
-  if (runtimes && !analysis->options->no_stop) exu_stacks_rehearse(runtimes, analysis->options);
+  if (runtimes && !analysis->options->no_stop) exu_stacks_rehearse(runtimes);
   if (!stop(analysis, &error)) {
     exu_missing(&analysis->diagnostics, "process-unreadable", -1, "%s", error.message);
     return EXU_OUTCOME_NOTHING;

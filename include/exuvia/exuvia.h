@@ -61,6 +61,7 @@ enum exu_gap {
   EXU_GAP_PYTHON,   /* Python frames are missing: an eval loop runs here that none of the thread state's belong to */
   EXU_GAP_MOVED,    /* the thread ran while it was read: its inner frames are left out */
   EXU_GAP_GREENLET, /* nothing is missing: the stack of the greenlet that runs begins here */
+  EXU_GAP_LEFT_OUT, /* outer frames are left out, as exu_options.max_frames asked for */
   EXU_GAP_SWITCH,   /* the thread is switching greenlets: which of them the native frames here belong to is not known */
 };
 
@@ -236,6 +237,7 @@ struct exu_thread {
   int64_t cpu_us; /* live: processor time that it has used since it started, in microseconds; -1 unknown */
   const struct exu_frame *frames; /* most recent call first */
   size_t frame_count;
+  size_t frames_left_out; /* outer ones, as exu_options.max_frames asked for */
 };
 
 struct exu_interpreter {
@@ -348,6 +350,7 @@ struct exu_report {
   size_t interpreter_count;
   const struct exu_thread *threads;
   size_t thread_count;
+  size_t threads_left_out; /* as exu_options.max_threads asked for */
   const struct exu_deadlock *deadlocks;
   size_t deadlock_count;
   const struct exu_hang *hangs;
@@ -370,7 +373,11 @@ struct exu_options {
   const char *sysroot;       /* prefix for every path of the target; NULL: none */
   const char *const *search; /* directories to look for binaries in, by file name */
   size_t search_count;
-  uint64_t max_frames;  /* per thread; 0: no limit but the built-in budget */
+  /*
+   * Of each thread the innermost Python frames, with the native ones among and inside of them; of a thread without Python
+   * the innermost native ones. 0: no limit but the built-in budget.
+   */
+  uint64_t max_frames;
   uint64_t max_threads; /* 0: no limit but the built-in budget */
   bool python_only;     /* no native frames: the stacks are not unwound, which costs nothing then */
   bool native_all;      /* all native frames: also of threads without Python, and the interpreter's own */

@@ -38,8 +38,6 @@ static enum step enter(struct walk *walk, uint64_t address) {
     return STEP_END;
   }
   if (walk->limit && depth >= walk->limit) {
-    exu_note(py->diagnostics, "max-frames", walk->tid, "only the innermost %llu frames are shown, as asked for",
-             (unsigned long long)walk->limit);
     walk->stack->complete = false;
     return STEP_END;
   }

@@ -63,7 +63,7 @@ static bool read_frames(struct exu_stacks *stacks, struct exu_py *py, uint64_t t
                         struct exu_diagnostics *diagnostics) {
   struct exu_diagnostics *usual = py->diagnostics;
   py->diagnostics = diagnostics;
-  bool memory = exu_py_frames(py, tstate, tid, stacks->options->max_frames, &stacks->stack);
+  bool memory = exu_py_frames(py, tstate, tid, 0, &stacks->stack);
   py->diagnostics = usual;
   return memory;
 }

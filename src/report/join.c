@@ -133,7 +133,7 @@ static bool add_thread_state(struct exu_stacks *stacks, size_t index, struct exu
   add_gil(stacks, index, thread, exu_py_gil(py, &stacks->python, state, os ? &os->registers : NULL), subject);
   bool runs = stacks->target->kind == EXU_SOURCE_LIVE && stacks->options->no_stop;
   if (runs ? !exu_glimpse(stacks, py, state->tstate, os, thread->tid)
-           : !exu_py_frames(py, state->tstate, thread->tid, stacks->options->max_frames, &stacks->stack))
+           : !exu_py_frames(py, state->tstate, thread->tid, 0, &stacks->stack))
     return false;
   thread->frames_complete &= stacks->stack.complete;
   return add_chain(stacks, first, state->interpreter);
@@ -308,6 +308,7 @@ void exu_join(struct exu_stacks *stacks) {
   stacks->report->threads = stacks->threads;
   while (count < shown && add_os_thread(stacks, count)) stacks->report->thread_count = ++count;
   if (shown < target->thread_count) {
+    stacks->report->threads_left_out = target->thread_count - shown;
     exu_note(stacks->diagnostics, "max-threads", -1, "%zu of %zu threads are shown, as asked for", shown,
              target->thread_count);
   } else if (has_python && count == shown) {

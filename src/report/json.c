@@ -241,6 +241,7 @@ static const char *gap(enum exu_gap gap) {
   case EXU_GAP_PYTHON: return "python-missing";
   case EXU_GAP_MOVED: return "moved";
   case EXU_GAP_GREENLET: return "greenlet-start";
+  case EXU_GAP_LEFT_OUT: return "left-out";
   case EXU_GAP_SWITCH: return "greenlet-switch";
   }
   return NULL;
@@ -295,6 +296,10 @@ static void put_thread(struct exu_output *out, const struct exu_report *report, 
   exu_json_id(out, is_live ? thread->cpu_us : -1);
   exu_out(out, ",\n      \"waits_on\": ");
   exu_json_wait(out, report, thread->wait);
+  if (thread->frames_left_out > 0) {
+    exu_out(out, ",\n      \"frames_left_out\": ");
+    exu_out_unsigned(out, thread->frames_left_out);
+  }
   exu_out(out, ",\n      \"frames\": [");
   for (size_t i = 0; i < thread->frame_count; i++) {
     exu_out(out, i ? ",\n      " : "\n      ");
@@ -365,6 +370,10 @@ static void put_report(struct exu_output *out, const struct exu_report *report) 
     put_thread(out, report, &report->threads[i]);
   }
   put_list_end(out, report->thread_count);
+  if (report->threads_left_out > 0) {
+    exu_out(out, ",\n  \"threads_left_out\": ");
+    exu_out_unsigned(out, report->threads_left_out);
+  }
   exu_out(out, ",\n  \"deadlocks\": [");
   for (size_t i = 0; i < report->deadlock_count; i++) {
     put_element(out, i);

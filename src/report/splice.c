@@ -8,13 +8,23 @@
 #include "report/merge.h"
 #include "report/plumbing.h"
 
+/* Where the frames that were asked for end. */
+struct cut {
+  uint64_t left; /* Python frames that are still to come; 0: none, or there is no limit */
+  size_t count;  /* of frames up to there, and of gaps among them; 0: there is no cut */
+  size_t gaps;
+  size_t total_gaps; /* of the whole stack */
+};
+
 /* The frames of the report while they are put together: first counted, then written. */
 struct output {
   struct exu_splicer *splicer;
   const struct exu_splice *splice;
   struct exu_frame *frames; /* NULL while they are counted */
+  size_t room;              /* of `frames`: what does not fit is left out */
   size_t count;
-  struct exu_frame counted; /* written to and forgotten while they are counted */
+  struct exu_frame counted; /* written to and forgotten while they are counted, or left out */
+  struct cut cut;           /* only while they are counted */
   size_t start;             /* the native frames from this one on start the program or the thread */
   int32_t callee_module;    /* of the native call that was put last, since the last Python frame; -1: none was */
   struct exu_string callee_function;
@@ -28,7 +38,7 @@ struct output {
 static struct exu_frame *new_frame(struct output *output) {
   size_t i = output->count++;
   output->after_gap = false;
-  return output->frames ? &output->frames[i] : &output->counted;
+  return i < output->room ? &output->frames[i] : &output->counted;
 }
 
 /* A run of the eval loop: the frames from its first on up to the next entry, or to the end of its chain. */
@@ -38,14 +48,24 @@ static size_t run_end(const struct exu_splice *splice, size_t first, size_t chai
   return i + 1;
 }
 
+static void count_run(struct output *output, size_t count) {
+  struct cut *cut = &output->cut;
+  output->after_gap = false;
+  if (cut->left > 0 && cut->left <= count) {
+    cut->count = output->count + (size_t)cut->left;
+    cut->gaps = cut->total_gaps;
+  }
+  cut->left -= cut->left < count ? cut->left : count;
+  output->count += count;
+}
+
 static void put_run(struct output *output, const struct exu_merge_run *run) {
   const struct exu_chain *chain = &output->splice->chains[run->chain];
   size_t end = run_end(output->splice, run->index, chain->end);
   output->inside = true;
   output->callee_module = -1;
   if (!output->frames) {
-    output->count += end - run->index;
-    output->after_gap = false;
+    count_run(output, end - run->index);
     return;
   }
   for (size_t i = run->index; i < end; i++) {
@@ -64,17 +84,23 @@ static void put_run(struct output *output, const struct exu_merge_run *run) {
   }
 }
 
+static struct exu_frame gap_frame(enum exu_gap gap, struct exu_string reason) {
+  return (struct exu_frame){.kind = EXU_FRAME_GAP,
+                            .gap = gap,
+                            .function = reason,
+                            .position = {-1, -1, -1, -1},
+                            .interpreter = -1,
+                            .runtime = -1,
+                            .module = -1};
+}
+
 /* What has just been said, with nothing shown since, is not said again. */
 static void put_gap(struct output *output, enum exu_gap gap, const char *reason) {
   if (output->after_gap && output->last_gap == gap) return;
-  *new_frame(output) = (struct exu_frame){.kind = EXU_FRAME_GAP,
-                                          .gap = gap,
-                                          .function = {reason, strlen(reason)},
-                                          .position = {-1, -1, -1, -1},
-                                          .interpreter = -1,
-                                          .module = -1};
+  *new_frame(output) = gap_frame(gap, (struct exu_string){reason, strlen(reason)});
   output->after_gap = true;
   output->last_gap = gap;
+  output->cut.total_gaps++;
 }
 
 /* ---- Which native calls are shown -------------------------------------------------------------------------------- */
@@ -416,37 +442,61 @@ static void put_items(struct output *output, const struct exu_merge_item *items,
   if (splice->native->end == EXU_UNWIND_SWITCH && !output->switched) put_native_gap(output);
 }
 
-static bool write_frames(struct exu_splicer *splicer, const struct exu_splice *splice,
-                         const struct exu_merge_item *items, size_t count, const struct exu_merge_run *runs,
-                         struct exu_thread *thread) {
-  struct output counting = {.splicer = splicer, .splice = splice, .callee_module = -1};
-  counting.start = find_start(splicer, splice->native);
-  struct output writing = counting;
-  put_items(&counting, items, count, runs);
-  writing.frames = exu_arena_array(splicer->arena, counting.count, sizeof *writing.frames);
-  if (!writing.frames) return false;
-  put_items(&writing, items, count, runs);
-  thread->frames = writing.frames;
-  thread->frame_count = writing.count;
-  return true;
-}
-
 static void put_python(struct output *output, const struct exu_merge_run *runs, size_t run_count) {
   if (output->splice->moved)
     put_gap(output, EXU_GAP_MOVED, "the thread ran while it was read: its inner frames are left out");
   for (size_t i = 0; i < run_count; i++) put_run(output, &runs[i]);
 }
 
-/* Runs in their order, nothing else. */
-static bool splice_python(struct exu_splicer *splicer, const struct exu_splice *splice,
-                          const struct exu_merge_run *runs, size_t run_count, struct exu_thread *thread) {
-  struct output counting = {.splicer = splicer, .splice = splice}, writing = counting;
-  put_python(&counting, runs, run_count);
-  writing.frames = exu_arena_array(splicer->arena, counting.count, sizeof *writing.frames);
+/* What is put: native frames and runs in their order, or without items the runs alone. */
+struct plan {
+  const struct exu_merge_item *items;
+  size_t count;
+  const struct exu_merge_run *runs;
+  size_t run_count;
+};
+
+static void put_all(struct output *output, const struct plan *plan) {
+  if (plan->items)
+    put_items(output, plan->items, plan->count, plan->runs);
+  else
+    put_python(output, plan->runs, plan->run_count);
+}
+
+/* How many frames are left out when only the first *kept are shown, which may be all. */
+static size_t cut_off(const struct exu_splicer *splicer, const struct output *counted, const struct plan *plan,
+                      size_t *kept) {
+  struct cut cut = counted->cut;
+  if (splicer->max_frames > 0 && plan->run_count == 0 && splicer->max_frames < counted->count) {
+    cut.count = (size_t)splicer->max_frames;
+    cut.gaps = cut.total_gaps; /* its only gap, if there is one, is at the end */
+  }
+  *kept = counted->count;
+  if (cut.count == 0) return 0;
+  const size_t gaps = plan->run_count ? cut.total_gaps - cut.gaps : cut.total_gaps;
+  const size_t left = counted->count - cut.count - gaps;
+  if (left > 0) *kept = cut.count;
+  return left;
+}
+
+static bool write_frames(struct exu_splicer *splicer, const struct exu_splice *splice, const struct plan *plan,
+                         struct exu_thread *thread) {
+  struct output counting = {.splicer = splicer, .splice = splice, .callee_module = -1}, writing;
+  if (plan->items) counting.start = find_start(splicer, splice->native);
+  writing = counting;
+  counting.cut.left = splicer->max_frames;
+  put_all(&counting, plan);
+  const size_t left = cut_off(splicer, &counting, plan, &writing.room);
+  writing.frames = exu_arena_array(splicer->arena, writing.room + 1, sizeof *writing.frames);
   if (!writing.frames) return false;
-  put_python(&writing, runs, run_count);
+  put_all(&writing, plan);
   thread->frames = writing.frames;
-  thread->frame_count = writing.count;
+  thread->frame_count = writing.room;
+  thread->frames_left_out = left;
+  if (left == 0) return true;
+  struct exu_string reason =
+      exu_arena_printf(splicer->arena, "%zu outer frame%s left out, as asked for", left, left == 1 ? "" : "s");
+  writing.frames[thread->frame_count++] = gap_frame(EXU_GAP_LEFT_OUT, reason);
   return true;
 }
 
@@ -482,9 +532,10 @@ static bool splice_native(struct exu_splicer *splicer, struct exu_splice *splice
   struct exu_merge_item *items EXU_GUARD(free) = merge(splicer, splice, runs, run_count, &count, thread);
   if (!items) return false;
   const bool exhausted = splicer->arena->exhausted;
-  if (write_frames(splicer, splice, items, count, runs, thread)) return true;
+  const struct plan plan = {.items = items, .count = count, .runs = runs, .run_count = run_count};
+  if (write_frames(splicer, splice, &plan, thread)) return true;
   splice->no_inlines = true;
-  if (!write_frames(splicer, splice, items, count, runs, thread)) return false;
+  if (!write_frames(splicer, splice, &plan, thread)) return false;
   splicer->arena->exhausted = exhausted; /* what is missing is said below */
   exu_missing(splicer->diagnostics, "inlines-left-out", thread->tid,
               "the thread has %zu native frames: inlined calls are not shown", splice->native->count);
@@ -502,7 +553,8 @@ bool exu_splice(struct exu_splicer *splicer, const struct exu_splice *parts, str
   } else {
     const struct exu_merge_stack none = {.frames = NULL};
     if (!exu_merge_by_marker(&none, runs, run_count).order_known) say_order(splicer, thread->tid);
-    done = splice_python(splicer, splice, runs, run_count, thread);
+    const struct plan plan = {.runs = runs, .run_count = run_count};
+    done = write_frames(splicer, splice, &plan, thread);
   }
   if (run_count > 0) {
     thread->interpreter = splice->chains[runs[0].chain].interpreter;

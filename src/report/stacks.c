@@ -107,6 +107,7 @@ static struct exu_splicer make_splicer(const struct exu_stacks *stacks, const st
       .runtimes = runtimes,
       .runtime_count = count,
       .all = stacks->options->native_all,
+      .max_frames = stacks->options->max_frames,
   };
 }
 
@@ -138,7 +139,7 @@ void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
 }
 
 /* Of one runtime. */
-static void rehearse(struct exu_py *py, const struct exu_options *options) {
+static void rehearse(struct exu_py *py) {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
   exu_py_find_import_lock(py);
@@ -158,14 +159,14 @@ static void rehearse(struct exu_py *py, const struct exu_options *options) {
   }
   for (size_t i = 0; memory && i < threads.threads.count; i++) {
     stack.frames.count = 0;
-    memory = exu_py_frames(&trial, threads.threads.items[i].tstate, -1, options->max_frames, &stack);
+    memory = exu_py_frames(&trial, threads.threads.items[i].tstate, -1, 0, &stack);
   }
   exu_py_deinit(&trial);
   exu_arena_deinit(&arena);
 }
 
-void exu_stacks_rehearse(struct exu_runtimes *runtimes, const struct exu_options *options) {
-  for (size_t i = 0; i < runtimes->count; i++) rehearse(&runtimes->items[i], options);
+void exu_stacks_rehearse(struct exu_runtimes *runtimes) {
+  for (size_t i = 0; i < runtimes->count; i++) rehearse(&runtimes->items[i]);
 }
 
 struct exu_stacks *exu_stacks_read(struct exu_report *report, const struct exu_target *target,

@@ -19,7 +19,7 @@ struct exu_stacks;
  * memory may be nonsense by then, but most of the pages that will be needed are known, and the pause is short. What takes
  * long to find in files is found and kept.
  */
-void exu_stacks_rehearse(struct exu_runtimes *runtimes, const struct exu_options *options);
+void exu_stacks_rehearse(struct exu_runtimes *runtimes);
 
 /*
  * Read what the report shows of Python: its interpreters and, in the order of the target, its threads, still without

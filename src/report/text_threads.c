@@ -241,6 +241,15 @@ static void put_thread(struct exu_text *text, const struct groups *groups, size_
   exu_text_frames(text, thread);
 }
 
+static void put_left_out(struct exu_text *text) {
+  const size_t count = text->report->threads_left_out;
+  if (count == 0) return;
+  exu_out_char(&text->out, '\n');
+  exu_out_grouped(&text->out, count);
+  exu_out(&text->out,
+          count == 1 ? " more thread left out (--max-threads)\n" : " more threads left out (--max-threads)\n");
+}
+
 /*
  * The crashed thread, then the circles of threads that wait for each other, and the first of each that hangs. Marks what
  * it shows.
@@ -318,6 +327,7 @@ void exu_text_threads(struct exu_text *text) {
     if (!summarized || !summarized[i]) put_thread(text, folded ? &groups : NULL, i);
   }
   if (summarized) exu_text_summary(text, summarized);
+  put_left_out(text);
   free(summarized);
   free(shown);
   free(opens);
