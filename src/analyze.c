@@ -18,6 +18,7 @@
 #include "report/waits.h"
 #include "target/crash.h"
 #include "target/live.h"
+#include "target/system_calls.h"
 #include "target/target.h"
 
 /* What a report and everything that leads to it may take; a report of a million frames needs about this much. */
@@ -177,6 +178,7 @@ static enum exu_outcome explain_core(struct analysis *analysis) {
     return outcome;
   }
   if (find_modules(analysis)) {
+    exu_calls_check(&analysis->target);
     exu_crash_describe(&analysis->target, analysis->arena);
     struct exu_runtimes *runtimes = find_python(analysis);
     read_stacks(analysis, runtimes);

@@ -225,7 +225,7 @@ struct exu_thread {
   bool python;            /* has a Python thread state */
   bool python_unknown;    /* nothing tells whether it has one: python is false */
   bool unplaced;          /* tid is -1 because it is not known which thread, if any, runs this thread state */
-  bool crashed;           /* the thread that the signal was delivered to */
+  bool crashed;           /* what the process died of was its fault or its call, for certain */
   enum exu_gil gil;
   /* did native unwinding reach the start of the thread, or of the greenlet; unknown when it was not asked for */
   enum exu_tristate native_complete;
@@ -281,6 +281,10 @@ struct exu_diagnostic {
   bool incomplete;
 };
 
+/*
+ * What a process died of. When a signal handler ran for it and raised a signal again (often the same), this is what the
+ * handler ran for, if that is certain.
+ */
 struct exu_crash {
   int32_t signal;
   const char *name; /* "SIGSEGV"; NULL for a number without a name */
@@ -292,7 +296,11 @@ struct exu_crash {
   struct exu_string address_in; /* the mapping that it lies in, in words; unknown when there is no address */
   int64_t sender_pid;           /* -1 unknown or not sent by a process */
   int64_t sender_uid;
-  int64_t tid;
+  int64_t tid;             /* of the thread that crashed; -1: none, or it is not certain which */
+  int32_t raised_signal;   /* what a handler of `signal` raised, and the process ended of; 0: nothing is known of it */
+  const char *raised_name; /* as `name` */
+  /* A handler raised `signal` in this thread; what that ran for is not certain; 0: nothing is known of a handler. */
+  int64_t handler_tid;
   struct exu_string summary; /* one plain sentence */
 };
 

@@ -192,7 +192,7 @@ static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
                                 .interpreter = -1,
                                 .runtime = -1,
                                 .main = os->tid == stacks->target->pid,
-                                .crashed = os->crashed && stacks->target->crash,
+                                .crashed = os->crashed,
                                 .native_complete = EXU_UNKNOWN,
                                 .frames_complete = true,
                                 .moved = EXU_UNKNOWN,

@@ -21,7 +21,7 @@ struct exu_joined {
 
 struct exu_stacks {
   struct exu_report *report;
-  const struct exu_target *target;
+  struct exu_target *target;
   struct exu_runtimes *runtimes; /* NULL or empty: no Python */
   const struct exu_options *options;
   struct exu_diagnostics *diagnostics;

@@ -134,6 +134,18 @@ static void put_crash(struct exu_output *out, const struct exu_crash *crash) {
   exu_json_id(out, crash->sender_uid);
   exu_out(out, ", \"tid\": ");
   exu_json_id(out, crash->tid);
+  exu_out(out, ", \"raised_again\": ");
+  if (crash->raised_signal != 0) {
+    exu_out(out, "{\"signal\": ");
+    exu_out_signed(out, crash->raised_signal);
+    exu_out(out, ", \"name\": ");
+    exu_json_word(out, crash->raised_name);
+    exu_out_char(out, '}');
+  } else {
+    exu_out(out, "null");
+  }
+  exu_out(out, ", \"handler_tid\": ");
+  exu_json_id(out, crash->handler_tid > 0 ? crash->handler_tid : -1);
   exu_out(out, ", \"summary\": ");
   exu_json_string(out, crash->summary);
   exu_out_char(out, '}');

@@ -7,6 +7,7 @@
 #include "python/find.h"
 #include "python/runtime.h"
 #include "report/joining.h"
+#include "target/crash.h"
 
 enum { REHEARSAL_MIB = 64 };
 
@@ -15,8 +16,9 @@ struct finishing {
   struct exu_stacks *stacks;
   struct exu_native *native;
   struct exu_splicer splicer;
-  struct exu_map watched;       /* frame objects of the thread at hand, to look for in its native frames */
-  EXU_VECTOR(uint64_t) markers; /* of the thread at hand */
+  struct exu_map watched;        /* frame objects of the thread at hand, to look for in its native frames */
+  EXU_VECTOR(uint64_t) markers;  /* of the thread at hand */
+  EXU_VECTOR(uint64_t) contexts; /* of the thread at hand: signal handlers */
 };
 
 /* Before 3.10 a native frame of the eval loop is known by the frame object that it keeps. */
@@ -58,7 +60,10 @@ static bool show_markers(struct finishing *finishing, const struct exu_splice *s
 /* Threads without Python are looked at last, and take nothing away from the others. */
 static bool is_needed(const struct finishing *finishing, size_t index) {
   const struct exu_thread *thread = &finishing->stacks->threads[index];
-  return thread->python || thread->crashed || finishing->stacks->options->native_all;
+  const struct exu_target *target = finishing->stacks->target;
+  const bool got_signal =
+      target->crash && target->thread_count > 0 && finishing->stacks->joined[index].os == target->threads;
+  return thread->python || thread->crashed || got_signal || finishing->stacks->options->native_all;
 }
 
 static bool unwind(struct finishing *finishing, size_t index) {
@@ -73,6 +78,41 @@ static bool unwind(struct finishing *finishing, size_t index) {
   joined->splice.native = &joined->native;
   thread->native_complete = exu_unwind_is_whole(joined->native.end) ? EXU_YES : EXU_NO;
   return true;
+}
+
+/* The signal handlers that run on a thread's stack. */
+static bool find_handlers(struct finishing *finishing, const struct exu_joined *joined, struct exu_handlers *handlers) {
+  const struct exu_native_thread *native = joined->splice.native;
+  finishing->contexts.count = 0;
+  for (size_t i = 0; i < native->count; i++) {
+    if (!native->frames[i].signal) continue;
+    uint64_t *context = EXU_PUSH(finishing->stacks->arena, &finishing->contexts);
+    if (!context) return false;
+    *context = native->frames[i].sp; /* a handler returns with the stack pointer at the context */
+  }
+  *handlers = (struct exu_handlers){.thread = joined->os,
+                                    .contexts = finishing->contexts.items,
+                                    .count = finishing->contexts.count,
+                                    .complete = exu_unwind_is_whole(native->end) && native->gap_count == 0};
+  return true;
+}
+
+/*
+ * A process that raised the signal itself may have done so in the handler of another one, or of the same, in any of its
+ * threads.
+ */
+static void look_into_handlers(struct finishing *finishing) {
+  struct exu_stacks *stacks = finishing->stacks;
+  if (!exu_crash_is_raised(stacks->target)) return;
+  for (size_t i = 0; i < stacks->report->thread_count; i++) {
+    struct exu_joined *joined = &stacks->joined[i];
+    struct exu_handlers handlers;
+    if (!joined->splice.native || !exu_crash_may_handle(stacks->target, joined->os)) continue;
+    if (!find_handlers(finishing, joined, &handlers)) return;
+    if (exu_crash_handled(stacks->target, &handlers, stacks->arena)) break;
+  }
+  for (size_t i = 0; i < stacks->report->thread_count; i++)
+    stacks->threads[i].crashed = stacks->joined[i].os && stacks->joined[i].os->crashed;
 }
 
 static bool splice(struct finishing *finishing, size_t index, bool symbolized) {
@@ -128,6 +168,7 @@ void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
   for (int needed = 1; native && needed >= 0; needed--) {
     for (size_t i = 0; memory && i < count; i++) memory = is_needed(&finishing, i) != needed || unwind(&finishing, i);
   }
+  if (native && memory) look_into_handlers(&finishing);
   if (native) symbolized = exu_native_symbolize(native);
   for (size_t i = 0; i < count; i++) {
     if (!splice(&finishing, i, symbolized)) break;
@@ -169,9 +210,8 @@ void exu_stacks_rehearse(struct exu_runtimes *runtimes) {
   for (size_t i = 0; i < runtimes->count; i++) rehearse(&runtimes->items[i]);
 }
 
-struct exu_stacks *exu_stacks_read(struct exu_report *report, const struct exu_target *target,
-                                   struct exu_runtimes *runtimes, const struct exu_options *options,
-                                   struct exu_diagnostics *diagnostics) {
+struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_target *target, struct exu_runtimes *runtimes,
+                                   const struct exu_options *options, struct exu_diagnostics *diagnostics) {
   struct exu_stacks *stacks = calloc(1, sizeof *stacks);
   if (!stacks) return NULL;
   stacks->report = report;

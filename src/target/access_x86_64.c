@@ -17,7 +17,7 @@ struct decoder {
   struct exu_cursor code;
   const uint8_t *start;
   const struct exu_registers *registers;
-  uint64_t address; /* the fault */
+  struct exu_x86_operands *operands;
   struct exu_x86_instruction instruction;
   bool segment_fs;
   uint8_t rex_x; /* extension bits of the index and base registers */
@@ -29,8 +29,9 @@ static uint64_t value_of(const struct decoder *decoder, unsigned number) {
   return decoder->registers->value[dwarf_of[number & 15]];
 }
 
-static bool covers(const struct decoder *decoder, uint64_t start, uint64_t size) {
-  return decoder->address - start < size;
+static void add(struct decoder *decoder, enum exu_access access, uint64_t address, uint64_t size) {
+  struct exu_x86_operands *operands = decoder->operands;
+  operands->items[operands->count++] = (struct exu_x86_operand){.access = access, .address = address, .size = size};
 }
 
 /*
@@ -91,6 +92,7 @@ static bool vector_prefix(struct decoder *decoder, uint8_t byte) {
   instruction->encoding = EXU_X86_EVEX;
   instruction->map = first & 7;
   bool broadcast = third & 0x10;
+  decoder->operands->masked = third & 7;
   unsigned length = (third >> 5) & 3;
   if ((first & 8) || !(second & 4) || broadcast || length == 3) return false;
   instruction->vector_size = (uint8_t)(16 << length);
@@ -166,83 +168,143 @@ static uint64_t effective_address(struct decoder *decoder, uint8_t modrm, unsign
   return address;
 }
 
-/* Only one of two operands contains the fault: then it is that one's access. */
-static enum exu_access choose(const struct decoder *decoder, uint64_t read, uint64_t read_size, uint64_t written,
-                              uint64_t written_size) {
-  bool reads = covers(decoder, read, read_size);
-  bool writes = covers(decoder, written, written_size);
-  if (reads == writes) return EXU_ACCESS_UNKNOWN;
-  return reads ? EXU_ACCESS_READ : EXU_ACCESS_WRITE;
-}
-
 /* String instructions: no ModRM, always rsi and rdi. A repeated one moves up to a cache line at a time. */
-static enum exu_access string_access(const struct decoder *decoder) {
+static void string_operands(struct decoder *decoder) {
   enum { CACHE_LINE = 64 };
   const struct exu_x86_instruction *instruction = &decoder->instruction;
   uint64_t source = value_of(decoder, RSI_);
   uint64_t destination = value_of(decoder, RDI_);
   uint64_t size = instruction->opcode & 1 ? exu_x86_operand_size(instruction) : 1;
   if (instruction->repeat) {
-    if (value_of(decoder, RCX_) == 0) return EXU_ACCESS_UNKNOWN;
+    if (value_of(decoder, RCX_) == 0) return;
     size = CACHE_LINE;
   }
-  bool at_source = covers(decoder, source, size);
-  bool at_destination = covers(decoder, destination, size);
   /* fs applies to rsi only; nobody writes such code, and a base that is added may hide which operand it was. */
-  if (decoder->segment_fs) return EXU_ACCESS_UNKNOWN;
-  switch (instruction->opcode & 0xfe) {
-  case 0xa4: return choose(decoder, source, size, destination, size);                   /* movs */
-  case 0xa6: return at_source || at_destination ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN; /* cmps */
-  case 0xaa: return at_destination ? EXU_ACCESS_WRITE : EXU_ACCESS_UNKNOWN;             /* stos */
-  case 0xac: return at_source ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN;                   /* lods */
-  case 0xae: return at_destination ? EXU_ACCESS_READ : EXU_ACCESS_UNKNOWN;              /* scas */
-  default: return EXU_ACCESS_UNKNOWN;
-  }
+  if (decoder->segment_fs) return;
+  const uint8_t opcode = instruction->opcode & 0xfe;
+  enum { MOVS = 0xa4, CMPS = 0xa6, STOS = 0xaa, LODS = 0xac, SCAS = 0xae };
+  if (opcode == MOVS || opcode == CMPS || opcode == LODS) add(decoder, EXU_ACCESS_READ, source, size);
+  if (opcode == CMPS || opcode == SCAS) add(decoder, EXU_ACCESS_READ, destination, size);
+  if (opcode == MOVS || opcode == STOS) add(decoder, EXU_ACCESS_WRITE, destination, size);
 }
 
 /* Instructions whose only memory operand is the stack. */
-static enum exu_access stack_access(const struct decoder *decoder, enum exu_access access) {
-  enum { SLOT = 8 };
-  if (decoder->instruction.has_66) return EXU_ACCESS_UNKNOWN;
-  enum { LEAVE = 0xc9 };
+static void stack_operand(struct decoder *decoder, enum exu_access access) {
+  enum { SLOT = 8, LEAVE = 0xc9 };
+  if (decoder->instruction.has_66) return;
   uint64_t sp = value_of(decoder, decoder->instruction.opcode == LEAVE ? RBP_ : RSP_);
-  return covers(decoder, access == EXU_ACCESS_WRITE ? sp - SLOT : sp, SLOT) ? access : EXU_ACCESS_UNKNOWN;
+  add(decoder, access, access == EXU_ACCESS_WRITE ? sp - SLOT : sp, SLOT);
 }
 
-static enum exu_access modrm_access(struct decoder *decoder) {
-  enum { SLOT = 8 };
+/*
+ * movaps, movapd, movdqa and the stores that pass the caches by want their vectors aligned; so do the operations of SSE
+ * in its old encoding. Those of MMX have no prefix and do not.
+ */
+static bool wants_alignment(const struct exu_x86_instruction *instruction) {
+  const uint8_t opcode = instruction->opcode;
+  if (instruction->map != 1 || instruction->repeat) return false;
+  switch (opcode) {
+  case 0x28:
+  case 0x29:
+  case 0x2b: return true;
+  case 0x6f:
+  case 0x7f:
+  case 0xe7: return instruction->has_66;
+  default: break;
+  }
+  if (instruction->encoding != EXU_X86_LEGACY) return false;
+  if (opcode == 0x14 || opcode == 0x15 || opcode == 0x51 || (opcode >= 0x54 && opcode <= 0x59) ||
+      (opcode >= 0x5c && opcode <= 0x5f))
+    return true;
+  return instruction->has_66 && ((opcode >= 0x60 && opcode <= 0x6d) || (opcode >= 0xd1 && opcode <= 0xfe)) &&
+         opcode != 0xd6 && opcode != 0xd7 && opcode != 0xf7;
+}
+
+static void note_division(struct decoder *decoder, uint8_t modrm) {
+  enum { DIV = 6, BYTE_FORM = 0xf6, WORD_FORM = 0xf7, REGISTERS = 0xc0, HIGH_BYTES = 4 };
+  const struct exu_x86_instruction *instruction = &decoder->instruction;
+  if (instruction->encoding != EXU_X86_LEGACY || instruction->map != 0 || (modrm >> 3 & 7) < DIV) return;
+  if (instruction->opcode != BYTE_FORM && instruction->opcode != WORD_FORM) return;
+  const uint8_t size = instruction->opcode == BYTE_FORM ? 1 : exu_x86_operand_size(instruction);
+  /* ah, ch, dh and bh, or with a prefix other registers */
+  if (size == 1 && modrm >= REGISTERS && (modrm & 7) >= HIGH_BYTES) return;
+  decoder->operands->divides = size;
+  decoder->operands->has_divisor = modrm >= REGISTERS;
+  if (modrm < REGISTERS) return;
+  uint64_t value = value_of(decoder, (modrm & 7U) | decoder->rex_b);
+  decoder->operands->divisor = size < 8 ? value & ((UINT64_C(1) << 8 * size) - 1) : value;
+}
+
+/* Is there a ModRM byte, which names memory? Of one-byte opcodes only x87's are not known here. */
+static bool may_have_operand(const struct exu_x86_instruction *instruction) {
+  const uint8_t opcode = instruction->opcode;
+  if (instruction->encoding != EXU_X86_LEGACY || instruction->map > 1) return true;
+  if (instruction->map == 0) return opcode >= 0xd8 && opcode <= 0xdf;
+  const bool jump = opcode >= 0x80 && opcode <= 0x8f, swap = opcode >= 0xc8 && opcode <= 0xcf;
+  const bool system = opcode < 0x10 || (opcode >= 0x30 && opcode <= 0x37) || opcode == 0xa2 || opcode == 0x77;
+  return !jump && !swap && !system;
+}
+
+static void modrm_operands(struct decoder *decoder) {
+  enum { SLOT = 8, XMM = 16 };
   uint8_t modrm = exu_cursor_u8(&decoder->code);
-  if (decoder->code.failed || modrm >= 0xc0) return EXU_ACCESS_UNKNOWN; /* registers only */
+  if (decoder->code.failed) return;
+  note_division(decoder, modrm);
+  if (modrm >= 0xc0) return; /* registers only */
   struct exu_x86_form form = exu_x86_form(&decoder->instruction, (modrm >> 3) & 7);
-  if (form.access == EXU_ACCESS_UNKNOWN) return EXU_ACCESS_UNKNOWN;
+  decoder->operands->unknown = form.access == EXU_ACCESS_UNKNOWN && may_have_operand(&decoder->instruction);
+  if (form.access == EXU_ACCESS_UNKNOWN) return;
   uint64_t address = effective_address(decoder, modrm, form.immediate);
   exu_cursor_skip(&decoder->code, form.immediate);
-  if (decoder->code.failed) return EXU_ACCESS_UNKNOWN;
+  if (decoder->code.failed) return;
   if (decoder->segment_fs) {
-    if (!decoder->registers->has_thread_pointer) return EXU_ACCESS_UNKNOWN;
+    if (!decoder->registers->has_thread_pointer) return;
     address += decoder->registers->thread_pointer;
   }
-  if (form.pushes) return choose(decoder, address, form.size, value_of(decoder, RSP_) - SLOT, SLOT);
-  return covers(decoder, address, form.size) ? form.access : EXU_ACCESS_UNKNOWN;
+  if (form.size >= XMM && wants_alignment(&decoder->instruction)) decoder->operands->alignment = form.size;
+  add(decoder, form.pushes ? EXU_ACCESS_READ : form.access, address, form.size);
+  if (form.pushes) add(decoder, EXU_ACCESS_WRITE, value_of(decoder, RSP_) - SLOT, SLOT);
 }
 
-enum exu_access exu_access_x86_64(const uint8_t *code, size_t size, const struct exu_registers *registers,
-                                  uint64_t address) {
+void exu_operands_x86_64(const uint8_t *code, size_t size, const struct exu_registers *registers,
+                         struct exu_x86_operands *operands) {
   const uint64_t all = (UINT64_C(1) << 17) - 1;
-  if ((registers->valid & all) != all) return EXU_ACCESS_UNKNOWN;
+  *operands = (struct exu_x86_operands){.count = 0};
+  if ((registers->valid & all) != all) return;
   struct decoder decoder = {
       .code = exu_cursor(code, size < EXU_X86_INSTRUCTION_MAX ? size : EXU_X86_INSTRUCTION_MAX, false),
       .start = code,
       .registers = registers,
-      .address = address,
+      .operands = operands,
       .displacement_scale = 1};
-  if (!decode_opcode(&decoder)) return EXU_ACCESS_UNKNOWN;
+  if (!decode_opcode(&decoder)) return;
   const struct exu_x86_instruction *instruction = &decoder.instruction;
   if (instruction->encoding == EXU_X86_LEGACY && instruction->map == 0) {
     uint8_t opcode = instruction->opcode;
-    if ((opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf)) return string_access(&decoder);
+    if ((opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf)) {
+      string_operands(&decoder);
+      return;
+    }
     enum exu_access stack = exu_x86_stack_access(opcode);
-    if (stack != EXU_ACCESS_UNKNOWN) return stack_access(&decoder, stack);
+    if (stack != EXU_ACCESS_UNKNOWN) {
+      stack_operand(&decoder, stack);
+      return;
+    }
   }
-  return modrm_access(&decoder);
+  modrm_operands(&decoder);
+}
+
+/* When both of two operands contain the fault, it is not told which of them it was. */
+enum exu_access exu_access_x86_64(const uint8_t *code, size_t size, const struct exu_registers *registers,
+                                  uint64_t address) {
+  struct exu_x86_operands operands;
+  enum exu_access access = EXU_ACCESS_UNKNOWN;
+  exu_operands_x86_64(code, size, registers, &operands);
+  for (size_t i = 0; i < operands.count; i++) {
+    const struct exu_x86_operand *operand = &operands.items[i];
+    if (address - operand->address >= operand->size || operand->access == access) continue;
+    if (access != EXU_ACCESS_UNKNOWN) return EXU_ACCESS_UNKNOWN;
+    access = operand->access;
+  }
+  return access;
 }

@@ -18,7 +18,15 @@ struct exu_registers {
   uint64_t thread_pointer; /* fs_base on x86-64, TPIDR_EL0 on aarch64 */
   bool has_thread_pointer;
   int64_t syscall;          /* number of the system call that the thread is in, -1: in none, or unknown */
+  bool outside;             /* it is in none, for certain */
   uint64_t syscall_args[6]; /* its arguments, when syscall >= 0 */
+};
+
+/* The last exception that became a signal in a thread: not always the one that a handler runs for. */
+struct exu_exception {
+  uint64_t number;  /* x86-64: 14 a page fault, 13 protection, 6 an invalid instruction, 0 a division, or none so far */
+  uint64_t error;   /* of a page fault: bit 0 the page was there, bit 1 a write, bit 4 the fetch of an instruction */
+  uint64_t address; /* of a page fault */
 };
 
 struct exu_arch {
@@ -41,6 +49,19 @@ struct exu_arch {
    * 0: it does. NULL: not known for this machine.
    */
   uint64_t (*returned_variable)(uint64_t address, const uint8_t *code, size_t size);
+  uint8_t call_arguments[6]; /* DWARF numbers of the registers that a system call takes its arguments from */
+  /*
+   * The struct ucontext that the kernel leaves on a thread's stack when it has it run a signal handler, with the
+   * siginfo_t behind it. 0: nobody has written that yet.
+   */
+  size_t context_size;
+  /* The registers of what was interrupted, without the thread pointer. */
+  void (*decode_context)(const void *context, struct exu_registers *registers, struct exu_exception *exception);
+  /* Every such context has a word of which this is true, at context_word; few other words are so. NULL: not known. */
+  bool (*is_context_word)(uint64_t word);
+  size_t context_word;
+  /* Can these bytes be one? NULL: every word that could be one's is taken for one. */
+  bool (*is_context)(const void *context);
 };
 
 /* NULL when the machine is not supported. */

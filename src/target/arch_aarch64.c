@@ -29,6 +29,9 @@ static uint64_t pthread_self_of(uint64_t thread_pointer) {
   return 0;
 }
 
+/* struct _aarch64_ctx of the floating point registers (asm/sigcontext.h): FPSIMD_MAGIC and the size. */
+static bool is_context_word(uint64_t word) { return word == UINT64_C(0x0000021046508001); }
+
 const struct exu_arch exu_arch_aarch64 = {
     .name = "aarch64",
     .machine = 183,
@@ -42,4 +45,6 @@ const struct exu_arch exu_arch_aarch64 = {
     .decode_registers = decode_registers,
     .pthread_self = pthread_self_of,
     .syscall_futex = 98,
+    .call_arguments = {0, 1, 2, 3, 4, 5},
+    .is_context_word = is_context_word,
 };

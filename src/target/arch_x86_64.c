@@ -40,6 +40,8 @@ enum word {
 static const uint8_t dwarf_order[] = {RAX, RDX, RCX, RBX, RSI, RDI, RBP, RSP, R8,
                                       R9,  R10, R11, R12, R13, R14, R15, RIP};
 
+enum { CONTEXT_SIZE = 304 };
+
 static bool decode_registers(const void *pr_reg, size_t size, struct exu_registers *registers) {
   uint64_t word[WORDS];
   struct exu_cursor cursor = exu_cursor(pr_reg, size, false);
@@ -54,12 +56,56 @@ static bool decode_registers(const void *pr_reg, size_t size, struct exu_registe
   registers->thread_pointer = word[FS_BASE];
   registers->has_thread_pointer = true;
   /* The kernel keeps -1 here for a thread that it entered through an exception or an interrupt. */
-  if ((int64_t)word[ORIG_RAX] >= 0) {
+  registers->outside = (int64_t)word[ORIG_RAX] < 0;
+  if (!registers->outside) {
     static const uint8_t arguments[] = {RDI, RSI, RDX, R10, R8, R9};
     registers->syscall = (int64_t)word[ORIG_RAX];
     for (size_t i = 0; i < sizeof arguments; i++) registers->syscall_args[i] = word[arguments[i]];
   }
   return true;
+}
+
+/*
+ * struct ucontext up to its uc_sigmask, and there struct sigcontext_64 (asm/sigcontext.h): r8 to r15, rdi, rsi, rbp,
+ * rbx, rdx, rax, rcx, rsp, rip, flags, segments, err, trapno, oldmask, cr2.
+ */
+static void decode_context(const void *context, struct exu_registers *registers, struct exu_exception *exception) {
+  static const uint8_t order[] = {8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7, 16};
+  enum { MCONTEXT = 40, FLAGS_AND_SEGMENTS = 16 };
+  struct exu_cursor cursor = exu_cursor(context, CONTEXT_SIZE, false);
+  exu_cursor_skip(&cursor, MCONTEXT);
+  *registers = (struct exu_registers){.syscall = -1};
+  for (size_t i = 0; i < sizeof order; i++) {
+    registers->value[order[i]] = exu_cursor_u64(&cursor);
+    registers->valid |= UINT64_C(1) << order[i];
+  }
+  registers->sp = registers->value[7];
+  registers->pc = registers->value[16];
+  exu_cursor_skip(&cursor, FLAGS_AND_SEGMENTS);
+  exception->error = exu_cursor_u64(&cursor);
+  exception->number = exu_cursor_u64(&cursor);
+  exu_cursor_skip(&cursor, 8); /* oldmask */
+  exception->address = exu_cursor_u64(&cursor);
+}
+
+/* cs, gs, fs and ss of a 64-bit program; kernels before 4.7 left ss out. */
+static bool is_context_word(uint64_t word) { return word == UINT64_C(0x002b000000000033) || word == 0x33; }
+
+/*
+ * arch/x86/kernel/signal_64.c: few uc_flags, no link, and the floating point state behind it all, aligned for FXSAVE at
+ * least. Bit 1 of rflags is always set, those from 22 on never.
+ */
+static bool is_context(const void *context) {
+  enum { RFLAGS = 176, FPSTATE = 224, UC_FLAGS = 7, ALIGNMENT = 16, ALWAYS = 2, RFLAGS_BITS = 22 };
+  struct exu_cursor cursor = exu_cursor(context, CONTEXT_SIZE, false);
+  uint64_t flags = exu_cursor_u64(&cursor);
+  uint64_t link = exu_cursor_u64(&cursor);
+  exu_cursor_skip(&cursor, RFLAGS - 16);
+  uint64_t rflags = exu_cursor_u64(&cursor);
+  exu_cursor_skip(&cursor, FPSTATE - RFLAGS - 8);
+  uint64_t fpstate = exu_cursor_u64(&cursor);
+  return flags <= UC_FLAGS && link == 0 && (rflags & ALWAYS) && rflags >> RFLAGS_BITS == 0 && fpstate != 0 &&
+         fpstate % ALIGNMENT == 0;
 }
 
 /* glibc and musl: %fs:0 points to itself and is the pthread_t. */
@@ -97,4 +143,10 @@ const struct exu_arch exu_arch_x86_64 = {
     .pthread_self = pthread_self_of,
     .syscall_futex = 202,
     .returned_variable = returned_variable,
+    .call_arguments = {5, 4, 1, 10, 8, 9},
+    .context_size = CONTEXT_SIZE,
+    .decode_context = decode_context,
+    .is_context_word = is_context_word,
+    .context_word = 184,
+    .is_context = is_context,
 };

@@ -10,13 +10,50 @@
  * The crash of a target whose threads and pid are set, without the words (exu_crash_describe). `siginfo` may be NULL.
  * Returns NULL without memory.
  */
-struct exu_crash *exu_crash_create(const struct exu_target *target, int32_t signal, const struct exu_siginfo *siginfo,
+struct exu_crash *exu_crash_create(struct exu_target *target, int32_t signal, const struct exu_siginfo *siginfo,
                                    struct exu_arena *arena);
 
 /*
- * Fill in address_in and summary of target->crash, if there is one. Call it when the overlay of the space is installed:
- * the instruction at the pc, which says whether memory was read or written, is rarely saved in a core.
+ * Find out whose target->crash was, if there is one, and fill in address_in and summary. Call it when the overlay of
+ * the space is installed: code, which tells who raised a signal and whether memory was read or written, is rarely saved
+ * in a core. A thread is called crashed only when that is certain.
  */
 void exu_crash_describe(struct exu_target *target, struct exu_arena *arena);
+
+/*
+ * Did the process itself send the signal that ended it, perhaps in a handler of the signal that it died of? Then, and
+ * only then, look at threads with exu_crash_handled until that returns true: those of which exu_crash_may_handle says
+ * that a handler may run on their stack and be the one.
+ */
+bool exu_crash_is_raised(const struct exu_target *target);
+bool exu_crash_may_handle(const struct exu_target *target, const struct exu_os_thread *thread);
+
+/* The signal handlers that run on a thread's stack, as unwinding from its registers found them. */
+struct exu_handlers {
+  const struct exu_os_thread *thread; /* of the target */
+  const uint64_t *contexts;           /* addresses of their struct ucontext, innermost first */
+  size_t count;
+  bool complete; /* the thread's first frame was reached: there are no more */
+};
+
+/*
+ * Say what the innermost handler of this thread ran for instead of who raised the signal again, if that is certain, and
+ * mark the thread. False: this thread's handlers tell nothing.
+ */
+bool exu_crash_handled(struct exu_target *target, const struct exu_handlers *handlers, struct exu_arena *arena);
+
+/* ---- Private to the files of the crash --------------------------------------------------------------------------- */
+
+/* Sent by a process, which siginfo names, rather than raised by the kernel. */
+bool exu_crash_is_sent(int32_t code);
+
+/* Does si_addr hold an address? */
+bool exu_crash_has_address(int32_t signal, int32_t code);
+
+/* It was this thread's, with these registers; NULL: nobody's, or it is not known. */
+void exu_crash_blame(struct exu_target *target, struct exu_os_thread *thread, const struct exu_registers *registers);
+
+/* Fill in address_in and summary from what is known. crash_words.c */
+void exu_crash_word(struct exu_target *target, struct exu_arena *arena);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target/crash_place.h"
 
+#include "target/obstacle.h"
 #include "target/signal_names.h"
 
 /*
@@ -28,34 +29,43 @@ static const struct exu_os_thread *owner_of_stack(const struct exu_target *targe
   return NULL;
 }
 
+/* The crashed thread's stack: where its stack pointer is, or just above when that has left the stack already. */
+static const struct exu_region *stack_of_crash(const struct exu_target *target) {
+  if (!target->scene.thread || !target->scene.registers.valid) return NULL;
+  const uint64_t sp = target->scene.registers.sp;
+  const struct exu_region *stack = exu_space_find(target->space, sp);
+  if (is_writable(stack)) return stack;
+  size_t count;
+  const struct exu_region *regions = exu_space_regions(target->space, &count);
+  size_t low = 0;
+  size_t high = count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (regions[middle].start <= sp) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  stack = low < count && regions[low].start - sp <= guard_reach ? &regions[low] : NULL;
+  return is_writable(stack) ? stack : NULL;
+}
+
 /* Has the crashed thread come to the end of its stack, and is the address just below it? */
 static bool is_below_stack(const struct exu_target *target, uint64_t address) {
-  const struct exu_os_thread *thread = target->thread_count > 0 ? &target->threads[0] : NULL;
-  if (!thread || !thread->registers.valid) return false;
   const struct exu_region *below = exu_space_find(target->space, address);
   if (below && below->prot != 0) return false;
-
-  /* The stack is where the stack pointer is, or just above when the stack pointer has left it already. */
-  uint64_t sp = thread->registers.sp;
-  const struct exu_region *stack = exu_space_find(target->space, sp);
-  if (!is_writable(stack)) {
-    size_t count;
-    const struct exu_region *regions = exu_space_regions(target->space, &count);
-    size_t low = 0;
-    size_t high = count;
-    while (low < high) {
-      size_t middle = low + (high - low) / 2;
-      if (regions[middle].start <= sp) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    stack = low < count && regions[low].start - sp <= guard_reach ? &regions[low] : NULL;
-    if (!is_writable(stack)) return false;
-  }
-  if (address >= stack->start || stack->start - address > guard_reach) return false;
+  const struct exu_region *stack = stack_of_crash(target);
+  if (!stack || address >= stack->start || stack->start - address > guard_reach) return false;
+  const uint64_t sp = target->scene.registers.sp;
   return sp < stack->start || sp - stack->start < nearly_full;
+}
+
+bool exu_crash_stack_is_full(const struct exu_target *target) {
+  enum { FRAME_MAX = 4096 }; /* struct rt_sigframe with the floating point state of AVX-512 */
+  const struct exu_region *stack = stack_of_crash(target);
+  if (exu_obstacle_find(target, &target->scene.registers).kind != EXU_OBSTACLE_NONE) return false;
+  return stack && (target->scene.registers.sp < stack->start || target->scene.registers.sp - stack->start < FRAME_MAX);
 }
 
 /*
@@ -65,11 +75,10 @@ static bool is_below_stack(const struct exu_target *target, uint64_t address) {
  */
 static bool is_guard_inside(const struct exu_target *target, const struct exu_region *region, uint64_t address) {
   const struct exu_crash *crash = target->crash;
-  const struct exu_os_thread *thread = target->thread_count > 0 ? &target->threads[0] : NULL;
-  if (!thread || !thread->registers.valid || !is_writable(region)) return false;
+  if (!target->scene.thread || !target->scene.registers.valid || !is_writable(region)) return false;
   if (!crash || crash->signal != EXU_SIGSEGV || !crash->has_code || crash->code != EXU_SEGV_MAPERR) return false;
   if (!crash->has_address || crash->address != address) return false;
-  uint64_t sp = thread->registers.sp;
+  uint64_t sp = target->scene.registers.sp;
   if (sp < region->start || sp >= region->end) return false;
   return (sp < address ? address - sp : sp - address) < nearly_full;
 }
@@ -89,7 +98,7 @@ struct exu_string exu_crash_place(const struct exu_target *target, uint64_t addr
 
   if (is_below_stack(target, address) || is_guard_inside(target, region, address))
     return exu_arena_printf(arena, "%s the stack of thread %lld: probably a stack overflow",
-                            region ? "a guard page below" : "just below", (long long)target->threads[0].tid);
+                            region ? "a guard page below" : "just below", (long long)target->scene.thread->tid);
   if (!region) return exu_arena_printf(arena, "no mapping");
   if (target->auxv.vdso && address >= target->auxv.vdso && region->start <= target->auxv.vdso)
     return exu_arena_printf(arena, "the kernel's vdso (%s)", prot);
@@ -106,16 +115,14 @@ static enum exu_access agree(enum exu_access access, const struct exu_region *re
     bool read_works = by_permission && region && region->prot != 0;
     access = read_works ? EXU_ACCESS_WRITE : EXU_ACCESS_UNKNOWN;
   }
-  if (!by_permission || !region) return access;
-  /* x86 has no mapping that can be written or executed but not be read. */
-  if (access == EXU_ACCESS_READ && region->prot != 0) return EXU_ACCESS_UNKNOWN;
-  if (access == EXU_ACCESS_WRITE && is_writable(region)) return EXU_ACCESS_UNKNOWN;
-  return access;
+  if (!by_permission || !region || (region->prot & EXU_PROT_UNKNOWN)) return access;
+  return exu_region_forbids(region, access) ? access : EXU_ACCESS_UNKNOWN;
 }
 
 enum exu_access exu_crash_access(const struct exu_target *target, const struct exu_crash *crash) {
-  if (!crash->has_address || target->thread_count == 0) return EXU_ACCESS_UNKNOWN;
-  const struct exu_registers *registers = &target->threads[0].registers;
+  if (!crash->has_address || !target->scene.thread) return EXU_ACCESS_UNKNOWN;
+  if (target->scene.access != EXU_ACCESS_UNKNOWN) return target->scene.access;
+  const struct exu_registers *registers = &target->scene.registers;
   bool segv = crash->signal == EXU_SIGSEGV && (crash->code == EXU_SEGV_MAPERR || crash->code == EXU_SEGV_ACCERR);
   if (!registers->valid || (!segv && crash->signal != EXU_SIGBUS)) return EXU_ACCESS_UNKNOWN;
 

@@ -13,6 +13,12 @@
 struct exu_string exu_crash_place(const struct exu_target *target, uint64_t address, struct exu_arena *arena);
 
 /*
+ * Is there too little of the crashed thread's stack left for the kernel to run a signal handler on it, and no other
+ * reason for a fault that is known?
+ */
+bool exu_crash_stack_is_full(const struct exu_target *target);
+
+/*
  * What the crashed thread was doing with the address when it got SIGSEGV or SIGBUS; EXU_ACCESS_UNKNOWN unless proven.
  */
 enum exu_access exu_crash_access(const struct exu_target *target, const struct exu_crash *crash);

@@ -49,7 +49,9 @@ bool exu_note_prpsinfo(struct exu_notes *notes, struct exu_cursor descriptor) {
   exu_cursor_skip(&descriptor, PRPSINFO_PID);
   uint32_t pid = exu_cursor_u32(&descriptor);
   if (descriptor.failed) return false;
-  target->pid = (int32_t)pid;
+  /* valgrind writes 0, which is no process. */
+  if ((int32_t)pid > 0) target->pid = (int32_t)pid;
+  notes->process_first = notes->threads.count == 0;
   exu_cursor_skip(&descriptor, PRPSINFO_FNAME - PRPSINFO_PID - 4);
   const char *name = exu_cursor_bytes(&descriptor, FNAME_SIZE);
   if (name) target->comm = fixed_string(notes->arena, name, FNAME_SIZE);
@@ -78,25 +80,26 @@ bool exu_note_auxv(struct exu_notes *notes, struct exu_cursor descriptor) {
   return true;
 }
 
+bool exu_siginfo_decode(struct exu_cursor bytes, struct exu_siginfo *siginfo) {
+  struct exu_cursor fields = bytes;
+  struct exu_siginfo decoded = {.present = true};
+  decoded.signal = (int32_t)exu_cursor_u32(&fields);
+  decoded.error = (int32_t)exu_cursor_u32(&fields);
+  decoded.code = (int32_t)exu_cursor_u32(&fields);
+  exu_cursor_skip(&bytes, SIGINFO_UNION);
+  struct exu_cursor address = bytes;
+  decoded.address = exu_cursor_u64(&address);
+  decoded.pid = (int32_t)exu_cursor_u32(&bytes);
+  decoded.uid = exu_cursor_u32(&bytes);
+  if (fields.failed || address.failed || bytes.failed) return false;
+  *siginfo = decoded;
+  return true;
+}
+
 bool exu_note_siginfo(struct exu_notes *notes, struct exu_cursor descriptor) {
   /* The kernel writes one, for the signal that killed; gcore writes one per thread, after its NT_PRSTATUS. */
   if (notes->siginfo.present || notes->threads.count > 1) return true;
-  const struct exu_cursor start = descriptor;
-  int32_t signal = (int32_t)exu_cursor_u32(&descriptor);
-  exu_cursor_skip(&descriptor, 4); /* si_errno */
-  int32_t code = (int32_t)exu_cursor_u32(&descriptor);
-  if (descriptor.failed) return false;
-  notes->siginfo = (struct exu_siginfo){.present = true, .signal = signal, .code = code};
-
-  descriptor = start;
-  exu_cursor_skip(&descriptor, SIGINFO_UNION);
-  struct exu_cursor address = descriptor;
-  notes->siginfo.address = exu_cursor_u64(&address);
-  notes->siginfo.pid = (int32_t)exu_cursor_u32(&descriptor);
-  notes->siginfo.uid = exu_cursor_u32(&descriptor);
-  if (!address.failed && !descriptor.failed) return true;
-  notes->siginfo.present = false;
-  return false;
+  return exu_siginfo_decode(descriptor, &notes->siginfo);
 }
 
 bool exu_note_arm_tls(struct exu_notes *notes, struct exu_cursor descriptor) {

@@ -174,6 +174,11 @@ bool exu_notes_finish(struct exu_notes *notes) {
   target->threads = notes->threads.items;
   target->thread_count = notes->threads.count;
 
+  /* Linux has both since 3.7, gdb and lldb write them too; valgrind and qemu keep neither. */
+  target->keeps_calls = notes->siginfo.present;
+  /* valgrind writes its youngest thread first, and the signal into each. */
+  target->first_died = notes->siginfo.present || !notes->process_first || target->thread_count == 1;
+
   /* gcore of a process that was well writes pr_cursig 0, and a siginfo about the debugger's own stop. */
   bool only_siginfo = target->thread_count == 0 && notes->siginfo.present;
   int32_t signal = only_siginfo ? notes->siginfo.signal : notes->cursig;
@@ -181,7 +186,5 @@ bool exu_notes_finish(struct exu_notes *notes) {
   const struct exu_siginfo *siginfo =
       notes->siginfo.present && notes->siginfo.signal == signal ? &notes->siginfo : NULL;
   target->crash = exu_crash_create(target, signal, siginfo, notes->arena);
-  if (!target->crash) return false;
-  if (target->thread_count > 0) target->threads[0].crashed = true;
-  return true;
+  return target->crash != NULL;
 }

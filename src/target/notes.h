@@ -3,6 +3,7 @@
 #ifndef EXUVIA_TARGET_NOTES_H
 #define EXUVIA_TARGET_NOTES_H
 
+#include "base/cursor.h"
 #include "target/target.h"
 
 enum { EXU_THREADS_MAX = 65536 };
@@ -11,11 +12,17 @@ enum { EXU_THREADS_MAX = 65536 };
 struct exu_siginfo {
   bool present;
   int32_t signal;
+  int32_t error; /* si_errno */
   int32_t code;
   uint64_t address; /* si_addr */
   int32_t pid;      /* si_pid, in the same bytes as si_addr: `signal` and `code` say which one is meant */
   uint32_t uid;
 };
+
+enum { EXU_SIGINFO_SIZE = 128 };
+
+/* Decode a siginfo_t. False when it is not whole. */
+bool exu_siginfo_decode(struct exu_cursor bytes, struct exu_siginfo *siginfo);
 
 /* What the notes of all PT_NOTE segments add up to. */
 struct exu_notes {
@@ -27,6 +34,7 @@ struct exu_notes {
   EXU_VECTOR(struct exu_file_mapping) mappings;
   int32_t cursig;             /* pr_cursig of the first thread; 0: none */
   struct exu_siginfo siginfo; /* of the first thread */
+  bool process_first;         /* NT_PRPSINFO came before any thread: no kernel wrote that */
   bool damaged;               /* a note could not be read in full */
   uint64_t notes_left;        /* budgets for all segments together */
   uint64_t bytes_left;

@@ -25,7 +25,15 @@ enum exu_signal_code {
   EXU_SI_MESGQ = -3,
   EXU_SI_TKILL = -6,
 };
-enum exu_segv_code { EXU_SEGV_MAPERR = 1, EXU_SEGV_ACCERR = 2, EXU_SEGV_MTEAERR = 8, EXU_SEGV_CPERR = 10 };
+enum exu_segv_code {
+  EXU_SEGV_MAPERR = 1,
+  EXU_SEGV_ACCERR = 2,
+  EXU_SEGV_PKUERR = 4,
+  EXU_SEGV_MTEAERR = 8,
+  EXU_SEGV_CPERR = 10,
+};
+enum exu_bus_code { EXU_BUS_ADRERR = 2, EXU_BUS_MCEERR_AR = 4, EXU_BUS_MCEERR_AO = 5 };
+enum { EXU_ILL_ILLOPN = 2, EXU_FPE_INTDIV = 1, EXU_SYS_SECCOMP = 1 };
 
 const char *exu_signal_name(int32_t signal);        /* "SIGSEGV" */
 const char *exu_signal_description(int32_t signal); /* "Segmentation fault", for signals of a program's own mistakes */

@@ -145,6 +145,16 @@ static bool can_restart(const struct exu_target *target, int64_t number) {
   return false;
 }
 
+/* Is the instruction before the pc a system call? Unknown where the code cannot be read. */
+static enum exu_tristate is_behind_call(const struct exu_target *target, uint64_t pc) {
+  static const uint8_t syscall[] = {0x0f, 0x05}, svc[] = {0x01, 0x00, 0x00, 0xd4};
+  const uint8_t *wanted = target->arch->machine == X86_64 ? syscall : svc;
+  const size_t size = target->arch->machine == X86_64 ? sizeof syscall : sizeof svc;
+  uint8_t code[sizeof svc];
+  if (pc < size || exu_space_read(target->space, pc - size, code, size) != EXU_READABLE) return EXU_UNKNOWN;
+  return memcmp(code, wanted, size) == 0 ? EXU_YES : EXU_NO;
+}
+
 /* The number in the instruction that loads it, which is most often the one before the call. -1: it is another one. */
 static int64_t number_in_code(const struct exu_target *target, uint64_t pc) {
   uint8_t code[8];
@@ -221,9 +231,7 @@ static int64_t number_by_arguments(const struct exu_target *target, const uint64
 }
 
 void exu_call_look(const struct exu_target *target, const struct exu_registers *registers, struct exu_call *call) {
-  *call = (struct exu_call){.number = registers->syscall};
-  /* Only where registers always tell the number does its absence say that the thread runs. */
-  call->running = registers->syscall < 0 && registers->valid != 0 && target->arch->machine == X86_64;
+  *call = (struct exu_call){.number = registers->syscall, .running = registers->outside && registers->valid != 0};
   if (registers->syscall < 0) return;
   memcpy(call->args, registers->syscall_args, sizeof call->args);
   if (is_called(target, call->number, "restart_syscall")) {
@@ -233,6 +241,71 @@ void exu_call_look(const struct exu_target *target, const struct exu_registers *
     if (call->number < 0) call->number = registers->syscall;
   }
   call->call = exu_system_call_find(target->arch, call->number);
+}
+
+/* ---- Which are certain ------------------------------------------------------------------------------------------- */
+
+static void set_call(const struct exu_target *target, struct exu_registers *registers, int64_t number) {
+  registers->syscall = number;
+  for (size_t i = 0; number >= 0 && i < 6; i++)
+    registers->syscall_args[i] = registers->value[target->arch->call_arguments[i]];
+}
+
+void exu_calls_check(struct exu_target *target) {
+  for (size_t i = 0; i < target->thread_count; i++) {
+    struct exu_registers *registers = &target->threads[i].registers;
+    if (registers->valid == 0 || target->arch->machine != X86_64) continue;
+    if (target->keeps_calls && registers->outside) continue;
+    /* A thread that the kernel has begun to run a handler for still has the number of the call that it left for it. */
+    enum exu_tristate behind = is_behind_call(target, registers->pc);
+    registers->outside = behind == EXU_NO;
+    if (target->keeps_calls && behind == EXU_NO) registers->syscall = -1;
+    if (!target->keeps_calls)
+      set_call(target, registers, behind == EXU_YES ? number_in_code(target, registers->pc) : -1);
+  }
+}
+
+/* The call that the pc is right behind, whether the thread is in it still or not; false: none, or not known. */
+static bool call_before(const struct exu_target *target, const struct exu_registers *registers,
+                        struct exu_registers *call) {
+  *call = *registers;
+  if (registers->syscall >= 0) return true;
+  if (registers->outside) return false;
+  enum { X8 = 8 };
+  if (registers->valid == 0 || is_behind_call(target, registers->pc) != EXU_YES) return false;
+  bool in_x8 = target->arch->machine == AARCH64 && registers->value[X8] <= INT16_MAX;
+  set_call(target, call, in_x8 ? (int64_t)registers->value[X8] : number_in_code(target, registers->pc));
+  return call->syscall >= 0;
+}
+
+bool exu_call_sends(const struct exu_target *target, const struct exu_registers *registers, int32_t signal,
+                    int64_t *tid) {
+  /* Where the process, the thread and the signal are among the arguments; -1: nowhere. */
+  static const struct {
+    const char *name;
+    int8_t process, thread, signal;
+  } senders[] = {{"kill", 0, -1, 1},
+                 {"tkill", -1, 0, 1},
+                 {"tgkill", 0, 1, 2},
+                 {"rt_sigqueueinfo", 0, -1, 1},
+                 {"rt_tgsigqueueinfo", 0, 1, 2}};
+  struct exu_registers call;
+  if (!call_before(target, registers, &call)) return false;
+  const struct exu_system_call *known = exu_system_call_find(target->arch, call.syscall);
+  for (size_t i = 0; known && known->class == EXU_CALL_QUICK && i < sizeof senders / sizeof *senders; i++) {
+    if (strcmp(known->name, senders[i].name) != 0) continue;
+    /* An aarch64 call returns its result in the register of its first argument. */
+    bool lost = target->arch->machine == AARCH64;
+    int32_t process = senders[i].process >= 0 ? (int32_t)call.syscall_args[senders[i].process] : 0;
+    int32_t thread = senders[i].thread >= 0 ? (int32_t)call.syscall_args[senders[i].thread] : -1;
+    if ((int32_t)call.syscall_args[senders[i].signal] != signal) return false;
+    if (lost && senders[i].thread <= 0) return false;
+    /* kill(0, ...) is for the whole process group. */
+    if (!lost && process != 0 && process != target->pid) return false;
+    *tid = thread;
+    return true;
+  }
+  return false;
 }
 
 /* ---- Arguments --------------------------------------------------------------------------------------------------- */

@@ -67,6 +67,20 @@ struct exu_call {
  */
 void exu_call_look(const struct exu_target *target, const struct exu_registers *registers, struct exu_call *call);
 
+/*
+ * Make the registers of a core's threads tell of no system call that they are not in for certain. valgrind and qemu do
+ * not keep its number; behind an instruction that calls, the one before may still tell it. Call it when the overlay of
+ * the space is installed: code is rarely saved in a core.
+ */
+void exu_calls_check(struct exu_target *target);
+
+/*
+ * Is the thread right behind a system call that sends this signal to a thread of its own process, or to the process?
+ * *tid is that thread, or -1. The registers may be those of the moment when the signal came.
+ */
+bool exu_call_sends(const struct exu_target *target, const struct exu_registers *registers, int32_t signal,
+                    int64_t *tid);
+
 /* Its timeout, from the target's memory, in microseconds; -1: none, unknown, or a point in time. */
 int64_t exu_call_timeout_us(const struct exu_target *target, const struct exu_call *call);
 

@@ -11,13 +11,14 @@
 #include "base/diagnostics.h"
 #include "base/error.h"
 #include "exuvia/exuvia.h"
+#include "target/access_x86_64.h"
 #include "target/arch.h"
 #include "target/space.h"
 
 struct exu_os_thread {
   int64_t tid;
   struct exu_registers registers;
-  bool crashed;           /* the one that the signal was delivered to: the kernel writes it first */
+  bool crashed;           /* target->scene is its */
   struct exu_string comm; /* the kernel's name for it; cores keep it for the main thread only */
   int64_t cpu_us;         /* live: processor time used; -1 unknown */
   /*
@@ -59,6 +60,14 @@ struct exu_auxv {
   uint64_t page_size;
 };
 
+/* The moment that a process died of: what exu_crash says, with its thread and registers. */
+struct exu_scene {
+  struct exu_os_thread *thread;   /* whose fault or call it was; NULL: nobody's, or it is not certain */
+  struct exu_registers registers; /* of that thread when it happened, which may be before a handler ran */
+  enum exu_access access;         /* what is known of the address without the instruction; UNKNOWN: nothing */
+  struct exu_os_thread *sender;   /* the process sent the signal to itself, in this thread; NULL: not known */
+};
+
 struct exu_target {
   enum exu_source_kind kind;
   const struct exu_arch *arch;
@@ -75,11 +84,14 @@ struct exu_target {
   struct exu_string directory; /* live: its working directory, below its root; unknown in a core */
   int64_t sources_as_of;       /* see exu_report.sources_as_of */
 
-  struct exu_os_thread *threads; /* in the core's order, the crashed one first */
+  struct exu_os_thread *threads; /* in the core's order */
   size_t thread_count;
   struct exu_file_mapping *mappings; /* sorted by start */
   size_t mapping_count;
   struct exu_crash *crash; /* NULL: no signal */
+  struct exu_scene scene;  /* of the crash */
+  bool first_died;         /* the first thread is the one that the signal was delivered to */
+  bool keeps_calls;        /* the registers of threads tell which system call they are in */
 
   struct exu_live *live; /* private to live.h; NULL: a core */
   int64_t pause_us;      /* live: for how long it was stopped; -1: it was not */

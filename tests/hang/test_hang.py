@@ -65,7 +65,7 @@ def examine(interpreter, hung):
     if changed:
         problems.append(f"the process was changed: {changed}")
     dead = report.run(hung.core(), *in_root(interpreter), merged=True)
-    found = waiting.problems_of(hung, interpreter, dead, live=False, crashed=True)
+    found = waiting.problems_of(hung, interpreter, dead, live=False)
     return problems + [f"core: {problem}" for problem in found]
 
 
@@ -150,7 +150,7 @@ def test_a_thread_that_computes_with_the_gil_is_running_and_others_wait_for_it(i
         live = hanging.attach(hung.pid)
         dead = report.run(hung.core(), *in_root(interpreter), merged=True)
         fail([f"live: {problem}" for problem in waiting.problems_of(hung, interpreter, live, live=True)] +
-             [f"core: {problem}" for problem in waiting.problems_of(hung, interpreter, dead, live=False, crashed=True)])
+             [f"core: {problem}" for problem in waiting.problems_of(hung, interpreter, dead, live=False)])
 
 
 @pytest.mark.parametrize("interpreter", [entry for entry in INTERPRETERS if entry.values[0].kind == "free-threaded"])

@@ -190,6 +190,9 @@ static const struct exu_crash full_crash = {
     .sender_pid = 100,
     .sender_uid = 0,
     .tid = 100,
+    .raised_signal = 6,
+    .raised_name = "SIGABRT",
+    .handler_tid = 101,
     .summary = TEXT("Segmentation fault reading address 0x10 (near NULL) in thread 100")};
 
 static const struct exu_python full_python = {.version = TEXT("3.13.0"),

@@ -49,6 +49,8 @@ struct exu_os_thread *small_target_thread(struct small_target *small, int64_t ti
   assert_true(small->target.thread_count < SMALL_THREADS);
   struct exu_os_thread *thread = &small->threads[small->target.thread_count++];
   *thread = (struct exu_os_thread){.tid = tid, .cpu_us = -1, .registers = {.valid = 1, .syscall = number}};
+  enum { X86_64 = 62 };
+  thread->registers.outside = number < 0 && small->target.arch->machine == X86_64;
   if (args) memcpy(thread->registers.syscall_args, args, sizeof thread->registers.syscall_args);
   return thread;
 }

@@ -72,6 +72,45 @@ static void no_number_means_running_only_where_registers_always_tell_it(void **s
   small_target_destroy(&small);
 }
 
+/* The same thread, as a core has it. */
+static struct exu_registers checked(struct small_target *small, bool keeps_calls, int64_t number, uint64_t pc) {
+  struct exu_os_thread *thread = small_target_thread(small, 1, number, NULL);
+  thread->registers.pc = pc;
+  thread->registers.value[5] = 77; /* rdi */
+  small->target.keeps_calls = keeps_calls;
+  exu_calls_check(&small->target);
+  small->target.thread_count--;
+  return thread->registers;
+}
+
+static void a_thread_of_a_core_is_in_a_call_only_behind_an_instruction_that_calls(void **state) {
+  (void)state;
+  static const uint8_t code[] = {0xb8, READ, 0, 0, 0, 0x0f, 0x05, 0xc3}; /* mov $0, %eax; syscall; ret */
+  static const uint8_t other[] = {0x44, 0x89, 0xf0, 0x0f, 0x05, 0xc3};   /* mov %r14d, %eax; syscall; ret */
+  struct small_target small;
+  small_target_create(&small, X86_64);
+  small_target_write(&small, CODE, code, sizeof code);
+  small_target_write(&small, DATA, other, sizeof other);
+
+  assert_int_equal(checked(&small, true, POLL, CODE + 7).syscall, POLL); /* the kernel's word counts */
+  assert_int_equal(checked(&small, true, POLL, CODE + 5).syscall, -1);   /* a handler begins */
+  assert_true(checked(&small, true, POLL, CODE + 5).outside);
+  assert_int_equal(checked(&small, true, POLL, NOWHERE).syscall, POLL); /* the code is not there */
+  assert_true(checked(&small, true, -1, NOWHERE).outside);
+
+  /* What valgrind and qemu write there proves nothing. */
+  assert_int_equal(checked(&small, false, POLL, CODE + 7).syscall, READ);
+  assert_int_equal(checked(&small, false, -1, CODE + 7).syscall, READ);
+  assert_int_equal(checked(&small, false, -1, CODE + 7).syscall_args[0], 77);
+  assert_int_equal(checked(&small, false, READ, CODE + 5).syscall, -1);
+  assert_true(checked(&small, false, READ, CODE + 5).outside);
+  assert_int_equal(checked(&small, false, READ, DATA + 5).syscall, -1);
+  assert_false(checked(&small, false, READ, DATA + 5).outside);
+  assert_int_equal(checked(&small, false, READ, NOWHERE).syscall, -1);
+  assert_false(checked(&small, false, -1, NOWHERE).outside);
+  small_target_destroy(&small);
+}
+
 static void an_interrupted_call_is_known_by_the_instruction_before_it(void **state) {
   (void)state;
   static const struct {
@@ -287,6 +326,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(numbers_are_those_of_the_machine),
       cmocka_unit_test(no_number_means_running_only_where_registers_always_tell_it),
+      cmocka_unit_test(a_thread_of_a_core_is_in_a_call_only_behind_an_instruction_that_calls),
       cmocka_unit_test(an_interrupted_call_is_known_by_the_instruction_before_it),
       cmocka_unit_test(an_interrupted_call_is_known_by_its_instruction_on_aarch64),
       cmocka_unit_test(an_interrupted_call_is_known_by_its_arguments_when_only_one_fits),

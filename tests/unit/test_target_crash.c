@@ -12,6 +12,7 @@
 #include "elf_builder.h"
 #include "target/crash.h"
 #include "target/signal_names.h"
+#include "target/system_calls.h"
 #include "target/target.h"
 
 enum {
@@ -22,7 +23,9 @@ enum {
   DATA = 0x500000,  /* rw- of /bin/x */
   HEAP = 0x600000,  /* rw- of no file */
   GUARD = 0x6ff000, /* --- */
+  CALL = 0x400800,  /* syscall */
   STACK = 0x700000, /* rw-, with the stack pointer */
+  STACK_SIZE = 0x30000,
   OTHER = 0x900000, /* the other thread's stack */
 };
 
@@ -38,6 +41,11 @@ struct scene {
   uint64_t rax, rip, rsp;
   bool without_guard;
   bool without_siginfo;
+  int64_t call, other_call; /* numbers of system calls that the thread and the other one have made; 0: none */
+  uint64_t rdi, rsi, rdx;   /* their arguments */
+  bool in_handler;          /* something like a signal frame is on the first thread's stack */
+  bool process_first;       /* NT_PRPSINFO is the first note */
+  uint64_t other_rax;       /* of the other thread, which is at the start of the text as well, not behind a call */
 };
 
 struct described {
@@ -50,23 +58,40 @@ static void describe(struct described *described, const struct scene *scene) {
   struct core_builder *core = core_builder_create();
   static const struct core_file files[] = {{TEXT, TEXT + PAGE, 0, "/bin/x"}, {DATA, DATA + PAGE, 1, "/bin/x"}};
   struct core_registers registers = {.rax = scene->rax,
+                                     .rdi = scene->rdi,
+                                     .rsi = scene->rsi,
+                                     .rdx = scene->rdx,
                                      .rip = scene->rip ? scene->rip : TEXT,
                                      .rsp = scene->rsp ? scene->rsp : STACK + 0x20000,
-                                     .orig_rax = scene->signal == EXU_SIGSYS ? 41 : -1};
+                                     .orig_rax = scene->call ? scene->call : -1};
+  if (scene->call) registers.rip = CALL + 2;
+  if (scene->process_first) core_builder_prpsinfo(core, PID, "x", "x");
   core_builder_prstatus(core, TID, (int16_t)scene->signal, &registers);
-  core_builder_prpsinfo(core, PID, "x", "x");
+  if (!scene->process_first) core_builder_prpsinfo(core, PID, "x", "x");
   if (!scene->without_siginfo) core_builder_siginfo(core, scene->signal, scene->code, scene->word);
   core_builder_file(core, PAGE, files, 2);
-  registers = (struct core_registers){.rsp = OTHER + 0x800, .fs_base = OTHER + 0x1700, .orig_rax = -1};
+  registers.rsp = OTHER + 0x800;
+  registers.fs_base = OTHER + 0x1700;
+  registers.rax = scene->other_rax;
+  registers.orig_rax = scene->other_call ? scene->other_call : -1;
+  registers.rip = scene->other_call ? CALL + 2 : scene->other_rax ? TEXT : CALL;
   core_builder_prstatus(core, PID, 0, &registers);
   uint8_t text[PAGE] = {0x0f, 0x0b};
+  memcpy(text + (CALL - TEXT), "\x0f\x05", 2);
   if (scene->text) memcpy(text, scene->text, 3);
   core_builder_load(core, TEXT, PAGE, text, PAGE, CORE_R | CORE_X);
   core_builder_load(core, DATA, PAGE, NULL, PAGE, CORE_R | CORE_W);
   core_builder_load(core, HEAP, PAGE, NULL, PAGE, CORE_R | CORE_W);
   if (!scene->without_guard) core_builder_load(core, GUARD, PAGE, NULL, 0, 0);
-  core_builder_load(core, STACK, 0x30000, NULL, PAGE, CORE_R | CORE_W);
-  core_builder_load(core, OTHER, 0x10000, NULL, PAGE, CORE_R | CORE_W); /* its upper part is another mapping's */
+  static uint64_t stack[STACK_SIZE / 8];
+  memset(stack, 0, sizeof stack);
+  if (scene->in_handler) {
+    stack[(0x28000 + 176) / 8] = 0x246;
+    stack[(0x28000 + 184) / 8] = UINT64_C(0x002b000000000033);
+    stack[(0x28000 + 224) / 8] = STACK + 0x29000;
+  }
+  core_builder_load(core, STACK, STACK_SIZE, stack, STACK_SIZE, CORE_R | CORE_W);
+  core_builder_load(core, OTHER, 0x10000, NULL, 2 * PAGE, CORE_R | CORE_W); /* its upper part is another mapping's */
   size_t size;
   const uint8_t *bytes = core_builder_finish(core, &size);
   struct nameless_file file = nameless_file(bytes, size);
@@ -76,6 +101,7 @@ static void describe(struct described *described, const struct scene *scene) {
   assert_true(exu_target_open_core(file.path, &described->arena, &described->diagnostics, &described->target, &error));
   close(file.fd);
   core_builder_destroy(core);
+  exu_calls_check(&described->target);
   exu_crash_describe(&described->target, &described->arena);
 }
 
@@ -161,18 +187,77 @@ static void an_address_that_the_kernel_does_not_report_is_not_null(void **state)
                  "Segmentation fault (control protection) in thread 1234");
 }
 
+/* tgkill(PID, TID, SIGABRT), in the thread that gets it */
+static const struct scene aborted = {.signal = 6,
+                                     .code = EXU_SI_TKILL,
+                                     .word = PID | UINT64_C(1000) << 32,
+                                     .call = 234,
+                                     .rdi = PID,
+                                     .rsi = TID,
+                                     .rdx = 6};
+
+static void a_thread_that_raised_the_signal_crashed(void **state) {
+  (void)state;
+  const char *in_thread = "Aborted (SIGABRT raised by the process itself) in thread 1234";
+  const char *in_other = "Aborted (SIGABRT raised by the process itself) in thread 1233";
+  const char *somewhere = "Aborted (SIGABRT raised by the process itself)";
+  assert_summary(&aborted, in_thread);
+  struct scene scene = aborted;
+  scene.rdx = 11;
+  assert_summary(&scene, somewhere); /* another signal */
+  scene = aborted;
+  scene.rdi = 77;
+  assert_summary(&scene, somewhere); /* another process */
+  scene = aborted;
+  scene.rsi = PID;
+  assert_summary(&scene, somewhere); /* another thread */
+  scene = aborted;
+  scene.call = 0;
+  assert_summary(&scene, somewhere); /* it runs */
+  scene = aborted;
+  scene.in_handler = true;
+  assert_summary(&scene, somewhere); /* perhaps in a handler, and what that ran for is not known */
+  /* kill(PID, SIGABRT) in another thread than the one that the kernel picks. */
+  const struct scene elsewhere = {
+      .signal = 6, .code = EXU_SI_USER, .word = sender(PID, 0), .other_call = 62, .rdi = PID, .rsi = 6};
+  assert_summary(&elsewhere, in_other);
+  /* pthread_kill: the call is the other's. */
+  scene = aborted;
+  scene.call = 0;
+  scene.other_call = 234;
+  assert_summary(&scene, in_other);
+  struct described described;
+  describe(&described, &scene);
+  assert_false(described.target.threads[0].crashed);
+  assert_true(described.target.threads[1].crashed);
+  assert_int_equal(described.target.crash->tid, PID);
+  forget(&described);
+}
+
+static void no_thread_crashed_of_what_came_from_outside(void **state) {
+  (void)state;
+  static const struct scene scenes[] = {{.signal = 6, .code = EXU_SI_USER, .word = 77},
+                                        {.signal = 11, .code = EXU_SI_TKILL, .word = 77},
+                                        {.signal = 3, .code = EXU_SI_KERNEL},
+                                        {.signal = 7, .code = 5, .word = DATA}, /* BUS_MCEERR_AO */
+                                        {.signal = 14, .code = -2}};
+  for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
+    struct described described;
+    describe(&described, &scenes[i]);
+    assert_int_equal(described.target.crash->tid, -1);
+    assert_false(described.target.threads[0].crashed || described.target.threads[1].crashed);
+    forget(&described);
+  }
+}
+
 static void who_sent_the_signal_is_said(void **state) {
   (void)state;
-  assert_summary(&(struct scene){.signal = 6, .code = EXU_SI_TKILL, .word = sender(PID, 1000)},
-                 "Aborted (SIGABRT raised by the process itself) in thread 1234");
-  assert_summary(&(struct scene){.signal = 11, .code = EXU_SI_TKILL, .word = sender(PID, 0)},
-                 "Segmentation fault (SIGSEGV raised by the process itself) in thread 1234");
   assert_summary(&(struct scene){.signal = 6, .code = EXU_SI_USER, .word = sender(77, 1000)},
                  "Killed by SIGABRT sent by process 77 (uid 1000)");
   assert_summary(&(struct scene){.signal = 3, .code = EXU_SI_USER, .word = sender(77, 0)},
                  "Killed by SIGQUIT sent by process 77 (uid 0)");
   assert_summary(&(struct scene){.signal = 3, .code = EXU_SI_USER, .word = sender(PID, 0)},
-                 "Killed by SIGQUIT raised by the process itself in thread 1234");
+                 "Killed by SIGQUIT raised by the process itself");
   assert_summary(&(struct scene){.signal = 3, .code = EXU_SI_USER, .word = sender(0, 5)},
                  "Killed by SIGQUIT sent from outside of its PID namespace (uid 5)");
   assert_summary(&(struct scene){.signal = 3, .code = EXU_SI_KERNEL}, "Killed by SIGQUIT sent by the kernel");
@@ -195,13 +280,26 @@ static void faults_of_instructions_are_named(void **state) {
                  "Illegal instruction (illegal operand) at 0x400000 in /bin/x (r-x) in thread 1234");
   assert_summary(&(struct scene){.signal = 5, .code = EXU_SI_KERNEL},
                  "Trace or breakpoint trap (SIGTRAP) in thread 1234");
-  assert_summary(&(struct scene){.signal = 31, .code = 1, .word = TEXT},
+  assert_summary(&(struct scene){.signal = 31, .code = 1, .word = CALL + 2, .call = 41},
                  "Bad system call 41 (forbidden by a seccomp filter) in thread 1234");
 }
 
 static void without_siginfo_only_the_signal_is_known(void **state) {
   (void)state;
-  assert_summary(&(struct scene){.signal = 11, .without_siginfo = true}, "Segmentation fault (SIGSEGV) in thread 1234");
+  assert_summary(&(struct scene){.signal = 11, .without_siginfo = true}, "Segmentation fault (SIGSEGV)");
+  /* The instruction that it is at cannot be carried out. */
+  const struct scene stuck = {.signal = 11, .without_siginfo = true, .rax = 0x10, .text = load_rax};
+  assert_summary(&stuck, "Segmentation fault (SIGSEGV) in thread 1234");
+  assert_summary(&(struct scene){.signal = 4, .without_siginfo = true}, "Illegal instruction (SIGILL) in thread 1234");
+  /* valgrind writes the youngest thread first. */
+  struct scene valgrind = stuck;
+  valgrind.process_first = true;
+  assert_summary(&valgrind, "Segmentation fault (SIGSEGV) in thread 1234");
+  valgrind.rax = HEAP;
+  valgrind.other_rax = 0x10;
+  assert_summary(&valgrind, "Segmentation fault (SIGSEGV) in thread 1233");
+  valgrind.rax = 0x20;
+  assert_summary(&valgrind, "Segmentation fault (SIGSEGV)"); /* both */
   assert_summary(&(struct scene){.signal = 3, .without_siginfo = true}, "Killed by SIGQUIT");
 }
 
@@ -242,6 +340,31 @@ static void a_stack_overflow_is_called_probable(void **state) {
   assert_place(STACK - 8, &half, "no mapping");
 }
 
+static void a_stack_without_room_for_a_handler_is_an_overflow(void **state) {
+  (void)state;
+  static const uint8_t push[] = {0x50, 0x90, 0x90}; /* push %rax */
+  assert_summary(&(struct scene){.signal = 11, .code = EXU_SI_KERNEL, .rsp = STACK, .text = push},
+                 "Segmentation fault writing address 0x6ffff8 (a guard page below the stack of thread 1234: probably a "
+                 "stack overflow) in thread 1234");
+  /* An instruction that is not known. */
+  static const uint8_t unknown[] = {0xd8, 0x00, 0x90};
+  assert_summary(&(struct scene){.signal = 11, .code = EXU_SI_KERNEL, .rsp = STACK + 0x100, .text = unknown},
+                 "Segmentation fault at the end of the stack of thread 1234: probably a stack overflow");
+  assert_summary(&(struct scene){.signal = 11, .code = EXU_SI_KERNEL, .rsp = STACK + 0x2000, .text = unknown},
+                 "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234");
+  /* There was no room for the handler of another fault. */
+  assert_summary(
+      &(struct scene){.signal = 11, .code = EXU_SI_KERNEL, .rsp = STACK + 0x100, .rax = 0x10, .text = load_rax},
+      "Segmentation fault reading address 0x10 (near NULL) in thread 1234");
+  /* The processor refused the address: that the stack is nearly full has nothing to do with it. */
+  assert_summary(&(struct scene){.signal = 11,
+                                 .code = EXU_SI_KERNEL,
+                                 .rsp = STACK + 0x100,
+                                 .rax = UINT64_C(0xdead000000000000),
+                                 .text = load_rax},
+                 "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234");
+}
+
 static void signals_and_their_codes_have_names(void **state) {
   (void)state;
   assert_string_equal(exu_signal_name(1), "SIGHUP");
@@ -262,11 +385,14 @@ int main(void) {
       cmocka_unit_test(the_direction_of_an_access_is_said_when_it_is_proven),
       cmocka_unit_test(the_direction_is_not_guessed),
       cmocka_unit_test(an_address_that_the_kernel_does_not_report_is_not_null),
+      cmocka_unit_test(a_thread_that_raised_the_signal_crashed),
+      cmocka_unit_test(no_thread_crashed_of_what_came_from_outside),
       cmocka_unit_test(who_sent_the_signal_is_said),
       cmocka_unit_test(faults_of_instructions_are_named),
       cmocka_unit_test(without_siginfo_only_the_signal_is_known),
       cmocka_unit_test(the_place_of_an_address_is_said_in_words),
       cmocka_unit_test(a_stack_overflow_is_called_probable),
+      cmocka_unit_test(a_stack_without_room_for_a_handler_is_an_overflow),
       cmocka_unit_test(signals_and_their_codes_have_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

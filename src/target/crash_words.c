@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sentence. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "target/crash.h"
+#include "target/crash_place.h"
+#include "target/signal_names.h"
+
+/* "SIGQUIT", "signal 40" */
+struct signal_text {
+  char text[24];
+};
+
+static struct signal_text text_of(const struct exu_crash *crash) {
+  struct signal_text text;
+  if (crash->name) {
+    snprintf(text.text, sizeof text.text, "%s", crash->name);
+  } else {
+    snprintf(text.text, sizeof text.text, "signal %" PRId32, crash->signal);
+  }
+  return text;
+}
+
+/* " in thread 1234" */
+static struct signal_text thread_of(const struct exu_crash *crash) {
+  struct signal_text text = {""};
+  if (crash->tid > 0) snprintf(text.text, sizeof text.text, " in thread %" PRIi32, (int32_t)crash->tid);
+  return text;
+}
+
+static struct exu_string sent(const struct exu_target *target, const struct exu_crash *crash, struct exu_arena *arena) {
+  struct signal_text signal = text_of(crash);
+  const char *description = exu_signal_description(crash->signal);
+  if (crash->sender_pid == target->pid && target->pid > 0) {
+    if (crash->handler_tid > 0)
+      return exu_arena_printf(arena, "%s%s%s raised by a signal handler in thread %" PRId64 "%s",
+                              description ? description : "Killed by ", description ? " (" : "", signal.text,
+                              crash->handler_tid, description ? ")" : "");
+    if (description)
+      return exu_arena_printf(arena, "%s (%s raised by the process itself)%s", description, signal.text,
+                              thread_of(crash).text);
+    return exu_arena_printf(arena, "Killed by %s raised by the process itself%s", signal.text, thread_of(crash).text);
+  }
+  /* The kernel puts 0 when the sender has no number in the namespace of the receiver. */
+  if (crash->sender_pid == 0)
+    return exu_arena_printf(arena, "Killed by %s sent from outside of its PID namespace (uid %" PRId64 ")", signal.text,
+                            crash->sender_uid);
+  return exu_arena_printf(arena, "Killed by %s sent by process %" PRId64 " (uid %" PRId64 ")", signal.text,
+                          crash->sender_pid, crash->sender_uid);
+}
+
+/* A fault of memory: what was being done, to which address, and what is there. */
+static struct exu_string memory_fault(const struct exu_target *target, const struct exu_crash *crash,
+                                      struct exu_arena *arena) {
+  enum { NEAR = 65536 }; /* vm.mmap_min_addr: the kernel maps nothing below */
+  const char *doing = "at";
+  switch (exu_crash_access(target, crash)) {
+  case EXU_ACCESS_READ: doing = "reading"; break;
+  case EXU_ACCESS_WRITE: doing = "writing"; break;
+  case EXU_ACCESS_EXECUTE: doing = "executing"; break;
+  default: break;
+  }
+  struct exu_string place = crash->address_in;
+  if (crash->address < NEAR && !exu_space_find(target->space, crash->address)) {
+    static const char null[] = "NULL";
+    static const char near_null[] = "near NULL";
+    place = crash->address == 0 ? (struct exu_string){null, sizeof null - 1}
+                                : (struct exu_string){near_null, sizeof near_null - 1};
+  }
+  /* "in /usr/lib/libc.so.6 (r-x)", but "(no mapping)" */
+  bool mapped = place.size > 0 && place.data[place.size - 1] == ')';
+  return exu_arena_printf(arena, "%s %s address 0x%" PRIx64 " %s%.*s%s%s", exu_signal_description(crash->signal), doing,
+                          crash->address, mapped ? "in " : "(", (int)place.size, place.data ? place.data : "",
+                          mapped ? "" : ")", thread_of(crash).text);
+}
+
+static struct exu_string summarize(const struct exu_target *target, const struct exu_crash *crash,
+                                   struct exu_arena *arena) {
+  const char *description = exu_signal_description(crash->signal);
+  struct signal_text signal = text_of(crash);
+  struct signal_text thread = thread_of(crash);
+  if (crash->has_code && exu_crash_is_sent(crash->code)) return sent(target, crash, arena);
+
+  const char *why = crash->has_code ? exu_signal_code_description(crash->signal, crash->code) : NULL;
+  bool memory = crash->signal == EXU_SIGSEGV || crash->signal == EXU_SIGBUS;
+  if (memory && crash->has_address) return memory_fault(target, crash, arena);
+  if (memory && crash->has_code && crash->code == EXU_SI_KERNEL && exu_crash_stack_is_full(target))
+    return exu_arena_printf(arena, "%s at the end of the stack of thread %lld: probably a stack overflow", description,
+                            (long long)target->scene.thread->tid);
+  if (memory && crash->has_code && crash->code == EXU_SI_KERNEL)
+    return exu_arena_printf(arena, "%s at a non-canonical or otherwise unreportable address%s", description,
+                            thread.text);
+  if (crash->has_address && why)
+    return exu_arena_printf(arena, "%s (%s) at 0x%" PRIx64 " in %.*s%s", description, why, crash->address,
+                            (int)crash->address_in.size, crash->address_in.data ? crash->address_in.data : "",
+                            thread.text);
+  int64_t number = target->scene.thread ? target->scene.registers.syscall : -1;
+  if (crash->signal == EXU_SIGSYS && why && number >= 0)
+    return exu_arena_printf(arena, "%s %" PRId64 " (%s)%s", description, number, why, thread.text);
+  if (description) return exu_arena_printf(arena, "%s (%s)%s", description, why ? why : signal.text, thread.text);
+  if (crash->has_code && crash->code == EXU_SI_KERNEL)
+    return exu_arena_printf(arena, "Killed by %s sent by the kernel", signal.text);
+  if (why) return exu_arena_printf(arena, "Killed by %s from %s", signal.text, why);
+  return exu_arena_printf(arena, "Killed by %s", signal.text);
+}
+
+/* What became of it in a signal handler. */
+static struct exu_string add_handler(struct exu_string summary, const struct exu_crash *crash,
+                                     struct exu_arena *arena) {
+  if (crash->raised_signal == 0 || !summary.data) return summary;
+  if (crash->raised_signal == crash->signal)
+    return exu_arena_printf(arena, "%s, raised again by a signal handler", summary.data);
+  return exu_arena_printf(arena, "%s, for which a signal handler raised %s", summary.data,
+                          crash->raised_name ? crash->raised_name : "another signal");
+}
+
+void exu_crash_word(struct exu_target *target, struct exu_arena *arena) {
+  struct exu_crash *crash = target->crash;
+  crash->address_in = (struct exu_string){NULL, 0};
+  if (crash->has_address) crash->address_in = exu_crash_place(target, crash->address, arena);
+  crash->summary = add_handler(summarize(target, crash, arena), crash, arena);
+}

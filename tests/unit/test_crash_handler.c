@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a signal handler ran for, from frames as the kernel lays them out: only where they prove it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+/* cmocka.h wants some of the above */
+#include <cmocka.h>
+
+#include "elf_builder.h"
+#include "target/crash.h"
+#include "target/signal_frame.h"
+#include "target/signal_names.h"
+#include "target/system_calls.h"
+
+enum {
+  PAGE = 4096,
+  PID = 1233,
+  TID = 1234,
+  TEXT = 0x400000,
+  RAISED = 0x400807, /* behind mov $234 (tgkill), %eax; syscall */
+  DATA = 0x500000,
+  STACK = 0x700000,
+  INNER = 0x701000, /* contexts */
+  OUTER = 0x702000,
+  PAGE_FAULT = 14,
+  PROTECTION = 13,
+  INVALID = 6,
+  DIVISION = 0,
+};
+
+static const uint8_t load[] = {0x48, 0x8b, 0x10};                     /* mov (%rax), %rdx */
+static const uint8_t store[] = {0x48, 0x89, 0x10};                    /* mov %rdx, (%rax) */
+static const uint8_t jump[] = {0xeb, 0xfe};                           /* jmp . */
+static const uint8_t add[] = {0x01, 0xc2};                            /* add %eax, %edx */
+static const uint8_t gather[] = {0xc4, 0xe2, 0x6d, 0x90, 0x04, 0x08}; /* vpgatherdd %ymm2, (%rax, %ymm1), %ymm0 */
+static const uint8_t ud2[] = {0x0f, 0x0b};
+static const uint8_t divide[] = {0xf7, 0xf6};        /* div %esi */
+static const uint8_t aligned[] = {0x0f, 0x28, 0x00}; /* movaps (%rax), %xmm0 */
+
+/* What was interrupted, and why as far as it is written down. */
+struct frame {
+  const uint8_t *code;
+  size_t size;
+  uint64_t rax, rsi, rip;
+  uint64_t trap, error, address;
+  int32_t signal, signal_code; /* of siginfo; 0: a handler without SA_SIGINFO */
+  uint64_t word;               /* its address, or pid and uid */
+};
+#define CODE(bytes) .code = (bytes), .size = sizeof(bytes)
+
+struct scene {
+  int32_t signal; /* that the process ended of; 0: SIGSEGV */
+  struct frame inner, outer;
+  size_t count;     /* of frames; 0: the inner one only */
+  bool other_sends; /* the signal was sent by another thread, which has no handlers */
+  bool elsewhere;   /* by one that has gone on since */
+  bool incomplete;  /* unwinding broke */
+};
+
+static void put_frame(uint8_t *context, uint8_t *text, const struct frame *frame, uint64_t rip) {
+  uint64_t words[38] = {0};
+  words[3] = STACK;   /* uc_stack */
+  words[5 + 8] = PID; /* rdi */
+  words[5 + 9] = frame->rsi ? frame->rsi : TID;
+  words[5 + 12] = 11; /* rdx */
+  words[5 + 13] = frame->rax;
+  words[5 + 15] = STACK + 0x8000;
+  words[5 + 16] = frame->rip ? frame->rip : rip;
+  words[5 + 17] = 0x246;
+  words[5 + 18] = UINT64_C(0x002b000000000033);
+  words[5 + 19] = frame->error;
+  words[5 + 20] = frame->trap;
+  words[5 + 22] = frame->address;
+  words[5 + 23] = STACK + 0x3000;
+  memcpy(context, words, sizeof words);
+  const int32_t info[4] = {frame->signal, 0, frame->signal_code, 0};
+  if (frame->signal) memcpy(context + sizeof words, info, sizeof info);
+  if (frame->signal) memcpy(context + sizeof words + sizeof info, &frame->word, 8);
+  if (frame->code) memcpy(text + (rip - TEXT), frame->code, frame->size);
+}
+
+struct opened {
+  struct exu_arena arena;
+  struct exu_diagnostics diagnostics;
+  struct exu_target target;
+};
+
+static void open_scene(struct opened *opened, const struct scene *scene) {
+  static uint8_t stack[0x10000], text[PAGE];
+  memset(stack, 0, sizeof stack);
+  memset(text, 0x90, sizeof text);
+  memcpy(text + (RAISED - 7 - TEXT), "\xb8\xea\0\0\0\x0f\x05", 7);
+  put_frame(stack + (INNER - STACK), text, &scene->inner, TEXT);
+  if (scene->count > 1) put_frame(stack + (OUTER - STACK), text, &scene->outer, TEXT + 0x100);
+  const int32_t signal = scene->signal ? scene->signal : EXU_SIGSEGV;
+  struct core_builder *core = core_builder_create();
+  const struct core_registers in_call = {
+      .rdi = PID, .rsi = TID, .rdx = (uint64_t)signal, .rip = RAISED, .rsp = STACK + 0x100, .orig_rax = 234};
+  struct core_registers idle = {.rip = RAISED, .rsp = STACK + 0x100, .orig_rax = 34};
+  core_builder_prstatus(core, TID, (int16_t)signal, scene->other_sends || scene->elsewhere ? &idle : &in_call);
+  core_builder_prpsinfo(core, PID, "x", "x");
+  core_builder_siginfo(core, signal, EXU_SI_TKILL, PID);
+  idle.rsp = DATA + 0x100;
+  struct core_registers other = in_call;
+  other.rsp = idle.rsp;
+  core_builder_prstatus(core, PID, 0, scene->other_sends ? &other : &idle);
+  core_builder_load(core, TEXT, PAGE, text, PAGE, CORE_R | CORE_X);
+  core_builder_load(core, DATA, PAGE, NULL, PAGE, CORE_R | CORE_W);
+  core_builder_load(core, STACK, sizeof stack, stack, sizeof stack, CORE_R | CORE_W);
+  size_t size;
+  const uint8_t *bytes = core_builder_finish(core, &size);
+  struct nameless_file file = nameless_file(bytes, size);
+  struct exu_error error;
+  exu_arena_init(&opened->arena, 1 << 20);
+  exu_diagnostics_init(&opened->diagnostics, &opened->arena);
+  assert_true(exu_target_open_core(file.path, &opened->arena, &opened->diagnostics, &opened->target, &error));
+  close(file.fd);
+  core_builder_destroy(core);
+  exu_calls_check(&opened->target);
+  exu_crash_describe(&opened->target, &opened->arena);
+}
+
+static bool handled(struct opened *opened, const struct scene *scene) {
+  static const uint64_t contexts[] = {INNER, OUTER};
+  open_scene(opened, scene);
+  assert_true(exu_crash_is_raised(&opened->target));
+  assert_null(opened->target.scene.thread); /* where a handler may run, nothing is certain without unwinding */
+  const struct exu_handlers handlers = {.thread = &opened->target.threads[0],
+                                        .contexts = contexts,
+                                        .count = scene->count ? scene->count : 1,
+                                        .complete = !scene->incomplete};
+  return exu_crash_may_handle(&opened->target, handlers.thread) &&
+         exu_crash_handled(&opened->target, &handlers, &opened->arena);
+}
+
+static void forget(struct opened *opened) {
+  exu_target_close(&opened->target);
+  exu_arena_deinit(&opened->arena);
+}
+
+/* The crash is what the handler ran for, as `expected` says. */
+static void assert_proven(const struct scene *scene, const char *expected) {
+  struct opened opened;
+  assert_true(handled(&opened, scene));
+  assert_string_equal(opened.target.crash->summary.data, expected);
+  assert_true(opened.target.threads[0].crashed);
+  assert_false(opened.target.threads[1].crashed);
+  assert_int_equal(opened.target.crash->tid, TID);
+  assert_true(opened.target.crash->raised_signal != 0);
+  forget(&opened);
+}
+
+/* A handler raised the signal, and that is all. */
+static void assert_unproven(const struct scene *scene) {
+  struct opened opened;
+  const bool told = handled(&opened, scene);
+  const struct exu_crash *crash = opened.target.crash;
+  assert_int_equal(told, !scene->elsewhere && !scene->other_sends);
+  assert_false(opened.target.threads[0].crashed);
+  assert_int_equal(crash->raised_signal, 0);
+  assert_int_equal(crash->handler_tid, told ? TID : 0);
+  assert_int_equal(crash->sender_pid, PID);
+  if (told && crash->signal == EXU_SIGSEGV)
+    assert_string_equal(crash->summary.data, "Segmentation fault (SIGSEGV raised by a signal handler in thread 1234)");
+  forget(&opened);
+}
+
+#define AGAIN ", raised again by a signal handler"
+
+static void a_page_fault_is_known_by_its_address_and_its_instruction(void **state) {
+  (void)state;
+  struct scene scene = {.inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .error = 4, .address = 0x10}};
+  assert_proven(&scene, "Segmentation fault reading address 0x10 (near NULL) in thread 1234" AGAIN);
+  scene.inner = (struct frame){CODE(store), .rax = TEXT + 8, .trap = PAGE_FAULT, .error = 7, .address = TEXT + 8};
+  assert_proven(&scene, "Segmentation fault writing address 0x400008 in anonymous memory (r-x) in thread 1234" AGAIN);
+  scene.inner = (struct frame){.rip = DATA + 8, .trap = PAGE_FAULT, .error = 0x15, .address = DATA + 8};
+  assert_proven(&scene,
+                "Segmentation fault executing address 0x500008 (the stack of thread 1233) in thread 1234" AGAIN);
+  scene.inner = (struct frame){.rip = 0x20, .trap = PAGE_FAULT, .error = 0x14, .address = 0x20};
+  assert_proven(&scene, "Segmentation fault executing address 0x20 (near NULL) in thread 1234" AGAIN);
+  /* Also when the thread that raised it again has gone on, and the kernel picked another one. */
+  scene = (struct scene){.inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .address = 0x10}, .elsewhere = true};
+  assert_proven(&scene, "Segmentation fault reading address 0x10 (near NULL) in thread 1234" AGAIN);
+}
+
+static void a_page_fault_that_is_long_past_is_not_taken_for_the_signal(void **state) {
+  (void)state;
+  const struct frame past = {.rax = 0x10, .trap = PAGE_FAULT, .error = 4, .address = 0x10};
+  const struct frame told = {.rax = 0x10,
+                             .trap = PAGE_FAULT,
+                             .error = 4,
+                             .address = 0x10,
+                             .signal = EXU_SIGSEGV,
+                             .signal_code = EXU_SEGV_MAPERR,
+                             .word = 0x10};
+  const struct frame *both[] = {&past, &told};
+  for (size_t i = 0; i < 2; i++) { /* siginfo may be a leftover too */
+    struct scene scene = {.inner = *both[i]};
+    scene.inner.code = jump;
+    scene.inner.size = sizeof jump;
+    assert_unproven(&scene);
+    scene.inner.code = add;
+    scene.inner.size = sizeof add;
+    assert_unproven(&scene);
+    scene.inner.code = load; /* but it would read another address */
+    scene.inner.size = sizeof load;
+    scene.inner.rax = 0x2000;
+    assert_unproven(&scene);
+    scene.inner.code = NULL;
+    scene.inner.rip = RAISED;
+    scene.inner.rsi = 77;
+    assert_unproven(&scene);
+    scene = (struct scene){.inner = *both[i], .elsewhere = true};
+    scene.inner.code = jump;
+    scene.inner.size = sizeof jump;
+    assert_unproven(&scene);
+  }
+  /* The instruction writes, the fault was a read. */
+  struct scene scene = {.inner = past};
+  scene.inner.code = store;
+  scene.inner.size = sizeof store;
+  assert_unproven(&scene);
+  /* The memory is there by now: a handler has mended it. */
+  scene = (struct scene){.inner = {CODE(load), .rax = DATA, .trap = PAGE_FAULT, .error = 4, .address = DATA}};
+  assert_unproven(&scene);
+}
+
+static void what_the_kernel_told_the_handler_is_said_when_the_instruction_agrees(void **state) {
+  (void)state;
+  struct scene scene = {.inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .error = 4, .address = 0x10,
+                                  .signal = EXU_SIGSEGV, .signal_code = EXU_SEGV_MAPERR, .word = 0x10}};
+  struct opened opened;
+  assert_true(handled(&opened, &scene));
+  assert_string_equal(opened.target.crash->code_name, "SEGV_MAPERR");
+  assert_int_equal(opened.target.crash->address, 0x10);
+  assert_int_equal(opened.target.crash->sender_pid, -1);
+  assert_int_equal(opened.target.crash->raised_signal, EXU_SIGSEGV);
+  forget(&opened);
+  /* Nobody knows what a gather reads. */
+  scene.inner.code = gather;
+  scene.inner.size = sizeof gather;
+  assert_proven(&scene, "Segmentation fault reading address 0x10 (near NULL) in thread 1234" AGAIN);
+  scene.inner.signal = 0;
+  assert_unproven(&scene);
+  /* A mapped file that is too short, and then abort(). */
+  scene = (struct scene){.signal = EXU_SIGABRT,
+                         .inner = {CODE(load), .rax = DATA, .trap = PAGE_FAULT, .error = 4, .address = DATA,
+                                   .signal = EXU_SIGBUS, .signal_code = EXU_BUS_ADRERR, .word = DATA}};
+  assert_proven(&scene,
+                "Bus error reading address 0x500000 (the stack of thread 1233) in thread 1234, for which a signal "
+                "handler raised SIGABRT");
+  scene.inner.signal = 0;
+  assert_unproven(&scene);
+  scene.signal = EXU_SIGBUS;
+  assert_proven(&scene, "Bus error reading address 0x500000 (the stack of thread 1233) in thread 1234" AGAIN);
+  /* An instruction that this processor does not have, a division that overflows. */
+  scene =
+      (struct scene){.signal = EXU_SIGILL,
+                     .inner = {CODE(gather), .trap = INVALID, .signal = EXU_SIGILL, .signal_code = 2, .word = TEXT}};
+  assert_proven(&scene,
+                "Illegal instruction (illegal operand) at 0x400000 in anonymous memory (r-x) in thread 1234" AGAIN);
+  scene.inner.word = TEXT + 1;
+  assert_unproven(&scene);
+  scene = (struct scene){.signal = EXU_SIGFPE,
+                         .inner = {CODE(gather), .trap = 19, .signal = EXU_SIGFPE, .signal_code = 7, .word = TEXT}};
+  assert_proven(&scene, "Floating point exception (floating point invalid operation) at 0x400000 in anonymous memory "
+                        "(r-x) in thread 1234" AGAIN);
+  scene.inner.signal_code = 99;
+  assert_unproven(&scene);
+}
+
+static void other_exceptions_are_known_by_their_instruction(void **state) {
+  (void)state;
+  struct scene scene = {.inner = {CODE(load), .rax = UINT64_C(0xdead000000000000), .trap = PROTECTION}};
+  const char *refused = "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234" AGAIN;
+  assert_proven(&scene, refused);
+  scene.inner.rax = DATA;
+  assert_unproven(&scene);
+  scene.inner = (struct frame){CODE(aligned), .rax = DATA + 8, .trap = PROTECTION};
+  assert_proven(&scene, refused);
+  scene.inner.rax = DATA + 16;
+  assert_unproven(&scene);
+
+  scene = (struct scene){.signal = EXU_SIGILL, .inner = {CODE(ud2), .trap = INVALID}};
+  assert_proven(&scene,
+                "Illegal instruction (illegal operand) at 0x400000 in anonymous memory (r-x) in thread 1234" AGAIN);
+  scene.inner.code = load;
+  assert_unproven(&scene);
+
+  scene = (struct scene){.signal = EXU_SIGFPE, .inner = {CODE(divide), .rsi = UINT64_C(5) << 32, .trap = DIVISION}};
+  assert_proven(&scene,
+                "Floating point exception (integer divide by zero) at 0x400000 in anonymous memory (r-x) in thread "
+                "1234" AGAIN);
+  scene.inner.rsi = 1;
+  assert_unproven(&scene);
+}
+
+static void a_thread_that_raised_its_signal_and_handled_it_raised_it_itself(void **state) {
+  (void)state;
+  const struct frame raised = {.rip = RAISED};
+  struct scene scene = {.inner = raised};
+  assert_proven(&scene, "Segmentation fault (SIGSEGV raised by the process itself) in thread 1234" AGAIN);
+  /* A handler that calls the one before it. */
+  scene = (struct scene){
+      .inner = raised, .count = 2, .outer = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .address = 0x10}};
+  assert_proven(&scene, "Segmentation fault reading address 0x10 (near NULL) in thread 1234" AGAIN);
+  scene.outer.rax = 0x1000;
+  assert_unproven(&scene);
+  /* The inner one ran for nobody knows what: the outer one's reason is not the end. */
+  scene.outer.rax = 0x10;
+  scene.inner = (struct frame){CODE(jump), .trap = PAGE_FAULT, .address = 0x10};
+  assert_unproven(&scene);
+  /* There may be others further out. */
+  struct opened opened;
+  scene = (struct scene){.inner = raised, .incomplete = true};
+  assert_true(handled(&opened, &scene));
+  assert_null(opened.target.scene.thread);
+  forget(&opened);
+}
+
+static void handlers_of_a_thread_that_did_not_raise_the_signal_do_not_count(void **state) {
+  (void)state;
+  const struct scene scene = {.inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .address = 0x10},
+                              .other_sends = true};
+  struct opened opened;
+  open_scene(&opened, &scene);
+  assert_ptr_equal(opened.target.scene.thread, &opened.target.threads[1]);
+  assert_false(exu_crash_may_handle(&opened.target, &opened.target.threads[0]));
+  assert_string_equal(opened.target.crash->summary.data,
+                      "Segmentation fault (SIGSEGV raised by the process itself) in thread 1233");
+  forget(&opened);
+}
+
+static void a_frame_that_cannot_be_read_proves_nothing(void **state) {
+  (void)state;
+  const struct scene scene = {.inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .address = 0x10}};
+  struct opened opened;
+  open_scene(&opened, &scene);
+  const uint64_t contexts[] = {STACK + 0x10000 - 8, 0, UINT64_MAX - 8, STACK + 0x4000};
+  struct exu_signal_frame frame;
+  for (size_t i = 0; i < sizeof contexts / sizeof *contexts; i++)
+    assert_false(exu_signal_frame_read(&opened.target, &opened.target.threads[0], contexts[i], &frame));
+  forget(&opened);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_page_fault_is_known_by_its_address_and_its_instruction),
+      cmocka_unit_test(a_page_fault_that_is_long_past_is_not_taken_for_the_signal),
+      cmocka_unit_test(what_the_kernel_told_the_handler_is_said_when_the_instruction_agrees),
+      cmocka_unit_test(other_exceptions_are_known_by_their_instruction),
+      cmocka_unit_test(a_thread_that_raised_its_signal_and_handled_it_raised_it_itself),
+      cmocka_unit_test(handlers_of_a_thread_that_did_not_raise_the_signal_do_not_count),
+      cmocka_unit_test(a_frame_that_cannot_be_read_proves_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
