@@ -282,8 +282,8 @@ struct exu_diagnostic {
 };
 
 /*
- * What a process died of. When a signal handler ran for it and raised a signal again (often the same), this is what the
- * handler ran for, if that is certain.
+ * What a process died of. When a signal handler ran for it and a signal (often the same) was raised again, this is what
+ * the handler ran for, if that is certain.
  */
 struct exu_crash {
   int32_t signal;
@@ -297,7 +297,7 @@ struct exu_crash {
   int64_t sender_pid;           /* -1 unknown or not sent by a process */
   int64_t sender_uid;
   int64_t tid;             /* of the thread that crashed; -1: none, or it is not certain which */
-  int32_t raised_signal;   /* what a handler of `signal` raised, and the process ended of; 0: nothing is known of it */
+  int32_t raised_signal;   /* what the process then raised itself, and ended of; 0: nothing is known of it */
   const char *raised_name; /* as `name` */
   /* A handler raised `signal` in this thread; what that ran for is not certain; 0: nothing is known of a handler. */
   int64_t handler_tid;

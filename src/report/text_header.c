@@ -89,11 +89,12 @@ static void put_signal(struct exu_text *text) {
       exu_out_char(out, ')');
     }
   }
-  if (crash->raised_signal != 0) {
-    exu_out(out, ", a signal handler raised ");
-    exu_out(out, crash->raised_signal == crash->signal ? "it again"
-                 : crash->raised_name                  ? crash->raised_name
-                                                       : "another");
+  if (crash->raised_signal == crash->signal) {
+    exu_out(out, ", raised again");
+  } else if (crash->raised_signal != 0) {
+    exu_out(out, ", then ");
+    exu_out(out, crash->raised_name ? crash->raised_name : "another");
+    exu_out(out, " was raised");
   }
   exu_out_char(out, '\n');
 }

@@ -3,7 +3,6 @@
 #include "target/crash.h"
 
 #include "target/crash_place.h"
-#include "target/obstacle.h"
 #include "target/signal_frame.h"
 #include "target/signal_names.h"
 #include "target/system_calls.h"
@@ -76,7 +75,7 @@ struct exu_crash *exu_crash_create(struct exu_target *target, int32_t signal, co
 
 /* ---- Without siginfo --------------------------------------------------------------------------------------------- */
 
-static bool fits(enum exu_obstacle_kind kind, int32_t signal) {
+bool exu_crash_fits(enum exu_obstacle_kind kind, int32_t signal) {
   switch (kind) {
   case EXU_OBSTACLE_PAGE: return signal == EXU_SIGSEGV || signal == EXU_SIGBUS;
   case EXU_OBSTACLE_PROTECTION: return signal == EXU_SIGSEGV;
@@ -92,7 +91,7 @@ static struct exu_os_thread *stuck(const struct exu_target *target) {
   struct exu_os_thread *found = NULL;
   for (size_t i = 0; i < count; i++) {
     struct exu_os_thread *thread = &target->threads[i];
-    if (!fits(exu_obstacle_find(target, &thread->registers).kind, target->crash->signal)) continue;
+    if (!exu_crash_fits(exu_obstacle_find(target, &thread->registers).kind, target->crash->signal)) continue;
     if (found) return NULL;
     found = thread;
   }
@@ -118,9 +117,7 @@ bool exu_crash_is_raised(const struct exu_target *target) {
          crash->sender_pid == target->pid && target->first_died && target->thread_count > 0;
 }
 
-/* When it is known who sent the signal, the others' handlers have nothing to do with it, for certain. */
 bool exu_crash_may_handle(const struct exu_target *target, const struct exu_os_thread *thread) {
-  if (target->scene.sender && target->scene.sender != thread) return false;
   return !exu_signal_frame_absent(target, thread);
 }
 
@@ -133,6 +130,7 @@ static void decide(struct exu_target *target) {
   } else if (exu_crash_is_raised(target)) {
     /* Where a handler may run, that may have been for what another process has sent. */
     thread = target->scene.sender = find_sender(target);
+    if (!thread && exu_crash_returned(target)) return;
     if (thread && !exu_signal_frame_absent(target, thread)) thread = NULL;
   }
   exu_crash_blame(target, thread, thread ? &thread->registers : NULL);

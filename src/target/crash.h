@@ -4,6 +4,7 @@
 #define EXUVIA_TARGET_CRASH_H
 
 #include "target/notes.h"
+#include "target/obstacle.h"
 #include "target/target.h"
 
 /*
@@ -52,6 +53,15 @@ bool exu_crash_has_address(int32_t signal, int32_t code);
 
 /* It was this thread's, with these registers; NULL: nobody's, or it is not known. */
 void exu_crash_blame(struct exu_target *target, struct exu_os_thread *thread, const struct exu_registers *registers);
+
+/*
+ * A handler that blocks its signal and raises it is left first: the signal comes when the instruction would be tried
+ * once more. Say so if the first thread is at such an instruction. False: it is not, for all that is known.
+ */
+bool exu_crash_returned(struct exu_target *target);
+
+/* Does this obstacle to an instruction give this signal? */
+bool exu_crash_fits(enum exu_obstacle_kind kind, int32_t signal);
 
 /* Fill in address_in and summary from what is known. crash_words.c */
 void exu_crash_word(struct exu_target *target, struct exu_arena *arena);

@@ -136,23 +136,14 @@ static bool by_instruction(const struct exu_target *target, const struct exu_sig
   return fault->signal != 0;
 }
 
-/* ---- Handlers of a thread ---------------------------------------------------------------------------------------- */
-
-/* Did the thread send the signal to itself, and the handler ran at once? */
-static bool by_itself(const struct exu_target *target, const struct exu_handlers *handlers,
-                      const struct exu_signal_frame *frame) {
-  const uint64_t result = frame->registers.value[0];
-  int64_t tid;
-  return exu_call_sends(target, &frame->registers, target->crash->signal, &tid) && result == 0 &&
-         (tid < 0 || tid == handlers->thread->tid);
-}
+/* ---- Saying so --------------------------------------------------------------------------------------------------- */
 
 static void set_raised_again(struct exu_crash *crash) {
   crash->raised_signal = crash->signal;
   crash->raised_name = crash->name;
 }
 
-static void take(struct exu_target *target, const struct exu_handlers *handlers, const struct exu_signal_frame *frame,
+static void take(struct exu_target *target, struct exu_os_thread *thread, const struct exu_registers *registers,
                  const struct fault *fault) {
   struct exu_crash *crash = target->crash;
   set_raised_again(crash);
@@ -164,30 +155,104 @@ static void take(struct exu_target *target, const struct exu_handlers *handlers,
   crash->has_address = fault->has_address;
   crash->address = fault->address;
   crash->sender_pid = crash->sender_uid = -1;
-  exu_crash_blame(target, &target->threads[handlers->thread - target->threads], &frame->registers);
+  exu_crash_blame(target, thread, registers);
   target->scene.access = fault->access;
+}
+
+/* ---- A handler that has returned --------------------------------------------------------------------------------- */
+
+/* Both of one thread at the same instruction, with nothing done in between. */
+static bool same_registers(const struct exu_registers *a, const struct exu_registers *b) {
+  for (size_t i = 0; i < EXU_REGISTERS_MAX; i++) {
+    if ((a->valid & b->valid) >> i & 1 && a->value[i] != b->value[i]) return false;
+  }
+  return a->valid == b->valid && a->pc == b->pc;
+}
+
+/* The frame of the handler that has just returned to where the thread is. */
+static bool find_returned(const struct exu_target *target, const struct exu_os_thread *thread,
+                          struct exu_signal_frame *frame) {
+  enum { RED_ZONE = 128, BELOW = 32 * 1024 }; /* the floating point state of AMX is larger than all others */
+  const struct exu_arch *arch = target->arch;
+  uint64_t word;
+  if (!arch->is_context_word || thread->registers.sp < BELOW + RED_ZONE) return false;
+  const uint64_t end = (thread->registers.sp - RED_ZONE) & ~UINT64_C(7);
+  for (uint64_t at = end; at > end - BELOW; at -= 8) {
+    if (exu_space_read(target->space, at, &word, sizeof word) != EXU_READABLE) return false;
+    if (!arch->is_context_word(word)) continue;
+    if (!exu_signal_frame_read(target, thread, at - arch->context_word, frame)) continue;
+    if (same_registers(&frame->registers, &thread->registers)) return true;
+  }
+  return false;
+}
+
+bool exu_crash_returned(struct exu_target *target) {
+  struct exu_os_thread *thread = &target->threads[0];
+  struct exu_signal_frame frame;
+  struct fault fault;
+  if (!thread->registers.outside || thread->registers.valid == 0) return false;
+  if (find_returned(target, thread, &frame) &&
+      (by_siginfo(target, &frame, &fault) || by_instruction(target, &frame, &fault)) &&
+      fault.signal == target->crash->signal) {
+    take(target, thread, &thread->registers, &fault);
+    target->scene.by_handler = true;
+    return true;
+  }
+  /* The handler may have had a stack of its own. That it cannot go on from here is certain without it. */
+  struct exu_obstacle obstacle = exu_obstacle_find(target, &thread->registers);
+  if (!exu_crash_fits(obstacle.kind, target->crash->signal) || target->crash->signal == EXU_SIGBUS) return false;
+  const bool of_page = obstacle.kind == EXU_OBSTACLE_PAGE, of_memory = target->crash->signal == EXU_SIGSEGV;
+  fault = (struct fault){.signal = target->crash->signal,
+                         .has_code = obstacle.kind == EXU_OBSTACLE_PROTECTION,
+                         .code = EXU_SI_KERNEL,
+                         .has_address = of_page || !of_memory,
+                         .address = of_page ? obstacle.address : thread->registers.pc,
+                         .access = obstacle.access};
+  if (!of_memory) {
+    fault.has_code = true;
+    fault.code = target->crash->signal == EXU_SIGILL ? (int32_t)EXU_ILL_ILLOPN : (int32_t)EXU_FPE_INTDIV;
+  }
+  take(target, thread, &thread->registers, &fault);
+  return true;
+}
+
+/* ---- Handlers that run ------------------------------------------------------------------------------------------- */
+
+/* Did the thread send the signal to itself, and the handler ran at once? */
+static bool by_itself(const struct exu_target *target, const struct exu_handlers *handlers,
+                      const struct exu_signal_frame *frame) {
+  const uint64_t result = frame->registers.value[0];
+  int64_t tid;
+  return exu_call_sends(target, &frame->registers, target->crash->signal, &tid) && result == 0 &&
+         (tid < 0 || tid == handlers->thread->tid);
 }
 
 bool exu_crash_handled(struct exu_target *target, const struct exu_handlers *handlers, struct exu_arena *arena) {
   struct exu_signal_frame frame;
   struct fault fault;
   size_t raised = 0;
+  const bool is_sender = handlers->thread == target->scene.sender;
   for (size_t i = 0; i < handlers->count && raised == i; i++) {
     if (!exu_signal_frame_read(target, handlers->thread, handlers->contexts[i], &frame)) break;
     if (by_siginfo(target, &frame, &fault) || by_instruction(target, &frame, &fault)) {
-      take(target, handlers, &frame, &fault);
+      /* Another thread may raise the same signal for this one, as reporters of crashes do, or another for itself. */
+      if (target->scene.sender && !is_sender && fault.signal != target->crash->signal) return false;
+      take(target, &target->threads[handlers->thread - target->threads], &frame.registers, &fault);
+      target->scene.by_handler = is_sender;
       exu_crash_word(target, arena);
       return true;
     }
     raised += by_itself(target, handlers, &frame);
   }
-  if (handlers->thread != target->scene.sender) return false;
-  if (raised < handlers->count) {
+  const bool by_thread = handlers->complete && raised == handlers->count && (is_sender || raised > 0);
+  if (!is_sender && (target->scene.sender || !by_thread)) return false;
+  if (by_thread) {
+    if (raised > 0) set_raised_again(target->crash);
+    exu_crash_blame(target, &target->threads[handlers->thread - target->threads],
+                    raised > 0 ? &frame.registers : &handlers->thread->registers);
+    target->scene.by_handler = is_sender;
+  } else if (raised < handlers->count) {
     target->crash->handler_tid = handlers->thread->tid;
-  } else if (handlers->complete) {
-    if (handlers->count > 0) set_raised_again(target->crash);
-    exu_crash_blame(target, target->scene.sender,
-                    handlers->count > 0 ? &frame.registers : &handlers->thread->registers);
   }
   exu_crash_word(target, arena);
   return true;

@@ -105,19 +105,22 @@ static struct exu_string summarize(const struct exu_target *target, const struct
   return exu_arena_printf(arena, "Killed by %s", signal.text);
 }
 
-/* What became of it in a signal handler. */
-static struct exu_string add_handler(struct exu_string summary, const struct exu_crash *crash,
-                                     struct exu_arena *arena) {
+/* What came of it. */
+static struct exu_string add_end(struct exu_string summary, const struct exu_target *target, struct exu_arena *arena) {
+  const struct exu_crash *crash = target->crash;
+  const char *name = crash->raised_name ? crash->raised_name : "another signal";
   if (crash->raised_signal == 0 || !summary.data) return summary;
   if (crash->raised_signal == crash->signal)
-    return exu_arena_printf(arena, "%s, raised again by a signal handler", summary.data);
-  return exu_arena_printf(arena, "%s, for which a signal handler raised %s", summary.data,
-                          crash->raised_name ? crash->raised_name : "another signal");
+    return exu_arena_printf(arena, "%s, raised again by %s", summary.data,
+                            target->scene.by_handler ? "a signal handler" : "the process itself");
+  if (target->scene.by_handler)
+    return exu_arena_printf(arena, "%s, for which a signal handler raised %s", summary.data, name);
+  return exu_arena_printf(arena, "%s, and then the process raised %s itself", summary.data, name);
 }
 
 void exu_crash_word(struct exu_target *target, struct exu_arena *arena) {
   struct exu_crash *crash = target->crash;
   crash->address_in = (struct exu_string){NULL, 0};
   if (crash->has_address) crash->address_in = exu_crash_place(target, crash->address, arena);
-  crash->summary = add_handler(summarize(target, crash, arena), crash, arena);
+  crash->summary = add_end(summarize(target, crash, arena), target, arena);
 }

@@ -58,12 +58,14 @@ struct scene {
   bool other_sends; /* the signal was sent by another thread, which has no handlers */
   bool elsewhere;   /* by one that has gone on since */
   bool incomplete;  /* unwinding broke */
+  bool returned;    /* the thread is where the inner one was interrupted */
 };
 
 static void put_frame(uint8_t *context, uint8_t *text, const struct frame *frame, uint64_t rip) {
   uint64_t words[38] = {0};
-  words[3] = STACK;   /* uc_stack */
-  words[5 + 8] = PID; /* rdi */
+  for (uint64_t i = 0; i < 8; i++) words[5 + i] = 8 + i; /* r8 to r15 */
+  words[3] = STACK;                                      /* uc_stack */
+  words[5 + 8] = PID;                                    /* rdi */
   words[5 + 9] = frame->rsi ? frame->rsi : TID;
   words[5 + 12] = 11; /* rdx */
   words[5 + 13] = frame->rax;
@@ -100,7 +102,10 @@ static void open_scene(struct opened *opened, const struct scene *scene) {
   const struct core_registers in_call = {
       .rdi = PID, .rsi = TID, .rdx = (uint64_t)signal, .rip = RAISED, .rsp = STACK + 0x100, .orig_rax = 234};
   struct core_registers idle = {.rip = RAISED, .rsp = STACK + 0x100, .orig_rax = 34};
-  core_builder_prstatus(core, TID, (int16_t)signal, scene->other_sends || scene->elsewhere ? &idle : &in_call);
+  const struct core_registers back = {
+      .rax = scene->inner.rax, .rdi = PID, .rsi = TID, .rdx = 11, .rip = TEXT, .rsp = STACK + 0x8000, .orig_rax = -1};
+  const struct core_registers *first = scene->other_sends || scene->elsewhere ? &idle : &in_call;
+  core_builder_prstatus(core, TID, (int16_t)signal, scene->returned ? &back : first);
   core_builder_prpsinfo(core, PID, "x", "x");
   core_builder_siginfo(core, signal, EXU_SI_TKILL, PID);
   idle.rsp = DATA + 0x100;
@@ -183,7 +188,8 @@ static void a_page_fault_is_known_by_its_address_and_its_instruction(void **stat
   assert_proven(&scene, "Segmentation fault executing address 0x20 (near NULL) in thread 1234" AGAIN);
   /* Also when the thread that raised it again has gone on, and the kernel picked another one. */
   scene = (struct scene){.inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .address = 0x10}, .elsewhere = true};
-  assert_proven(&scene, "Segmentation fault reading address 0x10 (near NULL) in thread 1234" AGAIN);
+  assert_proven(&scene, "Segmentation fault reading address 0x10 (near NULL) in thread 1234"
+                        ", raised again by the process itself");
 }
 
 static void a_page_fault_that_is_long_past_is_not_taken_for_the_signal(void **state) {
@@ -321,16 +327,52 @@ static void a_thread_that_raised_its_signal_and_handled_it_raised_it_itself(void
   forget(&opened);
 }
 
-static void handlers_of_a_thread_that_did_not_raise_the_signal_do_not_count(void **state) {
+static void another_thread_may_raise_the_same_signal_again_and_another_one_for_itself(void **state) {
   (void)state;
-  const struct scene scene = {.inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .address = 0x10},
-                              .other_sends = true};
+  struct scene scene = {.inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .address = 0x10}, .other_sends = true};
   struct opened opened;
   open_scene(&opened, &scene);
   assert_ptr_equal(opened.target.scene.thread, &opened.target.threads[1]);
-  assert_false(exu_crash_may_handle(&opened.target, &opened.target.threads[0]));
+  const uint64_t context = INNER;
+  struct exu_handlers handlers = {
+      .thread = &opened.target.threads[0], .contexts = &context, .count = 1, .complete = true};
+  assert_true(exu_crash_handled(&opened.target, &handlers, &opened.arena));
+  assert_ptr_equal(opened.target.scene.thread, &opened.target.threads[0]);
+  assert_string_equal(
+      opened.target.crash->summary.data,
+      "Segmentation fault reading address 0x10 (near NULL) in thread 1234, raised again by the process itself");
+  forget(&opened);
+  scene.signal = EXU_SIGABRT;
+  open_scene(&opened, &scene);
+  handlers.thread = &opened.target.threads[0];
+  assert_false(exu_crash_handled(&opened.target, &handlers, &opened.arena));
   assert_string_equal(opened.target.crash->summary.data,
-                      "Segmentation fault (SIGSEGV raised by the process itself) in thread 1233");
+                      "Aborted (SIGABRT raised by the process itself) in thread 1233");
+  forget(&opened);
+}
+
+/* The signal waited until the handler had returned to the instruction that it ran for. */
+static void a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_back(void **state) {
+  (void)state;
+  struct scene scene = {.signal = EXU_SIGBUS,
+                        .inner = {CODE(load), .rax = DATA, .trap = PAGE_FAULT, .error = 4, .address = DATA},
+                        .returned = true};
+  struct opened opened;
+  open_scene(&opened, &scene);
+  assert_string_equal(opened.target.crash->summary.data,
+                      "Bus error reading address 0x500000 (the stack of thread 1233) in thread 1234" AGAIN);
+  forget(&opened);
+  /* One register differs: it is a leftover of another time. */
+  scene.inner.rsi = 5;
+  open_scene(&opened, &scene);
+  assert_string_equal(opened.target.crash->summary.data, "Bus error (SIGBUS raised by the process itself)");
+  forget(&opened);
+  /* But this instruction cannot be carried out. */
+  scene = (struct scene){.inner = {CODE(load), .rax = 0x10, .rsi = 5}, .returned = true};
+  open_scene(&opened, &scene);
+  assert_string_equal(
+      opened.target.crash->summary.data,
+      "Segmentation fault reading address 0x10 (near NULL) in thread 1234, raised again by the process itself");
   forget(&opened);
 }
 
@@ -353,7 +395,8 @@ int main(void) {
       cmocka_unit_test(what_the_kernel_told_the_handler_is_said_when_the_instruction_agrees),
       cmocka_unit_test(other_exceptions_are_known_by_their_instruction),
       cmocka_unit_test(a_thread_that_raised_its_signal_and_handled_it_raised_it_itself),
-      cmocka_unit_test(handlers_of_a_thread_that_did_not_raise_the_signal_do_not_count),
+      cmocka_unit_test(another_thread_may_raise_the_same_signal_again_and_another_one_for_itself),
+      cmocka_unit_test(a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_back),
       cmocka_unit_test(a_frame_that_cannot_be_read_proves_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process died of is the fault, in the thread that had it, whoever raised the signal at last; and no thread is
+called crashed when nothing proves it. die.py and wait.py write down what is true."""
+
+import functools
+import glob
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from support import interpreters, report, scenarios
+
+HERE = pathlib.Path(__file__).resolve().parent
+FOUND = [item for item in interpreters.find() if not item.root]
+EVERY = bool(os.environ.get("EXUVIA_EVERY_INTERPRETER"))
+SUMMARY = {
+    "read": "Segmentation fault reading address {address} (near NULL) in thread {tid}",
+    "write": "Segmentation fault writing address {address} (near NULL) in thread {tid}",
+    "execute": "Segmentation fault executing address {address} (no mapping) in thread {tid}",
+    "noncanonical": "Segmentation fault at a non-canonical or otherwise unreportable address in thread {tid}",
+    "short_file": "Bus error reading address {address} in {directory}/short (rw-) in thread {tid}",
+    "divide": "Floating point exception (integer divide by zero) at ",
+    "invalid": "Illegal instruction (illegal operand) at ",
+    "abort": "Aborted (SIGABRT raised by the process itself) in thread {tid}",
+}
+NAMES = {"divide": "SIGFPE", "invalid": "SIGILL", "abort": "SIGABRT", "short_file": "SIGBUS"}
+CASES = [
+    # (fault, handler, thread); each is another way for the signal to come back
+    ("read", "none", "thread"), ("read", "faulthandler", "main"), ("noncanonical", "faulthandler", "main"),
+    ("divide", "faulthandler", "main"), ("abort", "faulthandler", "thread"), ("read", "kill", "thread"),
+    ("write", "kill", "main"), ("short_file", "kill", "thread"), ("invalid", "raise", "main"),
+    ("short_file", "raise", "main"), ("execute", "raise", "thread"), ("write", "tgkill", "thread"),
+    ("read", "raise-altstack", "thread"), ("write", "kill-altstack", "thread"), ("invalid", "chain", "thread"),
+    ("read", "abort", "main"), ("short_file", "abort", "thread"), ("read", "refault", "thread"),
+    ("read", "reporter", "thread"), ("abort", "kill", "thread"),
+]
+ALL = [(fault, handler, thread) for fault in SUMMARY for thread in ("main", "thread")
+       for handler in ("none", "faulthandler", "kill", "raise", "tgkill", "chain", "abort", "refault", "kill-altstack")]
+
+
+def chosen(*minors):
+    one = {item.minor: item for item in FOUND if item.minor in minors and item.kind == "release"}
+    return [pytest.param(item, id=item.name) for item in (FOUND if EVERY else one.values())]
+
+
+@functools.cache
+def library():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="exuvia-handlers-"))
+    subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-g", "-O1", "-shared", "-fPIC", "-o",
+                    folder / "libhandlers.so", HERE / "handlers.c", "-lpthread"], check=True)
+    return folder / "libhandlers.so"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built():
+    yield
+    if library.cache_info().currsize:
+        shutil.rmtree(library().parent, ignore_errors=True)
+        library.cache_clear()
+
+
+def core_of(directory):
+    cores = glob.glob(str(directory / "core*"))
+    assert len(cores) == 1, f"{len(cores)} cores were left"
+    return cores[0]
+
+
+def die(interpreter, directory, fault, handler, thread):
+    command = interpreter.command(str(HERE / "die.py"), str(library()), fault, handler, thread)
+    subprocess.run(command, cwd=directory, capture_output=True, timeout=60, preexec_fn=scenarios._allow_cores)
+    truth = json.loads((directory / "truth.json").read_text())
+    return core_of(directory), truth
+
+
+def crashed(result):
+    return [thread["tid"] for thread in result["threads"] if thread["crashed"]]
+
+
+def check(interpreter, directory, fault, handler, thread):
+    core, truth = die(interpreter, directory, fault, handler, thread)
+    status, result, said = report.run(core, merged=True)
+    crash = result["crash"]
+    wanted = SUMMARY[fault].format(address=hex(truth["address"]), tid=truth["tid"], directory=directory)
+    assert status == 0, said
+    assert crash["summary"].startswith(wanted), crash["summary"]
+    assert crash["name"] == NAMES.get(fault, "SIGSEGV")
+    assert crash["tid"] == truth["tid"] and crashed(result) == [truth["tid"]]
+    raised = handler not in ("none", "refault") and not (fault == "abort" and handler == "refault")
+    # The handler of SIGABRT that calls abort() puts back the default action first.
+    assert bool(crash["raised_again"]) == raised, crash
+    if raised:
+        assert crash["raised_again"]["name"] == ("SIGABRT" if handler == "abort" else crash["name"])
+    if fault in ("read", "write", "execute", "short_file"):
+        assert crash["address"] == hex(truth["address"])
+    # Without unwinding: the weaker truth, never another thread.
+    _, plain, _ = report.run(core)
+    assert crashed(plain) in ([], [truth["tid"]])
+    assert plain["crash"]["tid"] in (None, truth["tid"])
+
+
+@pytest.mark.parametrize("fault, handler, thread", ALL if EVERY else CASES)
+@pytest.mark.parametrize("interpreter", chosen("3.11"))
+def test_the_crash_is_what_the_handler_ran_for(interpreter, fault, handler, thread, tmp_path, kernel_leaves_cores):
+    if handler == "faulthandler" and interpreter.version < (3, 3):
+        pytest.skip("2.7 has no faulthandler")
+    check(interpreter, tmp_path, fault, handler, thread)
+
+
+@pytest.mark.parametrize("interpreter", chosen("2.7", "3.13"))
+def test_a_request_that_crashes_under_apache_is_the_one_that_crashed(interpreter, tmp_path, kernel_leaves_cores):
+    check(interpreter, tmp_path, "read", "kill", "thread")
+
+
+def waiting(interpreter, directory, how):
+    process = subprocess.Popen(interpreter.command(str(HERE / "wait.py"), str(library()), how), cwd=directory,
+                               stdout=subprocess.PIPE, preexec_fn=scenarios._allow_cores)
+    if how != "self":
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(0.1)
+    return process
+
+
+@pytest.mark.parametrize("how, number", [
+    ("nothing", signal.SIGABRT), ("nothing", signal.SIGSEGV), ("faulthandler", signal.SIGABRT),
+    ("faulthandler", signal.SIGSEGV), ("raise", signal.SIGABRT), ("mended", signal.SIGSEGV),
+    ("fault_at_the_same_place", signal.SIGSEGV)])
+@pytest.mark.parametrize("interpreter", chosen("3.11"))
+def test_no_thread_crashed_of_a_signal_from_outside(interpreter, how, number, tmp_path, kernel_leaves_cores):
+    """A handler may have raised it again; faults that were handled long before are not its reason."""
+    if how == "faulthandler" and interpreter.version < (3, 3):
+        pytest.skip("2.7 has no faulthandler")
+    with waiting(interpreter, tmp_path, how) as process:
+        os.kill(process.pid, number)
+        process.wait(timeout=60)
+    core = core_of(tmp_path)
+    for merged in (True, False):
+        _, result, _ = report.run(core, merged=merged)
+        crash = result["crash"]
+        assert crashed(result) == [] and crash["tid"] is None and crash["address"] is None, crash
+        assert crash["name"] == number.name and crash["raised_again"] is None
+        if how == "nothing":
+            assert crash["summary"] == f"Killed by {number.name} sent by process {os.getpid()} (uid {os.getuid()})"
+        else:
+            assert "raised by" in crash["summary"] and "address" not in crash["summary"]
+
+
+@pytest.mark.parametrize("interpreter", chosen("3.11"))
+def test_no_thread_crashed_when_another_one_has_sent_the_signal_and_gone_on(interpreter, tmp_path,
+                                                                            kernel_leaves_cores):
+    with waiting(interpreter, tmp_path, "self") as process:
+        process.wait(timeout=60)
+    _, result, _ = report.run(core_of(tmp_path), merged=True)
+    assert result["crash"]["summary"].startswith("Killed by SIGQUIT raised by the process itself")
+    assert crashed(result) != [process.pid] and result["crash"]["tid"] != process.pid
+
+
+OVERFLOW = """
+import sys, threading
+sys.setrecursionlimit(10**6)
+class A(object):
+    def __getattr__(self, name): return getattr(self, name + 'x')
+if sys.argv[1] == 'handler':
+    import ctypes
+    ctypes.CDLL(sys.argv[2]).exv_handle(b'raise')
+def deep(): A().foo
+if sys.argv[3] == 'main':
+    deep()
+threading.stack_size(1024 * 1024)
+thread = threading.Thread(target=deep)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("thread", ["main", "thread"] if EVERY else ["thread"])
+@pytest.mark.parametrize("interpreter", [item for item in chosen("2.7", "3.8", "3.11")
+                                         if item.values[0].version < (3, 12)])
+def test_a_stack_overflow_is_the_same_with_a_handler_that_found_no_room(interpreter, thread, tmp_path,
+                                                                        kernel_leaves_cores):
+    program = tmp_path / "overflow.py"
+    program.write_text(OVERFLOW)
+    for handler in ("none", "handler"):
+        for old in glob.glob(str(tmp_path / "core*")):
+            os.unlink(old)
+        subprocess.run(interpreter.command(str(program), handler, str(library()), thread), cwd=tmp_path,
+                       capture_output=True, timeout=60, preexec_fn=scenarios._allow_cores)
+        _, result, _ = report.run(core_of(tmp_path))
+        crash = result["crash"]
+        assert crash["code_name"] == "SI_KERNEL" or handler == "none"
+        assert crash["summary"].startswith("Segmentation fault writing address 0x"), crash["summary"]
+        assert "probably a stack overflow" in crash["summary"] and crashed(result) == [crash["tid"]]
+        assert (crash["tid"] == result["process"]["pid"]) == (thread == "main")
+
+
+VALGRIND = """
+import ctypes, threading, time
+def sleep(): time.sleep(1000)
+def inner(): ctypes.string_at(0)
+first = threading.Thread(target=sleep, name='sleeper')
+first.daemon = True
+first.start()
+time.sleep(1)
+inner()
+"""
+
+
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
+@pytest.mark.parametrize("interpreter", chosen("3.11"))
+def test_a_core_that_valgrind_wrote_tells_of_no_call_that_is_not_one(interpreter, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(VALGRIND)
+    environment = dict(os.environ, PYTHONMALLOC="malloc")
+    subprocess.run(["valgrind", "-q", *interpreter.command(str(program))], cwd=tmp_path, env=environment,
+                   capture_output=True, timeout=300, preexec_fn=scenarios._allow_cores)
+    core, = glob.glob(str(tmp_path / "vgcore.*"))
+    _, result, _ = report.run(core, merged=True)
+    waits = {thread["name"]: thread["waits_on"] for thread in result["threads"]}
+    calls = {name: wait and wait["system_call"] and wait["system_call"]["name"] for name, wait in waits.items()}
+    assert calls["sleeper"] in ("clock_nanosleep", "select", "futex", None) and calls["MainThread"] is None, waits
+    assert not any(wait and "fd" in (wait["summary"] or "") for wait in waits.values()), waits
+    assert crashed(result) == [next(thread["tid"] for thread in result["threads"] if thread["name"] == "MainThread")]
