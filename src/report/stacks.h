@@ -26,9 +26,8 @@ void exu_stacks_rehearse(struct exu_runtimes *runtimes);
  * frames. `runtimes` is NULL when there is no Python: then no thread will have Python frames. Stops early without memory;
  * what was done by then stays. NULL without memory for anything.
  */
-struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_target *target,
-                                   struct exu_runtimes *runtimes, const struct exu_options *options,
-                                   struct exu_diagnostics *diagnostics);
+struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_target *target, struct exu_runtimes *runtimes,
+                                   const struct exu_options *options, struct exu_diagnostics *diagnostics);
 
 /*
  * Unwind the native stacks, unless `native` is NULL, and fill in the frames of the threads and what they wait for. Of

@@ -17,8 +17,8 @@ struct exu_registers {
   uint64_t sp;
   uint64_t thread_pointer; /* fs_base on x86-64, TPIDR_EL0 on aarch64 */
   bool has_thread_pointer;
+  bool outside;             /* it is in no system call, for certain */
   int64_t syscall;          /* number of the system call that the thread is in, -1: in none, or unknown */
-  bool outside;             /* it is in none, for certain */
   uint64_t syscall_args[6]; /* its arguments, when syscall >= 0 */
 };
 
