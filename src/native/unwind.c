@@ -131,10 +131,36 @@ static bool close_callee(struct exu_unwinder *unwinder, struct exu_native_frame 
   return same || ++unwinder->stack->signals <= SIGNALS_MAX;
 }
 
-/* In the middle of g_initialstub there is no call that could tell. */
-static enum exu_unwind_end boundary(enum exu_greenlet_place place, bool exact) {
-  if (place == EXU_GREENLET_SWITCH) return EXU_UNWIND_SWITCH;
-  return place == EXU_GREENLET_FIRST && !exact ? EXU_UNWIND_GREENLET : EXU_UNWIND_UNCERTAIN;
+/* Do all frames from the innermost on lie in one module? */
+static bool is_one_module(const struct exu_unwinder *unwinder) {
+  const struct exu_native_stack *stack = unwinder->stack;
+  const struct exu_binary *module = exu_modules_find(unwinder->modules, stack->frames.items[0].pc);
+  for (size_t i = 1; module && i < stack->frames.count; i++)
+    if (exu_modules_find(unwinder->modules, stack->frames.items[i].pc - 1) != module) return false;
+  return module != NULL;
+}
+
+/*
+ * In g_initialstub, at no call that tells. In the new greenlet the thread state has lost the frames of the one before
+ * when g_switchstack returns; in the old one, which called switch(), some of them are further out. Without markers that
+ * is known where nothing that could run Python has been called. True: the stack goes on.
+ */
+static bool is_still_old(const struct exu_unwinder *unwinder, uint64_t sp, enum exu_unwind_end *why) {
+  const struct exu_unwind_python *python = &unwinder->python;
+  *why = EXU_UNWIND_UNCERTAIN;
+  if (!python->known) return false;
+  if (python->frames == 0 || (python->outermost != 0 && python->outermost < sp)) *why = EXU_UNWIND_GREENLET;
+  if (python->frames == 0) return false;
+  return python->outermost != 0 ? python->outermost >= sp : is_one_module(unwinder);
+}
+
+/* Is it a frame from which the stack does not go on? */
+static bool is_boundary(const struct exu_unwinder *unwinder, enum exu_greenlet_place place, uint64_t sp, bool exact,
+                        enum exu_unwind_end *why) {
+  if (place == EXU_GREENLET_NONE) return false;
+  *why = place == EXU_GREENLET_SWITCH ? EXU_UNWIND_SWITCH : EXU_UNWIND_GREENLET;
+  if (place == EXU_GREENLET_SWITCH || (place == EXU_GREENLET_FIRST && !exact)) return true;
+  return !is_still_old(unwinder, sp, why);
 }
 
 static int take_frame(Dwfl_Frame *state, void *arg) {
@@ -175,7 +201,8 @@ static int take_frame(Dwfl_Frame *state, void *arg) {
                                      .signal = code.signal,
                                      .by_frame_pointer = first && unwinder->start.by_frame_pointer};
   if (unwinder->watched) note_kept(unwinder, state, frame);
-  if (code.greenlet != EXU_GREENLET_NONE) return end(unwinder, boundary(code.greenlet, exact));
+  enum exu_unwind_end why;
+  if (is_boundary(unwinder, code.greenlet, sp, exact, &why)) return end(unwinder, why);
   return code.cfi ? DWARF_CB_OK : block(unwinder, state, pc, exact);
 }
 
@@ -333,3 +360,7 @@ struct exu_jit_images *exu_unwinder_jit(struct exu_unwinder *unwinder) {
 }
 
 void exu_unwinder_watch(struct exu_unwinder *unwinder, const struct exu_map *pointers) { unwinder->watched = pointers; }
+
+void exu_unwinder_python(struct exu_unwinder *unwinder, const struct exu_unwind_python *python) {
+  unwinder->python = *python;
+}

@@ -84,6 +84,16 @@ struct exu_jit_images *exu_unwinder_jit(struct exu_unwinder *unwinder);
 /* Pointers to look for in registers; NULL: none. Borrowed until the next call. */
 void exu_unwinder_watch(struct exu_unwinder *unwinder, const struct exu_map *pointers);
 
+/* The Python frames of a thread state, which tell whose stack it is where a greenlet is being started. */
+struct exu_unwind_python {
+  bool known; /* all of them were read */
+  size_t frames;
+  uint64_t outermost; /* the highest of their markers on the C stack; 0: they have none (before 3.10) */
+};
+
+/* Of the thread that is unwound next. */
+void exu_unwinder_python(struct exu_unwinder *unwinder, const struct exu_unwind_python *python);
+
 /* Unwind a thread from its registers. What `stack` held is forgotten. False only without memory. */
 bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *thread, uint64_t limit,
                 struct exu_native_stack *stack);

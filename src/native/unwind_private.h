@@ -47,6 +47,7 @@ struct exu_unwinder {
   bool jit_tried;
   struct exu_jit_images jit;
   const struct exu_map *watched;
+  struct exu_unwind_python python;
 
   /* Of the run of libdwfl that is under way: */
   struct exu_unwind_state start; /* of its first frame */

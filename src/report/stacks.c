@@ -72,6 +72,11 @@ static bool unwind(struct finishing *finishing, size_t index) {
   if (!joined->os || !joined->os->registers.valid) return true;
   if (!watch(finishing, &joined->splice) || !show_markers(finishing, &joined->splice)) return false;
   const struct exu_map *watched = finishing->watched.count > 0 ? &finishing->watched : NULL;
+  const size_t markers = finishing->markers.count;
+  const struct exu_unwind_python python = {.known = thread->python && thread->frames_complete,
+                                           .frames = exu_splice_frames(&joined->splice),
+                                           .outermost = markers ? finishing->markers.items[markers - 1] : 0};
+  exu_unwinder_python(finishing->native->unwinder, &python);
   /* Without memory it is too large with native frames; without them it may still fit. */
   if (!exu_native_thread(finishing->native, joined->os, watched, is_needed(finishing, index), &joined->native))
     return true;
