@@ -25,6 +25,12 @@ const struct exu_layout_table exu_cpython_3_13_free_threaded = {
             .type_dictoffset = {304, 8, 0, 0},
             .type_base = {272, 8, 0, 0},
             .heap_type_cached_keys = {896, 8, 0, 0},
+            .cfunction_definition = {32, 8, 0, 0},
+            .cfunction_module = {48, 8, 0, 0},
+            .descriptor_type = {32, 8, 0, 0},
+            .descriptor_definition = {56, 8, 0, 0},
+            .definition_name = {0, 8, 0, 0},
+            .definition_function = {8, 8, 0, 0},
             .long_digits = {40, 4, 0, 0},
             .long_tag = {32, 8, 0, 0},
             .bytes_data = {48, 1, 0, 0},
@@ -125,12 +131,11 @@ const struct exu_layout_table exu_cpython_3_13_free_threaded = {
         },
 };
 
-/* CPython, python3.13t, build id 00ec4826eee71cd330a66585f47a947813eec4c8 */
 /* headers of CPython 3.13.5 (Maven) with -DPy_GIL_DISABLED=1 */
 /* headers of CPython 3.13.15 (Debian) with -DPy_GIL_DISABLED=1 */
 /* headers of CPython 3.13.18 (Debian) with -DPy_GIL_DISABLED=1 */
 const struct exu_layout_table exu_cpython_3_13_free_threaded_from_1 = {
-    .source = "CPython, python3.13t, build id 00ec4826eee71cd330a66585f47a947813eec4c8",
+    .source = "headers of CPython 3.13.18 (Debian) with -DPy_GIL_DISABLED=1",
     .first = {3, 13, 1, 0xF, 0},
     .last = {3, 13, 18, 0xF, 0},
     .debug = false,
@@ -148,6 +153,12 @@ const struct exu_layout_table exu_cpython_3_13_free_threaded_from_1 = {
             .type_dictoffset = {304, 8, 0, 0},
             .type_base = {272, 8, 0, 0},
             .heap_type_cached_keys = {896, 8, 0, 0},
+            .cfunction_definition = {32, 8, 0, 0},
+            .cfunction_module = {48, 8, 0, 0},
+            .descriptor_type = {32, 8, 0, 0},
+            .descriptor_definition = {56, 8, 0, 0},
+            .definition_name = {0, 8, 0, 0},
+            .definition_function = {8, 8, 0, 0},
             .long_digits = {40, 4, 0, 0},
             .long_tag = {32, 8, 0, 0},
             .bytes_data = {48, 1, 0, 0},

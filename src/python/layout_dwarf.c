@@ -65,6 +65,7 @@ const char *const exu_layout_hint_symbols[] = {
     "PyDict_New",
     "PyModule_New",
     "PyLong_FromLong",
+    "PyDescr_NewMethod",
     "PyInit__thread", /* 3.x */
     "initthread",     /* 2.7 */
     "_PyParkingLot_Park",

@@ -16,7 +16,7 @@ bool exu_py_string_is(struct exu_string string, const char *text) {
 }
 
 /* Word by word, because the text may end right before a page that is not there. */
-static struct exu_string c_string(struct exu_py *py, uint64_t address) {
+struct exu_string exu_py_c_string(struct exu_py *py, uint64_t address) {
   char text[NAME_MAX_BYTES];
   size_t size = 0;
   while (size < sizeof text) {
@@ -53,7 +53,7 @@ struct type {
 
 static struct exu_string own_name(struct exu_py *py, uint64_t type) {
   uint64_t text;
-  return exu_py_get(py, type, py->layout.type_name, &text) && text ? c_string(py, text) : unknown;
+  return exu_py_get(py, type, py->layout.type_name, &text) && text ? exu_py_c_string(py, text) : unknown;
 }
 
 static const struct type *type_at(struct exu_py *py, uint64_t address) {
@@ -76,12 +76,14 @@ static const struct type *type_at(struct exu_py *py, uint64_t address) {
   return type;
 }
 
-static struct exu_string name_of(struct exu_py *py, uint64_t type) { return type_at(py, type)->name; }
+struct exu_string exu_py_name_of_type(struct exu_py *py, uint64_t type) {
+  return type_at(py, type)->name;
+}
 
 /* 2.7: the class of an instance of an old-style class, 0: it is none. */
 static uint64_t old_class(struct exu_py *py, uint64_t object, uint64_t type) {
   uint64_t class;
-  if (!exu_py_has(py->layout.instance_class) || !exu_py_string_is(name_of(py, type), "instance")) return 0;
+  if (!exu_py_has(py->layout.instance_class) || !exu_py_string_is(exu_py_name_of_type(py, type), "instance")) return 0;
   return exu_py_get(py, object, py->layout.instance_class, &class) && exu_py_plausible(class) ? class : 0;
 }
 
@@ -100,7 +102,7 @@ struct exu_string exu_py_type_name(struct exu_py *py, uint64_t object) {
   uint64_t type;
   if (!type_of(py, object, &type)) return unknown;
   uint64_t class = old_class(py, object, type);
-  return class ? old_name(py, class) : name_of(py, type);
+  return class ? old_name(py, class) : exu_py_name_of_type(py, type);
 }
 
 struct exu_string exu_py_native_type_name(struct exu_py *py, uint64_t object) {
@@ -128,7 +130,7 @@ bool exu_py_is_a(struct exu_py *py, uint64_t object, const char *name) {
   uint64_t class = old_class(py, object, type);
   if (class) return old_is_a(py, class, name);
   for (int i = 0; i < BASES_MAX && exu_py_plausible(type); i++) {
-    if (exu_py_string_is(name_of(py, type), name)) return true;
+    if (exu_py_string_is(exu_py_name_of_type(py, type), name)) return true;
     if (!exu_py_get(py, type, py->layout.type_base, &type)) return false;
   }
   return false;

@@ -18,6 +18,12 @@ struct exu_string exu_py_type_name(struct exu_py *py, uint64_t object);
  */
 struct exu_string exu_py_native_type_name(struct exu_py *py, uint64_t object);
 
+/* The name of the type at `type` itself, as exu_py_type_name has it for its objects. */
+struct exu_string exu_py_name_of_type(struct exu_py *py, uint64_t type);
+
+/* A NUL-terminated text of the library, cut after 64 bytes. Unknown when it cannot be read. */
+struct exu_string exu_py_c_string(struct exu_py *py, uint64_t address);
+
 /* Is the object of the type called `name`, or of one whose first bases lead to it? */
 bool exu_py_is_a(struct exu_py *py, uint64_t object, const char *name);
 

@@ -28,9 +28,12 @@ struct output {
   size_t start;             /* the native frames from this one on start the program or the thread */
   int32_t callee_module;    /* of the native call that was put last, since the last Python frame; -1: none was */
   struct exu_string callee_function;
-  bool inside;                /* a Python frame was put already: what comes now called it, directly or not */
-  enum exu_call_class callee; /* of the native call before this one */
-  bool after_gap;             /* the frame before is a gap, of the kind `last_gap` */
+  const struct exu_py_frame *caller; /* the Python frame that called the native ones that come now; NULL: none */
+  struct exu_py *caller_py;          /* its runtime, else that of the one before; NULL: none yet */
+  size_t caller_end;                 /* one past its run's place among the items */
+  bool inside;                       /* a Python frame was put already: what comes now called it, directly or not */
+  enum exu_call_class callee;        /* of the native call before this one */
+  bool after_gap;                    /* the frame before is a gap, of the kind `last_gap` */
   enum exu_gap last_gap;
   bool switched; /* it was said that the thread is between two greenlets */
 };
@@ -174,29 +177,47 @@ static bool is_telling(struct output *output, size_t index, const struct exu_nat
 
 /* ---- Native frames ----------------------------------------------------------------------------------------------- */
 
-static void put_call(struct output *output, const struct exu_native_frame *native, size_t index, bool eval) {
+static struct exu_frame *put_call(struct output *output, const struct exu_native_frame *native, size_t index,
+                                  bool eval) {
   const struct exu_native_place *place = native->place;
   const struct exu_native_call *call = &place->calls[index];
   output->callee_module = place->module;
   output->callee_function = call->function;
   uint64_t start = place->start ? place->start : place->module_start;
-  *new_frame(output) = (struct exu_frame){.kind = EXU_FRAME_NATIVE,
-                                          .eval = eval,
-                                          .signal = native->signal,
-                                          .inlined = call->inlined,
-                                          .interpreter = -1,
-                                          .function = call->function,
-                                          .symbol = call->symbol,
-                                          .file = call->file,
-                                          .position = {call->line, -1, -1, -1},
-                                          .address = native->pc,
-                                          .offset = native->pc - start,
-                                          .module = place->module};
+  struct exu_frame *frame = new_frame(output);
+  *frame = (struct exu_frame){.kind = EXU_FRAME_NATIVE,
+                              .eval = eval,
+                              .signal = native->signal,
+                              .inlined = call->inlined,
+                              .interpreter = -1,
+                              .function = call->function,
+                              .symbol = call->symbol,
+                              .file = call->file,
+                              .position = {call->line, -1, -1, -1},
+                              .address = native->pc,
+                              .offset = native->pc - start,
+                              .module = place->module};
+  return frame;
+}
+
+/* A function without a symbol that Python has a name for. False: it is none, or that is not certain. */
+static bool put_builtin(struct output *output, size_t index) {
+  const struct exu_native_frame *native = &output->splice->native->frames[index];
+  struct exu_string name =
+      exu_builtin_name(&output->splicer->builtins, output->caller_py, output->splice->native, index, output->caller);
+  if (!name.data) return false;
+  struct exu_frame *frame = put_call(output, native, 0, false);
+  frame->function = name;
+  frame->offset = native->pc - native->place->part_start;
+  output->callee_function = name;
+  output->callee = EXU_CALL_TELLING;
+  return true;
 }
 
 /* The calls [first, end) of a native frame. */
 static void put_calls(struct output *output, size_t index, size_t first, size_t end) {
   const struct exu_native_frame *native = &output->splice->native->frames[index];
+  if (first == 0 && output->caller_py && put_builtin(output, index)) return;
   for (size_t i = first; i < end; i++) {
     if (output->splice->no_inlines && native->place->calls[i].inlined) continue;
     if (is_telling(output, index, native->place, &native->place->calls[i])) put_call(output, native, i, false);
@@ -418,11 +439,26 @@ static void put_native_gap(struct output *output) {
   output->switched = true;
 }
 
+/* The Python frame that the native calls from items[from] on were made from: the innermost of the next run. */
+static void find_caller(struct output *output, const struct exu_merge_item *items, size_t count, size_t from,
+                        const struct exu_merge_run *runs) {
+  if (from < output->caller_end) return;
+  size_t i = from;
+  while (i < count && items[i].kind != EXU_MERGE_RUN) i++;
+  output->caller_end = i + 1;
+  output->caller = NULL;
+  if (i == count) return;
+  const struct exu_merge_run *run = &runs[items[i].index];
+  output->caller = &output->splice->python[run->index];
+  output->caller_py = output->splicer->runtimes[output->splice->chains[run->chain].runtime].py;
+}
+
 static void put_items(struct output *output, const struct exu_merge_item *items, size_t count,
                       const struct exu_merge_run *runs) {
   const struct exu_splice *splice = output->splice;
   for (size_t i = 0; i < count; i++) {
     size_t index = items[i].index;
+    find_caller(output, items, count, i, runs);
     switch (items[i].kind) {
     case EXU_MERGE_NATIVE: put_calls(output, index, 0, splice->native->frames[index].place->call_count); break;
     case EXU_MERGE_GAP: put_native_gap(output); break;

@@ -9,6 +9,7 @@
 #include "exuvia/exuvia.h"
 #include "native/stacks.h"
 #include "python/frames.h"
+#include "report/builtins.h"
 #include "target/target.h"
 
 /* The frames of one thread state: exu_splice.python[first, end), innermost first. */
@@ -21,6 +22,7 @@ struct exu_chain {
 
 /* What there is to know of the eval loop of one runtime. */
 struct exu_splice_runtime {
+  struct exu_py *py;
   int32_t module; /* index of the module that its code is in, or -1 */
   bool by_marker; /* the version leaves markers on the C stack (3.10 and later) */
   bool python2;
@@ -37,6 +39,7 @@ struct exu_splicer {
   uint64_t max_frames;    /* Python frames of a thread that are shown, native ones of a thread without; 0: all */
   bool all;               /* every native frame, not only those that tell something */
   struct exu_map classes; /* struct exu_native_call -> enum exu_call_class; release with exu_map_deinit */
+  struct exu_builtins builtins;
 };
 
 /* What one thread's stack is made of. */

@@ -136,9 +136,10 @@ static struct exu_splicer make_splicer(const struct exu_stacks *stacks, const st
   const struct exu_modules *modules = native ? native->symbolizer.modules : NULL;
   const size_t count = stacks->runtimes ? stacks->runtimes->count : 0;
   for (size_t i = 0; i < count; i++) {
-    const struct exu_py *py = &stacks->runtimes->items[i];
+    struct exu_py *py = &stacks->runtimes->items[i];
     bool in_module = modules && py->module && modules == py->modules;
     runtimes[i] = (struct exu_splice_runtime){
+        .py = py,
         .module = in_module ? (int32_t)(py->module - modules->items) : -1,
         .by_marker = !exu_py_has(py->layout.tstate_frame) || exu_py_has(py->layout.tstate_cframe),
         .python2 = py->build.version.major < 3,
@@ -182,6 +183,7 @@ void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
   if (stacks->waits) exu_waits_finish(stacks->waits, stacks->report, stacks->threads);
   exu_map_deinit(&finishing.watched);
   exu_map_deinit(&finishing.splicer.classes);
+  exu_builtins_deinit(&finishing.splicer.builtins);
 }
 
 /* Of one runtime. */

@@ -43,6 +43,9 @@ static size_t count_start(const struct exu_thread *thread) {
 
 /* Functions of glibc, musl and CPython that do nothing but wait. */
 static const char *const waiting_names[] = {
+    "<built-in method acquire of _thread.RLock>",
+    "<built-in method acquire of _thread.lock>",
+    "<built-in method acquire of thread.lock>",
     "PyEvent_Wait",
     "PyEvent_WaitTimed",
     "PyThread_acquire_lock",
