@@ -108,7 +108,8 @@ static struct exu_os_thread *find_sender(const struct exu_target *target) {
     if (!exu_call_sends(target, &thread->registers, target->crash->signal, &tid)) continue;
     if (tid < 0 || tid == target->threads[0].tid) return thread;
   }
-  return NULL;
+  struct exu_os_thread *receiver = &target->threads[0];
+  return target->crash->code == EXU_SI_TKILL && exu_call_raises(target, &receiver->registers) ? receiver : NULL;
 }
 
 bool exu_crash_is_raised(const struct exu_target *target) {

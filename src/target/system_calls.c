@@ -145,14 +145,19 @@ static bool can_restart(const struct exu_target *target, int64_t number) {
   return false;
 }
 
-/* Is the instruction before the pc a system call? Unknown where the code cannot be read. */
+/*
+ * Is the instruction before the pc a system call? Unknown where the code cannot be read, and where it is all zeros, as in
+ * files and cores out of which the code was taken.
+ */
 static enum exu_tristate is_behind_call(const struct exu_target *target, uint64_t pc) {
-  static const uint8_t syscall[] = {0x0f, 0x05}, svc[] = {0x01, 0x00, 0x00, 0xd4};
+  static const uint8_t syscall[] = {0x0f, 0x05}, svc[] = {0x01, 0x00, 0x00, 0xd4}, nothing[8] = {0};
   const uint8_t *wanted = target->arch->machine == X86_64 ? syscall : svc;
   const size_t size = target->arch->machine == X86_64 ? sizeof syscall : sizeof svc;
-  uint8_t code[sizeof svc];
-  if (pc < size || exu_space_read(target->space, pc - size, code, size) != EXU_READABLE) return EXU_UNKNOWN;
-  return memcmp(code, wanted, size) == 0 ? EXU_YES : EXU_NO;
+  uint8_t code[sizeof nothing];
+  if (pc < sizeof code || exu_space_read(target->space, pc - sizeof code, code, sizeof code) != EXU_READABLE)
+    return EXU_UNKNOWN;
+  if (memcmp(code, nothing, sizeof code) == 0) return EXU_UNKNOWN;
+  return memcmp(code + sizeof code - size, wanted, size) == 0 ? EXU_YES : EXU_NO;
 }
 
 /* The number in the instruction that loads it, which is most often the one before the call. -1: it is another one. */
@@ -306,6 +311,28 @@ bool exu_call_sends(const struct exu_target *target, const struct exu_registers 
     return true;
   }
   return false;
+}
+
+/* Does a function that sends a signal to one thread have its system call shortly before this address? */
+static bool is_sending_code(const struct exu_target *target, uint64_t address) {
+  enum { NEAR = 96 };
+  static const char *const names[] = {"tkill", "tgkill"};
+  for (uint64_t pc = address; pc > address - NEAR && pc > NEAR; pc--) {
+    const struct exu_system_call *call = exu_system_call_find(target->arch, number_in_code(target, pc));
+    for (size_t i = 0; call && i < sizeof names / sizeof *names; i++) {
+      if (strcmp(call->name, names[i]) == 0) return true;
+    }
+  }
+  return false;
+}
+
+bool exu_call_raises(const struct exu_target *target, const struct exu_registers *registers) {
+  struct exu_registers call;
+  uint64_t caller;
+  if (!call_before(target, registers, &call) || !is_called(target, call.syscall, "rt_sigprocmask")) return false;
+  if (is_sending_code(target, registers->pc)) return true;
+  return exu_space_read(target->space, registers->sp, &caller, sizeof caller) == EXU_READABLE &&
+         is_sending_code(target, caller);
 }
 
 /* ---- Arguments --------------------------------------------------------------------------------------------------- */

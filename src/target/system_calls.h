@@ -81,6 +81,12 @@ void exu_calls_check(struct exu_target *target);
 bool exu_call_sends(const struct exu_target *target, const struct exu_registers *registers, int32_t signal,
                     int64_t *tid);
 
+/*
+ * Is the thread in a function like raise() of musl and of glibc up to 2.33, right behind the call that lets signals in again?
+ * That blocks them while it sends one to its own thread (with a siginfo of SI_TKILL), which arrives there.
+ */
+bool exu_call_raises(const struct exu_target *target, const struct exu_registers *registers);
+
 /* Its timeout, from the target's memory, in microseconds; -1: none, unknown, or a point in time. */
 int64_t exu_call_timeout_us(const struct exu_target *target, const struct exu_call *call);
 

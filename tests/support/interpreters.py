@@ -7,6 +7,7 @@ listed once.
 """
 
 import dataclasses
+import functools
 import glob
 import json
 import os
@@ -121,7 +122,9 @@ def _candidates():
                 yield marker.parent.name, path[len(root):], root
 
 
+@functools.cache
 def _all():
+    """Every module of the tests asks; each interpreter is started once for each process of the tests."""
     found, seen = [], set()
     for label, path, root in _candidates():
         real = os.path.realpath((root or "") + path)
@@ -151,7 +154,7 @@ def find():
     """All that there are, or with EXUVIA_ONE_OF_EACH the first of each version and kind."""
     found = _all()
     if not os.environ.get("EXUVIA_ONE_OF_EACH"):
-        return found
+        return list(found)
     first = {}
     for item in found:
         first.setdefault((item.minor, item.kind), item)
