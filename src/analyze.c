@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/diagnostics.h"
 #include "binary/debug_file.h"
+#include "binary/mapped_file.h"
 #include "binary/module.h"
 #include "exuvia/exuvia.h"
 #include "native/stacks.h"
@@ -183,6 +184,7 @@ static enum exu_outcome explain_core(struct analysis *analysis) {
     struct exu_runtimes *runtimes = find_python(analysis);
     read_stacks(analysis, runtimes);
     outcome = finish_stacks(analysis, runtimes);
+    exu_mapped_file_measure(&analysis->target, analysis->options->sysroot, analysis->arena);
     describe_modules(analysis);
   }
   describe_target(analysis);

@@ -285,6 +285,16 @@ struct exu_diagnostic {
  * What a process died of. When a signal handler ran for it and a signal (often the same) was raised again, this is what
  * the handler ran for, if that is certain.
  */
+/* A mapped file that the process could not get a page of. */
+struct exu_crash_file {
+  struct exu_string path;    /* of the target; unknown: it was nothing like that */
+  uint64_t position;         /* of the fault, in bytes from the start of the file */
+  uint64_t mapped_from;      /* the part that was mapped around it: where that starts in the file, */
+  uint64_t mapped_bytes;     /* and how long it is */
+  int64_t length;            /* of the file that has this path on this machine now, or below the sysroot; -1 unknown */
+  enum exu_tristate changed; /* was that changed after the core was last written? */
+};
+
 struct exu_crash {
   int32_t signal;
   const char *name; /* "SIGSEGV"; NULL for a number without a name */
@@ -301,6 +311,7 @@ struct exu_crash {
   const char *raised_name; /* as `name` */
   /* A handler raised `signal` in this thread; what that ran for is not certain; 0: nothing is known of a handler. */
   int64_t handler_tid;
+  struct exu_crash_file file;
   struct exu_string summary; /* one plain sentence */
 };
 

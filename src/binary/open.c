@@ -54,16 +54,28 @@ static int openat2_in_root(int root, const char *path, uint64_t flags) {
   return -1;
 }
 
+static bool lacks_openat2(int code) { return code == ENOSYS || code == EPERM || code == EINVAL; }
+
 int exu_open_in_root(const char *root, const char *path, struct exu_error *error) {
   EXU_GUARD(fd) int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root_fd < 0) return fail(error, errno, root);
   EXU_GUARD(fd) int found = openat2_in_root(root_fd, path, O_PATH | O_CLOEXEC);
-  if (found < 0 && (errno == ENOSYS || errno == EPERM || errno == EINVAL))
-    return exu_open_in_root_by_steps(root, path, error);
+  if (found < 0 && lacks_openat2(errno)) return exu_open_in_root_by_steps(root, path, error);
   if (found < 0) return fail(error, errno, path);
   struct stat status;
   if (fstat(found, &status) != 0 || !S_ISREG(status.st_mode)) return fail_irregular(error, path);
   return checked(openat2_in_root(root_fd, path, OPEN_FLAGS), path, error);
+}
+
+bool exu_examine_regular(const char *root, const char *path, struct stat *status) {
+  if (!root) return stat(path, status) == 0 && S_ISREG(status->st_mode);
+  EXU_GUARD(fd) int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root_fd < 0) return false;
+  struct exu_error error;
+  EXU_GUARD(fd) int found = openat2_in_root(root_fd, path, O_PATH | O_CLOEXEC);
+  EXU_GUARD(fd) int opened = found < 0 && lacks_openat2(errno) ? exu_open_in_root_by_steps(root, path, &error) : -1;
+  const int fd = found >= 0 ? found : opened;
+  return fd >= 0 && fstat(fd, status) == 0 && S_ISREG(status->st_mode);
 }
 
 /* A walk: where it is, and what is left of the path. Each step is one component, and never follows a link by itself. */

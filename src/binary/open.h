@@ -3,6 +3,8 @@
 #ifndef EXUVIA_BINARY_OPEN_H
 #define EXUVIA_BINARY_OPEN_H
 
+#include <sys/stat.h>
+
 #include "base/error.h"
 
 /*
@@ -20,5 +22,11 @@ int exu_open_in_root(const char *root, const char *path, struct exu_error *error
 
 /* exu_open_in_root without openat2(2), for kernels before 5.6 and sandboxes that forbid it. */
 int exu_open_in_root_by_steps(const char *root, const char *path, struct exu_error *error);
+
+/*
+ * What there is to know of a regular file without opening it: this machine's, or that inside of `root` if it is not
+ * NULL. False when there is no such file, or no regular one.
+ */
+bool exu_examine_regular(const char *root, const char *path, struct stat *status);
 
 #endif

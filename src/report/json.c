@@ -107,6 +107,26 @@ static void put_process(struct exu_output *out, const struct exu_report *report)
   exu_out_char(out, '}');
 }
 
+static void put_crash_file(struct exu_output *out, const struct exu_crash_file *file) {
+  if (!file->path.data) {
+    exu_out(out, "null");
+    return;
+  }
+  exu_out(out, "{\"path\": ");
+  exu_json_string(out, file->path);
+  exu_out(out, ", \"position\": ");
+  exu_out_unsigned(out, file->position);
+  exu_out(out, ", \"mapped_from\": ");
+  exu_out_unsigned(out, file->mapped_from);
+  exu_out(out, ", \"mapped_bytes\": ");
+  exu_out_unsigned(out, file->mapped_bytes);
+  exu_out(out, ", \"length_now\": ");
+  exu_json_id(out, file->length);
+  exu_out(out, ", \"changed_after_core\": ");
+  exu_json_tristate(out, file->changed);
+  exu_out_char(out, '}');
+}
+
 static void put_crash(struct exu_output *out, const struct exu_crash *crash) {
   if (!crash) {
     exu_out(out, "null");
@@ -146,6 +166,8 @@ static void put_crash(struct exu_output *out, const struct exu_crash *crash) {
   }
   exu_out(out, ", \"handler_tid\": ");
   exu_json_id(out, crash->handler_tid > 0 ? crash->handler_tid : -1);
+  exu_out(out, ", \"file\": ");
+  put_crash_file(out, &crash->file);
   exu_out(out, ", \"summary\": ");
   exu_json_string(out, crash->summary);
   exu_out_char(out, '}');

@@ -43,6 +43,12 @@ struct exu_handlers {
  */
 bool exu_crash_handled(struct exu_target *target, const struct exu_handlers *handlers, struct exu_arena *arena);
 
+/*
+ * The file of the name in target->crash->file is `length` bytes long now, and was changed after the core was written,
+ * or not. Call it last.
+ */
+void exu_crash_measured(struct exu_target *target, int64_t length, enum exu_tristate changed, struct exu_arena *arena);
+
 /* ---- Private to the files of the crash --------------------------------------------------------------------------- */
 
 /* Sent by a process, which siginfo names, rather than raised by the kernel. */
@@ -63,7 +69,7 @@ bool exu_crash_returned(struct exu_target *target);
 /* Does this obstacle to an instruction give this signal? */
 bool exu_crash_fits(enum exu_obstacle_kind kind, int32_t signal);
 
-/* Fill in address_in and summary from what is known. crash_words.c */
+/* Fill in address_in, file and summary from what is known. crash_words.c */
 void exu_crash_word(struct exu_target *target, struct exu_arena *arena);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target/crash_place.h"
 
+#include <string.h>
+
 #include "target/obstacle.h"
 #include "target/signal_names.h"
 
@@ -106,6 +108,28 @@ struct exu_string exu_crash_place(const struct exu_target *target, uint64_t addr
   if (owner) return exu_arena_printf(arena, "the stack of thread %lld", (long long)owner->tid);
   if (region->prot == 0) return exu_arena_printf(arena, "reserved memory without any access (---)");
   return exu_arena_printf(arena, "anonymous memory (%s)", prot);
+}
+
+/* Does the second mapping go on where the first one ends? The kernel splits a mapping where it was mprotect()ed. */
+static bool goes_on(const struct exu_file_mapping *first, const struct exu_file_mapping *second) {
+  return first->end == second->start && second->offset > first->offset &&
+         second->offset - first->offset == first->end - first->start && first->path.size == second->path.size &&
+         memcmp(first->path.data, second->path.data, first->path.size) == 0;
+}
+
+struct exu_crash_file exu_crash_file(const struct exu_target *target, uint64_t address) {
+  struct exu_crash_file file = {.length = -1, .changed = EXU_UNKNOWN};
+  const struct exu_file_mapping *first = exu_target_mapping(target, address), *last = first;
+  if (!first || !first->path.data) return file;
+  const struct exu_file_mapping *const end = target->mappings + target->mapping_count;
+  while (first > target->mappings && goes_on(first - 1, first)) first--;
+  while (last + 1 < end && goes_on(last, last + 1)) last++;
+  if (last->end - first->start > INT64_MAX || first->offset > INT64_MAX) return file; /* no file is that long */
+  file.path = first->path;
+  file.position = first->offset + (address - first->start);
+  file.mapped_from = first->offset;
+  file.mapped_bytes = last->end - first->start;
+  return file;
 }
 
 /* Is a fault of this access at all possible, as the region at the address is mapped? */

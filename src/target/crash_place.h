@@ -13,6 +13,12 @@
 struct exu_string exu_crash_place(const struct exu_target *target, uint64_t address, struct exu_arena *arena);
 
 /*
+ * The file that contains the address, and how much of it was mapped there; its length is unknown. No path: there is
+ * none, or the numbers cannot be true.
+ */
+struct exu_crash_file exu_crash_file(const struct exu_target *target, uint64_t address);
+
+/*
  * Is there too little of the crashed thread's stack left for the kernel to run a signal handler on it, and no other
  * reason for a fault that is known?
  */

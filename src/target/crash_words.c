@@ -118,9 +118,55 @@ static struct exu_string add_end(struct exu_string summary, const struct exu_tar
   return exu_arena_printf(arena, "%s, and then the process raised %s itself", summary.data, name);
 }
 
+/* "65,536" */
+static struct signal_text grouped(uint64_t number) {
+  struct signal_text digits, text;
+  const int size = snprintf(digits.text, sizeof digits.text, "%" PRIu64, number);
+  size_t used = 0;
+  for (int i = 0; i < size && used + 2 < sizeof text.text; i++) {
+    if (i > 0 && (size - i) % 3 == 0) text.text[used++] = ',';
+    text.text[used++] = digits.text[i];
+  }
+  text.text[used] = '\0';
+  return text;
+}
+
+/* How much of a file was mapped, and how much of it there is. */
+static struct exu_string add_file(struct exu_string summary, const struct exu_crash *crash, struct exu_arena *arena) {
+  const struct exu_crash_file *file = &crash->file;
+  if (!file->path.data || !summary.data) return summary;
+  summary =
+      exu_arena_printf(arena, "%s: byte %s of the file, of which %s bytes from offset %s were mapped", summary.data,
+                       grouped(file->position).text, grouped(file->mapped_bytes).text, grouped(file->mapped_from).text);
+  if (file->length < 0 || !summary.data) return summary;
+  return exu_arena_printf(arena, "%s; a file of that name is %s bytes long here%s", summary.data,
+                          grouped((uint64_t)file->length).text,
+                          file->changed == EXU_NO    ? ", unchanged since this core file was written"
+                          : file->changed == EXU_YES ? ", changed after this core file was written"
+                                                     : " now");
+}
+
+static void make_summary(struct exu_target *target, struct exu_arena *arena) {
+  struct exu_crash *crash = target->crash;
+  crash->summary = add_file(add_end(summarize(target, crash, arena), target, arena), crash, arena);
+}
+
+void exu_crash_measured(struct exu_target *target, int64_t length, enum exu_tristate changed, struct exu_arena *arena) {
+  target->crash->file.length = length;
+  target->crash->file.changed = changed;
+  make_summary(target, arena);
+}
+
+/* A page that cannot be had: behind the end of its file, or lost by the device. Not memory that went bad. */
+static bool lacks_page(const struct exu_crash *crash) {
+  return crash->signal == EXU_SIGBUS && crash->has_address && (!crash->has_code || crash->code == EXU_BUS_ADRERR);
+}
+
 void exu_crash_word(struct exu_target *target, struct exu_arena *arena) {
   struct exu_crash *crash = target->crash;
   crash->address_in = (struct exu_string){NULL, 0};
   if (crash->has_address) crash->address_in = exu_crash_place(target, crash->address, arena);
-  crash->summary = add_end(summarize(target, crash, arena), target, arena);
+  crash->file = (struct exu_crash_file){.length = -1, .changed = EXU_UNKNOWN};
+  if (lacks_page(crash)) crash->file = exu_crash_file(target, crash->address);
+  make_summary(target, arena);
 }

@@ -199,6 +199,74 @@ def test_a_stack_overflow_is_the_same_with_a_handler_that_found_no_room(interpre
         assert (crash["tid"] == result["process"]["pid"]) == (thread == "main")
 
 
+BEYOND = ("Bus error reading address {address} in {directory}/data.bin{deleted} (rw-) in thread {pid}{raised}: "
+          "byte 28,672 of the file, of which 65,536 bytes from offset 16,384 were mapped{now}")
+SAME = "; a file of that name is 20,000 bytes long here, unchanged since this core file was written"
+
+
+def shrink(interpreter, directory, how):
+    subprocess.run(interpreter.command(str(HERE / "shrink.py"), how), cwd=directory, capture_output=True, timeout=60,
+                   preexec_fn=scenarios._allow_cores)
+    truth = json.loads((directory / "truth.json").read_text())
+    return core_of(directory), {"address": hex(truth["address"]), "pid": truth["pid"], "directory": directory,
+                                "deleted": "", "raised": "", "now": ""}
+
+
+def file_of(core, *options):
+    status, result, said = report.run(core, *options, merged=True)
+    assert status == 0 or options, said
+    return result["crash"]["summary"], result["crash"]["file"]
+
+
+@pytest.mark.parametrize("how", ["byte", "slice", "faulthandler", "faulthandler slice"])
+@pytest.mark.parametrize("interpreter", chosen("3.11"))
+def test_the_end_of_a_mapped_file_is_told_where_a_page_behind_it_was_read(interpreter, how, tmp_path,
+                                                                          kernel_leaves_cores):
+    core, truth = shrink(interpreter, tmp_path, how)
+    raised = ", raised again by a signal handler" if "faulthandler" in how else ""
+    summary, file = file_of(core)
+    assert summary == BEYOND.format(**{**truth, "raised": raised, "now": SAME})
+    assert file == {"path": str(tmp_path / "data.bin"), "position": 28672, "mapped_from": 16384, "mapped_bytes": 65536,
+                    "length_now": 20000, "changed_after_core": False}
+
+
+@pytest.mark.parametrize("interpreter", chosen("3.11"))
+def test_a_file_of_the_same_name_need_not_be_the_one_that_was_mapped(interpreter, tmp_path, kernel_leaves_cores):
+    core, truth = shrink(interpreter, tmp_path, "byte")
+    data = tmp_path / "data.bin"
+
+    def says(now, changed, *options):
+        summary, file = file_of(core, *options)
+        if options:  # without the program's files nothing tells that it was read
+            summary = summary.replace(" at address", " reading address")
+        assert summary == BEYOND.format(**{**truth, "now": now}) and file["changed_after_core"] is changed
+    time.sleep(0.05)  # the clock of files is coarse
+    data.write_bytes(b"x" * 123456)
+    says("; a file of that name is 123,456 bytes long here, changed after this core file was written", True)
+    os.utime(data, (1, 1))  # only the time of the inode's change says that there was one
+    says("; a file of that name is 123,456 bytes long here now", None)
+    # In a sysroot, also when it is a link that means the sysroot's own root, nothing of this machine counts.
+    root = tmp_path / "root"
+    (root / str(tmp_path)[1:]).mkdir(parents=True)
+    says("", None, "--sysroot", str(root))
+    (root / "other").write_bytes(b"x" * 77)
+    (root / str(data)[1:]).symlink_to("/other")
+    says("; a file of that name is 77 bytes long here now", None, "--sysroot", str(root))
+    data.unlink()
+    says("", None)
+    os.mkfifo(data)
+    says("", None)
+
+
+@pytest.mark.parametrize("interpreter", chosen("3.11"))
+def test_a_mapped_file_without_a_name_has_no_length_now(interpreter, tmp_path, kernel_leaves_cores):
+    core, truth = shrink(interpreter, tmp_path, "unlink")
+    (tmp_path / "data.bin").write_bytes(b"another")
+    (tmp_path / "data.bin (deleted)").write_bytes(b"another")
+    summary, file = file_of(core)
+    assert summary == BEYOND.format(**{**truth, "deleted": " (deleted)"}) and file["length_now"] is None
+
+
 VALGRIND = """
 import ctypes, threading, time
 def sleep(): time.sleep(1000)

@@ -193,6 +193,12 @@ static const struct exu_crash full_crash = {
     .raised_signal = 6,
     .raised_name = "SIGABRT",
     .handler_tid = 101,
+    .file = {.path = TEXT("/data/x.bin"),
+             .position = 8192,
+             .mapped_from = 4096,
+             .mapped_bytes = 65536,
+             .length = 4096,
+             .changed = EXU_NO},
     .summary = TEXT("Segmentation fault reading address 0x10 (near NULL) in thread 100")};
 
 static const struct exu_python full_python = {.version = TEXT("3.13.0"),

@@ -646,7 +646,10 @@ static void paths_in_a_root_stay_inside_both_ways(void **state) {
     int fd = i % 2 ? exu_open_in_root(root, path, &error) : exu_open_in_root_by_steps(root, path, &error);
     if (error.status != cases[i / 2].status) fail_msg("%s: status %d, %s", path, (int)error.status, error.message);
     assert_int_equal(fd >= 0, error.status == EXU_OK);
+    struct stat examined;
+    assert_int_equal(exu_examine_regular(root, path, &examined), fd >= 0);
     if (fd < 0) continue;
+    assert_int_equal(examined.st_size, 3);
     assert_int_equal(read(fd, text, sizeof text), 3);
     assert_string_equal(text, "in\n");
     close(fd);

@@ -26,7 +26,8 @@ enum {
   CALL = 0x400800,  /* syscall */
   STACK = 0x700000, /* rw-, with the stack pointer */
   STACK_SIZE = 0x30000,
-  OTHER = 0x900000, /* the other thread's stack */
+  OTHER = 0x900000,  /* the other thread's stack */
+  SHARED = 0xa00000, /* of /data/m, and a page of /data/n */
 };
 
 static const uint8_t store_rax[] = {0x48, 0x89, 0x10}; /* mov %rdx, (%rax) */
@@ -56,7 +57,13 @@ struct described {
 
 static void describe(struct described *described, const struct scene *scene) {
   struct core_builder *core = core_builder_create();
-  static const struct core_file files[] = {{TEXT, TEXT + PAGE, 0, "/bin/x"}, {DATA, DATA + PAGE, 1, "/bin/x"}};
+  static const struct core_file files[] = {{TEXT, TEXT + PAGE, 0, "/bin/x"},
+                                           {DATA, DATA + PAGE, 1, "/bin/x"},
+                                           {SHARED, SHARED + PAGE, 16, "/data/m"},
+                                           {SHARED + PAGE, SHARED + 3 * PAGE, 17, "/data/m"},
+                                           {SHARED + 3 * PAGE, SHARED + 4 * PAGE, 20, "/data/m"},
+                                           {SHARED + 4 * PAGE, SHARED + 5 * PAGE, 21, "/data/n"},
+                                           {SHARED + 5 * PAGE, SHARED + 6 * PAGE, UINT64_MAX / PAGE, "/data/m"}};
   struct core_registers registers = {.rax = scene->rax,
                                      .rdi = scene->rdi,
                                      .rsi = scene->rsi,
@@ -69,7 +76,7 @@ static void describe(struct described *described, const struct scene *scene) {
   core_builder_prstatus(core, TID, (int16_t)scene->signal, &registers);
   if (!scene->process_first) core_builder_prpsinfo(core, PID, "x", "x");
   if (!scene->without_siginfo) core_builder_siginfo(core, scene->signal, scene->code, scene->word);
-  core_builder_file(core, PAGE, files, 2);
+  core_builder_file(core, PAGE, files, sizeof files / sizeof *files);
   registers.rsp = OTHER + 0x800;
   registers.fs_base = OTHER + 0x1700;
   registers.rax = scene->other_rax;
@@ -148,8 +155,10 @@ static void the_direction_of_an_access_is_said_when_it_is_proven(void **state) {
                  "Segmentation fault executing address 0x500008 in /bin/x (rw-) in thread 1234");
   assert_summary(&(struct scene){.signal = 11, .code = 2, .word = TEXT + 64, .rax = TEXT + 64, .text = store_rax},
                  "Segmentation fault writing address 0x400040 in /bin/x (r-x) in thread 1234");
-  assert_summary(&(struct scene){.signal = 7, .code = 2, .word = DATA + 8, .rax = DATA + 8, .text = load_rax},
-                 "Bus error reading address 0x500008 in /bin/x (rw-) in thread 1234");
+  assert_summary(
+      &(struct scene){.signal = 7, .code = 2, .word = DATA + 8, .rax = DATA + 8, .text = load_rax},
+      "Bus error reading address 0x500008 in /bin/x (rw-) in thread 1234: byte 4,104 of the file, of which 4,096 bytes "
+      "from offset 4,096 were mapped");
 }
 
 static void the_direction_is_not_guessed(void **state) {
@@ -365,6 +374,57 @@ static void a_stack_without_room_for_a_handler_is_an_overflow(void **state) {
                  "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234");
 }
 
+static void how_much_of_a_file_was_mapped_is_said_where_a_page_of_it_is_missing(void **state) {
+  (void)state;
+  /* Mappings that go on in memory and in the file are one. */
+  assert_summary(
+      &(struct scene){.signal = 7, .code = EXU_BUS_ADRERR, .word = SHARED + PAGE + 8},
+      "Bus error at address 0xa01008 (/data/m) in thread 1234: byte 69,640 of the file, of which 12,288 bytes "
+      "from offset 65,536 were mapped");
+  assert_summary(
+      &(struct scene){.signal = 7, .code = EXU_BUS_ADRERR, .word = SHARED},
+      "Bus error at address 0xa00000 (/data/m) in thread 1234: byte 65,536 of the file, of which 12,288 bytes "
+      "from offset 65,536 were mapped");
+  /* One that goes on in memory only is not, nor is another file. */
+  assert_summary(
+      &(struct scene){.signal = 7, .code = EXU_BUS_ADRERR, .word = SHARED + 3 * PAGE},
+      "Bus error at address 0xa03000 (/data/m) in thread 1234: byte 81,920 of the file, of which 4,096 bytes "
+      "from offset 81,920 were mapped");
+  assert_summary(
+      &(struct scene){.signal = 7, .code = EXU_BUS_ADRERR, .word = SHARED + 5 * PAGE - 1},
+      "Bus error at address 0xa04fff (/data/n) in thread 1234: byte 90,111 of the file, of which 4,096 bytes "
+      "from offset 86,016 were mapped");
+  /* Offsets that no file has. */
+  assert_summary(&(struct scene){.signal = 7, .code = EXU_BUS_ADRERR, .word = SHARED + 5 * PAGE},
+                 "Bus error at address 0xa05000 (/data/m) in thread 1234");
+  /* Memory that went bad, and faults that have nothing to do with the file's length. */
+  assert_summary(&(struct scene){.signal = 7, .code = EXU_BUS_MCEERR_AR, .word = SHARED},
+                 "Bus error at address 0xa00000 (/data/m) in thread 1234");
+  assert_summary(&(struct scene){.signal = 11, .code = EXU_SEGV_ACCERR, .word = SHARED},
+                 "Segmentation fault at address 0xa00000 (/data/m) in thread 1234");
+  assert_summary(&(struct scene){.signal = 7, .code = EXU_BUS_ADRERR, .word = HEAP},
+                 "Bus error at address 0x600000 in anonymous memory (rw-) in thread 1234");
+}
+
+static void the_length_of_a_file_of_that_name_is_said_as_what_it_is(void **state) {
+  (void)state;
+  static const struct {
+    enum exu_tristate changed;
+    const char *end;
+  } ends[] = {{EXU_NO, "; a file of that name is 70,000 bytes long here, unchanged since this core file was written"},
+              {EXU_YES, "; a file of that name is 70,000 bytes long here, changed after this core file was written"},
+              {EXU_UNKNOWN, "; a file of that name is 70,000 bytes long here now"}};
+  struct described described;
+  describe(&described, &(struct scene){.signal = 7, .code = EXU_BUS_ADRERR, .word = SHARED});
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+    exu_crash_measured(&described.target, 70000, ends[i].changed, &described.arena);
+    const char *mapped = strstr(described.target.crash->summary.data, " were mapped");
+    assert_non_null(mapped);
+    assert_string_equal(mapped + strlen(" were mapped"), ends[i].end);
+  }
+  forget(&described);
+}
+
 static void signals_and_their_codes_have_names(void **state) {
   (void)state;
   assert_string_equal(exu_signal_name(1), "SIGHUP");
@@ -393,6 +453,8 @@ int main(void) {
       cmocka_unit_test(the_place_of_an_address_is_said_in_words),
       cmocka_unit_test(a_stack_overflow_is_called_probable),
       cmocka_unit_test(a_stack_without_room_for_a_handler_is_an_overflow),
+      cmocka_unit_test(how_much_of_a_file_was_mapped_is_said_where_a_page_of_it_is_missing),
+      cmocka_unit_test(the_length_of_a_file_of_that_name_is_said_as_what_it_is),
       cmocka_unit_test(signals_and_their_codes_have_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
