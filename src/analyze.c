@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/diagnostics.h"
+#include "binary/abort_message.h"
 #include "binary/debug_file.h"
 #include "binary/mapped_file.h"
 #include "binary/module.h"
@@ -184,6 +185,7 @@ static enum exu_outcome explain_core(struct analysis *analysis) {
     struct exu_runtimes *runtimes = find_python(analysis);
     read_stacks(analysis, runtimes);
     outcome = finish_stacks(analysis, runtimes);
+    exu_abort_message_find(&analysis->target, &analysis->modules, analysis->arena);
     exu_mapped_file_measure(&analysis->target, analysis->options->sysroot, analysis->arena);
     describe_modules(analysis);
   }

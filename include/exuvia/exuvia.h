@@ -312,6 +312,8 @@ struct exu_crash {
   /* A handler raised `signal` in this thread; what that ran for is not certain; 0: nothing is known of a handler. */
   int64_t handler_tid;
   struct exu_crash_file file;
+  struct exu_string
+      message; /* SIGABRT: the last that glibc said before it aborted a process; unknown: nothing is known */
   struct exu_string summary; /* one plain sentence */
 };
 

@@ -168,6 +168,8 @@ static void put_crash(struct exu_output *out, const struct exu_crash *crash) {
   exu_json_id(out, crash->handler_tid > 0 ? crash->handler_tid : -1);
   exu_out(out, ", \"file\": ");
   put_crash_file(out, &crash->file);
+  exu_out(out, ", \"message\": ");
+  exu_json_string(out, crash->message);
   exu_out(out, ", \"summary\": ");
   exu_json_string(out, crash->summary);
   exu_out_char(out, '}');

@@ -49,6 +49,9 @@ bool exu_crash_handled(struct exu_target *target, const struct exu_handlers *han
  */
 void exu_crash_measured(struct exu_target *target, int64_t length, enum exu_tristate changed, struct exu_arena *arena);
 
+/* This is what the C library said last before it aborted. Call it when the crash is known. */
+void exu_crash_said(struct exu_target *target, struct exu_string message, struct exu_arena *arena);
+
 /* ---- Private to the files of the crash --------------------------------------------------------------------------- */
 
 /* Sent by a process, which siginfo names, rather than raised by the kernel. */

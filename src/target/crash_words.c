@@ -146,9 +146,21 @@ static struct exu_string add_file(struct exu_string summary, const struct exu_cr
                                                      : " now");
 }
 
+static struct exu_string add_message(struct exu_string summary, const struct exu_crash *crash,
+                                     struct exu_arena *arena) {
+  if (!crash->message.data || !summary.data) return summary;
+  return exu_arena_printf(arena, "%s; the last words of the C library: %s", summary.data, crash->message.data);
+}
+
 static void make_summary(struct exu_target *target, struct exu_arena *arena) {
   struct exu_crash *crash = target->crash;
-  crash->summary = add_file(add_end(summarize(target, crash, arena), target, arena), crash, arena);
+  struct exu_string summary = add_end(summarize(target, crash, arena), target, arena);
+  crash->summary = add_message(add_file(summary, crash, arena), crash, arena);
+}
+
+void exu_crash_said(struct exu_target *target, struct exu_string message, struct exu_arena *arena) {
+  target->crash->message = message;
+  make_summary(target, arena);
 }
 
 void exu_crash_measured(struct exu_target *target, int64_t length, enum exu_tristate changed, struct exu_arena *arena) {

@@ -53,9 +53,14 @@ def chosen(*minors):
 @functools.cache
 def library():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="exuvia-handlers-"))
-    subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-g", "-O1", "-shared", "-fPIC", "-o",
-                    folder / "libhandlers.so", HERE / "handlers.c", "-lpthread"], check=True)
-    return folder / "libhandlers.so"
+    return build(folder, "handlers.c", "-lpthread")
+
+
+def build(folder, source, *options):
+    binary = folder / source.replace(".c", ".so")
+    subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-g", "-O1", "-shared", "-fPIC", "-w", "-o", binary,
+                    HERE / source, *options], check=True)
+    return binary
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -222,6 +227,8 @@ def file_of(core, *options):
 @pytest.mark.parametrize("interpreter", chosen("3.11"))
 def test_the_end_of_a_mapped_file_is_told_where_a_page_behind_it_was_read(interpreter, how, tmp_path,
                                                                           kernel_leaves_cores):
+    if "faulthandler" in how and interpreter.version < (3, 3):
+        pytest.skip("2.7 has no faulthandler")
     core, truth = shrink(interpreter, tmp_path, how)
     raised = ", raised again by a signal handler" if "faulthandler" in how else ""
     summary, file = file_of(core)
@@ -265,6 +272,43 @@ def test_a_mapped_file_without_a_name_has_no_length_now(interpreter, tmp_path, k
     (tmp_path / "data.bin (deleted)").write_bytes(b"another")
     summary, file = file_of(core)
     assert summary == BEYOND.format(**{**truth, "deleted": " (deleted)"}) and file["length_now"] is None
+
+
+LAST_WORDS = """
+import ctypes, sys
+if sys.argv[3:]:
+    import faulthandler
+    faulthandler.enable(file=open('/dev/null', 'w'))
+getattr(ctypes.PyDLL(sys.argv[1]), 'exv_' + sys.argv[2])()
+"""
+
+
+@pytest.mark.parametrize("how", ["double_free", "assert", "control", "smash", "abort", "raise", "assert faulthandler"])
+@pytest.mark.parametrize("interpreter", chosen("3.11"))
+def test_what_glibc_said_before_it_aborted_is_told(interpreter, how, tmp_path, kernel_leaves_cores):
+    """It says the same on its standard error."""
+    if "faulthandler" in how and interpreter.version < (3, 3):
+        pytest.skip("2.7 has no faulthandler")
+    words = build(tmp_path, "last_words.c", "-fstack-protector-all")
+    program = tmp_path / "program.py"
+    program.write_text(LAST_WORDS)
+    done = subprocess.run(interpreter.command(str(program), str(words), *how.split()), cwd=tmp_path, timeout=60,
+                          capture_output=True, preexec_fn=scenarios._allow_cores,
+                          env=dict(os.environ, LIBC_FATAL_STDERR_="1"))
+    said = done.stderr.decode().rstrip("\n") or None
+    assert (said is None) == (how in ("abort", "raise"))
+    for merged in (True, False):
+        _, result, _ = report.run(core_of(tmp_path), merged=merged)
+        crash = result["crash"]
+        assert crash["message"] == said
+        assert crash["summary"].startswith("Aborted (SIGABRT raised by ")
+        end = "; the last words of the C library: %s" % said if said else ""
+        assert crash["summary"].endswith(end) and ("last words" in crash["summary"]) == bool(said)
+    text = subprocess.run([report.exuvia(), "core", "--color=never", core_of(tmp_path)], capture_output=True).stdout
+    assert b"\x1b" not in text
+    if said:
+        escaped = said.replace("\x1b", "\\x1b").replace("\n", "\\n")
+        assert text.decode().splitlines()[0].endswith(end.replace(said, escaped))
 
 
 VALGRIND = """

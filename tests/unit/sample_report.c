@@ -199,6 +199,7 @@ static const struct exu_crash full_crash = {
              .mapped_bytes = 65536,
              .length = 4096,
              .changed = EXU_NO},
+    .message = TEXT("double free or corruption (out)"),
     .summary = TEXT("Segmentation fault reading address 0x10 (near NULL) in thread 100")};
 
 static const struct exu_python full_python = {.version = TEXT("3.13.0"),

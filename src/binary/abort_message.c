@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "binary/abort_message.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/guard.h"
+#include "binary/debug_file.h"
+#include "target/crash.h"
+#include "target/signal_names.h"
+
+/*
+ * glibc, include/stdlib.h: struct abort_msg_s {unsigned int size; char msg[];}, in pages of its own, whose number of
+ * bytes `size` is. Written by __libc_message (malloc's checks, __fortify_fail) and by assert().
+ */
+enum { HEADER = 4, MESSAGE_MAX = 65536 };
+
+struct exu_string exu_abort_message_read(const struct exu_target *target, uint64_t address, struct exu_arena *arena) {
+  const struct exu_string none = {NULL, 0};
+  const uint64_t mask = exu_target_page(target) - 1;
+  uint8_t header[HEADER];
+  if (address == 0 || (address & mask) != 0) return none;
+  if (exu_space_read(target->space, address, header, sizeof header) != EXU_READABLE) return none;
+  const uint32_t size = exu_elf_u32(header, target->arch->big_endian);
+  if (size == 0 || (size & mask) != 0) return none;
+  const size_t wanted = size - HEADER < MESSAGE_MAX ? size - HEADER : MESSAGE_MAX;
+  EXU_GUARD(free) char *text = malloc(wanted);
+  const size_t got = text ? exu_space_read_some(target->space, address + HEADER, text, wanted) : 0;
+  const char *end = got > 0 ? memchr(text, 0, got) : NULL;
+  if (!end) return none;
+  size_t length = (size_t)(end - text);
+  while (length > 0 && text[length - 1] == '\n') length--;
+  return length > 0 ? exu_arena_string(arena, text, length) : none;
+}
+
+static bool is_c_library(const struct exu_binary *module) {
+  static const char *const names[] = {"libc.so", "libc-2."};
+  const struct exu_string path = module->path;
+  if (module->main) return true; /* it may be linked statically */
+  const char *slash = path.data ? memrchr(path.data, '/', path.size) : NULL;
+  if (!slash) return false;
+  const size_t left = path.size - (size_t)(slash + 1 - path.data);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const size_t size = strlen(names[i]);
+    if (left >= size && memcmp(slash + 1, names[i], size) == 0) return true;
+  }
+  return false;
+}
+
+/* The value of __abort_msg in this module; 0: there is none, or nothing was said. */
+static uint64_t variable_of(const struct exu_target *target, struct exu_modules *modules, struct exu_binary *module) {
+  enum { POINTER = 8 };
+  struct exu_elf_symbol symbol;
+  struct exu_elf_file *file = exu_modules_file_or_image(modules, module);
+  if (!file || module->file_state == EXU_FILE_UNVERIFIED || target->arch->word_size != POINTER) return 0;
+  if (!exu_elf_file_symbol(file, "__abort_msg", &symbol) || symbol.size != POINTER) return 0;
+  uint64_t address;
+  return exu_target_word(target, module->bias + symbol.value, &address) ? address : 0;
+}
+
+void exu_abort_message_find(struct exu_target *target, struct exu_modules *modules, struct exu_arena *arena) {
+  const struct exu_crash *crash = target->crash;
+  struct exu_string message = {NULL, 0};
+  if (!crash || crash->signal != EXU_SIGABRT || !exu_crash_is_raised(target)) return;
+  for (size_t i = 0; i < modules->count; i++) {
+    if (!is_c_library(&modules->items[i])) continue;
+    const uint64_t address = variable_of(target, modules, &modules->items[i]);
+    if (address == 0) continue;
+    /* With dlmopen() there may be two, and nothing tells which of them was the last one. */
+    if (message.data) return;
+    message = exu_abort_message_read(target, address, arena);
+  }
+  if (message.data) exu_crash_said(target, message, arena);
+}
