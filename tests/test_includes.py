@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ["base", "target", "binary", "python", "native", "report"]
 # The files of src/report/ that make the report out of the layers before; all others there are renderers.
-MAKERS = ("glimpse", "join", "merge", "place", "plumbing", "splice", "stacks", "waits")
+MAKERS = ("builtins", "glimpse", "join", "merge", "place", "plumbing", "splice", "stacks", "waits")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # The libraries that a layer may use. libdwfl reads cores on its own terms; only the unwinder has a use for it.
 LIBRARIES = {
