@@ -168,10 +168,11 @@ struct exu_wait {
 
   int64_t system_call;          /* its number; -1: in none, or unknown */
   const char *system_call_name; /* NULL: unknown */
-  int64_t fd;                   /* the file descriptor that it waits on; -1: none */
-  struct exu_string file;       /* what that descriptor is, in words; unknown in a core */
-  bool asleep;                  /* until another thread of its process wakes it, without a time limit */
-  int64_t child;                /* pid of the process that it waits for; -1: none in particular, or unknown */
+  uint64_t system_call_arguments[6];
+  int64_t fd;             /* the file descriptor that it waits on; -1: none */
+  struct exu_string file; /* what that descriptor is, in words; unknown in a core */
+  bool asleep;            /* until another thread of its process wakes it, without a time limit */
+  int64_t child;          /* pid of the process that it waits for; -1: none in particular, or unknown */
 };
 
 /* Threads each of which waits for something that the next one holds, or took; the last one waits for the first. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "base/guard.h"
@@ -121,11 +122,20 @@ static void find_stuck(struct relating *relating) {
   }
 }
 
+/* Is the thread still, or again, in the call that its report says? One of those that continue has another number then. */
+static bool is_same_call(const struct exu_wait *wait, const struct exu_task *task) {
+  bool continues = task->call == SYS_restart_syscall && is_call(wait, "poll", "poll");
+  return (task->call == wait->system_call || continues) &&
+         memcmp(task->arguments, wait->system_call_arguments, sizeof task->arguments) == 0;
+}
+
 /*
  * The tasks of those candidates that are `wanted`, in the order of all candidates. Those of which one is not in the call
- * that its report says are wanted no more: false when there were some.
+ * that its report says are wanted no more: false when there were some. `left`: it is in another call, and so has gone on;
+ * one in no call may be on its way into that.
  */
-static bool sample(const struct relating *relating, const bool *candidates, bool *wanted, struct exu_task *tasks) {
+static bool sample(const struct relating *relating, const bool *candidates, bool *wanted, bool *left,
+                   struct exu_task *tasks) {
   size_t used = 0;
   bool same = true;
   for (size_t i = 0; i < relating->count; i++) {
@@ -134,10 +144,10 @@ static bool sample(const struct relating *relating, const bool *candidates, bool
       const struct exu_wait *wait = report->threads[j].wait;
       struct exu_task *task = &tasks[used++];
       if (!wanted[i]) continue;
-      if (exu_task(report->pid, report->threads[j].tid, task) && task->call == wait->system_call &&
-          (wait->fd < 0 || (int32_t)task->argument == wait->fd))
-        continue;
+      bool there = exu_task(report->pid, report->threads[j].tid, task);
+      if (there && is_same_call(wait, task)) continue;
       wanted[i] = same = false;
+      left[i] |= !there || task->call >= 0;
     }
   }
   return same;
@@ -233,16 +243,19 @@ static bool have_slept(const struct relating *relating, const bool *candidates, 
 
 /* Those that sleep at the same time. What was stopped for its report may need a moment until it sleeps again. */
 static bool find_at_once(struct relating *relating, const bool *candidates, size_t tasks) {
-  enum { LOOKS = 6 };
+  enum { LOOKS = 9 };
   EXU_GUARD(free) struct exu_task *before = calloc(tasks, sizeof *before);
   EXU_GUARD(free) struct exu_task *after = calloc(tasks, sizeof *after);
+  bool left[PROCESSES_MAX] = {false};
   if (!before || !after) return false;
   for (unsigned look = 0; look < LOOKS; look++) {
-    memcpy(relating->hangs, candidates, relating->count * sizeof *candidates);
-    bool all = sample(relating, candidates, relating->hangs, before);
-    if (all || look + 1 == LOOKS) {
+    for (size_t i = 0; i < relating->count; i++) relating->hangs[i] = candidates[i] && !left[i];
+    bool settled = true;
+    sample(relating, candidates, relating->hangs, left, before);
+    for (size_t i = 0; i < relating->count; i++) settled &= relating->hangs[i] || !candidates[i] || left[i];
+    if (settled || look + 1 == LOOKS) {
       find_stuck(relating);
-      if (sample(relating, candidates, relating->hangs, after) && have_slept(relating, candidates, before, after))
+      if (sample(relating, candidates, relating->hangs, left, after) && have_slept(relating, candidates, before, after))
         return say(relating);
     }
     nanosleep(&(struct timespec){.tv_nsec = 1000000L << look}, NULL);

@@ -211,6 +211,7 @@ void exu_wait_in_call(struct exu_waits *waits, const struct exu_seen *seen, stru
     wait->kind = kind_of(seen);
     wait->system_call_name = call->call ? call->call->name : NULL;
     wait->child = exu_call_child(call);
+    memcpy(wait->system_call_arguments, call->args, sizeof wait->system_call_arguments);
     if (call->call && call->call->fd >= 0) wait->fd = (int32_t)call->args[call->call->fd];
     if (seen->fd_count == 1) wait->fd = seen->fds[0];
     wait->file = file_of(waits, wait->fd);

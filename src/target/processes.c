@@ -60,7 +60,10 @@ bool exu_task(int64_t pid, int64_t tid, struct exu_task *task) {
   snprintf(path, sizeof path, "/proc/%" PRId64 "/task/%" PRId64 "/syscall", pid, tid);
   FILE *file = fopen(path, "re");
   if (!file) return false;
-  if (fgets(line, sizeof line, file) && sscanf(line, "%" SCNd64 " %" SCNx64, &task->call, &task->argument) != 2)
+  uint64_t *at = task->arguments;
+  if (fgets(line, sizeof line, file) &&
+      sscanf(line, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &task->call, at,
+             at + 1, at + 2, at + 3, at + 4, at + 5) != 7)
     task->call = -1;
   fclose(file);
   snprintf(path, sizeof path, "/proc/%" PRId64 "/task/%" PRId64 "/status", pid, tid);

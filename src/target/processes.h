@@ -28,12 +28,12 @@ void exu_process_comm(int64_t pid, char comm[EXU_COMM_SIZE]);
 bool exu_process_catches(int64_t pid, uint64_t *signals);
 
 /*
- * What a thread of a process that sleeps is doing, as the kernel says: its system call (-1: it is in none, or runs), the
- * first argument, and how often it has been given a processor. False: it is not there, or cannot be asked.
+ * What a thread of a process that sleeps is doing, as the kernel says: its system call (-1: it is in none, or runs) with
+ * its arguments, and how often it has been given a processor. False: it is not there, or cannot be asked.
  */
 struct exu_task {
   int64_t call;
-  uint64_t argument, switches;
+  uint64_t arguments[6], switches;
 };
 bool exu_task(int64_t pid, int64_t tid, struct exu_task *task);
 size_t exu_task_count(int64_t pid); /* 0: unknown */

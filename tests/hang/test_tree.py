@@ -300,31 +300,38 @@ def test_watching_a_tree_goes_on_when_a_descendant_ends_and_shows_new_ones():
     assert rounds[-1][late]["threads"][0]["moved"] is False
 
 
+# The program, and in which call the parent and the child are when they wait.
 RELATIVES = [
-    ("pipes", ["pipe", "pipe"], ["{parent} (", "reads from fd", "{child} ("]),
-    ("child reads, parent waits", ["child", "child"], ["{parent} (", "waits for a child process to end", "{child} (",
+    ("pipes", "read", "read", ["pipe", "pipe"], ["{parent} (", "reads from fd", "{child} ("]),
+    ("child reads, parent waits", "wait4", "read", ["child", "child"], ["{parent} (", "waits for a child process to end", "{child} (",
                                                        "reads from fd"]),
-    ("child writes, parent waits", ["child", "child"], ["{parent} (", "{child} (", "writes to fd"]),
-    ("waits for a shared mutex", ["shared-lock", "shared-lock"], ["{parent} (", "waits for the mutex",
+    ("child writes, parent waits", "wait4", "write", ["child", "child"], ["{parent} (", "{child} (", "writes to fd"]),
+    ("waits for a shared mutex", "futex", "read", ["shared-lock", "shared-lock"], ["{parent} (", "waits for the mutex",
                                                                   "held by process {child}", "reads from fd"]),
-    ("reads its own", ["pipe"], ["{parent} (", "pipe, whose other end this process itself holds"]),
-    ("somebody else has the pipe", [], []),
-    ("has a handler", [], []),
-    ("parent sleeps", [], []),
-    ("child sleeps", [], []),
+    ("reads its own", "read", "clock_nanosleep", ["pipe"], ["{parent} (", "pipe, whose other end this process itself holds"]),
+    ("somebody else has the pipe", "wait4", "read", [], []),
+    ("has a handler", "wait4", "read", [], []),
+    ("parent sleeps", "clock_nanosleep", "read", [], []),
+    ("child sleeps", "wait4", "clock_nanosleep", [], []),
 ]
 
 
+def await_calls(calls, timeout=60):
+    """Until each of these processes sleeps in its system call."""
+    deadline = time.monotonic() + timeout
+    while (now := {pid: hanging.system_call(pid) for pid in calls}) != calls:
+        assert time.monotonic() < deadline, (now, calls)
+        time.sleep(0.01)
+
+
 @pytest.mark.skipif(not interpreters.is_root(), reason="only root sees who else has a pipe")
-@pytest.mark.parametrize("how, kinds, says", RELATIVES, ids=[entry[0] for entry in RELATIVES])
-def test_processes_of_a_tree_that_wait_for_each_other_are_said_to_hang_and_no_others(how, kinds, says):
+@pytest.mark.parametrize("how, parent, child, kinds, says", RELATIVES, ids=[entry[0] for entry in RELATIVES])
+def test_processes_of_a_tree_that_wait_for_each_other_are_said_to_hang_and_no_others(how, parent, child, kinds, says):
     process = subprocess.Popen([LATEST.path, hanging.PROGRAMS / "relatives.py", how], start_new_session=True,
                                stdout=subprocess.PIPE)
     try:
-        child = int(process.stdout.readline())
-        before = []
-        while before != (before := [hanging.status(pid, "voluntary_ctxt_switches") for pid in (process.pid, child)]):
-            hanging.time.sleep(0.3)
+        pid = int(process.stdout.readline())
+        await_calls({process.pid: parent, pid: child})
         status, reports, said = tree(process.pid)
     finally:
         hanging.end(process)
@@ -332,7 +339,7 @@ def test_processes_of_a_tree_that_wait_for_each_other_are_said_to_hang_and_no_ot
     assert (status, said) == (0, [])
     hangs = [(document["process"]["pid"], entry) for document in reports for entry in document["hangs"]]
     assert [entry["kind"] for _, entry in hangs] == kinds, hangs
-    for pid, entry in hangs:
-        assert entry["threads"] == [pid] and entry["certain"] and entry["evidence"]
+    for of, entry in hangs:
+        assert entry["threads"] == [of] and entry["certain"] and entry["evidence"]
         for part in says:
-            assert part.format(parent=process.pid, child=child) in entry["sentence"], entry
+            assert part.format(parent=process.pid, child=pid) in entry["sentence"], entry

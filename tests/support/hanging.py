@@ -10,6 +10,7 @@ import glob
 import json
 import os
 import pathlib
+import platform
 import shutil
 import signal
 import subprocess
@@ -59,6 +60,19 @@ def state(pid, tid=None):
     """The kernel's letter for what a thread does: R, S, D, T (stopped), t (traced), Z."""
     text = pathlib.Path(f"/proc/{pid}/task/{tid or pid}/stat").read_text(encoding="utf-8", errors="replace")
     return text[text.rindex(")") + 2]
+
+
+# asm/unistd_64.h, asm-generic/unistd.h
+CALLS = {"x86_64": {0: "read", 1: "write", 7: "poll", 45: "recvfrom", 44: "sendto", 61: "wait4", 202: "futex",
+                    230: "clock_nanosleep"},
+         "aarch64": {63: "read", 64: "write", 73: "ppoll", 207: "recvfrom", 206: "sendto", 260: "wait4", 98: "futex",
+                     115: "clock_nanosleep"}}[platform.machine()]
+
+
+def system_call(pid, tid=None):
+    """The call that a thread sleeps in, as the kernel says; None when it is in none or runs."""
+    number = pathlib.Path(f"/proc/{pid}/task/{tid or pid}/syscall").read_text(encoding="ascii").split()[0]
+    return CALLS.get(int(number), number) if number.lstrip("-").isdigit() and int(number) >= 0 else None
 
 
 def status(pid, *keys):
