@@ -172,6 +172,7 @@ struct exu_wait {
   int64_t fd;             /* the file descriptor that it waits on; -1: none */
   struct exu_string file; /* what that descriptor is, in words; unknown in a core */
   bool asleep;            /* until another thread of its process wakes it, without a time limit */
+  uint64_t shared_futex;  /* it sleeps there until who shares that memory wakes it, without a time limit; 0: no */
   int64_t child;          /* pid of the process that it waits for; -1: none in particular, or unknown */
 };
 
@@ -197,7 +198,8 @@ struct exu_deadlock {
   X(ONCE, "once")               /* an initialisation that is run once, by another thread */                            \
   X(CHILD, "child")             /* several processes, see exu_report_relate: for the end of one that hangs */          \
   X(PIPE, "pipe")               /* likewise: all who have the other end of a pipe hang */                              \
-  X(SHARED_LOCK, "shared-lock") /* likewise: a lock that another process holds, which hangs */                         \
+  X(SOCKET, "socket")           /* likewise: all who have the other end of a socket hang */                            \
+  X(SHARED_LOCK, "shared-lock") /* likewise: a lock that another process holds, or all who share it hang */            \
   X(NOBODY, "nobody-left")      /* something else */
 
 enum exu_hang_kind {

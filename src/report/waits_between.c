@@ -4,6 +4,7 @@
  * thread of it wakes it, or waits for processes that all hang.
  */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +15,22 @@
 #include "report/waits.h"
 #include "target/descriptors.h"
 #include "target/processes.h"
+#include "target/sharers.h"
+#include "target/sockets.h"
 
 enum { PROCESSES_MAX = 256, NAMED = 8 };
 
-/* A thread that waits for other processes. */
+/* A thread that waits for other processes; one of several entries when it polls several descriptors. */
 struct outward {
   size_t process, thread; /* indexes: of the report, and in it */
   enum exu_hang_kind kind;
-  uint64_t pipe; /* its inode */
-  bool writes;   /* to that */
-  size_t other;  /* the process that it waits for, or one of those: an index; SIZE_MAX: not among the reports */
+  int64_t fd;                    /* of a pipe or a socket */
+  bool writes;                   /* to that */
+  bool polls;                    /* for that: without a time limit, whatever limit a socket has */
+  struct exu_shared_place place; /* where it sleeps until one who has it mapped wakes it, unless the next is known */
+  size_t other;                  /* the process that it waits for, or one of those: an index; SIZE_MAX: not known yet */
+  bool one_of_many;              /* any of those: */
+  bool has[PROCESSES_MAX];
 };
 
 struct relating {
@@ -48,29 +55,70 @@ static bool is_call(const struct exu_wait *wait, const char *a, const char *b) {
   return name && (strcmp(name, a) == 0 || strcmp(name, b) == 0);
 }
 
-/* Does the thread wait, without a time limit, for other processes, and for which? */
-static bool look_outward(const struct relating *relating, const struct exu_wait *wait, struct outward *outward) {
-  struct exu_shared_place place;
+static bool add_outward(struct relating *relating, const struct outward *outward) {
+  struct outward *list = reallocarray(relating->outwards, relating->outward_count + 1, sizeof *list);
+  if (!list) return false;
+  relating->outwards = list;
+  list[relating->outward_count++] = *outward;
+  return true;
+}
+
+static bool is_pipe_or_socket(int64_t pid, struct outward *outward) {
+  char link[EXU_LINK_SIZE];
+  if (outward->fd < 0 || !exu_process_link(pid, outward->fd, link)) return false;
+  bool is_socket = strncmp(link, "socket:[", 8) == 0;
+  outward->kind = is_socket ? EXU_HANG_SOCKET : EXU_HANG_PIPE;
+  return is_socket || strncmp(link, "pipe:[", 6) == 0;
+}
+
+/* Every descriptor that it polls is a pipe or a socket that it would read from, and it has no time limit. */
+static bool add_polled(struct relating *relating, const struct exu_wait *wait, struct outward *outward) {
+  enum { POLLED_MAX = 64 };
+  const uint64_t *arguments = wait->system_call_arguments;
+  int64_t pid = relating->pids[outward->process];
+  struct pollfd polled[POLLED_MAX];
+  bool limited = strcmp(wait->system_call_name, "poll") == 0 ? (int32_t)arguments[2] >= 0 : arguments[2] != 0;
+  uint64_t count = arguments[1];
+  if (limited || count == 0 || count > POLLED_MAX) return false;
+  if (!exu_process_read(pid, arguments[0], polled, count * sizeof *polled)) return false;
+  outward->polls = true;
+  for (uint64_t i = 0; i < count; i++) {
+    outward->fd = polled[i].fd;
+    if (polled[i].events & ~(POLLIN | POLLPRI | POLLRDHUP | POLLRDNORM | POLLERR | POLLHUP)) return false;
+    if (!is_pipe_or_socket(pid, outward) || !add_outward(relating, outward)) return false;
+  }
+  return true;
+}
+
+/* A lock that names its owner lets go on who that says; anything else, who can wake it. */
+static bool add_sleeper(struct relating *relating, const struct exu_wait *wait, struct outward *outward) {
   struct exu_other other;
   int64_t pid = relating->pids[outward->process];
-  outward->other = SIZE_MAX;
+  outward->kind = EXU_HANG_SHARED_LOCK;
+  if (!exu_shared_place(pid, wait->shared_futex, &outward->place)) return false;
+  if (wait->kind != EXU_WAIT_MUTEX) return outward->place.nameless && add_outward(relating, outward);
+  if (wait->owner >= 0 || wait->owner_tid <= 0 || exu_tid_inside(pid, pid) != pid) return false;
+  if (!exu_process_of_thread(wait->owner_tid, &other) || exu_has_mapped(other.pid, &outward->place) != EXU_YES)
+    return false;
+  outward->other = index_of(relating, other.pid);
+  return outward->other != SIZE_MAX && add_outward(relating, outward);
+}
+
+/* Does the thread wait, without a time limit, for other processes, and for what of them? */
+static bool add_thread(struct relating *relating, size_t process, size_t thread) {
+  const struct exu_wait *wait = relating->reports[process]->threads[thread].wait;
+  struct outward outward = {.process = process, .thread = thread, .fd = wait->fd, .other = SIZE_MAX};
+  int64_t pid = relating->pids[process];
   if (wait->child > 0 && is_call(wait, "wait4", "waitid")) {
-    outward->kind = EXU_HANG_CHILD;
-    outward->other = index_of(relating, wait->child);
-    return outward->other != SIZE_MAX && exu_process_parent(wait->child) == pid;
+    outward.kind = EXU_HANG_CHILD;
+    outward.other = index_of(relating, wait->child);
+    return outward.other != SIZE_MAX && exu_process_parent(wait->child) == pid && add_outward(relating, &outward);
   }
-  if (wait->kind == EXU_WAIT_MUTEX && wait->owner < 0 && wait->owner_tid > 0) {
-    outward->kind = EXU_HANG_SHARED_LOCK;
-    if (exu_tid_inside(pid, pid) != pid || !exu_shared_place(pid, wait->address, &place)) return false;
-    if (!exu_process_of_thread(wait->owner_tid, &other) || !exu_has_mapped(other.pid, &place)) return false;
-    outward->other = index_of(relating, other.pid);
-    return outward->other != SIZE_MAX;
-  }
-  outward->kind = EXU_HANG_PIPE;
-  outward->writes = is_call(wait, "write", "writev");
-  if (!outward->writes && !is_call(wait, "read", "readv")) return false;
-  outward->pipe = exu_pipe(pid, wait->fd);
-  return outward->pipe != 0;
+  if (wait->shared_futex) return add_sleeper(relating, wait, &outward);
+  if (is_call(wait, "poll", "ppoll")) return add_polled(relating, wait, &outward);
+  outward.writes = is_call(wait, "write", "writev") || is_call(wait, "sendto", "sendmsg");
+  if (!outward.writes && !is_call(wait, "read", "readv") && !is_call(wait, "recvfrom", "recvmsg")) return false;
+  return is_pipe_or_socket(pid, &outward) && add_outward(relating, &outward);
 }
 
 /* Every thread of the process sleeps or waits for other processes, of which there has to be one. */
@@ -82,31 +130,56 @@ static bool add_process(struct relating *relating, size_t process) {
   if (exu_task_count(report->pid) != report->thread_count) return false;
   for (size_t i = 0; i < report->thread_count; i++) {
     const struct exu_wait *wait = report->threads[i].wait;
-    struct outward outward = {.process = process, .thread = i};
     if (!wait || report->threads[i].tid < 0) return false;
-    if (look_outward(relating, wait, &outward)) {
-      struct outward *list = reallocarray(relating->outwards, relating->outward_count + 1, sizeof *list);
-      if (!list) return false;
-      relating->outwards = list;
-      list[relating->outward_count++] = outward;
-    } else if (!wait->asleep) {
-      return false;
-    }
+    if (!wait->asleep && !add_thread(relating, process, i)) return false;
   }
   return relating->outward_count > before;
 }
 
-/* Do all for whom it waits hang? */
-static bool is_stuck(const struct relating *relating, struct outward *outward) {
-  if (outward->kind != EXU_HANG_PIPE) return relating->hangs[outward->other];
-  bool has[PROCESSES_MAX];
-  if (!exu_pipe_is_of(outward->pipe, !outward->writes, relating->pids, relating->count, has)) return false;
-  outward->other = outward->process; /* it has the other end itself, unless another one has */
-  for (size_t i = 0; i < relating->count; i++) {
-    if (has[i] && !relating->hangs[i]) return false;
-    if (has[i] && outward->other == outward->process) outward->other = i;
+static bool find_sharers(const struct relating *relating, struct outward *outward) {
+  char link[EXU_LINK_SIZE];
+  uint64_t inode;
+  int64_t pid = relating->pids[outward->process];
+  enum exu_opened access = outward->writes ? EXU_OPENED_READ : EXU_OPENED_WRITE;
+  if (outward->kind == EXU_HANG_SHARED_LOCK)
+    return exu_sharers_of_memory(&outward->place, relating->pids, relating->count, outward->has);
+  if (!exu_process_link(pid, outward->fd, link)) return false;
+  if (outward->kind == EXU_HANG_SOCKET) {
+    access = EXU_OPENED_ANY;
+    if (sscanf(link, "socket:[%" SCNu64 "]", &inode) != 1) return false;
+    if (!outward->polls && exu_socket_is_timed(pid, outward->fd, outward->writes)) return false;
+    inode = exu_unix_peer(inode, outward->writes);
+    if (inode == 0) return false;
+    snprintf(link, sizeof link, "socket:[%" PRIu64 "]", inode);
   }
-  return has[outward->other]; /* a pipe without its other end is about to say so */
+  return exu_sharers_of_file(link, access, relating->pids, relating->count, outward->has);
+}
+
+/*
+ * Who could let those go on that wait for no certain process. Where that is not known, the process does not hang, for
+ * what we know; nor when nobody is there: what has no other end is about to say so.
+ */
+static void find_others(struct relating *relating) {
+  for (size_t i = 0; i < relating->outward_count; i++) {
+    struct outward *outward = &relating->outwards[i];
+    if (!relating->hangs[outward->process] || (outward->other != SIZE_MAX && !outward->one_of_many)) continue;
+    outward->one_of_many = true;
+    outward->other = outward->process; /* itself, unless another one is there */
+    bool known = find_sharers(relating, outward);
+    for (size_t j = 0; known && j < relating->count; j++) {
+      if (outward->has[j] && outward->other == outward->process) outward->other = j;
+    }
+    if (!known || !outward->has[outward->other]) relating->hangs[outward->process] = false;
+  }
+}
+
+/* Do all for whom it waits hang? */
+static bool is_stuck(const struct relating *relating, const struct outward *outward) {
+  if (!outward->one_of_many) return relating->hangs[outward->other];
+  for (size_t i = 0; i < relating->count; i++) {
+    if (outward->has[i] && !relating->hangs[i]) return false;
+  }
+  return true;
 }
 
 static void find_stuck(struct relating *relating) {
@@ -114,7 +187,7 @@ static void find_stuck(struct relating *relating) {
   while (changed) {
     changed = false;
     for (size_t i = 0; i < relating->outward_count; i++) {
-      struct outward *outward = &relating->outwards[i];
+      const struct outward *outward = &relating->outwards[i];
       if (!relating->hangs[outward->process] || is_stuck(relating, outward)) continue;
       relating->hangs[outward->process] = false;
       changed = true;
@@ -187,14 +260,16 @@ static bool add_hang(const struct relating *relating, size_t process, const char
                      enum exu_hang_kind kind) {
   static const char evidence[] =
       "all of these processes slept in these calls at the same time, without a time limit; whoever "
-      "could let them go on, and has the other ends of their pipes, is one of them";
+      "could let them go on, and has the other ends of their pipes and sockets or what they share, is one of them";
   struct exu_report *report = relating->reports[process];
   struct exu_arena *arena = relating->arenas[process];
   struct exu_hang *list = exu_arena_array(arena, report->hang_count + 1, sizeof *list);
   size_t *threads = exu_arena_array(arena, report->thread_count, sizeof *threads), count = 0;
   if (!list || !threads) return false;
   for (size_t i = 0; i < relating->outward_count; i++) {
-    if (relating->outwards[i].process == process) threads[count++] = relating->outwards[i].thread;
+    size_t thread = relating->outwards[i].thread;
+    if (relating->outwards[i].process != process || (count > 0 && threads[count - 1] == thread)) continue;
+    threads[count++] = thread;
   }
   if (report->hang_count) memcpy(list, report->hangs, report->hang_count * sizeof *list);
   list[report->hang_count] = (struct exu_hang){.kind = kind,
@@ -254,6 +329,7 @@ static bool find_at_once(struct relating *relating, const bool *candidates, size
     sample(relating, candidates, relating->hangs, left, before);
     for (size_t i = 0; i < relating->count; i++) settled &= relating->hangs[i] || !candidates[i] || left[i];
     if (settled || look + 1 == LOOKS) {
+      find_others(relating);
       find_stuck(relating);
       if (sample(relating, candidates, relating->hangs, left, after) && have_slept(relating, candidates, before, after))
         return say(relating);

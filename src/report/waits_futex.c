@@ -24,7 +24,7 @@ static void look_outside(const struct exu_finishing *finishing, struct exu_seen 
   }
   /* In another PID namespace the same number may be another thread's. */
   if (exu_tid_inside(target->pid, target->pid) != target->pid || !exu_process_of_thread(tid, &other)) return;
-  if (other.pid == target->pid || !exu_has_mapped(other.pid, &place)) return;
+  if (other.pid == target->pid || exu_has_mapped(other.pid, &place) != EXU_YES) return;
   seen->other = other.pid == tid ? exu_arena_printf(arena, "process %lld (%s)", (long long)tid, other.comm)
                                  : exu_arena_printf(arena, "thread %lld of process %lld (%s)", (long long)tid,
                                                     (long long)other.pid, other.comm);

@@ -21,6 +21,12 @@ static bool is_unchanged(const struct exu_seen *seen) {
   return seen->futex.inherits || word == seen->futex.expected;
 }
 
+/* Any process wakes it that has mapped this. */
+static uint64_t shared_futex(const struct exu_seen *seen) {
+  bool sleeps = !seen->subject.os->ran && seen->in_futex && !seen->futex.timed && is_unchanged(seen);
+  return sleeps && seen->wait->kind != EXU_WAIT_GIL && !is_private(seen) ? seen->futex.address : 0;
+}
+
 bool exu_wait_is_asleep(const struct exu_finishing *finishing, const struct exu_seen *seen) {
   if (seen->subject.os->ran) return false;
   if (seen->wait->kind == EXU_WAIT_GIL) return seen->wait->owner >= 0 || finishing->gil_is_lost;
@@ -99,6 +105,7 @@ bool exu_wait_find_hangs(struct exu_finishing *finishing, struct exu_report *rep
     if (seen->subject.thread >= report->thread_count) continue;
     stands[seen->subject.thread] = make_stand(finishing, seen);
     seen->wait->asleep = stands[seen->subject.thread].asleep;
+    seen->wait->shared_futex = shared_futex(seen);
     all_asleep &= stands[seen->subject.thread].asleep;
   }
   return exu_hangs_find(waits->arena, stands, report->thread_count, all_asleep ? outside(waits) : EXU_OUTSIDE_SIGNAL,

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target/processes.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/guard.h"
 
 /* Lines of /proc/PID/maps: vm.max_map_count is 65530 unless somebody raised it. */
 enum { MAPPINGS_MAX = 1 << 17 };
@@ -106,71 +106,23 @@ int64_t exu_process_parent(int64_t pid) {
   return parent;
 }
 
-/* ---- Pipes ------------------------------------------------------------------------------------------------------- */
-
-uint64_t exu_pipe(int64_t pid, int64_t fd) {
-  char path[64], link[64];
-  uint64_t inode;
+bool exu_process_link(int64_t pid, int64_t fd, char link[EXU_LINK_SIZE]) {
+  char path[64];
   snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, pid, fd);
-  ssize_t size = readlink(path, link, sizeof link - 1);
-  if (size <= 0) return 0;
+  ssize_t size = readlink(path, link, EXU_LINK_SIZE - 1);
+  if (size <= 0) return false;
   link[size] = '\0';
-  return sscanf(link, "pipe:[%" SCNu64 "]", &inode) == 1 ? inode : 0;
-}
-
-/* The owner's bits of a link's mode are its access. False: its descriptors cannot be listed. */
-static bool has_pipe(const char *pid, const char *wanted, bool writes, size_t *links_left, bool *found) {
-  char path[300], link[64];
-  snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
-  DIR *directory = opendir(path);
-  *found = false;
-  if (!directory) return errno == ENOENT || errno == ESRCH; /* it has ended */
-  const struct dirent *entry;
-  bool complete = true;
-  while (!*found && (entry = readdir(directory))) {
-    struct stat status;
-    if (*links_left == 0) complete = false;
-    if (*links_left == 0) break;
-    --*links_left;
-    ssize_t size = readlinkat(dirfd(directory), entry->d_name, link, sizeof link - 1);
-    if (size <= 0) continue;
-    link[size] = '\0';
-    if (strcmp(link, wanted) != 0 || fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-      continue;
-    *found = status.st_mode & (writes ? S_IWUSR : S_IRUSR);
-  }
-  closedir(directory);
-  return complete;
-}
-
-bool exu_pipe_is_of(uint64_t inode, bool writes, const int64_t *pids, size_t count, bool *has) {
-  size_t links_left = 200000;
-  char wanted[64];
-  snprintf(wanted, sizeof wanted, "pipe:[%" PRIu64 "]", inode);
-  DIR *directory = opendir("/proc");
-  if (!directory) return false;
-  bool only = true, sees_first = false; /* hidepid of proc(5) hides the first process from who may not see all */
-  const struct dirent *entry;
-  for (size_t i = 0; i < count; i++) has[i] = false;
-  while (only && (entry = readdir(directory))) {
-    bool found;
-    int64_t pid = strtol(entry->d_name, NULL, 10);
-    if (pid <= 0) continue;
-    sees_first |= pid == 1;
-    only = has_pipe(entry->d_name, wanted, writes, &links_left, &found);
-    if (!only || !found) continue;
-    size_t i = 0;
-    while (i < count && pids[i] != pid) i++;
-    if (i < count)
-      has[i] = true;
-    else
-      only = false;
-  }
-  closedir(directory);
-  return only && sees_first;
+  return true;
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
+
+bool exu_process_read(int64_t pid, uint64_t address, void *bytes, size_t size) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/mem", pid);
+  EXU_GUARD(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+  return fd >= 0 && pread(fd, bytes, size, (off_t)address) == (ssize_t)size;
+}
 
 struct mapping {
   uint64_t start, end;
@@ -180,26 +132,42 @@ struct mapping {
 
 typedef bool take_mapping(const struct mapping *mapping, void *context);
 
-/* Call `take` for the mappings of a process until it returns true, which is what this returns, too. */
-static bool find_mapping(int64_t pid, take_mapping *take, void *context) {
+/* No other process can map it from now on, but from a descriptor that it has. */
+static bool is_nameless(const char *name) {
+  size_t length = strcspn(name, "\n");
+  static const char deleted[] = " (deleted)";
+  bool is_deleted =
+      length >= strlen(deleted) && strncmp(name + length - strlen(deleted), deleted, strlen(deleted)) == 0;
+  return is_deleted && strncmp(name, "/SYSV", 5) != 0 && strncmp(name, "/memfd:", 7) != 0;
+}
+
+/*
+ * Call `take` for the mappings of a process until it returns true, which is what this returns, too. Unknown when they
+ * cannot be read.
+ */
+static enum exu_tristate find_mapping(int64_t pid, take_mapping *take, void *context) {
   char path[64], *line = NULL, shared;
   size_t capacity = 0;
   bool found = false;
+  int name = 0;
   snprintf(path, sizeof path, "/proc/%" PRId64 "/maps", pid);
   FILE *file = fopen(path, "re");
-  if (!file) return false;
-  for (size_t i = 0; !found && i < MAPPINGS_MAX && getline(&line, &capacity, file) > 0; i++) {
+  if (!file) return errno == ENOENT || errno == ESRCH ? EXU_NO : EXU_UNKNOWN; /* it has ended */
+  size_t i = 0;
+  for (; !found && i < MAPPINGS_MAX && getline(&line, &capacity, file) > 0; i++) {
     struct mapping mapping;
     struct exu_shared_place *place = &mapping.place;
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*3c%c %" SCNx64 " %x:%x %" SCNu64, &mapping.start, &mapping.end, &shared,
-               &place->offset, &place->major, &place->minor, &place->inode) != 7)
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*3c%c %" SCNx64 " %x:%x %" SCNu64 " %n", &mapping.start, &mapping.end,
+               &shared, &place->offset, &place->major, &place->minor, &place->inode, &name) != 7)
       continue;
     mapping.shared = shared == 's' && place->inode != 0;
+    place->nameless = mapping.shared && is_nameless(line + name);
     found = take(&mapping, context);
   }
+  bool known = found || (i < MAPPINGS_MAX && (!ferror(file) || errno == ESRCH));
   free(line);
   fclose(file);
-  return found;
+  return !known ? EXU_UNKNOWN : found ? EXU_YES : EXU_NO;
 }
 
 struct wanted {
@@ -217,7 +185,7 @@ static bool holds_address(const struct mapping *mapping, void *context) {
 
 bool exu_shared_place(int64_t pid, uint64_t address, struct exu_shared_place *place) {
   struct wanted wanted = {address, place};
-  return find_mapping(pid, holds_address, &wanted);
+  return find_mapping(pid, holds_address, &wanted) == EXU_YES;
 }
 
 static bool is_place(const struct mapping *mapping, void *context) {
@@ -227,7 +195,7 @@ static bool is_place(const struct mapping *mapping, void *context) {
          place->offset - mapping->place.offset < mapping->end - mapping->start;
 }
 
-bool exu_has_mapped(int64_t pid, const struct exu_shared_place *place) {
+enum exu_tristate exu_has_mapped(int64_t pid, const struct exu_shared_place *place) {
   struct exu_shared_place wanted = *place;
   return find_mapping(pid, is_place, &wanted);
 }

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "exuvia/exuvia.h"
+
 enum { EXU_COMM_SIZE = 32 };
 
 /* A process: its id, and what the kernel calls it, "" when that is unknown. */
@@ -40,25 +42,24 @@ size_t exu_task_count(int64_t pid); /* 0: unknown */
 
 int64_t exu_process_parent(int64_t pid); /* -1: unknown */
 
-/* The inode of the pipe (without a name) that a descriptor is; 0: it is none, or unknown. */
-uint64_t exu_pipe(int64_t pid, int64_t fd);
+/* What a descriptor of a process is, as its link in /proc says: "pipe:[123]"; a long one is cut. False: unknown. */
+enum { EXU_LINK_SIZE = 64 };
+bool exu_process_link(int64_t pid, int64_t fd, char link[EXU_LINK_SIZE]);
 
-/*
- * Do only these processes have that pipe open for writing (`writes`) or else for reading? Stores which of them do. False
- * when another one has, or when that is not known of all processes. Costs a look at every descriptor of the machine.
- */
-bool exu_pipe_is_of(uint64_t inode, bool writes, const int64_t *pids, size_t count, bool *has);
+/* Read memory of a process, all or nothing. */
+bool exu_process_read(int64_t pid, uint64_t address, void *bytes, size_t size);
 
 /* Memory that several processes may have mapped: a part of a file, or what mmap(2) made MAP_SHARED | MAP_ANONYMOUS. */
 struct exu_shared_place {
   unsigned major, minor;
   uint64_t inode, offset;
+  bool nameless; /* who has not mapped it, and has no descriptor of it, cannot do so any more */
 };
 
 /* Where an address of a process lies. False: it is private memory, or its mappings cannot be read. */
 bool exu_shared_place(int64_t pid, uint64_t address, struct exu_shared_place *place);
 
-/* Has the process mapped that, too? False also when its mappings cannot be read. */
-bool exu_has_mapped(int64_t pid, const struct exu_shared_place *place);
+/* Has the process mapped that, too? Unknown when its mappings cannot be read. */
+enum exu_tristate exu_has_mapped(int64_t pid, const struct exu_shared_place *place);
 
 #endif

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`exuvia attach --tree`: a process and its descendants, however they came to be, and what the exit status says."""
 
+import contextlib
+import pathlib
+import platform
 import re
 import subprocess
 import time
@@ -300,6 +303,8 @@ def test_watching_a_tree_goes_on_when_a_descendant_ends_and_shows_new_ones():
     assert rounds[-1][late]["threads"][0]["moved"] is False
 
 
+POLL = "poll" if platform.machine() == "x86_64" else "ppoll"
+
 # The program, and in which call the parent and the child are when they wait.
 RELATIVES = [
     ("pipes", "read", "read", ["pipe", "pipe"], ["{parent} (", "reads from fd", "{child} ("]),
@@ -313,6 +318,21 @@ RELATIVES = [
     ("has a handler", "wait4", "read", [], []),
     ("parent sleeps", "clock_nanosleep", "read", [], []),
     ("child sleeps", "wait4", "clock_nanosleep", [], []),
+    ("waits for a shared mutex for a while", "futex", "read", [], []),
+    ("polls pipes", POLL, "read", ["pipe", "pipe"], ["{parent} (", "waits for events on 2 descriptors", "{child} (",
+                                                     "reads from fd"]),
+    ("sockets", "recvfrom", "read", ["socket", "socket"], ["{parent} (", "Unix socket", "{child} (", "reads from fd"]),
+    ("polls a socket", "recvfrom", POLL, ["socket", "socket"], ["{parent} (", "reads from fd", "{child} (",
+                                                                "waits for fd"]),
+    ("sockets that are full", "write", "write", ["socket", "socket"], ["{parent} (", "writes to fd", "{child} ("]),
+    ("a socket with a time limit", "recvfrom", "recvfrom", [], []),
+    ("a socket and a sleeper", "recvfrom", "clock_nanosleep", [], []),
+    ("somebody else has the sockets", "recvfrom", "read", [], []),
+    ("semaphores", "futex", "futex", ["shared-lock", "shared-lock"], ["{parent} (", "waits for the multiprocessing.Lock",
+                                                                      "{child} ("]),
+    ("a semaphore for a while", "futex", "futex", [], []),
+    ("a semaphore, and the child sleeps", "futex", "clock_nanosleep", [], []),
+    ("somebody else has the semaphores", "futex", "futex", [], []),
 ]
 
 
@@ -324,22 +344,36 @@ def await_calls(calls, timeout=60):
         time.sleep(0.01)
 
 
-@pytest.mark.skipif(not interpreters.is_root(), reason="only root sees who else has a pipe")
-@pytest.mark.parametrize("how, parent, child, kinds, says", RELATIVES, ids=[entry[0] for entry in RELATIVES])
-def test_processes_of_a_tree_that_wait_for_each_other_are_said_to_hang_and_no_others(how, parent, child, kinds, says):
-    process = subprocess.Popen([LATEST.path, hanging.PROGRAMS / "relatives.py", how], start_new_session=True,
-                               stdout=subprocess.PIPE)
+def children(pid):
+    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@contextlib.contextmanager
+def relatives(how, alone):
+    """Two of them as they are numbered here and as the tool sees them, and how to run it. `alone`: in a namespace of
+    process ids of their own, in which no process hides what it has mapped."""
+    process = subprocess.Popen([*(["unshare", "--mount-proc", *UNSHARE[1:]] if alone else []), LATEST.path,
+                                hanging.PROGRAMS / "relatives.py", how], start_new_session=True, stdout=subprocess.PIPE)
     try:
-        pid = int(process.stdout.readline())
-        await_calls({process.pid: parent, pid: child})
-        status, reports, said = tree(process.pid)
+        seen = [1 if alone else process.pid, int(process.stdout.readline())]
+        parent = children(process.pid)[0] if alone else process.pid
+        pids = [parent, children(parent)[0]] if alone else seen
+        yield pids, seen, ["nsenter", "-t", str(parent), "-p", "-m"] if alone else []
     finally:
         hanging.end(process)
         process.stdout.close()
+
+
+@pytest.mark.skipif(not can_unshare(), reason="only root sees who else has a pipe, and what others have mapped")
+@pytest.mark.parametrize("how, parent, child, kinds, says", RELATIVES, ids=[entry[0] for entry in RELATIVES])
+def test_processes_of_a_tree_that_wait_for_each_other_are_said_to_hang_and_no_others(how, parent, child, kinds, says):
+    with relatives(how, "semaphore" in how) as (pids, seen, wrapper):
+        await_calls(dict(zip(pids, (parent, child))))
+        status, reports, said = tree(seen[0], wrapper=wrapper)
     assert (status, said) == (0, [])
     hangs = [(document["process"]["pid"], entry) for document in reports for entry in document["hangs"]]
-    assert [entry["kind"] for _, entry in hangs] == kinds, hangs
+    assert [entry["kind"] for _, entry in hangs] == kinds, (hangs, reports)
     for of, entry in hangs:
         assert entry["threads"] == [of] and entry["certain"] and entry["evidence"]
         for part in says:
-            assert part.format(parent=process.pid, child=pid) in entry["sentence"], entry
+            assert part.format(parent=seen[0], child=seen[1]) in entry["sentence"], entry
