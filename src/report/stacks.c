@@ -109,13 +109,16 @@ static bool find_handlers(struct finishing *finishing, const struct exu_joined *
 static void look_into_handlers(struct finishing *finishing) {
   struct exu_stacks *stacks = finishing->stacks;
   if (!exu_crash_is_raised(stacks->target)) return;
+  bool known = true;
   for (size_t i = 0; i < stacks->report->thread_count; i++) {
     struct exu_joined *joined = &stacks->joined[i];
-    struct exu_handlers handlers;
-    if (!joined->splice.native || !exu_crash_may_handle(stacks->target, joined->os)) continue;
-    if (!find_handlers(finishing, joined, &handlers)) return;
-    if (exu_crash_handled(stacks->target, &handlers, stacks->arena)) break;
+    struct exu_handlers handlers = {.complete = false};
+    if (!joined->os || !exu_crash_may_handle(stacks->target, joined->os)) continue;
+    if (joined->splice.native && !find_handlers(finishing, joined, &handlers)) return;
+    known = known && handlers.complete && handlers.count == 0;
+    if (joined->splice.native && exu_crash_handled(stacks->target, &handlers, stacks->arena)) break;
   }
+  if (known) exu_crash_unhandled(stacks->target, stacks->arena);
   for (size_t i = 0; i < stacks->report->thread_count; i++)
     stacks->threads[i].crashed = stacks->joined[i].os && stacks->joined[i].os->crashed;
 }

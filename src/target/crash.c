@@ -122,6 +122,21 @@ bool exu_crash_may_handle(const struct exu_target *target, const struct exu_os_t
   return !exu_signal_frame_absent(target, thread);
 }
 
+/* A thread that raises a signal for itself gets it; one that sends it may do so for a handler in another thread. */
+static bool may_be_for_another(const struct exu_target *target, const struct exu_os_thread *sender) {
+  if (target->crash->code == EXU_SI_TKILL && sender == &target->threads[0]) return false;
+  for (size_t i = 0; i < target->thread_count; i++)
+    if (&target->threads[i] != sender && exu_crash_may_handle(target, &target->threads[i])) return true;
+  return false;
+}
+
+void exu_crash_unhandled(struct exu_target *target, struct exu_arena *arena) {
+  struct exu_os_thread *sender = target->scene.sender;
+  if (target->scene.thread || !sender || exu_crash_may_handle(target, sender)) return;
+  exu_crash_blame(target, sender, &sender->registers);
+  exu_crash_word(target, arena);
+}
+
 static void decide(struct exu_target *target) {
   struct exu_os_thread *thread = NULL;
   if (target->scene.thread) {
@@ -132,7 +147,7 @@ static void decide(struct exu_target *target) {
     /* Where a handler may run, that may have been for what another process has sent. */
     thread = target->scene.sender = find_sender(target);
     if (!thread && exu_crash_returned(target)) return;
-    if (thread && !exu_signal_frame_absent(target, thread)) thread = NULL;
+    if (thread && (exu_crash_may_handle(target, thread) || may_be_for_another(target, thread))) thread = NULL;
   }
   exu_crash_blame(target, thread, thread ? &thread->registers : NULL);
 }

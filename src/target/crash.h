@@ -43,6 +43,9 @@ struct exu_handlers {
  */
 bool exu_crash_handled(struct exu_target *target, const struct exu_handlers *handlers, struct exu_arena *arena);
 
+/* No handler runs on the stack of any thread that may have one: who sent the signal did so for itself. */
+void exu_crash_unhandled(struct exu_target *target, struct exu_arena *arena);
+
 /*
  * The file of the name in target->crash->file is `length` bytes long now, and was changed after the core was written,
  * or not. Call it last.
