@@ -117,5 +117,37 @@ struct wait_entry {
 };
 #endif
 
+/* Modules/_io/bufferedio.c, and textio.c as far as `buffer` */
+typedef struct {
+  PyObject_HEAD PyObject *raw;
+  int ok;
+  int detached;
+  int readable;
+  int writable;
+  char finalizing;
+  int fast_closed_checks;
+  int64_t abs_pos;
+  char *data;
+  int64_t pos;
+  int64_t raw_pos;
+  int64_t read_end;
+  int64_t write_pos;
+  int64_t write_end;
+  PyThread_type_lock lock;
+  volatile unsigned long owner;
+} buffered;
+
+typedef struct {
+  PyObject_HEAD buffered *reader;
+  buffered *writer;
+} rwpair;
+
+typedef struct {
+  PyObject_HEAD int ok;
+  int detached;
+  Py_ssize_t chunk_size;
+  PyObject *buffer;
+} textio;
+
 /* Something to link. */
 const unsigned layout_probe_version = PY_VERSION_HEX;

@@ -140,7 +140,7 @@ enum exu_wait_kind {
  */
 struct exu_taker {
   size_t thread;              /* index into exu_report.threads */
-  const char *by;             /* "`with`", "acquire()" */
+  const char *by;             /* "`with`", "acquire()", "ExitStack" */
   struct exu_string evidence; /* where: "`with` in f (x.py:12)" */
   bool kept;                  /* the thread itself has run nothing since that could have released it */
   bool by_name;               /* acquire() of a global or an attribute, which may have been another lock then */

@@ -107,6 +107,19 @@ bool exu_bytecode_at(const struct exu_bytecode *bytecode, uint32_t offset, struc
   return false;
 }
 
+/* YIELD_VALUE takes one code unit in 3.13 and later; what is in front of that does not matter. */
+bool exu_bytecode_at_yield(const struct exu_bytecode *bytecode, uint32_t at) {
+  enum { UNIT = 2 };
+  struct exu_opcode opcode;
+  uint32_t arg, next;
+  if (!bytecode->opcodes) return false;
+  if (at_least(bytecode, 13)) {
+    if (at < UNIT) return false;
+    at -= UNIT;
+  }
+  return unit(bytecode, at, &opcode, &arg, &next) && opcode.op == EXU_OP_YIELD_VALUE;
+}
+
 /* ---- Straight lines ---------------------------------------------------------------------------------------------- */
 
 /* 3.14's LOAD_SPECIAL runs nothing of a lock; a `with` that was entered has a CALL behind it, which is OTHER code. */

@@ -32,6 +32,7 @@ enum exu_op {
   EXU_OP_STORE_FAST,
   EXU_OP_STORE_TWO, /* 3.13 on: to one or two local variables */
   EXU_OP_STORE_DEREF,
+  EXU_OP_YIELD_VALUE,
 };
 
 enum exu_jump { EXU_JUMP_NONE, EXU_JUMP_FORWARD, EXU_JUMP_BACKWARD, EXU_JUMP_ABSOLUTE };
@@ -70,6 +71,12 @@ bool exu_bytecode_at(const struct exu_bytecode *bytecode, uint32_t offset, struc
  * drop what a `with` was entered with. Both are offsets of instructions.
  */
 bool exu_bytecode_is_straight(const struct exu_bytecode *bytecode, uint32_t from, uint32_t to);
+
+/*
+ * Is the instruction at `at` where a generator is that is suspended at a `yield`: that one itself, or, since 3.13, the one
+ * behind it?
+ */
+bool exu_bytecode_at_yield(const struct exu_bytecode *bytecode, uint32_t at);
 
 /* "x.acquire()" or "self.x.acquire()": what is loaded, and whose method is called. */
 struct exu_method_call {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "python/executors.h"
 
+#include "python/deque.h"
 #include "python/dict.h"
 #include "python/number.h"
 #include "python/text.h"
@@ -27,10 +28,8 @@ static bool referent(struct exu_py *py, uint64_t reference, uint64_t *object) {
          !is_type(py, *object, "NoneType");
 }
 
-typedef bool item_callback(void *context, uint64_t item);
-
 /* Objects/listobject.c: ob_item follows ob_size. */
-static bool list_items(struct exu_py *py, uint64_t list, uint64_t from, item_callback *callback, void *context) {
+static bool list_items(struct exu_py *py, uint64_t list, uint64_t from, exu_py_item_callback *callback, void *context) {
   uint64_t count, items, item;
   if (!is_type(py, list, "list") || !exu_py_get(py, list, py->layout.var_size, &count)) return false;
   if (!exu_py_word(py, list + py->layout.var_size.offset + 8, &items)) return false;
@@ -41,27 +40,8 @@ static bool list_items(struct exu_py *py, uint64_t list, uint64_t from, item_cal
   return true;
 }
 
-/* Modules/_collectionsmodule.c since 3.4: blocks of 64 objects, with a link before and one behind them. */
-static bool deque_items(struct exu_py *py, uint64_t deque, item_callback *callback, void *context) {
-  enum { BLOCK = 64 };
-  uint64_t count, words[3], item; /* leftblock, rightblock, leftindex */
-  if (!is_type(py, deque, "collections.deque") || !exu_py_get(py, deque, py->layout.var_size, &count)) return false;
-  if (exu_space_read(py->space, deque + py->layout.var_size.offset + 8, words, sizeof words) != EXU_READABLE)
-    return false;
-  uint64_t block = words[0], index = words[2];
-  for (uint64_t i = 0; i < count && i < EXU_PY_TASKS_MAX; i++, index++) {
-    if (index == BLOCK) {
-      if (!exu_py_word(py, block + 8 + UINT64_C(8) * BLOCK, &block)) return false;
-      index = 0;
-    }
-    if (index > BLOCK || !exu_py_plausible(block) || !exu_py_word(py, block + 8 + 8 * index, &item)) return false;
-    if (exu_py_plausible(item) && !callback(context, item)) break;
-  }
-  return true;
-}
-
 /* Modules/_queuemodule.c: a list and a place in it; since 3.13 a ring behind a flag. */
-static bool simple_queue_items(struct exu_py *py, uint64_t queue, item_callback *callback, void *context) {
+static bool simple_queue_items(struct exu_py *py, uint64_t queue, exu_py_item_callback *callback, void *context) {
   uint64_t item;
   if (!exu_py_at_least(py, 3, 13)) {
     struct {
@@ -84,11 +64,11 @@ static bool simple_queue_items(struct exu_py *py, uint64_t queue, item_callback 
 }
 
 /* Any queue of one process: Queue has its items in `queue`, the SimpleQueue that is written in Python in `_queue`. */
-static bool queue_items(struct exu_py *py, uint64_t queue, item_callback *callback, void *context) {
+static bool queue_items(struct exu_py *py, uint64_t queue, exu_py_item_callback *callback, void *context) {
   uint64_t deque;
   if (is_type(py, queue, "_queue.SimpleQueue")) return simple_queue_items(py, queue, callback, context);
   if (!exu_py_attribute(py, queue, "queue", &deque) && !exu_py_attribute(py, queue, "_queue", &deque)) return false;
-  return deque_items(py, deque, callback, context);
+  return exu_py_deque_items(py, deque, EXU_PY_TASKS_MAX, callback, context);
 }
 
 /* ---- Pools ------------------------------------------------------------------------------------------------------- */

@@ -345,6 +345,49 @@ bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t lim
   return step != STEP_NO_MEMORY;
 }
 
+/* ---- Generators ---------------------------------------------------------------------------------------------------- */
+
+/* Up to 3.10. */
+static bool read_frame_object(struct exu_py *py, uint64_t generator, struct exu_py_frame *frame) {
+  const struct exu_layout *layout = &py->layout;
+  uint64_t code, last, blocks;
+  if (!exu_py_get(py, generator, layout->generator_frame, &frame->address)) return false;
+  if (!exu_py_plausible(frame->address) || !exu_py_get(py, frame->address, layout->frame_code, &code)) return false;
+  if (!exu_py_get(py, frame->address, layout->frame_lasti, &last)) return false;
+  if (!exu_py_get(py, frame->address, layout->frame_iblock, &blocks)) return false;
+  frame->code = exu_py_plausible(code) ? exu_py_code(py, code) : NULL;
+  frame->instruction = (int64_t)(int32_t)last * (exu_py_has(layout->code_linetable) ? 2 : 1);
+  frame->blocks = (uint32_t)blocks;
+  return true;
+}
+
+/* Since 3.11. */
+static bool read_interpreter_frame(struct exu_py *py, uint64_t generator, struct exu_py_frame *frame) {
+  const struct exu_layout *layout = &py->layout;
+  const struct exu_field needed[] = {layout->iframe_executable, layout->iframe_prev_instr, layout->iframe_instr_ptr,
+                                     layout->iframe_tlbc_index};
+  uint8_t bytes[STRUCTURE_MAX];
+  size_t size = exu_py_extent(needed, sizeof needed / sizeof *needed);
+  frame->address = generator + layout->generator_iframe.offset;
+  if (size > sizeof bytes || exu_space_read(py->space, frame->address, bytes, size) != EXU_READABLE) return false;
+  uint64_t executable = exu_py_field(bytes, size, layout->iframe_executable) & ~UINT64_C(7);
+  frame->code = exu_py_plausible(executable) ? exu_py_code(py, executable) : NULL;
+  if (frame->code && frame->code->valid) frame->instruction = interpreter_instruction(py, bytes, size, frame->code);
+  return true;
+}
+
+bool exu_py_generator_frame(struct exu_py *py, uint64_t generator, struct exu_py_frame *frame) {
+  *frame = (struct exu_py_frame){.instruction = -1};
+  bool found = exu_py_has(py->layout.generator_iframe) ? read_interpreter_frame(py, generator, frame)
+                                                       : read_frame_object(py, generator, frame);
+  struct exu_py_code *code = found && frame->code ? exu_py_code(py, frame->code->address) : NULL;
+  if (!code || !code->valid || frame->instruction < 0) return false;
+  if (code->bytecode_size > 0 && frame->instruction >= (int64_t)code->bytecode_size) return false;
+  if (frame->instruction > INT32_MAX) return false;
+  frame->position = exu_py_code_position(code, frame->instruction);
+  return true;
+}
+
 /* ---- Where a thread state runs ----------------------------------------------------------------------------------- */
 
 /* The first shim from a frame outwards. 3.15's sentinel inside the thread state is none. */

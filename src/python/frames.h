@@ -33,6 +33,12 @@ enum { EXU_PY_FRAMES_MAX = 1000 * 1000 };
 bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t limit, struct exu_py_stack *stack);
 
 /*
+ * The frame of a generator that does not run: its address, code, place, and blocks. False: it has none any more, or it
+ * cannot be read. Since 3.11 what has ended keeps its frame: the instruction tells (exu_py_at_yield).
+ */
+bool exu_py_generator_frame(struct exu_py *py, uint64_t generator, struct exu_py_frame *frame);
+
+/*
  * 3.10 and later: an address on the C stack that the thread state runs on, that of the marker of its innermost call of
  * the eval loop; 0: it runs no Python, or that is not known.
  */

@@ -2,11 +2,13 @@
 /*
  * The locks of `with` statements. A `with` keeps the bound __exit__ of its lock on the value stack, below the depth
  * that its handler begins with. What is in force is told by the exception table since 3.11 and by the frame's stack of
- * blocks before; both begin after __enter__ has returned, and end before __exit__ is called.
+ * blocks before; both begin after __enter__ has returned, and end before __exit__ is called. What a lock is wrapped in
+ * is looked into: an ExitStack, and a generator that is suspended inside of a `with` while the block of another one runs.
  */
 #include <string.h>
 
 #include "python/block_stack.h"
+#include "python/context_managers.h"
 #include "python/dict.h"
 #include "python/exceptions.h"
 #include "python/held_code.h"
@@ -21,6 +23,9 @@
 /* Blocks around one instruction that are looked at, and the bytes of an exception table. */
 enum { DEPTHS_MAX = 64, TABLE_MAX = 1 << 20, RELEASED_MAX = 16 };
 
+/* What is inside of the context managers of one frame. */
+enum { INNER_MAX = 1024 };
+
 /* What the last frame of a code object was found in: recursion asks the same again and again. */
 struct handlers {
   uint8_t *table;
@@ -28,6 +33,12 @@ struct handlers {
   int64_t instruction;
   uint32_t depths[DEPTHS_MAX];
   size_t depth_count;
+};
+
+/* What a context manager consists of: the frame of a generator, or what an ExitStack is to leave. */
+struct inner {
+  struct exu_py_frame frame;   /* that; of an ExitStack the one that is inside of its `with` */
+  struct exu_py_method method; /* of an ExitStack */
 };
 
 struct walk {
@@ -38,10 +49,12 @@ struct walk {
   struct exu_map looked; /* objects of `with` statements that were looked at */
   struct exu_map seen;   /* objects that are in the list already */
   const struct exu_py_frame *frames;
+  size_t index;                    /* of the frame whose `with` statements are looked at, or what is inside of them */
   size_t checked;                  /* of the frames, innermost first: looked at for calls of `release` */
   bool releases;                   /* one of them has such a call */
   uint64_t released[RELEASED_MAX]; /* locks that an inner Condition.wait has let go of */
   size_t released_count;
+  EXU_VECTOR(struct inner) inner;
   bool innermost; /* what is looked at is the innermost handler of the innermost frame */
   uint32_t depth; /* of that */
   bool no_memory;
@@ -127,17 +140,27 @@ static bool may_be_released(struct walk *walk, size_t index) {
   return walk->releases;
 }
 
-static void add_with(struct walk *walk, const struct exu_py_frame *frame, uint64_t object) {
-  if (!may_be_released(walk, (size_t)(frame - walk->frames))) add(walk, frame, object, "`with`", false);
+/* The frame of a generator is none of the thread's, and has names of its own. */
+static bool is_suspended(const struct walk *walk, const struct exu_py_frame *frame) {
+  return frame != &walk->frames[walk->index];
 }
 
-/* A frame that releases in a `finally` what it acquired is no reason to doubt that; those that it called may be. */
+static void add_with(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, const char *by) {
+  if (may_be_released(walk, walk->index)) return;
+  if (is_suspended(walk, frame) && !is_library(frame->code)) {
+    const struct exu_py_code *code = with_names(walk, frame->code);
+    if (!code || code->uses_release) return;
+  }
+  add(walk, frame, object, by, false);
+}
+
+/* A frame that releases in a `finally` what it acquired is no reason to doubt that; those that run meanwhile may be. */
 static void look_at_finally(struct walk *walk, const struct exu_py_frame *frame) {
   struct exu_py_acquired acquired[EXU_PY_ACQUIRED_MAX];
-  size_t index = (size_t)(frame - walk->frames);
+  size_t meanwhile = walk->index + (is_suspended(walk, frame) ? 1 : 0);
   const struct exu_py_code *code = with_names(walk, frame->code);
   if (!code || !code->uses_acquire || !code->uses_release || is_library(code)) return;
-  if (index > 0 && may_be_released(walk, index - 1)) return;
+  if (meanwhile > 0 && may_be_released(walk, meanwhile - 1)) return;
   size_t count = exu_py_acquired(walk->py, frame, acquired);
   for (size_t i = 0; i < count && !walk->no_memory; i++) {
     uint64_t object = acquired[i].object;
@@ -159,81 +182,69 @@ static void look_at_work(struct walk *walk, const struct exu_py_frame *frame) {
 
 /* ---- Locks ------------------------------------------------------------------------------------------------------- */
 
-/* The __exit__ of a `with`: whose it is, and the function when it is written in Python, which is 0 when it is not. */
-struct method {
-  uint64_t self;
-  uint64_t function;
-};
-
-/* Is the function one of the standard library's? Another class of the same name may lock what it likes. */
-static bool of_threading(struct exu_py *py, uint64_t function) {
-  uint64_t address;
-  if (!exu_py_get(py, function, py->layout.function_code, &address) || !exu_py_plausible(address)) return false;
-  const struct exu_py_code *code = exu_py_code(py, address);
-  return code && code->valid && exu_py_is_threading(code) && exu_py_string_is(code->function, "__exit__");
-}
-
 static const char *block_name(const struct exu_py *py) {
   return py->build.version.major < 3 ? "_RLock__block" : "_block";
 }
 
 /* A lock, an RLock, or the RLock that is written in Python, which has a lock inside. */
-static void add_lock(struct walk *walk, const struct exu_py_frame *frame, uint64_t object) {
+static void add_lock(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, const char *by) {
   struct exu_py *py = walk->py;
   enum exu_py_lock_type type = exu_py_lock_type(py, object);
   uint64_t inner;
   if (type == EXU_PY_LOCK || type == EXU_PY_RLOCK) {
-    if (exu_py_lock_taken(py, object, type) != EXU_NO) add_with(walk, frame, object);
+    if (exu_py_lock_taken(py, object, type) != EXU_NO) add_with(walk, frame, object, by);
   } else if (exu_py_is_a(py, object, "_RLock")) {
-    add_with(walk, frame, object);
-    if (exu_py_attribute(py, object, block_name(py), &inner)) add_with(walk, frame, inner);
+    add_with(walk, frame, object, by);
+    if (exu_py_attribute(py, object, block_name(py), &inner)) add_with(walk, frame, inner, by);
   }
 }
 
-/* What the object of a `with` stands for: itself, or the lock of a Condition. */
-static void add_object(struct walk *walk, const struct exu_py_frame *frame, struct method method) {
+static const char with[] = "`with`", exit_stack[] = "ExitStack";
+
+static bool push(struct walk *walk, struct inner inner) {
+  struct inner *pushed = walk->inner.count < INNER_MAX ? EXU_PUSH(walk->py->arena, &walk->inner) : NULL;
+  if (pushed) *pushed = inner;
+  return pushed != NULL;
+}
+
+struct leaving {
+  struct walk *walk;
+  const struct exu_py_frame *frame;
+};
+
+/* exu_py_exit_callback */
+static bool push_exit(void *context, const struct exu_py_method *method) {
+  const struct leaving *leaving = context;
+  return push(leaving->walk, (struct inner){.frame = *leaving->frame, .method = *method});
+}
+
+/* What the object of a `with` stands for: itself, the lock of a Condition, or what contextlib has made of others. */
+static void add_object(struct walk *walk, const struct exu_py_frame *frame, struct exu_py_method method,
+                       const char *by) {
   struct exu_py *py = walk->py;
+  struct leaving leaving = {walk, frame};
+  struct inner generator = {.method = {0}};
   uint64_t lock;
   bool is_new;
   if (!exu_map_insert(&walk->looked, method.self, &is_new)) walk->no_memory = true;
   if (walk->no_memory || !is_new) return;
   if (method.function == 0) {
-    if (exu_py_lock_type(py, method.self) != EXU_PY_NO_LOCK) add_lock(walk, frame, method.self);
-  } else if (of_threading(py, method.function)) {
+    if (exu_py_lock_type(py, method.self) != EXU_PY_NO_LOCK) add_lock(walk, frame, method.self, by);
+  } else if (exu_py_is_exit_of(py, &method, "threading.py")) {
     bool condition = exu_py_is_a(py, method.self, "Condition") || exu_py_is_a(py, method.self, "_Condition");
     if (!condition) {
-      if (exu_py_is_a(py, method.self, "_RLock")) add_lock(walk, frame, method.self);
+      if (exu_py_is_a(py, method.self, "_RLock")) add_lock(walk, frame, method.self, by);
     } else if (exu_py_condition_lock(py, method.self, &lock)) {
-      add_lock(walk, frame, lock);
+      add_lock(walk, frame, lock, by);
     }
+  } else if (exu_py_suspended_frame(py, &method, &generator.frame)) {
+    push(walk, generator);
+  } else {
+    exu_py_exit_stack(py, &method, push_exit, &leaving);
   }
 }
 
 /* ---- The slot of a `with` ---------------------------------------------------------------------------------------- */
-
-/* False: it is no bound method. */
-static bool bound(struct exu_py *py, uint64_t object, struct method *method) {
-  const struct exu_layout *layout = &py->layout;
-  struct exu_string type = exu_py_type_name(py, object);
-  method->function = 0;
-  if (exu_py_string_is(type, "builtin_function_or_method")) {
-    return exu_py_get(py, object, layout->cfunction_self, &method->self) && exu_py_plausible(method->self);
-  }
-  if (exu_py_string_is(type, "method") || exu_py_string_is(type, "instancemethod")) {
-    return exu_py_get(py, object, layout->method_self, &method->self) && exu_py_plausible(method->self) &&
-           exu_py_get(py, object, layout->method_function, &method->function) && exu_py_plausible(method->function);
-  }
-  return false;
-}
-
-/* 3.14 on: a function and the object that it is to be called with. False: it is no function. */
-static bool unbound(struct exu_py *py, uint64_t function, uint64_t self, struct method *method) {
-  struct exu_string type = exu_py_type_name(py, function);
-  bool python = exu_py_string_is(type, "function");
-  if (!python && !exu_py_string_is(type, "method_descriptor")) return false;
-  *method = (struct method){.self = self, .function = python ? function : 0};
-  return true;
-}
 
 /*
  * `top` is the address of the slot right below a handler's depth. Up to 3.13 it has the bound __exit__. Since 3.14
@@ -242,15 +253,15 @@ static bool unbound(struct exu_py *py, uint64_t function, uint64_t self, struct 
 static void look_at_slot(struct walk *walk, const struct exu_py_frame *frame, uint64_t bottom, uint64_t top) {
   struct exu_py *py = walk->py;
   uint64_t upper = 0, lower = 0;
-  struct method method;
+  struct exu_py_method method;
   bool has_upper = exu_py_slot(py, top, &upper);
   if (!exu_py_at_least(py, 3, 14)) {
-    if (has_upper && bound(py, upper, &method)) add_object(walk, frame, method);
+    if (has_upper && exu_py_bound(py, upper, &method)) add_object(walk, frame, method, with);
     return;
   }
   if (top <= bottom || !exu_py_slot(py, top - 8, &lower)) return;
-  if (has_upper ? unbound(py, lower, upper, &method) : upper == 0 && bound(py, lower, &method)) {
-    add_object(walk, frame, method);
+  if (has_upper ? exu_py_unbound(py, lower, upper, &method) : upper == 0 && exu_py_bound(py, lower, &method)) {
+    add_object(walk, frame, method, with);
   }
 }
 
@@ -347,6 +358,28 @@ static void note_released(struct walk *walk, const struct exu_py_frame *frame) {
   }
 }
 
+static void look_at_frame(struct walk *walk, const struct exu_py_frame *frame) {
+  look_at_finally(walk, frame);
+  if (exu_py_has(walk->py->layout.code_exceptiontable)) {
+    look_at_table(walk, frame);
+  } else {
+    look_at_blocks(walk, frame);
+  }
+}
+
+/* They may be nested, in each other's way even: each object is looked into once. */
+static void look_inside(struct walk *walk) {
+  for (size_t i = 0; i < walk->inner.count && !walk->no_memory; i++) {
+    const struct inner inner = walk->inner.items[i]; /* the list may move */
+    if (inner.method.self) {
+      add_object(walk, &inner.frame, inner.method, exit_stack);
+    } else {
+      look_at_frame(walk, &inner.frame);
+    }
+  }
+  walk->inner.count = 0;
+}
+
 bool exu_py_held(struct exu_py *py, const struct exu_py_frame *frames, size_t count, size_t thread,
                  struct exu_py_held_list *held) {
   struct walk walk = {.py = py, .thread = thread, .held = held, .frames = frames};
@@ -355,12 +388,9 @@ bool exu_py_held(struct exu_py *py, const struct exu_py_frame *frames, size_t co
     if (!frame->code || !frame->code->valid) continue;
     note_released(&walk, frame);
     look_at_work(&walk, frame);
-    look_at_finally(&walk, frame);
-    if (exu_py_has(py->layout.code_exceptiontable)) {
-      look_at_table(&walk, frame);
-    } else {
-      look_at_blocks(&walk, frame);
-    }
+    walk.index = i;
+    look_at_frame(&walk, frame);
+    look_inside(&walk);
   }
   exu_map_deinit(&walk.codes);
   exu_map_deinit(&walk.looked);

@@ -168,6 +168,13 @@ bool exu_py_just_entered(struct exu_py *py, const struct exu_py_frame *frame, ui
          is_lock(py, object);
 }
 
+bool exu_py_at_yield(struct exu_py *py, const struct exu_py_frame *frame) {
+  struct text text;
+  bool suspended = text_init(py, frame, &text) && exu_bytecode_at_yield(&text.bytecode, (uint32_t)frame->instruction);
+  text_deinit(&text);
+  return suspended;
+}
+
 size_t exu_py_acquired(struct exu_py *py, const struct exu_py_frame *frame,
                        struct exu_py_acquired acquired[EXU_PY_ACQUIRED_MAX]) {
   struct text text;

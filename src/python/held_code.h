@@ -13,6 +13,9 @@
  */
 bool exu_py_just_entered(struct exu_py *py, const struct exu_py_frame *frame, uint32_t depth);
 
+/* Is the frame of a generator, which does not run, suspended at a `yield`? */
+bool exu_py_at_yield(struct exu_py *py, const struct exu_py_frame *frame);
+
 /*
  * Locks that the frame took with `x.acquire()` right in front of a `try` that it is in, whose `finally` calls
  * `x.release()`. `by_name`: x is no local variable that keeps its value, but a global, an attribute, a closure's: it may

@@ -23,3 +23,12 @@ const struct exu_layout_table *exu_layout_find(const struct exu_build *build, ui
   *exact = false;
   return newest;
 }
+
+void exu_layout_take_streams(struct exu_layout *layout, const struct exu_layout *other) {
+  if (layout->object_size.size != other->object_size.size) return;
+  layout->buffered_lock = other->buffered_lock;
+  layout->buffered_owner = other->buffered_owner;
+  layout->rwpair_reader = other->rwpair_reader;
+  layout->rwpair_writer = other->rwpair_writer;
+  layout->textio_buffer = other->textio_buffer;
+}

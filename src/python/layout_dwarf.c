@@ -69,6 +69,7 @@ const char *const exu_layout_hint_symbols[] = {
     "PyInit__thread", /* 3.x */
     "initthread",     /* 2.7 */
     "_PyParkingLot_Park",
+    "PyGen_New",
     NULL,
 };
 
@@ -473,6 +474,8 @@ static const struct {
     IMPLIES(object_type, method_self),
     IMPLIES(object_type, cell_ref),
     IMPLIES(object_type, function_code),
+    IMPLIES(frame_valuestack, generator_frame),
+    IMPLIES(iframe_previous, generator_iframe),
     IMPLIES(iframe_instr_ptr, wait_entry_address),
     IMPLIES(iframe_instr_ptr, thread_handle_exiting),
 #undef IMPLIES

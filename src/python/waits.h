@@ -42,7 +42,7 @@ bool exu_py_wait(struct exu_py *py, const struct exu_py_frame *frames, size_t co
 struct exu_py_held {
   uint64_t object;            /* the lock, RLock, Condition's lock, Future ...: as exu_py_wait.object or .lock */
   size_t thread;              /* the caller's number for the thread */
-  const char *by;             /* "`with`", "acquire()"; NULL: a Future */
+  const char *by;             /* "`with`", "acquire()", "ExitStack"; NULL: a Future */
   bool kept;                  /* the thread itself has run nothing since that could have released it */
   bool by_name;               /* it is what a name stands for now that may have stood for another one then */
   struct exu_string evidence; /* "`with` in f (x.py:12)" */
@@ -55,7 +55,8 @@ struct exu_py_held_list {
 /*
  * Append the locks that the `with` statements of a thread took: a `with` whose __enter__ has not returned yet (it waits
  * for the lock itself) does not count, nor one inside of which `release` is called, of whatever it may be, by a function
- * that has not returned. One that has returned may have released any of them. False only without memory.
+ * that has not returned. One that has returned may have released any of them. What an ExitStack is to leave counts, and
+ * what a generator is inside of that is suspended as a @contextmanager. False only without memory.
  */
 bool exu_py_held(struct exu_py *py, const struct exu_py_frame *frames, size_t count, size_t thread,
                  struct exu_py_held_list *held);

@@ -284,7 +284,9 @@ void exu_py_wait_in_library(struct exu_py *py, const struct exu_py_frame *frames
   }
 }
 
-bool exu_py_is_threading(const struct exu_py_code *code) { return is_file(code->file, threading); }
+bool exu_py_is_in(const struct exu_py_code *code, const char *file) { return is_file(code->file, file); }
+
+bool exu_py_is_threading(const struct exu_py_code *code) { return exu_py_is_in(code, threading); }
 
 bool exu_py_is_work(const struct exu_py_frame *frame) {
   return exu_py_is_function(frame, "concurrent/futures/thread.py", "run");

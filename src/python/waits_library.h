@@ -16,6 +16,9 @@ void exu_py_wait_in_library(struct exu_py *py, const struct exu_py_frame *frames
 /* Is it a frame of that function, in a file whose path ends with that? */
 bool exu_py_is_function(const struct exu_py_frame *frame, const char *file, const char *function);
 
+/* Is the code in a file whose path ends with that? */
+bool exu_py_is_in(const struct exu_py_code *code, const char *file);
+
 /* Does the code belong to the module threading? */
 bool exu_py_is_threading(const struct exu_py_code *code);
 

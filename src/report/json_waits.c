@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "report/json.h"
 
 static const char *kind_word(enum exu_wait_kind kind) {
@@ -57,6 +59,12 @@ static void put_owner(struct exu_output *out, const struct exu_report *report, c
   exu_out_char(out, '}');
 }
 
+/* `by` of a taker, in words of the schema. */
+static const char *taken_how(const char *by) {
+  if (strcmp(by, "`with`") == 0) return "with";
+  return strcmp(by, "ExitStack") == 0 ? "exit-stack" : "acquire";
+}
+
 static void put_takers(struct exu_output *out, const struct exu_report *report, const struct exu_wait *wait) {
   bool first = true;
   exu_out_char(out, '[');
@@ -70,7 +78,7 @@ static void put_takers(struct exu_output *out, const struct exu_report *report, 
     exu_out(out, ", \"thread\": ");
     exu_json_string(out, report->threads[taker->thread].name);
     exu_out(out, ", \"by\": ");
-    exu_json_word(out, taker->by[0] == '`' ? "with" : "acquire");
+    exu_json_word(out, taken_how(taker->by));
     exu_out(out, ", \"evidence\": ");
     exu_json_string(out, taker->evidence);
     exu_out(out, ", \"kept\": ");

@@ -20,6 +20,9 @@ INTERPRETERS = [pytest.param(interpreter, id=interpreter.name) for interpreter i
 # Bytecode differs with every version; by default one each of those that differ most.
 RELEASED = [entry for entry in INTERPRETERS if os.environ.get("EXUVIA_EVERY_INTERPRETER") or
             entry.values[0].name in ("2.7.18-pyenv", "3.9.18-pyenv", "3.11.7-pyenv", "3.13.0-pyenv", "3.14.10-sid")]
+# An ExitStack has had closures, then bound methods of C.
+MANAGERS = RELEASED + [entry for entry in INTERPRETERS if entry not in RELEASED and
+                       entry.values[0].name in ("3.6.15-pyenv", "3.7.16-pyenv")]
 # Its queue has been a deque, a list of C, and a ring.
 EXECUTORS = [entry for entry in INTERPRETERS if entry.values[0].version >= (3,) and (
              os.environ.get("EXUVIA_EVERY_INTERPRETER") or
@@ -118,6 +121,12 @@ def test_a_lock_that_was_released_inside_its_with_is_held_by_nobody_for_certain(
         output = (hung.directory / "output.txt").read_text()
         assert "no deadlock: all threads have ended" in output, output
         fail(problems)
+
+
+@pytest.mark.parametrize("interpreter", MANAGERS)
+def test_a_lock_inside_of_a_context_manager_is_taken_by_who_is_inside_of_its_with(interpreter):
+    with hanging.hang(interpreter, "managers") as hung:
+        fail(waiting.problems_of(hung, interpreter, hanging.attach(hung.pid), live=True))
 
 
 @pytest.mark.parametrize("interpreter", INTERPRETERS)

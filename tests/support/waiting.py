@@ -45,6 +45,7 @@ def _last_word(name):
 
 
 # What people call the types: the names that they are made by.
+HOW_TAKEN = {"with": "`with`", "acquire": "acquire()", "exit-stack": "ExitStack"}
 COMMON_NAMES = {"lock": "Lock", "_RLock": "RLock", "_Condition": "Condition", "_Event": "Event",
                 "_Semaphore": "Semaphore", "_BoundedSemaphore": "BoundedSemaphore"}
 
@@ -94,7 +95,7 @@ def _takers(truth, wait, names):
         yield "a taker without evidence"
     if wait["owner"] and wait["taken_by"]:
         yield "an owner that is known, and others who took it"
-    if want and f"taken by {'`with`' if wait['taken_by'][0]['by'] == 'with' else 'acquire()'} in " not in wait["summary"]:
+    if want and told and f"taken by {HOW_TAKEN[wait['taken_by'][0]['by']]} in " not in wait["summary"]:
         yield f"summary {wait['summary']!r} does not say who took it"
 
 

@@ -100,6 +100,23 @@ static void what_follows_a_with_in_a_straight_line_has_run_no_other_code(void **
   }
 }
 
+static void a_generator_is_suspended_at_its_yield_or_behind_it_since_3_13(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+    struct text text;
+    text_init(&text, versions[i]);
+    put(&text, EXU_OP_LOAD_FAST, 0);
+    uint32_t at = put(&text, EXU_OP_YIELD_VALUE, 0), behind = put(&text, EXU_OP_NOTHING, 0);
+    uint32_t later = put(&text, EXU_OP_NOTHING, 0);
+    bool moved = at_least(&text, 13);
+    assert_int_equal(exu_bytecode_at_yield(&text.bytecode, at), !moved);
+    assert_int_equal(exu_bytecode_at_yield(&text.bytecode, behind), moved);
+    assert_false(exu_bytecode_at_yield(&text.bytecode, later));
+    assert_false(exu_bytecode_at_yield(&text.bytecode, 0));
+    assert_false(exu_bytecode_at_yield(&text.bytecode, UINT32_MAX));
+  }
+}
+
 static void a_jump_into_the_line_may_come_from_other_code(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
@@ -208,6 +225,7 @@ static void bytes_that_are_no_instructions_end_it(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_follows_a_with_in_a_straight_line_has_run_no_other_code),
+      cmocka_unit_test(a_generator_is_suspended_at_its_yield_or_behind_it_since_3_13),
       cmocka_unit_test(a_jump_into_the_line_may_come_from_other_code),
       cmocka_unit_test(an_acquire_before_a_try_is_paired_with_the_release_in_its_finally),
       cmocka_unit_test(bytes_that_are_no_instructions_end_it),

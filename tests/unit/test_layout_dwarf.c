@@ -329,6 +329,9 @@ static void check_library(const char *path, const struct exu_build *build) {
   size_t count = hints_of(file.elf, exu_layout_hint_symbols, hints), size;
   assert_true(exu_layout_from_dwarf(file.dwarf, hints, count, &hinted));
   assert_true(exu_layout_from_dwarf(file.dwarf, NULL, 0, &searched));
+  if (searched.buffered_lock.size) assert_null(difference(&searched, &table->layout));
+  exu_layout_take_streams(&hinted, &table->layout);
+  exu_layout_take_streams(&searched, &table->layout);
   const char *wrong = difference(&hinted, &table->layout);
   if (wrong) fail_msg("%s: %s is not what the table says", path, wrong);
   if ((wrong = difference(&hinted, &searched))) fail_msg("%s: %s depends on the hints", path, wrong);
