@@ -50,6 +50,9 @@ enum exu_py_lock_type exu_py_lock_type(struct exu_py *py, uint64_t object) {
       {"_thread.RLock", EXU_PY_RLOCK},
       {"_queue.SimpleQueue", EXU_PY_SIMPLE_QUEUE},
       {"_multiprocessing.SemLock", EXU_PY_SEMLOCK},
+      {"_io.BufferedReader", EXU_PY_BUFFERED},
+      {"_io.BufferedWriter", EXU_PY_BUFFERED},
+      {"_io.BufferedRandom", EXU_PY_BUFFERED},
   };
   struct exu_string name = exu_py_native_type_name(py, object);
   for (size_t i = 0; name.data && i < sizeof types / sizeof *types; i++) {
@@ -59,8 +62,12 @@ enum exu_py_lock_type exu_py_lock_type(struct exu_py *py, uint64_t object) {
 }
 
 static struct exu_field field_of(const struct exu_py *py, enum exu_py_lock_type type) {
-  struct exu_field none = {0};
-  return type == EXU_PY_LOCK ? py->layout.lock_lock : type == EXU_PY_RLOCK ? py->layout.rlock_lock : none;
+  switch (type) {
+  case EXU_PY_LOCK: return py->layout.lock_lock;
+  case EXU_PY_RLOCK: return py->layout.rlock_lock;
+  case EXU_PY_BUFFERED: return py->layout.buffered_lock;
+  default: return (struct exu_field){0};
+  }
 }
 
 static bool is_mutex(struct exu_field field) { return field.size == 1; }
@@ -85,7 +92,9 @@ bool exu_py_lock_is(struct exu_py *py, uint64_t object, enum exu_py_lock_type ty
   if (type == EXU_PY_NO_LOCK) return false;
   if (type == EXU_PY_SIMPLE_QUEUE || type == EXU_PY_SEMLOCK) return contains(py, object, sleep);
   if (is_mutex(field)) return sleep->parked && sleep->parked == object + field.offset;
-  return exu_py_get(py, object, field, &semaphore) && semaphore == sleep->futex;
+  if (!exu_py_get(py, object, field, &semaphore) || semaphore == 0) return false;
+  /* What PyThread_allocate_lock makes is a PyMutex since 3.15. */
+  return semaphore == (type == EXU_PY_BUFFERED && sleep->parked ? sleep->parked : sleep->futex);
 }
 
 enum exu_py_lock_type exu_py_lock_of_mutex(struct exu_py *py, uint64_t address, uint64_t *object) {
@@ -114,6 +123,12 @@ uint64_t exu_py_rlock_owner(struct exu_py *py, uint64_t object) {
   uint64_t owner;
   if (exu_py_lock_taken(py, object, EXU_PY_RLOCK) != EXU_YES) return 0;
   return exu_py_get(py, object, py->layout.rlock_owner, &owner) ? owner : 0;
+}
+
+/* Modules/_io/bufferedio.c clears it before it releases the lock. */
+uint64_t exu_py_buffered_owner(struct exu_py *py, uint64_t object) {
+  uint64_t owner;
+  return exu_py_get(py, object, py->layout.buffered_owner, &owner) ? owner : 0;
 }
 
 enum exu_tristate exu_py_lock_taken(struct exu_py *py, uint64_t object, enum exu_py_lock_type type) {

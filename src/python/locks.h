@@ -24,6 +24,7 @@ enum exu_py_lock_type {
   EXU_PY_RLOCK,        /* _thread.RLock; not the one that is written in Python, which 2.7 has */
   EXU_PY_SIMPLE_QUEUE, /* _queue.SimpleQueue */
   EXU_PY_SEMLOCK,      /* _multiprocessing.SemLock */
+  EXU_PY_BUFFERED,     /* _io.BufferedReader, BufferedWriter, BufferedRandom: the lock inside */
 };
 /* Of an object, which may be an instance of a subclass. */
 enum exu_py_lock_type exu_py_lock_type(struct exu_py *py, uint64_t object);
@@ -39,6 +40,9 @@ enum exu_tristate exu_py_semaphore_taken(struct exu_py *py, uint64_t address);
 
 /* The ident of the thread that holds an RLock (one that is written in C), 0: nobody, or unknown. */
 uint64_t exu_py_rlock_owner(struct exu_py *py, uint64_t object);
+
+/* The ident of the thread that holds the lock of an EXU_PY_BUFFERED, 0: nobody, or unknown. */
+uint64_t exu_py_buffered_owner(struct exu_py *py, uint64_t object);
 
 /* Is the lock or RLock taken? Unknown for the others. */
 enum exu_tristate exu_py_lock_taken(struct exu_py *py, uint64_t object, enum exu_py_lock_type type);

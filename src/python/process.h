@@ -55,6 +55,8 @@ struct exu_py {
   struct exu_map types;         /* type object -> what types.c knows of it */
   uint64_t unicode_type;        /* `str`, learned from the first code object that checks out; 0: not yet */
   uint64_t code_type;           /* likewise */
+  bool streams_sought;          /* whether sys was looked at for these: */
+  uint64_t streams[6];          /* sys.stdout and the like; 0: unknown (waits_lock.c) */
   enum exu_tristate finalizing; /* it is shutting down; set with the threads */
   uint64_t frames_left;         /* budgets of the whole process */
   uint64_t entries_left;        /* of dictionaries */

@@ -53,6 +53,19 @@ static bool set_semlock(struct exu_py *py, const struct exu_py_found_lock *found
   return true;
 }
 
+/* "io.BufferedWriter", also for subclasses: it stands for the lock that they have inside. */
+static void set_buffered(struct exu_py *py, const struct exu_py_found_lock *found, struct exu_py_wait *wait) {
+  struct exu_string type = exu_py_native_type_name(py, found->object);
+  wait->kind = EXU_WAIT_LOCK;
+  wait->object = wait->lock = found->object;
+  if (type.size > 1) wait->type = (struct exu_string){type.data + 1, type.size - 1}; /* without its underscore */
+  wait->evidence = found->evidence;
+  wait->owner_ident = exu_py_buffered_owner(py, found->object);
+  if (!wait->owner_ident) return;
+  wait->owner_evidence = exu_arena_printf(py->arena, "owner in the %.*s at 0x%llx", (int)wait->type.size,
+                                          wait->type.data, (unsigned long long)found->object);
+}
+
 static void set_lock(struct exu_py *py, const struct exu_py_found_lock *found, struct exu_py_wait *wait) {
   static const enum exu_wait_kind kinds[] = {
       [EXU_PY_LOCK] = EXU_WAIT_LOCK,
@@ -61,6 +74,10 @@ static void set_lock(struct exu_py *py, const struct exu_py_found_lock *found, s
       [EXU_PY_SEMLOCK] = EXU_WAIT_SEMAPHORE,
   };
   if (found->type == EXU_PY_SEMLOCK && set_semlock(py, found, wait)) return;
+  if (found->type == EXU_PY_BUFFERED) {
+    set_buffered(py, found, wait);
+    return;
+  }
   wait->kind = kinds[found->type];
   wait->object = wait->lock = found->object;
   wait->type = type_name(py, found->object);
@@ -181,6 +198,7 @@ bool exu_py_wait(struct exu_py *py, const struct exu_py_frame *frames, size_t co
     exu_py_find_lock(py, frames, count, &sleep, &found);
     if (found.type) {
       set_lock(py, &found, wait);
+      if (found.type == EXU_PY_BUFFERED) return !py->arena->exhausted;
     } else if (!import_lock(py, &sleep, wait)) {
       py_mutex(py, &sleep, wait);
     }

@@ -38,6 +38,22 @@ static bool is_lock(struct exu_py *py, uint64_t object, const struct exu_py_slee
   return true;
 }
 
+/* A text stream writes to another one, and a pair of streams has two. */
+static bool in_stream(struct exu_py *py, uint64_t object, const struct exu_py_sleep *sleep,
+                      struct exu_py_found_lock *found) {
+  const struct exu_layout *layout = &py->layout;
+  struct exu_string type = exu_py_native_type_name(py, object);
+  uint64_t reader, writer;
+  if (exu_py_string_is(type, "_io.TextIOWrapper")) {
+    if (!exu_py_get(py, object, layout->textio_buffer, &object)) return false;
+    if (is_lock(py, object, sleep, found)) return true;
+    type = exu_py_native_type_name(py, object);
+  }
+  if (!exu_py_string_is(type, "_io.BufferedRWPair")) return false;
+  return (exu_py_get(py, object, layout->rwpair_reader, &reader) && is_lock(py, reader, sleep, found)) ||
+         (exu_py_get(py, object, layout->rwpair_writer, &writer) && is_lock(py, writer, sleep, found));
+}
+
 /*
  * The object itself, or the one that a cell or a bound method leads to. What the object is is not asked: that the lock
  * is the one that the thread sleeps on says enough.
@@ -47,9 +63,10 @@ static bool leads_to_lock(struct exu_py *py, uint64_t object, const struct exu_p
   const struct exu_layout *layout = &py->layout;
   const struct exu_field fields[] = {layout->cfunction_self, layout->method_self, layout->cell_ref};
   uint64_t inner;
-  if (is_lock(py, object, sleep, found)) return true;
+  if (is_lock(py, object, sleep, found) || in_stream(py, object, sleep, found)) return true;
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-    if (exu_py_get(py, object, fields[i], &inner) && is_lock(py, inner, sleep, found)) return true;
+    if (!exu_py_get(py, object, fields[i], &inner)) continue;
+    if (is_lock(py, inner, sleep, found) || in_stream(py, inner, sleep, found)) return true;
   }
   return false;
 }
@@ -98,14 +115,46 @@ static uint64_t find_wrapper(struct exu_py *py, const struct exu_py_frame *frame
   return 0;
 }
 
+static const char *const streams[] = {"stdout", "stderr", "stdin", "__stdout__", "__stderr__", "__stdin__"};
+enum { STREAMS = sizeof streams / sizeof *streams };
+
+/* Once in a process: dictionaries are looked through in order. */
+static void find_streams(struct exu_py *py) {
+  uint64_t modules, sys, dict;
+  _Static_assert(STREAMS == sizeof py->streams / sizeof *py->streams, "one each");
+  if (py->streams_sought) return;
+  py->streams_sought = true;
+  if (!exu_py_get(py, py->interpreters, py->layout.interp_modules, &modules) || !exu_py_plausible(modules)) return;
+  if (!exu_py_dict_get(py, modules, "sys", &sys) || !exu_py_plausible(sys)) return;
+  if (!exu_py_get(py, sys, py->layout.module_dict, &dict) || !exu_py_plausible(dict)) return;
+  for (size_t i = 0; i < STREAMS; i++) {
+    if (!exu_py_dict_get(py, dict, streams[i], &py->streams[i])) py->streams[i] = 0;
+  }
+}
+
+/* print() and input() have theirs on no value stack. */
+static bool standard_stream(struct exu_py *py, const struct exu_py_sleep *sleep, struct exu_py_found_lock *found,
+                            struct exu_string *where) {
+  if (!exu_py_has(py->layout.buffered_lock)) return false;
+  find_streams(py);
+  for (size_t i = 0; i < STREAMS; i++) {
+    if (!exu_py_plausible(py->streams[i])) continue;
+    if (!is_lock(py, py->streams[i], sleep, found) && !in_stream(py, py->streams[i], sleep, found)) continue;
+    *where = exu_arena_printf(py->arena, "in sys.%s", streams[i]);
+    return true;
+  }
+  return false;
+}
+
 void exu_py_find_lock(struct exu_py *py, const struct exu_py_frame *frames, size_t count,
                       const struct exu_py_sleep *sleep, struct exu_py_found_lock *found) {
-  static const char *const names[] = {"", "lock", "RLock", "SimpleQueue", "SemLock"};
+  static const char *const names[] = {"", "lock", "RLock", "SimpleQueue", "SemLock", "buffered stream"};
   struct exu_string where = {NULL, 0};
   *found = (struct exu_py_found_lock){EXU_PY_NO_LOCK, 0, 0, {NULL, 0}};
   for (size_t i = 0; i < count && i < FRAMES && !found->type; i++) {
     if (frames[i].code && frames[i].code->valid) search_frame(py, &frames[i], sleep, found, &where);
   }
+  if (!found->type && count > 0) standard_stream(py, sleep, found, &where);
   if (!found->type && sleep->parked) found->type = exu_py_lock_of_mutex(py, sleep->parked, &found->object);
   if (!found->type) return;
   for (size_t i = 0; found->type == EXU_PY_SEMLOCK && i < count && i < FRAMES && !found->wrapper; i++) {

@@ -207,7 +207,8 @@ void exu_wait_by_python(struct exu_finishing *finishing, struct exu_seen *seen) 
     evidence = held->evidence;
   }
   exu_wait_set_owner(wait, owner, py->owner_tid > 0 ? py->owner_tid : -1, evidence);
-  bool records = py->kind == EXU_WAIT_RLOCK || py->kind == EXU_WAIT_IMPORT_LOCK || py->kind == EXU_WAIT_PYMUTEX;
+  bool records = py->kind == EXU_WAIT_LOCK || py->kind == EXU_WAIT_RLOCK || py->kind == EXU_WAIT_IMPORT_LOCK ||
+                 py->kind == EXU_WAIT_PYMUTEX;
   seen->lost = records && is_known && !owner && !py->shared && !exu_wait_is_thread(finishing, py->owner_tid);
   exu_wait_say(finishing, seen, owner, is_known);
 }

@@ -272,6 +272,8 @@ struct exu_string exu_wait_what(struct exu_waits *waits, const struct exu_wait *
   if (wait->kind == EXU_WAIT_PYMUTEX && wait->type.data && wait->address) {
     size = wait->type.size < TYPE_SHOWN ? (int)wait->type.size : TYPE_SHOWN;
     say(&words, "the critical section of the %.*s 0x%" PRIx64, size, wait->type.data, wait->address);
+  } else if (wait->kind == EXU_WAIT_LOCK && wait->address && size > 3 && memcmp(type, "io.", 3) == 0) {
+    say(&words, "the lock of the %.*s 0x%" PRIx64, size, type, wait->address);
   } else if (wait->address) {
     say(&words, "the %.*s 0x%" PRIx64, size, type, wait->address);
   } else {

@@ -23,6 +23,10 @@ RELEASED = [entry for entry in INTERPRETERS if os.environ.get("EXUVIA_EVERY_INTE
 # An ExitStack has had closures, then bound methods of C.
 MANAGERS = RELEASED + [entry for entry in INTERPRETERS if entry not in RELEASED and
                        entry.values[0].name in ("3.6.15-pyenv", "3.7.16-pyenv")]
+# Its lock is a semaphore, and a PyMutex since 3.15.
+STREAMS = [entry for entry in INTERPRETERS if os.environ.get("EXUVIA_EVERY_INTERPRETER") or
+           entry.values[0].name in ("2.7.18-pyenv", "3.8.18-pyenv", "3.12.1-pyenv", "3.14.10-sid") or
+           entry.values[0].minor == "3.15"]
 # Its queue has been a deque, a list of C, and a ring.
 EXECUTORS = [entry for entry in INTERPRETERS if entry.values[0].version >= (3,) and (
              os.environ.get("EXUVIA_EVERY_INTERPRETER") or
@@ -126,6 +130,12 @@ def test_a_lock_that_was_released_inside_its_with_is_held_by_nobody_for_certain(
 @pytest.mark.parametrize("interpreter", MANAGERS)
 def test_a_lock_inside_of_a_context_manager_is_taken_by_who_is_inside_of_its_with(interpreter):
     with hanging.hang(interpreter, "managers") as hung:
+        fail(waiting.problems_of(hung, interpreter, hanging.attach(hung.pid), live=True))
+
+
+@pytest.mark.parametrize("interpreter", STREAMS)
+def test_a_stream_that_another_thread_reads_or_writes_is_held_by_that(interpreter):
+    with hanging.hang(interpreter, "streams") as hung:
         fail(waiting.problems_of(hung, interpreter, hanging.attach(hung.pid), live=True))
 
 
