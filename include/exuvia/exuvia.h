@@ -62,6 +62,7 @@ enum exu_gap {
   EXU_GAP_MOVED,    /* the thread ran while it was read: its inner frames are left out */
   EXU_GAP_GREENLET, /* nothing is missing: the stack of the greenlet that runs begins here */
   EXU_GAP_LEFT_OUT, /* outer frames are left out, as exu_options.max_frames asked for */
+  EXU_GAP_COMPILED, /* nothing is missing: compiled Python code, of whose frames no native frame is known to run which */
   EXU_GAP_SWITCH,   /* the thread is switching greenlets: which of them the native frames here belong to is not known */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "python/frames.h"
+#include "python/types.h"
 
 /*
  * Values of `owner` that tell frames of Python code from the shims of the eval loop (pycore_frame.h,
@@ -22,6 +23,7 @@ struct walk {
   struct exu_map seen;
   size_t unreadable_code; /* frames without a code object that could be read */
   uint64_t cframe;        /* the marker of the eval loop that runs the current frame (3.10 and 3.11) */
+  uint64_t frame_type;    /* PyFrame_Type, as soon as one of its objects was seen */
 };
 
 enum step { STEP_ON, STEP_END, STEP_NO_MEMORY };
@@ -97,6 +99,17 @@ static struct exu_position outside_code(struct walk *walk, uint64_t address) {
   return (struct exu_position){-1, -1, -1, -1};
 }
 
+/*
+ * Compilers of Python code make frame objects of a type of their own for their functions (Nuitka: compiled_frame), which
+ * they put on the thread state's stack of frames.
+ */
+static bool is_compiled(struct walk *walk, uint64_t type) {
+  if (type == walk->frame_type || !exu_py_plausible(type)) return false;
+  const struct exu_string name = exu_py_name_of_type(walk->py, type);
+  if (exu_py_string_is(name, "frame")) walk->frame_type = type;
+  return exu_py_string_is(name, "compiled_frame");
+}
+
 /* ---- Up to 3.10: a chain of PyFrameObjects ------------------------------------------------------------------- */
 
 /*
@@ -124,7 +137,8 @@ static enum step object_step(struct walk *walk, uint64_t *address) {
   struct exu_py *py = walk->py;
   const struct exu_layout *layout = &py->layout;
   const struct exu_field needed[] = {layout->frame_back,   layout->frame_code,  layout->frame_lasti,
-                                     layout->frame_lineno, layout->frame_trace, layout->frame_iblock};
+                                     layout->frame_lineno, layout->frame_trace, layout->frame_iblock,
+                                     layout->object_type};
   uint8_t object[STRUCTURE_MAX];
   size_t size = exu_py_extent(needed, sizeof needed / sizeof *needed);
   enum exu_fault fault = size > sizeof object ? EXU_UNMAPPED : exu_space_read(py->space, *address, object, size);
@@ -132,6 +146,7 @@ static enum step object_step(struct walk *walk, uint64_t *address) {
 
   uint64_t code_address = exu_py_field(object, size, layout->frame_code);
   struct exu_py_code *code = exu_py_plausible(code_address) ? exu_py_code(py, code_address) : NULL;
+  const bool compiled = is_compiled(walk, exu_py_field(object, size, layout->object_type));
   if (code && code->valid) {
     int64_t instruction;
     struct exu_position position = object_position(walk, *address, object, size, code, &instruction);
@@ -139,13 +154,15 @@ static enum step object_step(struct walk *walk, uint64_t *address) {
     if (step != STEP_ON) return step;
     struct exu_py_frame *frame = &walk->stack->frames.items[walk->stack->frames.count - 1];
     frame->entry = true;
-    frame->marker = walk->cframe;
+    frame->marker = compiled ? 0 : walk->cframe;
+    frame->compiled = compiled;
     frame->blocks = (uint32_t)exu_py_field(object, size, layout->frame_iblock);
   } else {
     lost_code(walk, *address, code_address);
   }
   /* 3.10: every eval loop has a CFrame, one for each frame. The outermost lies in the thread state: no marker. */
-  if (walk->cframe && !exu_py_get(py, walk->cframe, layout->cframe_previous, &walk->cframe)) walk->cframe = 0;
+  if (walk->cframe && !compiled && !exu_py_get(py, walk->cframe, layout->cframe_previous, &walk->cframe))
+    walk->cframe = 0;
   *address = exu_py_field(object, size, layout->frame_back);
   return STEP_ON;
 }
@@ -178,6 +195,14 @@ static int32_t traced_line(struct exu_py *py, uint64_t frame_object) {
   return (int32_t)line > 0 ? (int32_t)line : 0;
 }
 
+/* The frame that was pushed last. */
+static void mark_compiled(struct walk *walk, uint64_t frame_object) {
+  uint64_t type;
+  if (!exu_py_plausible(frame_object) || !exu_py_get(walk->py, frame_object, walk->py->layout.object_type, &type))
+    return;
+  walk->stack->frames.items[walk->stack->frames.count - 1].compiled = is_compiled(walk, type);
+}
+
 static enum step push_interpreter_frame(struct walk *walk, uint64_t address, const uint8_t *frame, size_t size,
                                         uint64_t owner) {
   struct exu_py *py = walk->py;
@@ -195,9 +220,12 @@ static enum step push_interpreter_frame(struct walk *walk, uint64_t address, con
   /* A frame that is still being set up does not exist for Python: _PyFrame_IsIncomplete (pycore_frame.h). */
   if (owner != OWNED_BY_GENERATOR && instruction < (int64_t)code->traceable) return STEP_ON;
   struct exu_position position = exu_py_code_position(code, instruction);
-  int32_t line = traced_line(py, exu_py_field(frame, size, layout->iframe_frame_obj));
+  const uint64_t frame_object = exu_py_field(frame, size, layout->iframe_frame_obj);
+  int32_t line = traced_line(py, frame_object);
   if (line && line != position.line) position = (struct exu_position){line, -1, -1, -1};
-  return push(walk, address, code, position, instruction);
+  enum step step = push(walk, address, code, position, instruction);
+  if (step == STEP_ON) mark_compiled(walk, frame_object);
+  return step;
 }
 
 /* The frames since the last shim ran in the eval loop whose marker this is; the outermost of them entered it. */

@@ -13,6 +13,7 @@ struct exu_py_frame {
   int64_t instruction; /* offset in the bytecode, in bytes; negative: not started, or unknown */
   uint32_t blocks;     /* up to 3.10: blocks (`with`, `try`, ...) that the frame is in */
   bool entry;          /* outermost frame of one run of the eval loop */
+  bool compiled;       /* its frame object is not the interpreter's own kind: no eval loop runs it (Nuitka) */
   uint64_t marker; /* of an entry frame since 3.10: the address on the C stack that lies inside its native eval frame;
                       0: none */
 };

@@ -277,6 +277,7 @@ static const char *gap(enum exu_gap gap) {
   case EXU_GAP_PYTHON: return "python-missing";
   case EXU_GAP_MOVED: return "moved";
   case EXU_GAP_GREENLET: return "greenlet-start";
+  case EXU_GAP_COMPILED: return "compiled-code";
   case EXU_GAP_LEFT_OUT: return "left-out";
   case EXU_GAP_SWITCH: return "greenlet-switch";
   }

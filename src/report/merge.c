@@ -29,7 +29,8 @@ void exu_merge_arrange(struct exu_merge_run *runs, size_t count, uint32_t list) 
 struct writing {
   struct exu_merge_item *items;
   size_t count;
-  bool loose; /* the last item is a run without a host: what comes next did not call it directly */
+  bool loose;    /* the last item is a run without a host: what comes next did not call it directly */
+  bool compiled; /* the last item is a run of compiled code */
 };
 
 static void put_gap(struct writing *writing) {
@@ -46,6 +47,7 @@ static void put_alone(struct writing *writing) {
 
 static void put(struct writing *writing, enum exu_merge_kind kind, size_t index) {
   if (writing->loose) put_gap(writing);
+  writing->compiled = false;
   writing->items[writing->count++] = (struct exu_merge_item){kind, (uint32_t)index};
 }
 
@@ -54,6 +56,12 @@ static void put_loose_run(struct writing *writing, size_t run) {
   writing->loose = false;
   put(writing, EXU_MERGE_RUN, run);
   writing->loose = true;
+}
+
+static void put_compiled_run(struct writing *writing, size_t run) {
+  if (!writing->compiled) put(writing, EXU_MERGE_COMPILED, 0);
+  put(writing, EXU_MERGE_RUN, run);
+  writing->compiled = true;
 }
 
 /* Does a run without a host come before native frame `i`? */
@@ -80,11 +88,16 @@ size_t exu_merge(const struct exu_merge_stack *stack, const struct exu_merge_run
     if (hosted < run) hosted = run;
     bool certain = hosted == 0 || runs[hosted - 1].host != EXU_MERGE_NO_HOST;
     while (hosted < run_count && runs[hosted].host == EXU_MERGE_NO_HOST) {
-      certain = false; /* it may be of any call up to the next host */
+      certain &= runs[hosted].compiled; /* else it may be of any call up to the next host */
       hosted++;
     }
     bool limit = i == stack->count || (hosted < run_count && runs[hosted].host == (int32_t)i);
-    while (run < hosted && (limit || is_before(stack, &runs[run], i, is_gap))) put_loose_run(&writing, run++);
+    for (; run < hosted && (limit || is_before(stack, &runs[run], i, is_gap)); run++) {
+      if (runs[run].compiled)
+        put_compiled_run(&writing, run);
+      else
+        put_loose_run(&writing, run);
+    }
     if (i == stack->count) break;
     const struct exu_merge_native *native = &stack->frames[i];
     if (run < run_count && runs[run].host == (int32_t)i) {

@@ -41,6 +41,7 @@ struct exu_merge_run {
   uint32_t group;   /* runtime that it belongs to: see exu_merge_groups */
   int32_t host;     /* index of the native frame, or EXU_MERGE_NO_HOST */
   uint32_t link;    /* used inside */
+  bool compiled;    /* of compiled code: no call of the eval loop runs it */
 };
 
 /* How hosts were found. */
@@ -82,11 +83,12 @@ struct exu_merge_result exu_merge_by_pointer(const struct exu_merge_stack *stack
 bool exu_merge_groups(struct exu_merge_run *runs, size_t run_count);
 
 enum exu_merge_kind {
-  EXU_MERGE_NATIVE, /* index of a native frame */
-  EXU_MERGE_HOST,   /* index of a native frame that is a host; its run comes right before it */
-  EXU_MERGE_RUN,    /* position of a run in `runs` */
-  EXU_MERGE_GAP,    /* native frames are missing here */
-  EXU_MERGE_ALONE,  /* the eval loop that comes next has no run: Python frames are missing */
+  EXU_MERGE_NATIVE,   /* index of a native frame */
+  EXU_MERGE_HOST,     /* index of a native frame that is a host; its run comes right before it */
+  EXU_MERGE_RUN,      /* position of a run in `runs` */
+  EXU_MERGE_GAP,      /* native frames are missing here */
+  EXU_MERGE_ALONE,    /* the eval loop that comes next has no run: Python frames are missing */
+  EXU_MERGE_COMPILED, /* the runs that come next are of compiled code */
 };
 
 struct exu_merge_item {
@@ -102,7 +104,8 @@ size_t exu_merge_room(const struct exu_merge_stack *stack, size_t run_count);
  * order; runs come right before their hosts. Runs without a host come where their marker says, at a gap of the native
  * frames if there is one, and always between gaps of their own. A call of the eval loop that has no run is said
  * to be alone, but for the innermost, which may have begun just now or be about to return, and those that are bare; not
- * where runs without a host may be its own. Returns the number of items.
+ * where runs without a host may be its own. Runs of compiled code have no host: they come where others without one would, behind
+ * a remark instead of a gap. Returns the number of items.
  */
 size_t exu_merge(const struct exu_merge_stack *stack, const struct exu_merge_run *runs, size_t run_count,
                  struct exu_merge_item *items);

@@ -7,6 +7,7 @@
 #include "base/guard.h"
 #include "report/merge.h"
 #include "report/plumbing.h"
+#include "report/splice_hosts.h"
 
 /* Where the frames that were asked for end. */
 struct cut {
@@ -224,20 +225,12 @@ static void put_calls(struct output *output, size_t index, size_t first, size_t 
   }
 }
 
-/* Which call of a host is the eval loop: it may have been inlined into its caller. */
-static size_t eval_call(const struct exu_splice_runtime *runtime, const struct exu_native_place *place) {
-  for (size_t i = 0; i < place->call_count; i++) {
-    if (exu_is_eval_loop(place->calls[i].function, runtime->python2)) return i;
-  }
-  return place->call_count - 1;
-}
-
 /* A host: what was inlined into the eval loop is called by the run's innermost frame, so it comes before the run. */
 static void put_host(struct output *output, const struct exu_merge_run *run) {
   size_t index = (size_t)run->host;
   const struct exu_native_frame *native = &output->splice->native->frames[index];
   const struct exu_chain *chain = &output->splice->chains[run->chain];
-  size_t eval = eval_call(&output->splicer->runtimes[chain->runtime], native->place);
+  size_t eval = exu_eval_call(&output->splicer->runtimes[chain->runtime], native->place);
   put_calls(output, index, 0, eval);
   put_run(output, run);
   if (output->splicer->all) put_call(output, native, eval, true);
@@ -245,119 +238,10 @@ static void put_host(struct output *output, const struct exu_merge_run *run) {
   put_calls(output, index, eval + 1, native->place->call_count);
 }
 
-/* ---- Hosts ------------------------------------------------------------------------------------------------------- */
-
-/* Where one of several runtimes runs, only frames of its module can be its eval loop. */
-static bool may_run(const struct exu_splicer *splicer, const struct exu_splice_runtime *runtime,
-                    const struct exu_native_frame *frame) {
-  return splicer->runtime_count < 2 || runtime->module < 0 || frame->place->module == runtime->module;
-}
-
-/* The words of the native frame that was asked about last. */
-struct asking {
-  const struct exu_splicer *splicer;
-  const struct exu_splice_runtime *runtime;
-  const struct exu_native_thread *native;
-  size_t index; /* SIZE_MAX: none yet */
-  size_t count;
-  uint64_t words[512];
-};
-
-/* The frame's registers were looked at when it was unwound; its memory is looked at now. */
-static bool keeps_pointer(void *context, size_t index, uint64_t pointer) {
-  struct asking *asking = context;
-  const struct exu_native_frame *frame = &asking->native->frames[index];
-  if (!may_run(asking->splicer, asking->runtime, frame)) return false;
-  if (frame->kept[0] == pointer || frame->kept[1] == pointer) return true;
-  if (asking->index != index) {
-    size_t size = frame->cfa > frame->sp ? (size_t)(frame->cfa - frame->sp) : 0;
-    if (size > sizeof asking->words) size = sizeof asking->words;
-    if (size > 0) {
-      size = exu_space_read_some(asking->splicer->target->space, frame->sp, asking->words, size / 8 * 8);
-    }
-    asking->index = index;
-    asking->count = size / 8;
-  }
-  for (size_t i = 0; i < asking->count; i++) {
-    if (asking->words[i] == pointer) return true;
-  }
-  return false;
-}
-
-static void say_order(const struct exu_splicer *splicer, int64_t tid) {
-  exu_note(splicer->diagnostics, "interpreter-order", tid,
-           "several interpreters have frames on this thread, and how they interleave is not known: the frames of each "
-           "are together");
-}
-
-static struct exu_merge_native *merge_natives(const struct exu_splicer *splicer,
-                                              const struct exu_splice_runtime *runtime,
-                                              const struct exu_native_thread *thread) {
-  struct exu_merge_native *native = calloc(thread->count + 1, sizeof *native);
-  for (size_t i = 0; native && i < thread->count; i++) {
-    const struct exu_native_frame *frame = &thread->frames[i];
-    const uint64_t size = frame->place->part_size;
-    native[i] = (struct exu_merge_native){.sp = frame->sp, .cfa = frame->cfa};
-    if (!runtime || !may_run(splicer, runtime, frame)) continue;
-    native[i].function = frame->place->part_start;
-    native[i].nameless = frame->place->start == 0;
-    native[i].size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
-    if (runtime->by_marker) continue;
-    native[i].eval_name =
-        exu_is_eval_loop(frame->place->calls[eval_call(runtime, frame->place)].function, runtime->python2);
-  }
-  return native;
-}
-
-/* The hosts of the runs of one runtime. False without memory. */
-static bool find_hosts_of(struct exu_splicer *splicer, const struct exu_splice *splice,
-                          const struct exu_merge_stack *stack, struct exu_merge_run *runs, size_t run_count,
-                          struct exu_merge_result *result) {
-  const struct exu_splice_runtime *runtime = &splicer->runtimes[runs[0].group];
-  struct exu_merge_native *frames EXU_GUARD(free) = merge_natives(splicer, runtime, splice->native);
-  struct asking asking = {.splicer = splicer, .runtime = runtime, .native = splice->native, .index = SIZE_MAX};
-  struct exu_merge_stack own = *stack;
-  if (!frames) return false;
-  own.frames = frames;
-  *result = runtime->by_marker ? exu_merge_by_marker(&own, runs, run_count)
-                               : exu_merge_by_pointer(&own, runs, run_count, keeps_pointer, &asking);
-  return true;
-}
-
-/* Of the rules that found hosts for the runtimes of a thread, the one that is least certain. */
-static enum exu_splice_rule rule_of(enum exu_merge_rule rule, enum exu_splice_rule before) {
-  static const enum exu_splice_rule rules[] = {[EXU_MERGE_FAILED] = EXU_SPLICE_NONE,
-                                               [EXU_MERGE_BY_MARKER] = EXU_SPLICE_MARKER,
-                                               [EXU_MERGE_BY_POINTER] = EXU_SPLICE_POINTER,
-                                               [EXU_MERGE_BY_NAME] = EXU_SPLICE_NAME};
-  return rules[rule] > before ? rules[rule] : before;
-}
-
-/* Each runtime's runs by its own rule, then all into one order. False without memory. */
-static bool find_hosts(struct exu_splicer *splicer, const struct exu_splice *splice,
-                       const struct exu_merge_stack *stack, struct exu_merge_run *runs, size_t run_count,
-                       struct exu_thread *thread) {
-  bool known = true;
-  thread->splice = EXU_SPLICE_NONE;
-  for (size_t first = 0, end; first < run_count; first = end) {
-    struct exu_merge_result result;
-    for (end = first + 1; end < run_count && runs[end].group == runs[first].group;) end++;
-    if (!find_hosts_of(splicer, splice, stack, runs + first, end - first, &result)) return false;
-    thread->splice = rule_of(result.rule, thread->splice);
-    known &= result.order_known;
-  }
-  if (!(exu_merge_groups(runs, run_count) && known)) say_order(splicer, thread->tid);
-  if (thread->splice == EXU_SPLICE_NAME)
-    exu_note(splicer->diagnostics, "spliced-by-name", thread->tid,
-             "the Python frames are placed by the name of the eval loop: its frames do not show which Python frame "
-             "they run");
-  return true;
-}
-
 static void say_lost(const struct exu_splicer *splicer, const struct exu_merge_run *runs, size_t run_count,
                      int64_t tid) {
   size_t lost = 0;
-  for (size_t i = 0; i < run_count; i++) lost += runs[i].host == EXU_MERGE_NO_HOST;
+  for (size_t i = 0; i < run_count; i++) lost += runs[i].host == EXU_MERGE_NO_HOST && !runs[i].compiled;
   if (lost == 0) return;
   exu_missing(splicer->diagnostics, "splice-incomplete", tid,
               "for %zu of %zu runs of Python frames the native frame that runs them is not known: they follow after a "
@@ -386,6 +270,14 @@ static size_t count_runs(const struct exu_splice *splice) {
   return count;
 }
 
+/* Compiled code pushes its frames without an eval loop: the outermost has no marker. */
+static bool is_compiled(const struct exu_splice *splice, size_t first, size_t end) {
+  for (size_t i = first; i < end; i++) {
+    if (!splice->python[i].compiled) return false;
+  }
+  return splice->python[end - 1].marker == 0;
+}
+
 /* NULL without memory. */
 static struct exu_merge_run *merge_runs(const struct exu_splice *splice, size_t *count) {
   struct exu_merge_run *runs = calloc(count_runs(splice) + 1, sizeof *runs);
@@ -399,7 +291,8 @@ static struct exu_merge_run *merge_runs(const struct exu_splice *splice, size_t 
                                            .index = (uint32_t)i,
                                            .chain = (uint32_t)c,
                                            .group = chain->runtime,
-                                           .host = EXU_MERGE_NO_HOST};
+                                           .host = EXU_MERGE_NO_HOST,
+                                           .compiled = is_compiled(splice, i, end)};
     }
   }
   *count = run;
@@ -420,8 +313,8 @@ static void mark_eval_loops(const struct exu_splicer *splicer, const struct exu_
     const struct exu_native_frame *frame = &splice->native->frames[i];
     for (size_t r = 0; r < splicer->runtime_count && !natives[i].eval_name; r++) {
       const struct exu_splice_runtime *runtime = &splicer->runtimes[r];
-      const struct exu_native_call *call = &frame->place->calls[eval_call(runtime, frame->place)];
-      natives[i].eval_name = may_run(splicer, runtime, frame) && exu_is_eval_loop(call->function, runtime->python2);
+      const struct exu_native_call *call = &frame->place->calls[exu_eval_call(runtime, frame->place)];
+      natives[i].eval_name = exu_may_run(splicer, runtime, frame) && exu_is_eval_loop(call->function, runtime->python2);
     }
     natives[i].bare = natives[i].eval_name && is_bare(splice, frame);
   }
@@ -462,6 +355,10 @@ static void put_items(struct output *output, const struct exu_merge_item *items,
     switch (items[i].kind) {
     case EXU_MERGE_NATIVE: put_calls(output, index, 0, splice->native->frames[index].place->call_count); break;
     case EXU_MERGE_GAP: put_native_gap(output); break;
+    case EXU_MERGE_COMPILED:
+      put_gap(output, EXU_GAP_COMPILED,
+              "these Python frames are compiled code: which native frames run them is not known");
+      break;
     case EXU_MERGE_ALONE: put_gap(output, EXU_GAP_PYTHON, "Python frames are missing here"); break;
     case EXU_MERGE_RUN:
       /* A hosted run is put with its host, which comes next. */
@@ -541,7 +438,7 @@ static struct exu_merge_item *merge(struct exu_splicer *splicer, const struct ex
                                     struct exu_merge_run *runs, size_t run_count, size_t *count,
                                     struct exu_thread *thread) {
   const struct exu_native_thread *native = splice->native;
-  struct exu_merge_native *frames EXU_GUARD(free) = merge_natives(splicer, NULL, native);
+  struct exu_merge_native *frames EXU_GUARD(free) = exu_merge_natives(splicer, NULL, native);
   struct exu_merge_stack stack = {.frames = frames,
                                   .count = native->count,
                                   .gaps = native->gaps,
@@ -551,7 +448,7 @@ static struct exu_merge_item *merge(struct exu_splicer *splicer, const struct ex
   bool known = native->end != EXU_UNWIND_SWITCH;
   for (size_t i = 0; i < run_count && !known; i++) runs[i].marker = 0;
   struct exu_merge_item *items = calloc(exu_merge_room(&stack, run_count) + 1, sizeof *items);
-  if (!frames || !items || (known && !find_hosts(splicer, splice, &stack, runs, run_count, thread))) {
+  if (!frames || !items || (known && !exu_find_hosts(splicer, splice, &stack, runs, run_count, thread))) {
     free(items);
     return NULL;
   }
@@ -588,7 +485,7 @@ bool exu_splice(struct exu_splicer *splicer, const struct exu_splice *parts, str
     done = splice_native(splicer, splice, runs, run_count, thread);
   } else {
     const struct exu_merge_stack none = {.frames = NULL};
-    if (!exu_merge_by_marker(&none, runs, run_count).order_known) say_order(splicer, thread->tid);
+    if (!exu_merge_by_marker(&none, runs, run_count).order_known) exu_say_order(splicer, thread->tid);
     const struct plan plan = {.runs = runs, .run_count = run_count};
     done = write_frames(splicer, splice, &plan, thread);
   }

@@ -8,10 +8,10 @@
  *       [bare]                               an eval loop whose frames do not exist for Python
  *     gap                                    native frames are missing right inside of the next one
  *     stop                                   unwinding did not reach the thread's start
- *     r m=120 | r p=a1 [c=1]                 a run: its marker or its frame object, and its chain
+ *     r m=120 | r p=a1 [c=1] [k]             a run: its marker or its frame object, its chain, of compiled code
  *     rule: marker|pointer|name|failed [unordered]
  *     = n0 r0 h1 ...                         what comes out: natives, runs (as numbered above), hosts; - is a gap,
- *                                            ! one of Python frames
+ *                                            ! one of Python frames, % says that compiled code comes
  */
 #include <dirent.h>
 #include <setjmp.h>
@@ -61,7 +61,7 @@ static void check_invariants(const struct exu_merge_item *items, size_t count, c
   size_t natives = 0, runs = 0;
   for (size_t i = 0; i < count; i++) {
     const struct exu_merge_item *item = &items[i];
-    if (item->kind == EXU_MERGE_GAP || item->kind == EXU_MERGE_ALONE) {
+    if (item->kind == EXU_MERGE_GAP || item->kind == EXU_MERGE_ALONE || item->kind == EXU_MERGE_COMPILED) {
       assert_true(i == 0 || items[i - 1].kind != item->kind);
     } else if (item->kind == EXU_MERGE_RUN) {
       assert_int_equal(item->index, runs++);
@@ -85,6 +85,7 @@ static void print(const struct exu_merge_item *items, size_t count, const struct
     case EXU_MERGE_RUN: end += sprintf(end, "r%u", runs[items[i].index].index); break;
     case EXU_MERGE_GAP: end += sprintf(end, "-"); break;
     case EXU_MERGE_ALONE: end += sprintf(end, "!"); break;
+    case EXU_MERGE_COMPILED: end += sprintf(end, "%%"); break;
     }
   }
 }
@@ -144,11 +145,12 @@ static void parse_run(struct example *example, char *line) {
   struct exu_merge_run *run = &example->runs[example->run_count];
   *run = (struct exu_merge_run){.index = (uint32_t)example->run_count++, .host = EXU_MERGE_NO_HOST};
   for (char *word = strtok(line, " "); word; word = strtok(NULL, " ")) {
-    uint64_t value = strtoull(word + 2, NULL, 16);
+    uint64_t value = word[1] ? strtoull(word + 2, NULL, 16) : 0;
     switch (word[0]) {
     case 'm': run->marker = value; break;
     case 'p': run->pointer = value; break;
     case 'c': run->chain = (uint32_t)value; break;
+    case 'k': run->compiled = true; break;
     default: fail_msg("%s: %s: not understood: %s", example->file, example->name, word);
     }
   }

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/splice_hosts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/guard.h"
+#include "report/plumbing.h"
+
+/* Which call of a host is the eval loop: it may have been inlined into its caller. */
+size_t exu_eval_call(const struct exu_splice_runtime *runtime, const struct exu_native_place *place) {
+  for (size_t i = 0; i < place->call_count; i++) {
+    if (exu_is_eval_loop(place->calls[i].function, runtime->python2)) return i;
+  }
+  return place->call_count - 1;
+}
+
+/* Where one of several runtimes runs, only frames of its module can be its eval loop. */
+bool exu_may_run(const struct exu_splicer *splicer, const struct exu_splice_runtime *runtime,
+                 const struct exu_native_frame *frame) {
+  return splicer->runtime_count < 2 || runtime->module < 0 || frame->place->module == runtime->module;
+}
+
+/* The words of the native frame that was asked about last. */
+struct asking {
+  const struct exu_splicer *splicer;
+  const struct exu_splice_runtime *runtime;
+  const struct exu_native_thread *native;
+  size_t index; /* SIZE_MAX: none yet */
+  size_t count;
+  uint64_t words[512];
+};
+
+/* The frame's registers were looked at when it was unwound; its memory is looked at now. */
+static bool keeps_pointer(void *context, size_t index, uint64_t pointer) {
+  struct asking *asking = context;
+  const struct exu_native_frame *frame = &asking->native->frames[index];
+  if (!exu_may_run(asking->splicer, asking->runtime, frame)) return false;
+  if (frame->kept[0] == pointer || frame->kept[1] == pointer) return true;
+  if (asking->index != index) {
+    size_t size = frame->cfa > frame->sp ? (size_t)(frame->cfa - frame->sp) : 0;
+    if (size > sizeof asking->words) size = sizeof asking->words;
+    if (size > 0) {
+      size = exu_space_read_some(asking->splicer->target->space, frame->sp, asking->words, size / 8 * 8);
+    }
+    asking->index = index;
+    asking->count = size / 8;
+  }
+  for (size_t i = 0; i < asking->count; i++) {
+    if (asking->words[i] == pointer) return true;
+  }
+  return false;
+}
+
+void exu_say_order(const struct exu_splicer *splicer, int64_t tid) {
+  exu_note(splicer->diagnostics, "interpreter-order", tid,
+           "several interpreters have frames on this thread, and how they interleave is not known: the frames of each "
+           "are together");
+}
+
+struct exu_merge_native *exu_merge_natives(const struct exu_splicer *splicer, const struct exu_splice_runtime *runtime,
+                                           const struct exu_native_thread *thread) {
+  struct exu_merge_native *native = calloc(thread->count + 1, sizeof *native);
+  for (size_t i = 0; native && i < thread->count; i++) {
+    const struct exu_native_frame *frame = &thread->frames[i];
+    const uint64_t size = frame->place->part_size;
+    native[i] = (struct exu_merge_native){.sp = frame->sp, .cfa = frame->cfa};
+    if (!runtime || !exu_may_run(splicer, runtime, frame)) continue;
+    native[i].function = frame->place->part_start;
+    native[i].nameless = frame->place->start == 0;
+    native[i].size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+    if (runtime->by_marker) continue;
+    native[i].eval_name =
+        exu_is_eval_loop(frame->place->calls[exu_eval_call(runtime, frame->place)].function, runtime->python2);
+  }
+  return native;
+}
+
+/*
+ * Put runs of compiled code back among those that got an order: each right before the next one of its chain, the rest
+ * last. `runs`, in the order of the chains, has all of them and gets the result. False without memory.
+ */
+static bool put_back(struct exu_merge_run *runs, size_t count, const struct exu_merge_run *ordered,
+                     size_t ordered_count) {
+  struct exu_merge_run *all EXU_GUARD(free) = malloc(count * sizeof *all);
+  bool *done EXU_GUARD(free) = calloc(count, sizeof *done);
+  size_t used = 0;
+  if (!all || !done) return false;
+  for (size_t k = 0; k < ordered_count; k++) {
+    size_t low = 0, high = count;
+    while (low < high) { /* runs are ascending by chain and index */
+      size_t middle = low + (high - low) / 2;
+      const struct exu_merge_run *run = &runs[middle];
+      bool before = run->chain != ordered[k].chain ? run->chain < ordered[k].chain : run->index < ordered[k].index;
+      if (before)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    size_t first = low;
+    while (first > 0 && runs[first - 1].compiled && !done[first - 1] && runs[first - 1].chain == ordered[k].chain)
+      first--;
+    for (; first < low; first++) {
+      all[used++] = runs[first];
+      done[first] = true;
+    }
+    all[used++] = ordered[k];
+  }
+  for (size_t i = 0; i < count; i++)
+    if (runs[i].compiled && !done[i]) all[used++] = runs[i];
+  memcpy(runs, all, count * sizeof *all);
+  return true;
+}
+
+/* The rule counts calls of the eval loop, of which compiled code makes none. False without memory. */
+static bool find_by_pointer(const struct exu_merge_stack *stack, struct exu_merge_run *runs, size_t run_count,
+                            struct asking *asking, struct exu_merge_result *result) {
+  struct exu_merge_run *counted EXU_GUARD(free) = malloc((run_count + 1) * sizeof *counted);
+  size_t count = 0;
+  if (!counted) return false;
+  for (size_t i = 0; i < run_count; i++)
+    if (!runs[i].compiled) counted[count++] = runs[i];
+  if (count == run_count) {
+    *result = exu_merge_by_pointer(stack, runs, run_count, keeps_pointer, asking);
+    return true;
+  }
+  *result = exu_merge_by_pointer(stack, counted, count, keeps_pointer, asking);
+  return put_back(runs, run_count, counted, count);
+}
+
+/* The hosts of the runs of one runtime. False without memory. */
+static bool find_hosts_of(struct exu_splicer *splicer, const struct exu_splice *splice,
+                          const struct exu_merge_stack *stack, struct exu_merge_run *runs, size_t run_count,
+                          struct exu_merge_result *result) {
+  const struct exu_splice_runtime *runtime = &splicer->runtimes[runs[0].group];
+  struct exu_merge_native *frames EXU_GUARD(free) = exu_merge_natives(splicer, runtime, splice->native);
+  struct asking asking = {.splicer = splicer, .runtime = runtime, .native = splice->native, .index = SIZE_MAX};
+  struct exu_merge_stack own = *stack;
+  if (!frames) return false;
+  own.frames = frames;
+  if (!runtime->by_marker) return find_by_pointer(&own, runs, run_count, &asking, result);
+  *result = exu_merge_by_marker(&own, runs, run_count);
+  return true;
+}
+
+/* Of the rules that found hosts for the runtimes of a thread, the one that is least certain. */
+static enum exu_splice_rule rule_of(enum exu_merge_rule rule, enum exu_splice_rule before) {
+  static const enum exu_splice_rule rules[] = {[EXU_MERGE_FAILED] = EXU_SPLICE_NONE,
+                                               [EXU_MERGE_BY_MARKER] = EXU_SPLICE_MARKER,
+                                               [EXU_MERGE_BY_POINTER] = EXU_SPLICE_POINTER,
+                                               [EXU_MERGE_BY_NAME] = EXU_SPLICE_NAME};
+  return rules[rule] > before ? rules[rule] : before;
+}
+
+/* Each runtime's runs by its own rule, then all into one order. False without memory. */
+bool exu_find_hosts(struct exu_splicer *splicer, const struct exu_splice *splice, const struct exu_merge_stack *stack,
+                    struct exu_merge_run *runs, size_t run_count, struct exu_thread *thread) {
+  bool known = true;
+  thread->splice = EXU_SPLICE_NONE;
+  for (size_t first = 0, end; first < run_count; first = end) {
+    struct exu_merge_result result;
+    for (end = first + 1; end < run_count && runs[end].group == runs[first].group;) end++;
+    if (!find_hosts_of(splicer, splice, stack, runs + first, end - first, &result)) return false;
+    thread->splice = rule_of(result.rule, thread->splice);
+    known &= result.order_known;
+  }
+  if (!(exu_merge_groups(runs, run_count) && known)) exu_say_order(splicer, thread->tid);
+  if (thread->splice == EXU_SPLICE_NAME)
+    exu_note(splicer->diagnostics, "spliced-by-name", thread->tid,
+             "the Python frames are placed by the name of the eval loop: its frames do not show which Python frame "
+             "they run");
+  return true;
+}
