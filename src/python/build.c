@@ -60,11 +60,11 @@ bool exu_py_layout_from_debug_offsets(struct exu_py *py, uint64_t runtime, struc
 
 /* ---- DWARF ------------------------------------------------------------------------------------------------------- */
 
-/* See exu_layout_take_streams: for this release there may be no table. */
-static void take_streams(struct exu_py *py) {
+/* See exu_layout_take_rest: for this release there may be no table. */
+static void take_rest(struct exu_py *py) {
   bool exact;
   const struct exu_layout_table *table = exu_layout_find(&py->build, py->target->arch->machine, &exact);
-  if (table && exact) exu_layout_take_streams(&py->layout, &table->layout);
+  if (table && exact) exu_layout_take_rest(&py->layout, &table->layout);
 }
 
 bool exu_py_layout_from_dwarf(struct exu_py *py, struct exu_binary *module) {
@@ -80,7 +80,7 @@ bool exu_py_layout_from_dwarf(struct exu_py *py, struct exu_binary *module) {
     if (exu_elf_file_symbol(file, exu_layout_hint_symbols[i], &symbol)) hints[count++] = symbol.value;
   }
   if (!exu_layout_from_dwarf(dwarf, hints, count, &py->layout)) return false;
-  take_streams(py);
+  take_rest(py);
   py->layout_from = EXU_LAYOUT_DWARF;
   py->layout_known = true;
   return true;

@@ -24,11 +24,15 @@ const struct exu_layout_table *exu_layout_find(const struct exu_build *build, ui
   return newest;
 }
 
-void exu_layout_take_streams(struct exu_layout *layout, const struct exu_layout *other) {
+void exu_layout_take_rest(struct exu_layout *layout, const struct exu_layout *other) {
   if (layout->object_size.size != other->object_size.size) return;
   layout->buffered_lock = other->buffered_lock;
   layout->buffered_owner = other->buffered_owner;
   layout->rwpair_reader = other->rwpair_reader;
   layout->rwpair_writer = other->rwpair_writer;
   layout->textio_buffer = other->textio_buffer;
+  layout->descriptor_type = other->descriptor_type;
+  layout->descriptor_definition = other->descriptor_definition;
+  layout->generator_frame = other->generator_frame;
+  layout->generator_iframe = other->generator_iframe;
 }

@@ -78,11 +78,11 @@ extern const size_t exu_debug_offsets_table_count;
 const struct exu_layout_table *exu_layout_find(const struct exu_build *build, uint16_t machine, bool *exact);
 
 /*
- * Take the fields of the module io from another layout of the same release. No function of that module leads to its
- * units in every build's DWARF, and 2.7 may have it in a file of its own; but for the head of objects, which has to be
- * the same in both, its structures are the same in all builds.
+ * Take from another layout of the same release what only few units of its DWARF define: generators, descriptors, and the
+ * fields of the module io, to which no function leads in every build, and which 2.7 may have in a file of its own. But for the
+ * head of objects, which has to be the same in both, these structures are the same in all builds.
  */
-void exu_layout_take_streams(struct exu_layout *layout, const struct exu_layout *other);
+void exu_layout_take_rest(struct exu_layout *layout, const struct exu_layout *other);
 
 /* PY_VERSION_HEX to a version and back, and text: "3.13.0rc2", at most 16 bytes with its NUL. */
 struct exu_version exu_version_of_hex(uint32_t hex);

@@ -65,11 +65,9 @@ const char *const exu_layout_hint_symbols[] = {
     "PyDict_New",
     "PyModule_New",
     "PyLong_FromLong",
-    "PyDescr_NewMethod",
     "PyInit__thread", /* 3.x */
     "initthread",     /* 2.7 */
     "_PyParkingLot_Park",
-    "PyGen_New",
     NULL,
 };
 
