@@ -171,7 +171,8 @@ static bool is_sought(const struct anchor_search *search, uint64_t interpreter) 
   if (module && module != search->module) return false;
   if (!exu_py_get(py, interpreter, py->layout.interp_runtime, &runtime)) return true; /* before 3.9 */
   for (size_t i = 0; i < search->attempts->count; i++) {
-    if (search->attempts->copies[i].address == runtime) return false;
+    const struct exu_py_copy *copy = &search->attempts->copies[i];
+    if (copy->address == runtime && copy->state == EXU_PY_COPY_UNUSED) return false;
   }
   return true;
 }

@@ -28,8 +28,18 @@ struct finding {
   size_t hidden_count;
 };
 
+/* What its damaged variables said of a runtime that was found in another way does not count any more. */
+static void forget_copies(struct exu_py_attempts *attempts, uint64_t runtime) {
+  size_t kept = 0;
+  for (size_t i = 0; i < attempts->count; i++) {
+    if (runtime == 0 || attempts->copies[i].address != runtime) attempts->copies[kept++] = attempts->copies[i];
+  }
+  attempts->count = kept;
+}
+
 static void add(struct finding *finding, const struct exu_py *py) {
   struct exu_runtimes *runtimes = finding->runtimes;
+  forget_copies(&finding->attempts, py->runtime);
   for (size_t i = 0; i < runtimes->count; i++) {
     if (runtimes->items[i].interpreters == py->interpreters) return;
   }
@@ -139,6 +149,8 @@ static bool give_up(const struct finding *finding, struct exu_error *error) {
                     target->arch->name, (int)unsupported->version.size, unsupported->version.data);
   }
   if (unsupported) {
+    if (unsupported->version.size == 0)
+      return exu_fail(error, EXU_UNSUPPORTED, "this version of CPython is not supported: there is no layout for it");
     return exu_fail(error, EXU_UNSUPPORTED, "CPython %.*s is not supported: there is no layout for it",
                     (int)unsupported->version.size, unsupported->version.data);
   }
