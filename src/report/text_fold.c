@@ -43,9 +43,14 @@ static size_t count_start(const struct exu_thread *thread) {
 
 /* Functions of glibc, musl and CPython that do nothing but wait. */
 static const char *const waiting_names[] = {
+    "<built-in method __enter__ of _thread.RLock>",
+    "<built-in method __enter__ of _thread.lock>",
     "<built-in method acquire of _thread.RLock>",
     "<built-in method acquire of _thread.lock>",
     "<built-in method acquire of thread.lock>",
+    "PyCOND_TIMEDWAIT",
+    "PyEval_AcquireThread",
+    "PyEval_RestoreThread",
     "PyEvent_Wait",
     "PyEvent_WaitTimed",
     "PyThread_acquire_lock",
@@ -102,6 +107,7 @@ static const char *const waiting_names[] = {
     "sem_clockwait",
     "sem_timedwait",
     "sem_wait",
+    "take_gil",
 };
 
 /* For what the line under the thread's name says it waits for, such functions are how. */
