@@ -63,6 +63,24 @@ void exu_note(struct exu_diagnostics *diagnostics, const char *code, int64_t tid
   va_end(arguments);
 }
 
+static bool is_among(const char *code, const char *const *codes) {
+  for (; *codes; codes++) {
+    if (strcmp(code, *codes) == 0) return true;
+  }
+  return false;
+}
+
+void exu_diagnostics_excuse(struct exu_diagnostics *diagnostics, int64_t tid, const char *const *codes) {
+  /* Of those that are not on the list it is not known whose they are. */
+  bool incomplete = diagnostics->incomplete && diagnostics->suppressed > 0;
+  for (size_t i = 0; i < diagnostics->list.count; i++) {
+    struct exu_diagnostic *one = &diagnostics->list.items[i];
+    if (one->tid == tid && is_among(one->code, codes)) one->incomplete = false;
+    incomplete |= one->incomplete;
+  }
+  diagnostics->incomplete = incomplete;
+}
+
 void exu_diagnostics_append(struct exu_diagnostics *diagnostics, const struct exu_diagnostics *other) {
   diagnostics->incomplete |= other->incomplete;
   diagnostics->suppressed += other->suppressed;

@@ -32,6 +32,12 @@ void exu_missing_first(struct exu_diagnostics *diagnostics, const char *code, co
 void exu_note(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/*
+ * What was missing of a thread is not shown after all, for a reason that is said elsewhere: its diagnostics with one of
+ * these codes (up to a NULL) take nothing away from the report any more.
+ */
+void exu_diagnostics_excuse(struct exu_diagnostics *diagnostics, int64_t tid, const char *const *codes);
+
 /* What was said elsewhere, as if it were said here. `other` may be of another arena that lives as long. */
 void exu_diagnostics_append(struct exu_diagnostics *diagnostics, const struct exu_diagnostics *other);
 

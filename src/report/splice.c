@@ -322,13 +322,29 @@ static void mark_eval_loops(const struct exu_splicer *splicer, const struct exu_
 
 /* ---- All of it --------------------------------------------------------------------------------------------------- */
 
+/*
+ * Since 3.10 the chain of a thread state's frames leads over the C stack (CFrame, shims), which a switch of greenlets
+ * overwrites: in the middle of one it may lead anywhere. Before, the frames are of one of the two greenlets.
+ */
+static bool is_chain_lost(const struct exu_splicer *splicer, const struct exu_splice *splice) {
+  if (!splice->native || splice->native->end != EXU_UNWIND_SWITCH) return false;
+  for (size_t i = 0; i < splicer->runtime_count; i++) {
+    if (splicer->runtimes[i].by_marker) return true;
+  }
+  return false;
+}
+
 /* Between two greenlets there is one gap: the Python frames that the thread state has are of one, no host is known. */
 static void put_native_gap(struct output *output) {
   if (output->splice->native->end != EXU_UNWIND_SWITCH) {
     put_gap(output, EXU_GAP_NATIVE, "native frames are missing here");
     return;
   }
-  if (!output->switched) put_gap(output, EXU_GAP_SWITCH, "the thread is switching from one greenlet to another");
+  if (!output->switched && is_chain_lost(output->splicer, output->splice))
+    put_gap(output, EXU_GAP_SWITCH,
+            "the thread is switching from one greenlet to another: what its Python frames are is not certain");
+  else if (!output->switched)
+    put_gap(output, EXU_GAP_SWITCH, "the thread is switching from one greenlet to another");
   output->switched = true;
 }
 
@@ -476,8 +492,14 @@ static bool splice_native(struct exu_splicer *splicer, struct exu_splice *splice
 }
 
 bool exu_splice(struct exu_splicer *splicer, const struct exu_splice *parts, struct exu_thread *thread) {
+  static const char *const of_frames[] = {"call-not-begun",   "code-unreadable",          "frame-cycle",
+                                          "frame-unreadable", "instruction-outside-code", NULL};
   struct exu_splice copy = *parts, *splice = &copy;
   size_t run_count;
+  if (is_chain_lost(splicer, splice)) {
+    splice->chain_count = 0;
+    exu_diagnostics_excuse(splicer->diagnostics, thread->tid, of_frames);
+  }
   struct exu_merge_run *runs = merge_runs(splice, &run_count);
   if (!runs) return false;
   bool done;

@@ -210,6 +210,14 @@ static bool has_lost_start(const struct exu_thread *thread) {
   return true;
 }
 
+/* Between two greenlets a line among its frames says why there are none of Python. */
+static bool is_switching(const struct exu_thread *thread) {
+  for (size_t i = 0; i < thread->frame_count; i++) {
+    if (thread->frames[i].kind == EXU_FRAME_GAP && thread->frames[i].gap == EXU_GAP_SWITCH) return true;
+  }
+  return false;
+}
+
 static void put_thread(struct exu_text *text, const struct groups *groups, size_t first) {
   const struct exu_thread *thread = &text->report->threads[first];
   struct exu_output *out = &text->out;
@@ -234,7 +242,8 @@ static void put_thread(struct exu_text *text, const struct groups *groups, size_
   }
   exu_out(out, ", most recent call last:\n");
   exu_text_wait(text, thread, grouped);
-  if (!thread->frames_complete) exu_out(out, "  [Some frames of this thread are missing, see below]\n");
+  if (!thread->frames_complete && !is_switching(thread))
+    exu_out(out, "  [Some frames of this thread are missing, see below]\n");
   if (has_lost_start(thread))
     exu_out(out, thread->python || thread->crashed ? "  [The native frames before these are missing, see below]\n"
                                                    : "  [The native frames before these are missing]\n");
