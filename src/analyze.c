@@ -235,6 +235,7 @@ static enum exu_outcome explain_stopped(struct analysis *analysis) {
   if (analysis->options->no_stop) exu_live_look_back(&analysis->target);
   exu_live_release(&analysis->target);
   exu_live_take_late(&analysis->target);
+  exu_stacks_look_late(analysis->stacks);
   exu_live_describe_threads(&analysis->target, analysis->arena);
   enum exu_outcome outcome = finish_stacks(analysis, runtimes);
   describe_modules(analysis);

@@ -235,6 +235,10 @@ struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_target 
   return stacks;
 }
 
+void exu_stacks_look_late(struct exu_stacks *stacks) {
+  if (stacks && stacks->waits) exu_waits_look_late(stacks->waits);
+}
+
 void exu_stacks_destroy(struct exu_stacks *stacks) {
   if (!stacks) return;
   for (size_t i = 0; stacks->names && i < stacks->python.interpreters.count; i++)

@@ -21,6 +21,9 @@ struct exu_stacks;
  */
 void exu_stacks_rehearse(struct exu_runtimes *runtimes);
 
+/* After exu_live_take_late: what threads wait for that had not stopped before. */
+void exu_stacks_look_late(struct exu_stacks *stacks);
+
 /*
  * Read what the report shows of Python: its interpreters and, in the order of the target, its threads, still without
  * frames. `runtimes` is NULL when there is no Python: then no thread will have Python frames. Stops early without memory;

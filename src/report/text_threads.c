@@ -260,7 +260,7 @@ static void put_left_out(struct exu_text *text) {
 }
 
 /*
- * The crashed thread, then the circles of threads that wait for each other, and the first of each that hangs. Marks what
+ * The crashed thread, or the one whose handler raised the signal, then the circles of threads that wait for each other, and the first of each that hangs. Marks what
  * it shows.
  */
 static void put_first(struct exu_text *text, bool *shown) {
@@ -269,6 +269,13 @@ static void put_first(struct exu_text *text, bool *shown) {
     if (!report->threads[i].crashed) continue;
     put_thread(text, NULL, i);
     if (shown) shown[i] = true;
+  }
+  /* A handler in it raised the signal: what that ran for is not known, but there it is to be seen. */
+  const int64_t handler = report->crash && report->crash->tid < 0 ? report->crash->handler_tid : 0;
+  for (size_t i = 0; shown && handler > 0 && i < report->thread_count; i++) {
+    if (report->threads[i].tid != handler || shown[i]) continue;
+    put_thread(text, NULL, i);
+    shown[i] = true;
   }
   for (size_t i = 0; shown && i < report->deadlock_count; i++) {
     const struct exu_deadlock *deadlock = &report->deadlocks[i];

@@ -18,10 +18,7 @@ struct exu_waits *exu_waits_create(const struct exu_target *target, struct exu_a
 
 void exu_waits_destroy(struct exu_waits *waits) { free(waits); }
 
-bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subject) {
-  if (!subject->os) return true;
-  struct exu_seen *seen = EXU_PUSH(waits->arena, &waits->seen);
-  if (!seen) return false;
+static bool look_at(struct exu_waits *waits, const struct exu_wait_subject *subject, struct exu_seen *seen) {
   *seen = (struct exu_seen){.subject = *subject, .timeout_us = -1, .tid = subject->os->tid};
   exu_call_look(waits->target, &subject->os->registers, &seen->call);
   if (seen->call.running) return true;
@@ -41,6 +38,23 @@ bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subj
     const struct exu_wait_part *part = &subject->parts[i];
     if (!exu_py_wait(part->py, part->frames, part->frame_count, &registers, &seen->py)) return false;
     seen->py_part = i;
+  }
+  return true;
+}
+
+bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subject) {
+  if (!subject->os) return true;
+  struct exu_seen *seen = EXU_PUSH(waits->arena, &waits->seen);
+  if (!seen) return false;
+  return look_at(waits, subject, seen);
+}
+
+bool exu_waits_look_late(struct exu_waits *waits) {
+  for (size_t i = 0; i < waits->seen.count; i++) {
+    struct exu_seen *seen = &waits->seen.items[i];
+    const struct exu_wait_subject subject = seen->subject;
+    if (!subject.os->unstopped || !subject.os->registers.valid) continue;
+    if (!look_at(waits, &subject, seen)) return false;
   }
   return true;
 }

@@ -43,6 +43,9 @@ struct exu_wait_subject {
 };
 bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subject);
 
+/* The same for threads that stopped only after the others had gone on. False only without memory. */
+bool exu_waits_look_late(struct exu_waits *waits);
+
 /*
  * After the last thread: look for the holders of locks that do not record their owner. Only then is the target let go.
  */

@@ -329,7 +329,10 @@ static bool is_sending_code(const struct exu_target *target, uint64_t address) {
 bool exu_call_raises(const struct exu_target *target, const struct exu_registers *registers) {
   struct exu_registers call;
   uint64_t caller;
+  enum { SIG_SETMASK = 2 };
   if (!call_before(target, registers, &call) || !is_called(target, call.syscall, "rt_sigprocmask")) return false;
+  /* Without its code: who sets a mask, and has then got a signal that was for this thread only, had let none in before. */
+  if (is_behind_call(target, registers->pc) == EXU_UNKNOWN) return call.syscall_args[0] == SIG_SETMASK;
   if (is_sending_code(target, registers->pc)) return true;
   return exu_space_read(target->space, registers->sp, &caller, sizeof caller) == EXU_READABLE &&
          is_sending_code(target, caller);

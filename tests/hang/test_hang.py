@@ -59,7 +59,7 @@ def forget_static_variables(hung):
     """What is left to tell there: that the thread waits, for something unknown, and not for anybody by name."""
     for wait in hung.waits["waits"].values():
         if wait["kind"] in ("gil", "import-lock"):
-            wait.update(owner=None, kinds=["futex", "unknown"])
+            wait.update(owner=None, kinds=["futex", "unknown"], says=[])
     hung.waits["deadlocks"] = []
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from support import interpreters, packages, report, scenarios
 
-PROGRAM = pathlib.Path(__file__).resolve().parent / "programs" / "compiled_main.py"
+PROGRAM = pathlib.Path(__file__).resolve().parent / "compiled" / "nuitka_main.py"
 INTERPRETERS = [pytest.param(item, id=item.name) for item in interpreters.find()
                 if item.name.endswith("-pyenv") and item.minor in ("3.8", "3.10", "3.11", "3.13")]
 
@@ -28,7 +28,7 @@ def test_frames_of_compiled_code_are_shown_without_a_gap(interpreter, kernel_lea
                                               PROGRAM.name), cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert made.returncode == 0, made.stdout + made.stderr
     library = os.path.join(os.path.dirname(os.path.dirname(interpreter.executable)), "lib")
-    subprocess.run([tmp_path / "compiled_main.bin"], cwd=tmp_path, preexec_fn=scenarios._allow_cores,
+    subprocess.run([tmp_path / "nuitka_main.bin"], cwd=tmp_path, preexec_fn=scenarios._allow_cores,
                    env={**os.environ, "LD_LIBRARY_PATH": library}, capture_output=True)
     status, answer, _ = report.run(next(tmp_path.glob("core*")), merged=True)
     frames = answer["threads"][0]["frames"]
