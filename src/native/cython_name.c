@@ -142,16 +142,15 @@ static struct exu_string dotted(struct exu_arena *arena, const struct symbol *sy
     used += symbol->scopes[i].size;
     text[used++] = '.';
   }
-  const size_t size = strlen(name);
-  memcpy(text + used, name, size);
-  return exu_arena_string(arena, text, used + size);
+  int size = snprintf(text + used, sizeof text - used, "%s", name);
+  return exu_arena_string(arena, text, used + (size_t)size);
 }
 
-struct exu_string exu_cython_name(struct exu_arena *arena, struct exu_string text, struct exu_string module,
+struct exu_string exu_cython_name(struct exu_arena *arena, struct exu_string written, struct exu_string module,
                                   exu_cython_has_symbol *has_symbol, void *context) {
   const struct exu_string unknown = {NULL, 0};
   struct symbol symbol;
-  if (!parse(text, &symbol)) return unknown;
+  if (!parse(written, &symbol)) return unknown;
   const size_t first = module_scopes(&symbol, module);
   size_t ways = 0, proved = 0, way = 0, proved_way = 0;
   long number;

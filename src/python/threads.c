@@ -181,7 +181,7 @@ static bool read_interpreters(struct exu_py *py, size_t runtime, struct exu_py_t
   }
   exu_map_deinit(&seen);
   const size_t count = threads->interpreters.count - first;
-  if (count > 0) {
+  if (count > 0 && threads->interpreters.items) {
     struct exu_py_interpreter *last = &threads->interpreters.items[first + count - 1];
     if (count == 1 && last->id == -1) last->id = 0;
     last->main = last->id >= 0 ? last->id == 0 : whole; /* new ones are put before the others */

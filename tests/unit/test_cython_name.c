@@ -99,7 +99,7 @@ static void what_cython_does_not_write_is_not_read(void **state) {
   memcpy(longest, "__pyx_pw_", 9);
   longest[5000] = '\0';
   check(longest, none, "");
-  for (size_t i = 9; i < 4999; i += 3) memcpy(longest + i, "1a_", 3);
+  for (size_t i = 9; i + 3 <= 5000; i += 3) memcpy(longest + i, "1a_", 3);
   check(longest, none, "");
   longest[900] = '\0'; /* more scopes than there are */
   check(longest, none, "");
