@@ -39,6 +39,8 @@ libiberty|have_libiberty|libiberty-dev|binutils-devel|binutils
 cmocka|have_library cmocka|libcmocka-dev|libcmocka-devel|cmocka
 python3|have python3|python3|python3|python'
 check_needs='
+a C++ compiler|have g++|g++|gcc-c++|gcc
+valgrind|have valgrind|valgrind|valgrind|valgrind
 pytest, jsonschema, xdist|have_modules|python3-pytest python3-jsonschema python3-pytest-xdist|python3-pytest python3-jsonschema python3-pytest-xdist|python-pytest python-jsonschema python-pytest-xdist
 debuginfod|have debuginfod|debuginfod|elfutils-debuginfod|debuginfod
 libdebuginfod|have_debuginfod_client|libdebuginfod1|elfutils-debuginfod-client|libelf
