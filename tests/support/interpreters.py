@@ -150,11 +150,22 @@ def _all():
     return found
 
 
+def _walk(item):
+    """What tells how the frames of its thread states are walked; debug builds and the JIT are one kind each."""
+    if item.kind in ("debug", "jit"):
+        return item.kind
+    return "3.6 to 3.9" if (3, 6) <= item.version < (3, 10) else item.minor, item.kind
+
+
 def find():
-    """All that there are, or with EXUVIA_ONE_OF_EACH the first of each version and kind."""
+    """All that there are; with EXUVIA_ONE_OF_EACH the first of each version and kind, or, if that is "walk", the newest of
+    those whose frames are walked in the same way."""
     found = _all()
-    if not os.environ.get("EXUVIA_ONE_OF_EACH"):
+    mode = os.environ.get("EXUVIA_ONE_OF_EACH")
+    if not mode:
         return list(found)
+    if mode == "walk":
+        return sorted({_walk(item): item for item in found}.values(), key=found.index)
     first = {}
     for item in found:
         first.setdefault((item.minor, item.kind), item)
