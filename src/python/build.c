@@ -123,7 +123,7 @@ int exu_py_probe_layout(struct exu_py *py) {
   exu_diagnostics_init(&diagnostics, &arena);
   trial.arena = &arena;
   trial.diagnostics = &diagnostics;
-  trial.codes = (struct exu_map){0};
+  trial.codes = trial.types = (struct exu_map){0};
   exu_py_get(py, py->interpreters, py->layout.interp_threads_head, &tstate);
   for (int i = 0; i < TSTATES && exu_py_plausible(tstate); i++) {
     struct exu_py_stack stack = {0};
@@ -133,6 +133,7 @@ int exu_py_probe_layout(struct exu_py *py) {
     if (!exu_py_get(py, tstate, py->layout.tstate_next, &tstate)) break;
   }
   exu_map_deinit(&trial.codes);
+  exu_map_deinit(&trial.types);
   exu_arena_deinit(&arena);
   if (valid + lost == 0) return -1;
   return valid;
