@@ -54,7 +54,9 @@ bool exu_waits_look_late(struct exu_waits *waits) {
     struct exu_seen *seen = &waits->seen.items[i];
     const struct exu_wait_subject subject = seen->subject;
     if (!subject.os->unstopped || !subject.os->registers.valid) continue;
+    const size_t works_for = seen->works_for; /* which its frames have told */
     if (!look_at(waits, &subject, seen)) return false;
+    seen->works_for = works_for;
   }
   return true;
 }

@@ -179,6 +179,8 @@ static bool find_deadlocks(struct exu_finishing *finishing, struct exu_report *r
   for (size_t i = 0; i < waits->seen.count; i++) {
     const struct exu_seen *seen = &waits->seen.items[i];
     if (seen->subject.thread >= report->thread_count) continue;
+    /* One that stopped after the others had gone on is not of the same moment. */
+    if (seen->subject.os->unstopped) continue;
     edges[seen->subject.thread] = make_edge(finishing, seen);
   }
   const struct exu_group *groups;

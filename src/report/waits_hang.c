@@ -21,14 +21,17 @@ static bool is_unchanged(const struct exu_seen *seen) {
   return seen->futex.inherits || word == seen->futex.expected;
 }
 
+/* Not at the moment of which the others tell: it was read while it ran, or stopped after they had gone on. */
+static bool may_have_run(const struct exu_os_thread *thread) { return thread->ran || thread->unstopped; }
+
 /* Any process wakes it that has mapped this. */
 static uint64_t shared_futex(const struct exu_seen *seen) {
-  bool sleeps = !seen->subject.os->ran && seen->in_futex && !seen->futex.timed && is_unchanged(seen);
+  bool sleeps = !may_have_run(seen->subject.os) && seen->in_futex && !seen->futex.timed && is_unchanged(seen);
   return sleeps && seen->wait->kind != EXU_WAIT_GIL && !is_private(seen) ? seen->futex.address : 0;
 }
 
 bool exu_wait_is_asleep(const struct exu_finishing *finishing, const struct exu_seen *seen) {
-  if (seen->subject.os->ran) return false;
+  if (may_have_run(seen->subject.os)) return false;
   if (seen->wait->kind == EXU_WAIT_GIL) return seen->wait->owner >= 0 || finishing->gil_is_lost;
   return seen->in_futex && !seen->futex.timed && is_private(seen) && is_unchanged(seen);
 }
@@ -43,7 +46,7 @@ bool exu_wait_gil_is_lost(const struct exu_waits *waits) {
   if (!exu_wait_sees_all(waits) || waits->seen.count == 0) return false;
   for (size_t i = 0; i < waits->seen.count; i++) {
     const struct exu_wait_subject *subject = &waits->seen.items[i].subject;
-    if (subject->os->ran || subject->gil == 0 || subject->gil_holder == 0) return false;
+    if (may_have_run(subject->os) || subject->gil == 0 || subject->gil_holder == 0) return false;
     if (subject->gil != waits->seen.items[0].subject.gil || subject->gils[0] != 0) return false;
   }
   return true;
