@@ -44,7 +44,7 @@ struct exu_py_held {
   size_t thread;              /* the caller's number for the thread */
   const char *by;             /* "`with`", "acquire()", "ExitStack"; NULL: a Future */
   bool kept;                  /* the thread itself has run nothing since that could have released it */
-  bool by_name;               /* it is what a name stands for now that may have stood for another one then */
+  bool by_name;               /* acquire() of a global or an attribute, which may have been another lock then */
   struct exu_string evidence; /* "`with` in f (x.py:12)" */
 };
 
