@@ -284,14 +284,17 @@ static bool ends_run(const struct exu_py *py, uint64_t frame) {
 /*
  * 3.11 and 3.12: a call of the eval loop first puts its CFrame before the others, and then its frame into that. In between
  * there is what an earlier call left on the C stack, or the frame, but not linked yet. The run of a call that has begun ends
- * at the frame that the CFrame before it has. One that breaks off is damaged, which the walk will find.
+ * at the frame that the CFrame before it has; leftovers lead to frames that were overwritten since, and so anywhere. Where a
+ * core lacks the memory that a run leads to, it may have begun: the walk will say what is missing.
  */
 static bool has_begun(const struct exu_py *py, uint64_t first, uint64_t before) {
   enum { RUN_MAX = 4096 }; /* no such leftover is that long */
   const struct exu_layout *layout = &py->layout;
   uint64_t frame = first, previous = 0, caller;
   for (int i = 0; i < RUN_MAX && frame != 0; i++) {
-    if (!exu_py_plausible(frame) || !exu_py_get(py, frame, layout->iframe_previous, &previous)) return frame != first;
+    if (!exu_py_plausible(frame)) return false;
+    if (!exu_py_get(py, frame, layout->iframe_previous, &previous))
+      return frame != first && py->target->kind != EXU_SOURCE_LIVE;
     if (ends_run(py, frame)) return exu_py_get(py, before, layout->cframe_current_frame, &caller) && previous == caller;
     frame = previous;
   }
@@ -299,12 +302,13 @@ static bool has_begun(const struct exu_py *py, uint64_t first, uint64_t before) 
 }
 
 static void say_not_begun(struct walk *walk) {
-  static const char text[] = "the innermost call of the eval loop has no frame of its own yet: its caller's are shown";
+  static const char text[] =
+      "the innermost call of the eval loop has no frame of its own yet, or it was overwritten: its caller's are shown";
   if (walk->py->target->kind == EXU_SOURCE_LIVE) {
     exu_note(walk->py->diagnostics, "call-not-begun", walk->tid, "%s", text);
     return;
   }
-  exu_missing(walk->py->diagnostics, "call-not-begun", walk->tid, "%s, or it was overwritten", text);
+  exu_missing(walk->py->diagnostics, "call-not-begun", walk->tid, "%s", text);
   walk->stack->complete = false;
 }
 

@@ -4,7 +4,7 @@
  *   hostile corrupt CORE SEED COUNT [FIRST]    random corruptions; FIRST: from this case on, with details
  *   hostile truncate CORE [STEP [HEADER_STEP]]  lengths: every HEADER_STEP bytes of the headers and notes, then around every STEP bytes
  *   hostile lies CORE [NAME]           structures that lie, one at a time
- *   hostile limits PROGRAM ARGUMENT... run a program, within 10 seconds and 256 MiB
+ *   hostile limits PROGRAM ARGUMENT... run a program, within 10 seconds of processor time and 256 MiB
  */
 #include <stdio.h>
 #include <string.h>

@@ -65,9 +65,11 @@ def is_root():
 def chroot(root, command):
     if not root:
         return list(command)
+    # Not every PATH has the administrator's programs.
+    program = shutil.which("chroot", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or "chroot"
     if is_root():
-        return ["chroot", root, *command]
-    return ["sudo", "-n", "chroot", f"--userspec={os.getuid()}:{os.getgid()}", root, *command]
+        return [program, root, *command]
+    return ["sudo", "-n", program, f"--userspec={os.getuid()}:{os.getgid()}", root, *command]
 
 
 def can_chroot():
