@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "binary/modules.h"
 #include "native/unwind.h"
 
 static long long cpu_time_us(void) {

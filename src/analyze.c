@@ -12,16 +12,16 @@
 #include "binary/abort_message.h"
 #include "binary/debug_file.h"
 #include "binary/mapped_file.h"
-#include "binary/module.h"
+#include "binary/modules.h"
 #include "exuvia/exuvia.h"
 #include "native/stacks.h"
-#include "python/runtime.h"
+#include "process/crash.h"
+#include "process/live.h"
+#include "process/process.h"
+#include "process/system_calls.h"
+#include "python/runtime/runtime.h"
 #include "report/stacks.h"
-#include "report/waits.h"
-#include "target/crash.h"
-#include "target/live.h"
-#include "target/system_calls.h"
-#include "target/target.h"
+#include "waits/waits.h"
 
 /* What a report and everything that leads to it may take; a report of a million frames needs about this much. */
 enum { MEMORY_BUDGET_MIB = 192 };
@@ -280,7 +280,7 @@ static enum exu_outcome finish(struct analysis *analysis, enum exu_outcome outco
 static enum exu_outcome explain(enum exu_outcome (*how)(struct analysis *), struct exu_string source, int64_t pid,
                                 const struct exu_options *options, struct exu_report **report) {
   static const struct exu_options defaults = EXU_OPTIONS_DEFAULT;
-  struct analysis analysis = {.options = options ? options : &defaults, .target.fd = -1};
+  struct analysis analysis = {.options = options ? options : &defaults};
   struct report_box *box = calloc(1, sizeof *box);
   *report = NULL;
   if (!box) return EXU_OUTCOME_NOTHING;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Includes point backwards along the flow only: base <- target <- binary <- python | native <- report.
+"""Includes point backwards along the flow only: each room of src/ lists those that it may use. Units (a header, its source and what
+without a circle.
 
 Run by pytest, and by `make lint` as a script, which prints every violation as FILE:LINE and exits with 1.
 """
@@ -8,93 +9,134 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ["base", "target", "binary", "python", "native", "report"]
-# The files of src/report/ that make the report out of the layers before; all others there are renderers.
-MAKERS = ("builtins", "glimpse", "join", "merge", "place", "plumbing", "splice", "stacks", "waits")
+# What has no Python and no native frames in it yet, then the two that do not know each other, then what joins them.
+BYTES = ("base", "elf", "arch", "memory", "process", "binary")
+PYTHON = (*BYTES, "python/layout", "python", "python/object", "python/frame", "python/runtime")
+# Each room of src/, and the rooms that it may include from, itself apart. "public" is include/exuvia/.
+ROOMS = {
+    "base": ("public",),
+    "elf": ("public", "base"),
+    "arch": ("public", "base"),
+    "memory": ("public", "base"),
+    "process": ("public", *BYTES[:4]),
+    "binary": ("public", *BYTES[:5]),
+    # The shipped tables include it.
+    "python/layout": ("public", "base", "offsets"),
+    # The reader that all rooms of python/ share.
+    "python": ("public", *BYTES, "python/layout"),
+    "python/object": ("public", *PYTHON[:-3]),
+    "python/frame": ("public", "offsets", *PYTHON[:-2]),
+    "python/runtime": ("public", "offsets", *PYTHON[:-1]),
+    # It knows no Python.
+    "native": ("public", *BYTES),
+    # Pure functions.
+    "merge": (),
+    "waits": ("public", *PYTHON),
+    "report": ("public", *PYTHON, "native", "merge", "waits"),
+    # It sees the report only, not how that is made.
+    "render": ("public", "base"),
+    "cli": ("public",),
+    "offsets": ("python/layout",),
+    "public": (),
+}
+# The one place that joins the branches.
+JOINS = {"src/analyze.c": tuple(ROOMS), "src/analyze.h": ("public",)}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
-# The libraries that a layer may use. libdwfl reads cores on its own terms; only the unwinder has a use for it.
+# The libraries that a room may use. libdwfl reads cores on its own terms; only the unwinder has a use for it.
 LIBRARIES = {
     "elfutils/libdwfl.h": {"native"},
-    "elfutils/libdw.h": {"binary", "python", "native"},
-    "dwarf.h": {"binary", "python", "native"},
-    "libelf.h": {"binary", "python", "native"},
-    "gelf.h": {"binary", "python", "native"},
+    "elfutils/libdw.h": {"binary", "python/layout", "native"},
+    "dwarf.h": {"binary", "python/layout", "native"},
+    "libelf.h": {"binary", "python/layout", "native"},
+    "gelf.h": {"binary", "python/layout", "native"},
     "libiberty/demangle.h": {"native"},
     "lzma.h": {"binary"},
     "dlfcn.h": {"binary"},
 }
 
 
-def layer_of(path):
-    """'base', ..., 'cli', 'public', 'analyze', 'offsets', or None for a file that no rule is about."""
-    parts = path.parts
-    if parts[0] == "include":
+def room_of(path):
+    """The room of a file, or None for one that is in none: of a path below the root."""
+    if path.startswith("include/exuvia/"):
         return "public"
-    if parts[0] == "offsets":
+    if path.startswith("offsets/"):
         return "offsets"
-    if parts[0] == "src":
-        return parts[1] if len(parts) > 2 else path.stem
-    return None
+    return str(Path(path).parent)[len("src/"):] if path.startswith("src/") else None
 
 
-def allowed(path, layer):
-    """What the file may include: (prefixes, the same in words)."""
-    if layer == "public":
-        return (), "only system headers"
-    if layer == "cli":
-        return ("exuvia/", "cli/"), "only the public header and cli/"
-    if layer == "analyze":
-        return ("exuvia/", "analyze.h") + tuple(name + "/" for name in LAYERS), "every layer but cli"
-    if layer == "offsets":
-        return ("exuvia/", "base/", "offsets/", "python/layout"), "only base and python/layout*"
-    if layer == "report" and path.stem.startswith("merge"):
-        return ("report/merge",), "only its own headers: they are pure functions"
-    if layer == "report" and not path.name.startswith(MAKERS):
-        return ("exuvia/", "base/", "report/"), "only the public header and base: it is a renderer"
-    if layer == "python" and path.name.startswith("layout") and path.suffix == ".h":
-        return ("exuvia/", "base/", "offsets/", "python/layout"), "only base: the shipped tables include it"
-    if layer == "native":
-        return ("exuvia/", "base/", "target/", "binary/", "native/"), "only base, target, binary: it knows no Python"
-    if layer in LAYERS:
-        prefixes = ["exuvia/"] + [name + "/" for name in LAYERS[:LAYERS.index(layer) + 1]]
-        if LAYERS.index(layer) >= LAYERS.index("python"):
-            prefixes.append("offsets/")
-        return tuple(prefixes), "only " + ", ".join(LAYERS[:LAYERS.index(layer) + 1])
-    return (), "nothing: src/%s is not a layer" % layer
+def included_room(name):
+    """The room that `#include "name"` takes something from."""
+    folder = str(Path(name).parent)
+    return "public" if folder == "exuvia" else folder
 
 
-def check_line(path, layer, bracket, name):
+def check_line(path, bracket, name):
     """Why the include is wrong, or None."""
+    room = room_of(path)
     if bracket == "<":
         users = LIBRARIES.get(name)
-        if users is not None and layer not in users:
-            return "<%s> is for %s only" % (name, ", ".join(sorted(users)))
-        return None
+        return f"<{name}> is for {', '.join(sorted(users))} only" if users is not None and room not in users else None
     if ".." in Path(name).parts:
-        return '"%s": paths are relative to src/, include/ or the root' % name
-    makers = tuple("report/" + maker for maker in MAKERS)
-    if layer == "report" and name.startswith(makers) and not path.name.startswith(MAKERS):
-        return '"%s": a renderer sees the report only, not how it is made' % name
-    prefixes, words = allowed(path, layer)
-    if not name.startswith(prefixes or ("\0",)):
-        return '"%s": %s may include %s' % (name, path.as_posix(), words)
+        return f'"{name}": paths are relative to src/, include/ or the root'
+    if path in JOINS:
+        fine = name == "analyze.h" or included_room(name) in JOINS[path] and included_room(name) != "cli"
+        return None if fine else f'"{name}": {path} does not see it'
+    if room not in ROOMS:
+        return f'"{name}": {room} is no room that this test knows'
+    if included_room(name) not in (room, *ROOMS[room]):
+        return f'"{name}": {room}/ may include {", ".join((room, *ROOMS[room]))}'
     return None
 
 
-def violations(root):
-    """Every wrong include under root, as 'FILE:LINE: why'."""
-    found = []
+def includes(root):
+    """(path, line number, bracket, name) of every include below src/, include/ and offsets/."""
     files = [file for folder in ("src", "include", "offsets") for file in sorted((root / folder).rglob("*"))]
     for file in files:
         if file.suffix not in (".c", ".h", ".def"):
             continue
-        path = file.relative_to(root)
-        layer = layer_of(path)
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
             match = INCLUDE.match(line)
-            why = check_line(path, layer, *match.groups()) if match else None
-            if why:
-                found.append("%s:%d: %s" % (path.as_posix(), number, why))
+            if match:
+                yield file.relative_to(root).as_posix(), number, *match.groups()
+
+
+def unit_of(name):
+    """A header, its source and what files of its idea share in private are one unit: what a reader takes for one thing."""
+    return re.sub(r"^src/|(_private)?\.[ch]$", "", name)
+
+
+def circle(graph):
+    """Units that include each other in a circle, in their order; empty: there is none."""
+    done, path = set(), []
+
+    def visit(unit):
+        if unit in path:
+            return path[path.index(unit):] + [unit]
+        if unit in done:
+            return []
+        path.append(unit)
+        for other in sorted(graph.get(unit, ())):
+            found = visit(other)
+            if found:
+                return found
+        done.add(path.pop())
+        return []
+
+    return next((found for found in map(visit, sorted(graph)) if found), [])
+
+
+def violations(root):
+    """Every wrong include under root, as 'FILE:LINE: why', and a circle of includes."""
+    found, graph = [], {}
+    for path, number, bracket, name in includes(root):
+        why = check_line(path, bracket, name)
+        if why:
+            found.append(f"{path}:{number}: {why}")
+        elif bracket == '"' and unit_of(path) != unit_of(name):
+            graph.setdefault(unit_of(path), set()).add(unit_of(name))
+    round_trip = circle(graph)
+    if round_trip:
+        found.append("a circle: " + " -> ".join(round_trip))
     return found
 
 
@@ -110,28 +152,28 @@ def test_the_includes_of_this_tree_point_one_way():
 
 def test_the_checker_reports_every_kind_of_wrong_include_with_its_line(tmp_path):
     wrong = {
-        "src/base/arena.c": '#include "target/space.h"',
-        "src/target/space.h": '#include "binary/module.h"',
-        "src/binary/module.c": '#include "python/layout.h"',
-        "src/python/frames.c": '#  include "native/unwind.h"',
-        "src/native/unwind.c": '#include "report/merge.h"',
-        "src/native/stacks.c": '#include "python/frames.h"',
-        "src/python/names.c": "#include <libiberty/demangle.h>",
-        "src/report/merge.c": '#include "exuvia/exuvia.h"',
-        "src/report/merge.h": '#include "base/arena.h"',
-        "src/report/text_frames.c": '#include "report/splice.h"',
-        "src/python/layout.h": '#include "target/space.h"',
-        "src/python/dwfl.c": "#include <elfutils/libdwfl.h>",
+        "src/base/arena.c": '#include "memory/space.h"',
+        "src/memory/space.h": '#include "binary/module.h"',
+        "src/binary/module.c": '#include "python/layout/layout.h"',
+        "src/python/frame/frames.c": '#  include "native/unwind.h"',
+        "src/native/unwind.c": '#include "merge/merge.h"',
+        "src/native/stacks.c": '#include "python/frame/frames.h"',
+        "src/python/runtime/names.c": "#include <libiberty/demangle.h>",
+        "src/merge/merge.c": '#include "exuvia/exuvia.h"',
+        "src/merge/merge.h": '#include "base/arena.h"',
+        "src/render/text_frames.c": '#include "report/splice.h"',
+        "src/python/layout/layout.h": '#include "memory/space.h"',
+        "src/python/layout/dwfl.c": "#include <elfutils/libdwfl.h>",
         "src/base/elf.c": "#include <libelf.h>",
-        "src/report/text.c": '#include "target/target.h"',
-        "src/report/json_frames.c": '#include "report/merge.h"',
-        "src/report/source.c": '#include "report/stacks.h"',
+        "src/render/text.c": '#include "process/process.h"',
+        "src/waits/waits.c": '#include "merge/merge.h"',
+        "src/render/source.c": '#include "report/stacks.h"',
         "src/cli/main.c": '#include "base/arena.h"',
         "src/analyze.c": '#include "cli/options.h"',
-        "src/target/core.c": '#include "../base/arena.h"',
+        "src/process/core_file.c": '#include "../base/arena.h"',
         "src/extra/new.c": '#include "base/arena.h"',
         "include/exuvia/exuvia.h": '#include "base/arena.h"',
-        "offsets/cpython-3.11.c": '#include "python/frames.h"',
+        "offsets/cpython-3.11.c": '#include "python/frame/frames.h"',
     }
     for path, line in wrong.items():
         plant(tmp_path, path, line)
@@ -142,26 +184,33 @@ def test_the_checker_reports_every_kind_of_wrong_include_with_its_line(tmp_path)
 def test_the_checker_lets_right_includes_pass(tmp_path):
     right = {
         "src/base/arena.c": '#include "exuvia/exuvia.h"',
-        "src/python/frames.c": '#include "target/space.h"',
-        "src/python/layout.c": '#include "offsets/fields.def"',
+        "src/python/frame/frames.c": '#include "memory/space.h"',
+        "src/python/layout/layout.c": '#include "offsets/fields.def"',
         "src/native/unwind.c": "#include <elfutils/libdwfl.h>",
         "src/native/demangle.c": "#include <libiberty/demangle.h>",
         "src/native/stacks.h": '#include "binary/module.h"',
-        "src/report/merge.c": '#include "report/merge.h"',
-        "src/report/splice.c": '#include "report/merge.h"',
+        "src/merge/merge.c": '#include "merge/merge.h"',
+        "src/report/splice.c": '#include "merge/merge.h"',
         "src/report/stacks.h": '#include "native/stacks.h"',
-        "src/report/text.c": '#include "report/text_source.h"',
+        "src/render/text.c": '#include "render/source.h"',
         "src/cli/main.c": '#include "cli/options.h"',
-        "src/analyze.c": '#include "report/merge.h"',
-        "offsets/cpython-3.11.c": '#include "python/layout.h"',
+        "src/analyze.c": '#include "merge/merge.h"',
+        "offsets/cpython-3.11.c": '#include "python/layout/layout.h"',
     }
     for path, line in right.items():
         plant(tmp_path, path, line)
     assert violations(tmp_path) == []
 
 
+def test_a_circle_of_includes_is_reported(tmp_path):
+    plant(tmp_path, "src/base/arena.h", '#include "base/map.h"')
+    plant(tmp_path, "src/base/map.h", '#include "base/error.h"')
+    plant(tmp_path, "src/base/error.h", '#include "base/arena.h"')
+    assert violations(tmp_path) == ["a circle: base/arena -> base/map -> base/error -> base/arena"]
+
+
 def test_a_wrong_tree_makes_the_script_fail(tmp_path, capsys):
-    plant(tmp_path, "src/base/arena.c", '#include "target/space.h"')
+    plant(tmp_path, "src/base/arena.c", '#include "memory/space.h"')
     assert main([str(tmp_path)]) == 1
     assert "src/base/arena.c:3:" in capsys.readouterr().out
 

@@ -36,8 +36,8 @@ for version in 3.7.4 3.13.1 3.14.5; do echo "boundary $version" >> "$manifest"; 
 generator() {
   # shellcheck disable=SC2046
   ${CC:-cc} -std=gnu11 -O2 -I"$repository" -I"$repository/src" -I"$repository/include" -o "$cache/gen_offsets" \
-    "$repository/tools/gen_offsets.c" "$repository/src/python/layout_dwarf.c" \
-    "$repository/src/python/layout_version.c" $(pkg-config --cflags --libs libdw libelf)
+    "$repository/tools/gen_offsets.c" "$repository/src/python/layout/dwarf.c" \
+    "$repository/src/python/layout/version_layout.c" $(pkg-config --cflags --libs libdw libelf)
 }
 
 given() {

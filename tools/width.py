@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write src/report/width.def, the widths of characters on a terminal, from Python's Unicode database.
+"""Write src/render/width.def, the widths of characters on a terminal, from Python's Unicode database.
 
-    tools/width.py > src/report/width.def
+    tools/width.py > src/render/width.def
 """
 import sys
 import unicodedata

@@ -6,8 +6,8 @@
 
 #include "base/guard.h"
 #include "binary/debug_file.h"
-#include "target/crash.h"
-#include "target/signal_names.h"
+#include "process/crash.h"
+#include "process/signal_names.h"
 
 /*
  * glibc, include/stdlib.h: struct abort_msg_s {unsigned int size; char msg[];}, in pages of its own, whose number of

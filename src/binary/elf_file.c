@@ -3,7 +3,6 @@
 
 #include <elf.h>
 #include <elfutils/libdw.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <libelf.h>
 #include <stdlib.h>
@@ -29,13 +28,7 @@ bool exu_elf_file_read(const struct exu_elf_file *file, uint64_t offset, void *b
     if (size > 0) memcpy(buffer, file->head + offset, size);
     return true;
   }
-  for (size_t done = 0; done < size;) {
-    ssize_t got = pread(file->fd, (char *)buffer + done, size - done, (off_t)(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    done += (size_t)got;
-  }
-  return true;
+  return exu_read_at(file->fd, buffer, size, offset) == (ssize_t)size;
 }
 
 /* The position in the file of an address in the file, by the program headers. */
@@ -131,6 +124,7 @@ struct exu_elf_file *exu_elf_file_open_fd(int fd, const char *path, struct exu_e
     return NULL;
   }
   memset(file, 0, offsetof(struct exu_elf_file, head));
+  file->references = 1;
   file->fd = fd;
   struct stat status;
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -165,7 +159,7 @@ struct exu_elf_file *exu_elf_file_open(const char *path, struct exu_error *error
 }
 
 void exu_elf_file_close(struct exu_elf_file *file) {
-  if (!file) return;
+  if (!file || --file->references > 0) return;
   if (file->dwarf) dwarf_end(file->dwarf);
   if (file->elf) elf_end(file->elf);
   free(file->segments);
@@ -173,6 +167,18 @@ void exu_elf_file_close(struct exu_elf_file *file) {
   free(file->section_names);
   close(file->fd);
   free(file);
+}
+
+static ssize_t read_source(const struct exu_source *source, uint64_t offset, void *buffer, size_t size) {
+  return exu_read_at(source->fd, buffer, size, offset);
+}
+
+static void close_source(const struct exu_source *source) { exu_elf_file_close(source->state); }
+
+struct exu_source exu_elf_file_source(struct exu_elf_file *file) {
+  static const struct exu_source_ops ops = {.read = read_source, .read_once = read_source, .close = close_source};
+  file->references++;
+  return (struct exu_source){.ops = &ops, .state = file, .fd = file->fd, .size = file->size};
 }
 
 int exu_elf_file_fd(const struct exu_elf_file *file) { return file->fd; }

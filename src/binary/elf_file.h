@@ -12,8 +12,9 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "binary/elf_format.h"
+#include "elf/format.h"
 #include "exuvia/exuvia.h"
+#include "memory/source.h"
 
 struct exu_elf_file;
 
@@ -27,6 +28,8 @@ void exu_elf_file_close(struct exu_elf_file *file); /* NULL is allowed */
 /* The same for an open regular file, which is closed in any case; `path` is for messages only. */
 struct exu_elf_file *exu_elf_file_open_fd(int fd, const char *path, struct exu_error *error);
 
+/* The file as a source, which keeps it open until it is closed itself. */
+struct exu_source exu_elf_file_source(struct exu_elf_file *file);
 int exu_elf_file_fd(const struct exu_elf_file *file); /* borrowed */
 uint64_t exu_elf_file_size(const struct exu_elf_file *file);
 uint16_t exu_elf_file_machine(const struct exu_elf_file *file);

@@ -18,6 +18,7 @@ struct exu_elf_dynamic {
 };
 
 struct exu_elf_file {
+  size_t references; /* the opener, and each source made of it */
   int fd;
   uint64_t size;
   struct exu_elf_header header;

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "binary/elf_format.h"
-#include "target/target.h"
+#include "elf/format.h"
+#include "process/process.h"
 
 struct exu_image {
   struct exu_elf_header header;

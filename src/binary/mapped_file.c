@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "binary/open.h"
-#include "target/crash.h"
+#include "process/crash.h"
 
 /* An absolute path that a file may have: not one that was deleted, which the kernel says behind its name. */
 static bool is_path(struct exu_string path) {

@@ -3,7 +3,7 @@
 #ifndef EXUVIA_BINARY_MAPPED_FILE_H
 #define EXUVIA_BINARY_MAPPED_FILE_H
 
-#include "target/target.h"
+#include "process/process.h"
 
 /*
  * If the crash is about a mapped file (exu_crash.file), say how long the file of that name is. A core has nothing but

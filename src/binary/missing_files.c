@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "binary/debug_file.h"
-#include "binary/module.h"
+#include "binary/modules.h"
 
 enum { NAMED = 3, PATH_SHOWN = 160, MESSAGE_MAX = 1000 };
 

@@ -9,7 +9,7 @@
 
 #include "binary/elf_file.h"
 #include "binary/image.h"
-#include "target/target.h"
+#include "process/process.h"
 
 struct exu_binary {
   struct exu_string path; /* the target's; unknown for an image without a file name */
@@ -42,16 +42,6 @@ struct exu_modules {
 };
 
 /*
- * Find every module of the target. Opens no file. `options` may be NULL, and like `target` must outlive the modules.
- * Returns false without memory.
- */
-bool exu_modules_init(struct exu_modules *modules, const struct exu_target *target, const struct exu_options *options,
-                      struct exu_arena *arena, struct exu_diagnostics *diagnostics);
-
-/* Closes every file: no read of the target's space may follow once an overlay was made. */
-void exu_modules_deinit(struct exu_modules *modules);
-
-/*
  * The file of a module on this machine, opened and compared with the core on first use; NULL when there is none that
  * may be used. Sets module->file_state.
  */
@@ -59,18 +49,5 @@ struct exu_elf_file *exu_modules_file(struct exu_modules *modules, struct exu_bi
 
 /* The module that contains the address, or NULL. */
 struct exu_binary *exu_modules_find(const struct exu_modules *modules, uint64_t address);
-
-/*
- * For exu_space_set_overlay, after exu_modules_init: context is the struct exu_modules. Lets code and constants that
- * the core left out be read from the module's file, if that is MATCHED: only what the process could not have written
- * to.
- */
-bool exu_modules_overlay(void *context, const struct exu_region *region);
-
-/*
- * Something is missing for want of files: say which of those that were looked for are not here, and what to do, before
- * everything else that is missing. missing_files.c
- */
-void exu_modules_say_missing(struct exu_modules *modules);
 
 #endif

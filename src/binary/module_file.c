@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "binary/debuginfod.h"
-#include "binary/module.h"
 #include "binary/module_proof.h"
+#include "binary/modules.h"
 #include "binary/open.h"
-#include "target/live.h"
+#include "process/live.h"
 
 /* What the kernel appends to the name of a mapped file that has no name any more. */
 static const char DELETED[] = " (deleted)";
@@ -284,7 +284,7 @@ static bool overlay_segment(struct exu_modules *modules, struct exu_binary *modu
   if (offset != (segment->offset & ~mask) + (start - low) || offset >= size) return false;
   if (end - start > size - offset) end = start + (size - offset);
   if (!module->has_source) {
-    int source = exu_space_add_source(target->space, exu_elf_file_fd(module->file), size);
+    int source = exu_space_add_source(target->space, exu_elf_file_source(module->file));
     if (source < 0) return false;
     module->source = (uint32_t)source;
     module->has_source = true;

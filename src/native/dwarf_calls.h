@@ -6,7 +6,7 @@
 #include <elfutils/libdw.h>
 
 #include "base/arena.h"
-#include "native/symbolize.h"
+#include "native/place.h"
 
 /* Addresses of the file, in its own address space, and what there is to know about them. */
 struct exu_dwarf_query {

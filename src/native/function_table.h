@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "binary/module.h"
-#include "target/target.h"
+#include "process/process.h"
 
 /* Code of one function, or of the part of it that the compiler put elsewhere: [start, end), in the target. */
 struct exu_function {

@@ -9,7 +9,7 @@
 #include "base/arena.h"
 #include "binary/elf_file.h"
 #include "binary/module.h"
-#include "target/target.h"
+#include "process/process.h"
 
 /* A stretch of code, which is one executable section of an image. */
 struct exu_jit_code {

@@ -3,7 +3,7 @@
 #ifndef EXUVIA_NATIVE_TRAMPOLINE_H
 #define EXUVIA_NATIVE_TRAMPOLINE_H
 
-#include "target/target.h"
+#include "process/process.h"
 
 /*
  * Does the call before a return address minus one belong to a copy of _Py_trampoline_func_start

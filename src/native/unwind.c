@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "native/unwind_private.h"
-#include "target/live.h"
+#include "process/live.h"
 
 /*
  * Where a signal handler has a stack of its own, the frames before and after it do not ascend. That many handlers do

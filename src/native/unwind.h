@@ -13,7 +13,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "binary/module.h"
-#include "target/target.h"
+#include "process/process.h"
 
 /* Frames of one thread at most. */
 enum { EXU_NATIVE_FRAMES_MAX = 1000 * 1000 };

@@ -6,7 +6,6 @@
 #include <elfutils/libdwfl.h>
 
 #include "base/map.h"
-#include "native/greenlet.h"
 #include "native/jit_images.h"
 #include "native/unwind.h"
 
@@ -20,6 +19,14 @@ struct exu_unwind_state {
   uint64_t pc;
   bool exact; /* pc is the instruction itself, not a return address */
   bool by_frame_pointer;
+};
+
+/* What a place in the code tells of the stack that it is found on. */
+enum exu_greenlet_place {
+  EXU_GREENLET_NONE,
+  EXU_GREENLET_FIRST,     /* a call that g_initialstub makes in the new greenlet: its frame is the greenlet's first */
+  EXU_GREENLET_UNCERTAIN, /* g_initialstub, in the new greenlet or still in the one that starts it */
+  EXU_GREENLET_SWITCH, /* between two greenlets: neither the stack nor the thread state is certain to be of one of them */
 };
 
 /* What is known of a place in the code. */
@@ -116,6 +123,15 @@ bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct e
 /* From a frame without unwinding information to its caller, by what the code will do until it returns. */
 bool exu_unwind_return_path_step(struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
                                  struct exu_unwind_state *caller);
+
+/* ---- unwind_greenlet.c ------------------------------------------------------------------------------------------ */
+
+/* Is this a module whose functions are worth asking for? */
+bool exu_greenlet_module(const struct exu_binary *module);
+
+/* Of an address in such a module: a return address minus one. */
+enum exu_greenlet_place exu_greenlet_place(const struct exu_unwinder *unwinder, struct exu_binary *module,
+                                           uint64_t address);
 
 /* ---- unwind.c ---------------------------------------------------------------------------------------------------- */
 

@@ -20,9 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/x86_64_access.h"
+#include "arch/x86_64_decode.h"
 #include "base/guard.h"
 #include "native/unwind_private.h"
-#include "target/instruction_x86_64.h"
 
 enum {
   STEPS_MAX = 32 * 1024,   /* instructions that are looked at for one return */

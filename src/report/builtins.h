@@ -5,7 +5,7 @@
 
 #include "base/map.h"
 #include "native/stacks.h"
-#include "python/builtin.h"
+#include "python/frame/builtin.h"
 
 /* What was found out; zeroed at first. Release with exu_builtins_deinit. */
 struct exu_builtins {

@@ -7,10 +7,10 @@
  */
 #include <string.h>
 
-#include "python/chain.h"
-#include "python/runtime.h"
-#include "report/joining.h"
-#include "target/live.h"
+#include "process/live.h"
+#include "python/runtime/chain.h"
+#include "python/runtime/runtime.h"
+#include "report/stacks_private.h"
 
 enum { ATTEMPTS = 3, READINGS = 16 };
 

@@ -2,7 +2,7 @@
 /* Threads of the operating system joined with Python's thread states, and what those wait for. */
 #include <string.h>
 
-#include "report/joining.h"
+#include "report/stacks_private.h"
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/guard.h"
-#include "report/joining.h"
+#include "report/stacks_private.h"
 
 /* Bytes of stacks that are searched for frame objects, in all; frame objects of one thread state that are sought. */
 enum { SEARCH_MAX = 64 * 1024 * 1024, OBJECTS_MAX = 64, NO_THREAD = 0 };

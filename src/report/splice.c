@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/guard.h"
-#include "report/merge.h"
+#include "merge/merge.h"
 #include "report/plumbing.h"
-#include "report/splice_hosts.h"
+#include "report/splice_private.h"
 
 /* Where the frames that were asked for end. */
 struct cut {

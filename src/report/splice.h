@@ -8,9 +8,9 @@
 #include "binary/module.h"
 #include "exuvia/exuvia.h"
 #include "native/stacks.h"
-#include "python/frames.h"
+#include "process/process.h"
+#include "python/frame/frames.h"
 #include "report/builtins.h"
-#include "target/target.h"
 
 /* The frames of one thread state: exu_splice.python[first, end), innermost first. */
 struct exu_chain {

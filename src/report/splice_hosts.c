@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "report/splice_hosts.h"
+#include "report/splice_private.h"
 
 #include <stdlib.h>
 #include <string.h>

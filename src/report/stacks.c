@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "python/find.h"
-#include "python/runtime.h"
-#include "report/joining.h"
-#include "target/crash.h"
+#include "process/crash.h"
+#include "python/runtime/find.h"
+#include "python/runtime/runtime.h"
+#include "report/stacks_private.h"
 
 enum { REHEARSAL_MIB = 64 };
 

@@ -9,8 +9,8 @@
 #include "base/diagnostics.h"
 #include "exuvia/exuvia.h"
 #include "native/stacks.h"
-#include "python/runtime.h"
-#include "target/target.h"
+#include "process/process.h"
+#include "python/runtime/runtime.h"
 
 struct exu_stacks;
 

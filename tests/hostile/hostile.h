@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "exuvia/exuvia.h"
-#include "python/process.h"
-#include "python/threads.h"
+#include "python/reader.h"
+#include "python/runtime/threads.h"
 
 /* A core in anonymous memory (a memfd), opened by its path like any other. */
 struct scene {

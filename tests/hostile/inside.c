@@ -2,10 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "binary/modules.h"
 #include "hostile.h"
-#include "python/dict.h"
-#include "python/frames.h"
-#include "python/runtime.h"
+#include "python/frame/frames.h"
+#include "python/object/dict.h"
+#include "python/runtime/runtime.h"
 
 static const struct exu_options NO_OPTIONS = EXU_OPTIONS_DEFAULT;
 

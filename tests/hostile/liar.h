@@ -4,7 +4,7 @@
 #define EXUVIA_TESTS_LIAR_H
 
 #include "hostile.h"
-#include "python/frames.h"
+#include "python/frame/frames.h"
 
 enum { THREADS_MAX = 8, FRAMES_MAX = 64, PATCHES_MAX = 32 };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "liar.h"
-#include "python/dict.h"
+#include "python/object/dict.h"
 
 enum { MIDDLE = 4 }; /* a frame of the victim that is neither its first nor its last */
 

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "target/instruction_x86_64.h"
+#include "arch/x86_64_access.h"
+#include "arch/x86_64_decode.h"
 
 int main(void) {
   char line[256];

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "python/lines.h"
+#include "python/frame/lines.h"
 
 static size_t from_hex(const char *text, uint8_t *bytes) {
   size_t size = 0;

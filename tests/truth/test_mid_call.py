@@ -53,15 +53,26 @@ def names(frames):
     return [frame["function"] for frame in frames if frame["kind"] == "python"]
 
 
-@pytest.mark.parametrize("what", ["nothing", "an earlier frame"])
+def leftover(memory, interpreter, cframe, what):
+    """What the CFrame leads to, of a call that has not told its frame yet."""
+    if what in ("nothing", "an earlier frame"):
+        previous, current = offset(interpreter, "cframe_previous"), offset(interpreter, "cframe_current_frame")
+        return 1 if what == "nothing" else memory.word(memory.word(cframe + previous) + current)
+    frame = (cframe - 8192) & ~15  # of the dead part of the stack
+    for word in range(frame, frame + 128, 8):
+        memory.change(word, 0)
+    memory.change(frame + offset(interpreter, "iframe_previous"), frame if what == "a ring" else 0x446)
+    return frame
+
+
+@pytest.mark.parametrize("what", ["nothing", "an earlier frame", "a ring", "no address"])
 @pytest.mark.parametrize("interpreter", [pytest.param(item, id=item.name) for item in FOUND if item.version >= (3, 11)])
 def test_a_call_that_has_not_told_its_frame_yet_is_left_out(interpreter, what, kernel_leaves_cores):
-    current, previous = offset(interpreter, "cframe_current_frame"), offset(interpreter, "cframe_previous")
     with scenarios.death(interpreter, SCENARIO) as death:
         memory = Memory(death.core)
         cframe = memory.word(int((death.directory / "tstate").read_text()) + offset(interpreter, "tstate_cframe"))
-        caller = memory.word(memory.word(cframe + previous) + current)
-        memory.change(cframe + current, 1 if what == "nothing" else caller)
+        memory.change(cframe + offset(interpreter, "cframe_current_frame"),
+                      leftover(memory, interpreter, cframe, what))
         status, result, _ = report.run(death.core, "--native-all", merged=True)
     frames = crashed(result)["frames"]
     assert names(frames) == ["outer", "<module>"]

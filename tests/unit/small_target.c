@@ -15,15 +15,15 @@ void small_target_create(struct small_target *small, uint16_t machine) {
   small->target = (struct exu_target){.kind = EXU_SOURCE_CORE,
                                       .arch = exu_arch_find(machine, 2, 1),
                                       .space = exu_space_create(&small->arena),
-                                      .fd = memfd_create("small", MFD_CLOEXEC),
                                       .pid = 100,
                                       .pause_us = -1,
                                       .threads = small->threads};
   assert_non_null(small->target.arch);
   assert_non_null(small->target.space);
-  assert_true(small->target.fd >= 0);
-  assert_int_equal(ftruncate(small->target.fd, SMALL_SIZE), 0);
-  int source = exu_space_add_source(small->target.space, small->target.fd, SMALL_SIZE);
+  small->fd = memfd_create("small", MFD_CLOEXEC);
+  assert_true(small->fd >= 0);
+  assert_int_equal(ftruncate(small->fd, SMALL_SIZE), 0);
+  int source = exu_space_add_source(small->target.space, exu_source_of_file(small->fd, SMALL_SIZE, true));
   assert_true(source >= 0);
   const struct exu_region region = {.start = SMALL_BASE,
                                     .end = SMALL_BASE + SMALL_SIZE,
@@ -41,7 +41,7 @@ void small_target_destroy(struct small_target *small) {
 
 void small_target_write(struct small_target *small, uint64_t address, const void *bytes, size_t size) {
   assert_true(address >= SMALL_BASE && size <= SMALL_SIZE && address - SMALL_BASE <= SMALL_SIZE - size);
-  assert_int_equal(pwrite(small->target.fd, bytes, size, (off_t)(address - SMALL_BASE)), size);
+  assert_int_equal(pwrite(small->fd, bytes, size, (off_t)(address - SMALL_BASE)), size);
 }
 
 struct exu_os_thread *small_target_thread(struct small_target *small, int64_t tid, int64_t number,

@@ -3,13 +3,14 @@
 #ifndef EXUVIA_TESTS_SMALL_TARGET_H
 #define EXUVIA_TESTS_SMALL_TARGET_H
 
-#include "target/target.h"
+#include "process/process.h"
 
 enum { SMALL_BASE = 0x100000, SMALL_SIZE = 4096, SMALL_THREADS = 16 };
 
 struct small_target {
   struct exu_arena arena;
   struct exu_target target;
+  int fd; /* of the memory; closed with the target */
   struct exu_os_thread threads[SMALL_THREADS];
 };
 

@@ -9,7 +9,7 @@
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
-#include "python/bytecode.h"
+#include "python/frame/bytecode.h"
 
 enum { SIZE = 512 };
 

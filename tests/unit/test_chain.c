@@ -7,7 +7,7 @@
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
-#include "python/chain.h"
+#include "python/runtime/chain.h"
 
 enum { LINKS = 4 };
 

@@ -9,7 +9,7 @@
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
-#include "report/deadlock.h"
+#include "waits/deadlock.h"
 
 enum { THREADS = 8 };
 

@@ -18,7 +18,7 @@
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
-#include "target/descriptors.h"
+#include "process/descriptors.h"
 
 static struct exu_arena arena;
 static struct exu_descriptors descriptors;

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "python/threads.h"
+#include "python/runtime/threads.h"
 
 enum { GIL = 0x10000, GIL_SIZE = 256, HOLDER = 0x20000, OTHER = 0x30000 };
 enum { WAIT = 0, WAKE = 1, WAIT_BITSET = 9, PRIVATE = 128 };

@@ -9,7 +9,7 @@
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
-#include "report/hang.h"
+#include "waits/hang.h"
 
 static struct exu_arena arena;
 

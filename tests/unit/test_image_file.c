@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "binary/debug_file.h"
+#include "binary/modules.h"
 #include "files.h"
 
 enum { MAPPINGS = 256 };
@@ -65,7 +66,7 @@ static void add_mapping(struct process *process, const char *line, uint64_t kept
 static void open_self(struct process *process, uint64_t kept) {
   char line[1024];
   process->target.space = exu_space_create(&process->arena);
-  int source = exu_space_add_source(process->target.space, process->dump, 1ULL << 40);
+  int source = exu_space_add_source(process->target.space, exu_source_of_file(process->dump, 1ULL << 40, false));
   assert_true(source >= 0);
   process->source = (uint32_t)source;
   FILE *maps = fopen("/proc/self/maps", "r");

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-#include "target/instruction_x86_64.h"
+#include "arch/x86_64_access.h"
+#include "arch/x86_64_decode.h"
 
 enum { A = 1 << 0, C = 1 << 1, D = 1 << 2, B = 1 << 3, SP = 1 << 4, BP = 1 << 5, SI = 1 << 6, DI = 1 << 7 };
 

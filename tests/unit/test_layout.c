@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "python/layout.h"
+#include "python/layout/layout.h"
 
 enum { X86_64 = 62, AARCH64 = 183, FINAL = 0xF };
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "python/debug_offsets.h"
+#include "python/layout/debug_offsets.h"
 
 enum { X86_64 = 62, FINAL = 0xF, MAX_BYTES = 2048 };
 

@@ -14,9 +14,9 @@
 #include <glob.h>
 #include <unistd.h>
 
-#include "python/debug_offsets.h"
-#include "python/layout.h"
-#include "python/layout_dwarf.h"
+#include "python/layout/debug_offsets.h"
+#include "python/layout/dwarf.h"
+#include "python/layout/layout.h"
 
 enum { PATH_SIZE = 4096, HINTS = 8 };
 

@@ -24,7 +24,7 @@
 
 #include <cmocka.h>
 
-#include "report/merge.h"
+#include "merge/merge.h"
 
 enum { FRAMES = 64, RUNS = 64, KEPT = 4, TEXT = 4096 };
 

@@ -16,10 +16,10 @@
 
 #include <cmocka.h>
 
-#include "binary/module.h"
+#include "binary/modules.h"
 #include "binary/open.h"
 #include "files.h"
-#include "target/target.h"
+#include "process/process.h"
 
 enum { PAGE = 4096, MAPPINGS = 64 };
 
@@ -50,7 +50,6 @@ static int set_up(void **state) {
   process->target.arch = exu_arch_find(EM_X86_64, ELFCLASS64, ELFDATA2LSB);
   process->target.space = exu_space_create(&process->arena);
   process->target.mappings = process->mappings;
-  process->target.fd = -1;
   process->scratch = scratch_create();
   *state = process;
   return process->target.arch && process->target.space ? 0 : -1;
@@ -73,7 +72,7 @@ static uint32_t add_file(struct process *process, const char *file, uint64_t *si
   assert_true(fd >= 0 && fstat(fd, &status) == 0);
   process->fds[process->fd_count++] = fd;
   *size = (uint64_t)status.st_size;
-  int source = exu_space_add_source(process->target.space, fd, *size);
+  int source = exu_space_add_source(process->target.space, exu_source_of_file(fd, *size, false));
   assert_true(source >= 0);
   return (uint32_t)source;
 }

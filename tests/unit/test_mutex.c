@@ -10,7 +10,7 @@
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
-#include "target/mutex.h"
+#include "waits/mutex.h"
 
 enum { ADDRESS = 0x1000, OWNER = 77, STRANGER = 99 };
 #define WAITERS 0x80000000u

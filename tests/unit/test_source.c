@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "report/source.h"
-#include "report/source_fit.h"
+#include "render/source.h"
+#include "render/source_fit.h"
 
 static char root[] = "/tmp/exuvia-source-XXXXXX";
 

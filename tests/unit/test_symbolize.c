@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "binary/modules.h"
 #include "files.h"
 #include "native/demangle.h"
 #include "native/symbolize.h"

@@ -8,9 +8,9 @@
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
+#include "process/futex.h"
+#include "process/system_calls.h"
 #include "small_target.h"
-#include "target/futex.h"
-#include "target/system_calls.h"
 
 enum { X86_64 = 62, AARCH64 = 183, CODE = SMALL_BASE + 0x100, DATA = SMALL_BASE + 0x200, NOWHERE = 0x10 };
 enum {

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "target/access_x86_64.h"
-#include "target/arch.h"
+#include "arch/arch.h"
+#include "arch/x86_64_access.h"
 
 #ifdef __x86_64__
 

@@ -13,8 +13,9 @@
 
 #include "elf_builder.h"
 #include "files.h"
-#include "target/crash.h"
-#include "target/target.h"
+#include "process/crash.h"
+#include "process/notes.h"
+#include "process/process.h"
 
 enum { PAGE = 4096, ARENA = 64 << 20 };
 
@@ -28,7 +29,6 @@ struct opened {
 
 static void open_path(struct opened *opened, const char *path) {
   memset(opened, 0, sizeof *opened);
-  opened->target.fd = -1;
   exu_arena_init(&opened->arena, ARENA);
   exu_diagnostics_init(&opened->diagnostics, &opened->arena);
   opened->fine = exu_target_open_core(path, &opened->arena, &opened->diagnostics, &opened->target, &opened->error);
@@ -36,7 +36,7 @@ static void open_path(struct opened *opened, const char *path) {
   assert_int_not_equal(opened->error.status, EXU_OK);
   assert_true(strlen(opened->error.message) > 0);
   assert_null(strchr(opened->error.message, '\n'));
-  assert_int_equal(opened->target.fd, -1); /* untouched */
+  assert_null(opened->target.space); /* untouched */
 }
 
 static void open_bytes(struct opened *opened, const void *bytes, size_t size) {

@@ -10,10 +10,10 @@
 #include <cmocka.h>
 
 #include "elf_builder.h"
-#include "target/crash.h"
-#include "target/signal_names.h"
-#include "target/system_calls.h"
-#include "target/target.h"
+#include "process/crash.h"
+#include "process/process.h"
+#include "process/signal_names.h"
+#include "process/system_calls.h"
 
 enum {
   PAGE = 4096,

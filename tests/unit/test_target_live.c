@@ -23,10 +23,10 @@
 
 #include <cmocka.h>
 
-#include "target/live.h"
-#include "target/pages.h"
-#include "target/stop.h"
-#include "target/task_list.h"
+#include "memory/pages.h"
+#include "process/live.h"
+#include "process/stop.h"
+#include "process/task_list.h"
 
 enum { PAGE = 4096, THREADS = 5 };
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "elf_builder.h"
-#include "target/space.h"
+#include "memory/space.h"
 
 enum { FILE_SIZE = 64 * 1024, RW = EXU_PROT_READ | EXU_PROT_WRITE };
 
@@ -33,7 +33,7 @@ static void make(struct fixture *fixture) {
   free(bytes);
   fixture->space = exu_space_create(&fixture->arena);
   assert_non_null(fixture->space);
-  int source = exu_space_add_source(fixture->space, fixture->file.fd, FILE_SIZE);
+  int source = exu_space_add_source(fixture->space, exu_source_of_file(fixture->file.fd, FILE_SIZE, false));
   assert_true(source >= 0);
   fixture->source = (uint32_t)source;
 }
@@ -327,7 +327,7 @@ static void make_overlaid(struct fixture *fixture, struct overlay_context *conte
   uint8_t bytes[0x3000];
   memset(bytes, 0xee, sizeof bytes);
   *file = nameless_file(bytes, sizeof bytes);
-  context->source = (uint32_t)exu_space_add_source(fixture->space, file->fd, sizeof bytes);
+  context->source = (uint32_t)exu_space_add_source(fixture->space, exu_source_of_file(file->fd, sizeof bytes, false));
   add(fixture, 0x1000, 0x4000, 0x1000, 0x100);
   add(fixture, 0x9000, 0xa000, 0, 0);
   seal(fixture);
@@ -413,7 +413,7 @@ static void a_file_that_cannot_be_read_is_a_fault_of_its_own(void **state) {
   (void)state;
   struct fixture fixture;
   make(&fixture);
-  int source = exu_space_add_source(fixture.space, -1, 0x1000);
+  int source = exu_space_add_source(fixture.space, exu_source_of_file(-1, 0x1000, false));
   struct exu_region region = {.start = 0x1000, .end = 0x2000, .saved = 0x1000, .source = (uint32_t)source};
   assert_true(exu_space_add(fixture.space, &region));
   seal(&fixture);
@@ -480,7 +480,7 @@ static void a_scan_leaves_holes_out(void **state) {
   assert_int_equal(ftruncate(fixture.file.fd, (off_t)size), 0);
   assert_int_equal(pwrite(fixture.file.fd, "needle", 6, (off_t)(size / 2)), 6);
   struct exu_space *space = exu_space_create(&fixture.arena);
-  int source = exu_space_add_source(space, fixture.file.fd, size);
+  int source = exu_space_add_source(space, exu_source_of_file(fixture.file.fd, size, false));
   struct exu_region region = {.start = 0x1000, .end = 0x1000 + size, .saved = size, .source = (uint32_t)source};
   assert_true(exu_space_add(space, &region));
   assert_true(exu_space_seal(space));
@@ -506,7 +506,7 @@ static void a_scan_does_not_miss_what_straddles_two_runs(void **state) {
     memcpy(bytes + at, "needles", strlen("needles"));
     struct nameless_file file = nameless_file(bytes, SIZE);
     struct exu_space *space = exu_space_create(&arena);
-    int source = exu_space_add_source(space, file.fd, SIZE);
+    int source = exu_space_add_source(space, exu_source_of_file(file.fd, SIZE, false));
     struct exu_region region = {.start = 0x1000, .end = 0x1000 + SIZE, .saved = SIZE, .source = (uint32_t)source};
     assert_true(exu_space_add(space, &region));
     assert_true(exu_space_seal(space));

@@ -58,7 +58,7 @@ static int tear_down(void **state) {
 
 static void add(struct process *process, size_t index, uint64_t start, const void *bytes, uint32_t prot) {
   process->files[index] = nameless_file(bytes, SIZE);
-  int source = exu_space_add_source(process->target.space, process->files[index].fd, SIZE);
+  int source = exu_space_add_source(process->target.space, exu_source_of_file(process->files[index].fd, SIZE, false));
   struct exu_region region = {
       .start = start, .end = start + SIZE, .saved = SIZE, .source = (uint32_t)source, .prot = prot};
   assert_true(source >= 0 && exu_space_add(process->target.space, &region));

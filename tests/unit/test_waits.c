@@ -8,8 +8,8 @@
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
-#include "report/waits.h"
 #include "small_target.h"
+#include "waits/waits.h"
 
 enum { X86_64 = 62, FUTEX = 202, READ = 0, TGKILL = 234, MISSING = 199 };
 enum { FIRST = SMALL_BASE + 0x100, SECOND = SMALL_BASE + 0x200, NOWHERE = 0x10 };

@@ -8,8 +8,8 @@
 /* cmocka.h wants the four above */
 #include <cmocka.h>
 
-#include "python/block_stack.h"
-#include "python/exceptions.h"
+#include "python/frame/block_stack.h"
+#include "python/frame/exception_table.h"
 
 /*
  * co_exceptiontable of this, from CPython 3.11.7 and 3.14.10:

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "arch/arch.h"
+#include "arch/machines.h"
+#include "base/cursor.h"
+
+/* struct user_pt_regs (asm/ptrace.h): x0 to x30, sp, pc, pstate. DWARF has the same numbers up to sp. */
+enum { SP = 31, PC = 32, WORDS = 34 };
+
+static bool decode_registers(const void *pr_reg, size_t size, struct exu_registers *registers) {
+  uint64_t word[WORDS];
+  struct exu_cursor cursor = exu_cursor(pr_reg, size, false);
+  for (size_t i = 0; i < WORDS; i++) word[i] = exu_cursor_u64(&cursor);
+  if (cursor.failed) return false;
+
+  /*
+   * The thread pointer is in a note of its own (NT_ARM_TLS). The number of the system call is in none that can be
+   * relied on: the kernel forgets it before it delivers a signal.
+   */
+  *registers = (struct exu_registers){.pc = word[PC], .sp = word[SP], .syscall = -1};
+  for (size_t i = 0; i <= SP; i++) {
+    registers->value[i] = word[i];
+    registers->valid |= UINT64_C(1) << i;
+  }
+  return true;
+}
+
+/* The C library keeps its thread block below TPIDR_EL0, at a distance that differs from version to version. */
+static uint64_t pthread_self_of(uint64_t thread_pointer) {
+  (void)thread_pointer;
+  return 0;
+}
+
+/* struct _aarch64_ctx of the floating point registers (asm/sigcontext.h): FPSIMD_MAGIC and the size. */
+static bool is_context_word(uint64_t word) { return word == UINT64_C(0x0000021046508001); }
+
+const struct exu_arch exu_arch_aarch64 = {
+    .name = "aarch64",
+    .machine = 183,
+    .word_size = 8,
+    .big_endian = false,
+    .address_mask = (UINT64_C(1) << 52) - 1, /* 52-bit addresses; the bits above may be tags */
+    .prstatus_size = 392,
+    .prstatus_pid = 32,
+    .prstatus_cursig = 12,
+    .prstatus_registers = 112,
+    .decode_registers = decode_registers,
+    .pthread_self = pthread_self_of,
+    .syscall_futex = 98,
+    .call_arguments = {0, 1, 2, 3, 4, 5},
+    .is_context_word = is_context_word,
+};

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What differs between machines: where a core keeps a register, and how a thread pointer becomes a pthread_t. */
+#ifndef EXUVIA_ARCH_ARCH_H
+#define EXUVIA_ARCH_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { EXU_REGISTERS_MAX = 40 };
+
+/* Registers of one thread. `value[i]` is DWARF register i of the psABI, valid when bit i of `valid` is set. */
+struct exu_registers {
+  uint64_t value[EXU_REGISTERS_MAX];
+  uint64_t valid;
+  uint64_t pc;
+  uint64_t sp;
+  uint64_t thread_pointer; /* fs_base on x86-64, TPIDR_EL0 on aarch64 */
+  bool has_thread_pointer;
+  bool outside;             /* it is in no system call, for certain */
+  int64_t syscall;          /* number of the system call that the thread is in, -1: in none, or unknown */
+  uint64_t syscall_args[6]; /* its arguments, when syscall >= 0 */
+};
+
+/* The last exception that became a signal in a thread: not always the one that a handler runs for. */
+struct exu_exception {
+  uint64_t number;  /* x86-64: 14 a page fault, 13 protection, 6 an invalid instruction, 0 a division, or none so far */
+  uint64_t error;   /* of a page fault: bit 0 the page was there, bit 1 a write, bit 4 the fetch of an instruction */
+  uint64_t address; /* of a page fault */
+};
+
+struct exu_arch {
+  const char *name;  /* as `uname -m` says: "x86_64" */
+  uint16_t machine;  /* e_machine */
+  uint8_t word_size; /* bytes of a pointer */
+  bool big_endian;
+  uint64_t address_mask;     /* bits that an address of user space can have */
+  size_t prstatus_size;      /* size of NT_PRSTATUS's descriptor (struct elf_prstatus) */
+  size_t prstatus_pid;       /* offset of pr_pid */
+  size_t prstatus_cursig;    /* offset of pr_cursig (16 bits) */
+  size_t prstatus_registers; /* offset of pr_reg */
+  /* Decode pr_reg (`size` bytes). Returns false when it is too short. */
+  bool (*decode_registers)(const void *pr_reg, size_t size, struct exu_registers *registers);
+  /* Word that the C library's pthread_self() returns for a thread pointer; 0 when it cannot be told. */
+  uint64_t (*pthread_self)(uint64_t thread_pointer);
+  int64_t syscall_futex;
+  /*
+   * The address of the variable that a function at `address` returns, when `code` (its first bytes) does nothing else;
+   * 0: it does. NULL: not known for this machine.
+   */
+  uint64_t (*returned_variable)(uint64_t address, const uint8_t *code, size_t size);
+  uint8_t call_arguments[6]; /* DWARF numbers of the registers that a system call takes its arguments from */
+  /*
+   * The struct ucontext that the kernel leaves on a thread's stack when it has it run a signal handler, with the
+   * siginfo_t behind it. 0: nobody has written that yet.
+   */
+  size_t context_size;
+  /* The registers of what was interrupted, without the thread pointer. */
+  void (*decode_context)(const void *context, struct exu_registers *registers, struct exu_exception *exception);
+  /* Every such context has a word of which this is true, at context_word; few other words are so. NULL: not known. */
+  bool (*is_context_word)(uint64_t word);
+  size_t context_word;
+  /* Can these bytes be one? NULL: every word that could be one's is taken for one. */
+  bool (*is_context)(const void *context);
+};
+
+/* NULL when the machine is not supported. */
+const struct exu_arch *exu_arch_find(uint16_t machine, uint8_t elf_class, uint8_t elf_data);
+
+#endif

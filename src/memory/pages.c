@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "memory/pages.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/map.h"
+
+/* Pages of 4 KiB are the smallest of every machine: a larger one is so many of them. */
+enum { PAGE_SHIFT = 12, PAGE = 1 << PAGE_SHIFT, SLAB_PAGES = 256, BATCH = 64, VECTORS = 512 };
+
+/* Pages are handed out from slabs, one after the other. */
+struct slab {
+  struct slab *next;
+  size_t pages;
+  size_t used;
+  uint8_t *bytes; /* of an anonymous mapping: pages that are never used cost nothing */
+};
+
+struct exu_pages {
+  int fd;
+  pid_t stopped; /* a stopped thread of the process; 0: it runs */
+  size_t budget;
+  size_t held;           /* bytes of slabs */
+  struct exu_map copies; /* page number -> its copy */
+  struct slab *slabs;    /* the newest first */
+  bool frozen;
+  struct exu_map late; /* page numbers */
+};
+
+struct exu_pages *exu_pages_create(int fd, size_t budget) {
+  struct exu_pages *pages = calloc(1, sizeof *pages);
+  if (!pages) return NULL;
+  pages->fd = fd;
+  pages->budget = budget;
+  return pages;
+}
+
+static void free_slabs(struct exu_pages *pages) {
+  while (pages->slabs) {
+    struct slab *slab = pages->slabs;
+    pages->slabs = slab->next;
+    munmap(slab->bytes, slab->pages * PAGE);
+    free(slab);
+  }
+  pages->held = 0;
+}
+
+void exu_pages_destroy(struct exu_pages *pages) {
+  if (!pages) return;
+  free_slabs(pages);
+  exu_map_deinit(&pages->copies);
+  exu_map_deinit(&pages->late);
+  free(pages);
+}
+
+/* Room for at most `wanted` pages in a row, at least one; *got says how many. NULL without memory or budget. */
+static uint8_t *room(struct exu_pages *pages, size_t wanted, size_t *got) {
+  struct slab *slab = pages->slabs;
+  if (!slab || slab->used == slab->pages) {
+    const size_t size = (size_t)SLAB_PAGES * PAGE;
+    if (pages->held + size > pages->budget || !(slab = calloc(1, sizeof *slab))) return NULL;
+    slab->bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (slab->bytes == MAP_FAILED) {
+      free(slab);
+      return NULL;
+    }
+    slab->pages = SLAB_PAGES;
+    slab->next = pages->slabs;
+    pages->slabs = slab;
+    pages->held += size;
+  }
+  *got = slab->pages - slab->used < wanted ? slab->pages - slab->used : wanted;
+  return slab->bytes + slab->used * PAGE;
+}
+
+/* Page number 0 is no key of a map, and no process has it. */
+static uint8_t *copy_of(const struct exu_pages *pages, uint64_t number) {
+  void **slot = number ? exu_map_find(&pages->copies, number) : NULL;
+  return slot ? *slot : NULL;
+}
+
+/*
+ * Bytes at an address, as many as are there. process_vm_readv copies once where /proc/PID/mem copies twice; but it goes
+ * by the thread id, which may be another process's when the process does not stand still.
+ */
+static ssize_t fetch(const struct exu_pages *pages, uint64_t address, void *bytes, size_t size) {
+  ssize_t got;
+  if (pages->stopped) {
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+    struct iovec local = {bytes, size}, remote = {(void *)(uintptr_t)address, size};
+    got = process_vm_readv(pages->stopped, &local, 1, &remote, 1, 0);
+    if (got > 0) return got;
+  }
+  do got = pread(pages->fd, bytes, size, (off_t)address);
+  while (got < 0 && errno == EINTR);
+  return got;
+}
+
+/* Copy up to `count` pages from `number` on, none of which is there. Returns how many were copied. */
+static size_t copy(struct exu_pages *pages, uint64_t number, size_t count) {
+  size_t wanted;
+  uint8_t *bytes = number ? room(pages, count, &wanted) : NULL;
+  if (!bytes) return 0;
+  ssize_t got = fetch(pages, number << PAGE_SHIFT, bytes, wanted * PAGE);
+  size_t copied = got > 0 ? (size_t)got >> PAGE_SHIFT : 0;
+  for (size_t i = 0; i < copied; i++) {
+    bool is_new;
+    if (pages->frozen && !exu_map_insert(&pages->late, number + i, &is_new)) return i;
+    void **slot = exu_map_insert(&pages->copies, number + i, &is_new);
+    if (!slot) return i;
+    *slot = bytes + i * PAGE;
+    pages->slabs->used++;
+  }
+  return copied;
+}
+
+/* ---- Renewing ---------------------------------------------------------------------------------------------------- */
+
+struct renewal {
+  struct iovec local[VECTORS];
+  struct iovec remote[VECTORS];
+  size_t count;
+};
+
+/* A page that is not there any more is forgotten: reading it fails, then, as it should. */
+static void forget_page(struct exu_pages *pages, uint64_t address) {
+  void **slot = exu_map_find(&pages->copies, address >> PAGE_SHIFT);
+  if (slot) *slot = NULL;
+}
+
+static void renew_batch(struct exu_pages *pages, struct renewal *renewal) {
+  size_t done = 0;
+  while (done < renewal->count) {
+    ssize_t got = process_vm_readv(pages->stopped, renewal->local + done, renewal->count - done, renewal->remote + done,
+                                   renewal->count - done, 0);
+    size_t whole = got > 0 ? (size_t)got >> PAGE_SHIFT : 0;
+    done += whole;
+    if (done == renewal->count) break;
+    /* It ends before the first page that cannot be read; that may still work the other way. */
+    struct iovec *local = &renewal->local[done], *remote = &renewal->remote[done];
+    uint64_t address = (uint64_t)(uintptr_t)remote->iov_base;
+    if (pread(pages->fd, local->iov_base, PAGE, (off_t)address) != PAGE) forget_page(pages, address);
+    done++;
+  }
+  renewal->count = 0;
+}
+
+void exu_pages_renew(struct exu_pages *pages, pid_t tid) {
+  struct renewal *renewal = calloc(1, sizeof *renewal);
+  pages->stopped = tid;
+  if (!renewal) {
+    exu_pages_forget(pages);
+    return;
+  }
+  for (size_t i = 0; i < pages->copies.capacity; i++) {
+    const struct exu_map_slot *slot = &pages->copies.slots[i];
+    if (!slot->key || !slot->value) continue;
+    renewal->local[renewal->count] = (struct iovec){slot->value, PAGE};
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+    renewal->remote[renewal->count] = (struct iovec){(void *)(uintptr_t)(slot->key << PAGE_SHIFT), PAGE};
+    if (++renewal->count == VECTORS) renew_batch(pages, renewal);
+  }
+  renew_batch(pages, renewal);
+  free(renewal);
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+
+/* How many pages from `number` on, at most `limit`, are not there yet. */
+static size_t absent(const struct exu_pages *pages, uint64_t number, size_t limit) {
+  size_t count = 0;
+  while (count < limit && !copy_of(pages, number + count)) count++;
+  return count;
+}
+
+enum exu_fault exu_pages_read(struct exu_pages *pages, uint64_t address, void *buffer, size_t size) {
+  uint8_t *out = buffer;
+  while (size > 0) {
+    const uint64_t number = address >> PAGE_SHIFT;
+    const size_t into = (size_t)(address & (PAGE - 1));
+    const size_t here = size < PAGE - into ? size : PAGE - into;
+    const uint8_t *bytes = copy_of(pages, number);
+    if (!bytes) {
+      size_t wanted = (into + size + PAGE - 1) >> PAGE_SHIFT;
+      if (copy(pages, number, absent(pages, number, wanted < BATCH ? wanted : BATCH)) == 0) return EXU_READ_FAILED;
+      bytes = copy_of(pages, number);
+    }
+    memcpy(out, bytes + into, here);
+    out += here;
+    address += here;
+    size -= here;
+  }
+  return EXU_READABLE;
+}
+
+void exu_pages_hold(struct exu_pages *pages, uint64_t start, uint64_t end) {
+  const uint64_t last = (end + PAGE - 1) >> PAGE_SHIFT;
+  for (uint64_t number = start >> PAGE_SHIFT; number < last;) {
+    size_t count = absent(pages, number, last - number < SLAB_PAGES ? (size_t)(last - number) : SLAB_PAGES);
+    size_t copied = count ? copy(pages, number, count) : 1;
+    if (copied == 0) return;
+    number += copied;
+  }
+}
+
+void exu_pages_forget(struct exu_pages *pages) {
+  exu_map_clear(&pages->copies);
+  free_slabs(pages);
+}
+
+void exu_pages_freeze(struct exu_pages *pages) {
+  pages->frozen = true;
+  pages->stopped = 0;
+}
+
+void exu_pages_thaw(struct exu_pages *pages, pid_t tid) {
+  pages->frozen = false;
+  pages->stopped = tid;
+}
+
+bool exu_pages_late(const struct exu_pages *pages, uint64_t address) {
+  return pages->late.count > 0 && address >> PAGE_SHIFT && exu_map_find(&pages->late, address >> PAGE_SHIFT);
+}
+
+/* ---- As a source ------------------------------------------------------------------------------------------------- */
+
+static ssize_t read_kept(const struct exu_source *source, uint64_t offset, void *buffer, size_t size) {
+  return exu_pages_read(source->state, offset, buffer, size) == EXU_READABLE ? (ssize_t)size : -1;
+}
+
+static ssize_t read_once(const struct exu_source *source, uint64_t offset, void *buffer, size_t size) {
+  const struct exu_pages *pages = source->state;
+  return exu_read_at(pages->fd, buffer, size, offset);
+}
+
+static void close_pages(const struct exu_source *source) { exu_pages_destroy(source->state); }
+
+struct exu_source exu_pages_source(struct exu_pages *pages) {
+  static const struct exu_source_ops ops = {
+      .read = read_kept, .read_once = read_once, .close = close_pages, .keeps = true};
+  return (struct exu_source){.ops = &ops, .state = pages, .fd = -1, .size = UINT64_MAX};
+}

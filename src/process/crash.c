@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whose crash it was. */
+#include "process/crash.h"
+
+#include "process/crash_place.h"
+#include "process/signal_frame.h"
+#include "process/signal_names.h"
+#include "process/system_calls.h"
+
+bool exu_crash_is_sent(int32_t code) {
+  return code == EXU_SI_USER || code == EXU_SI_TKILL || code == EXU_SI_QUEUE || code == EXU_SI_MESGQ;
+}
+
+/*
+ * Only in the synchronous signals, and not when the kernel has none to give: a general protection fault (SI_KERNEL), a
+ * shadow stack mismatch, an asynchronous tag check.
+ */
+bool exu_crash_has_address(int32_t signal, int32_t code) {
+  if (code <= 0 || code == EXU_SI_KERNEL) return false;
+  switch (signal) {
+  case EXU_SIGSEGV: return code != EXU_SEGV_MTEAERR && code != EXU_SEGV_CPERR;
+  case EXU_SIGBUS:
+  case EXU_SIGFPE:
+  case EXU_SIGILL:
+  case EXU_SIGTRAP: return true;
+  default: return false;
+  }
+}
+
+/* Raised by the kernel for what a thread did, in that thread. */
+static bool is_fault(int32_t signal, int32_t code) {
+  if (code <= 0) return false;
+  switch (signal) {
+  case EXU_SIGBUS: return code != EXU_BUS_MCEERR_AO; /* memory went bad that nobody had asked for */
+  case EXU_SIGSEGV:
+  case EXU_SIGFPE:
+  case EXU_SIGILL:
+  case EXU_SIGTRAP:
+  case EXU_SIGSYS: return true;
+  default: return false;
+  }
+}
+
+void exu_crash_blame(struct exu_target *target, struct exu_os_thread *thread, const struct exu_registers *registers) {
+  if (target->scene.thread) target->scene.thread->crashed = false;
+  target->scene.thread = thread;
+  target->scene.access = EXU_ACCESS_UNKNOWN;
+  target->scene.registers = thread ? *registers : (struct exu_registers){.syscall = -1};
+  target->crash->tid = thread ? thread->tid : -1;
+  if (thread) thread->crashed = true;
+}
+
+struct exu_crash *exu_crash_create(struct exu_target *target, int32_t signal, const struct exu_siginfo *siginfo,
+                                   struct exu_arena *arena) {
+  struct exu_crash *crash = exu_arena_alloc(arena, sizeof *crash);
+  if (!crash) return NULL;
+  *crash = (struct exu_crash){
+      .signal = signal, .name = exu_signal_name(signal), .sender_pid = -1, .sender_uid = -1, .tid = -1};
+  target->crash = crash;
+  if (!siginfo) return crash;
+  crash->has_code = true;
+  crash->code = siginfo->code;
+  crash->code_name = exu_signal_code_name(signal, siginfo->code);
+  if (exu_crash_is_sent(siginfo->code)) {
+    crash->sender_pid = siginfo->pid;
+    crash->sender_uid = siginfo->uid;
+  } else if (exu_crash_has_address(signal, siginfo->code)) {
+    crash->has_address = true;
+    crash->address = siginfo->address;
+  }
+  if (is_fault(signal, siginfo->code) && target->first_died && target->thread_count > 0)
+    exu_crash_blame(target, &target->threads[0], &target->threads[0].registers);
+  return crash;
+}
+
+/* ---- Without siginfo --------------------------------------------------------------------------------------------- */
+
+bool exu_crash_fits(enum exu_obstacle_kind kind, int32_t signal) {
+  switch (kind) {
+  case EXU_OBSTACLE_PAGE: return signal == EXU_SIGSEGV || signal == EXU_SIGBUS;
+  case EXU_OBSTACLE_PROTECTION: return signal == EXU_SIGSEGV;
+  case EXU_OBSTACLE_INVALID: return signal == EXU_SIGILL;
+  case EXU_OBSTACLE_DIVISION: return signal == EXU_SIGFPE;
+  default: return false;
+  }
+}
+
+/* The only thread that could not go on: whose next instruction gives this very signal. */
+static struct exu_os_thread *stuck(const struct exu_target *target) {
+  const size_t count = target->first_died && target->thread_count > 0 ? 1 : target->thread_count;
+  struct exu_os_thread *found = NULL;
+  for (size_t i = 0; i < count; i++) {
+    struct exu_os_thread *thread = &target->threads[i];
+    if (!exu_crash_fits(exu_obstacle_find(target, &thread->registers).kind, target->crash->signal)) continue;
+    if (found) return NULL;
+    found = thread;
+  }
+  return found;
+}
+
+/* ---- Sent by the process itself ---------------------------------------------------------------------------------- */
+
+/* The thread that has just sent the signal; NULL: it has gone on, or cannot be told. */
+static struct exu_os_thread *find_sender(const struct exu_target *target) {
+  for (size_t i = 0; i < target->thread_count; i++) {
+    struct exu_os_thread *thread = &target->threads[i];
+    int64_t tid;
+    if (!exu_call_sends(target, &thread->registers, target->crash->signal, &tid)) continue;
+    if (tid < 0 || tid == target->threads[0].tid) return thread;
+  }
+  struct exu_os_thread *receiver = &target->threads[0];
+  return target->crash->code == EXU_SI_TKILL && exu_call_raises(target, &receiver->registers) ? receiver : NULL;
+}
+
+bool exu_crash_is_raised(const struct exu_target *target) {
+  const struct exu_crash *crash = target->crash;
+  return crash && crash->has_code && exu_crash_is_sent(crash->code) && target->pid > 0 &&
+         crash->sender_pid == target->pid && target->first_died && target->thread_count > 0;
+}
+
+bool exu_crash_may_handle(const struct exu_target *target, const struct exu_os_thread *thread) {
+  return !exu_signal_frame_absent(target, thread);
+}
+
+/* A thread that raises a signal for itself gets it; one that sends it may do so for a handler in another thread. */
+static bool may_be_for_another(const struct exu_target *target, const struct exu_os_thread *sender) {
+  if (target->crash->code == EXU_SI_TKILL && sender == &target->threads[0]) return false;
+  for (size_t i = 0; i < target->thread_count; i++)
+    if (&target->threads[i] != sender && exu_crash_may_handle(target, &target->threads[i])) return true;
+  return false;
+}
+
+void exu_crash_unhandled(struct exu_target *target, struct exu_arena *arena) {
+  struct exu_os_thread *sender = target->scene.sender;
+  if (target->scene.thread || !sender || exu_crash_may_handle(target, sender)) return;
+  exu_crash_blame(target, sender, &sender->registers);
+  exu_crash_word(target, arena);
+}
+
+static void decide(struct exu_target *target) {
+  struct exu_os_thread *thread = NULL;
+  if (target->scene.thread) {
+    thread = target->scene.thread;
+  } else if (!target->crash->has_code) {
+    thread = stuck(target);
+  } else if (exu_crash_is_raised(target)) {
+    /* Where a handler may run, that may have been for what another process has sent. */
+    thread = target->scene.sender = find_sender(target);
+    if (!thread && exu_crash_returned(target)) return;
+    if (thread && (exu_crash_may_handle(target, thread) || may_be_for_another(target, thread))) thread = NULL;
+  }
+  exu_crash_blame(target, thread, thread ? &thread->registers : NULL);
+}
+
+/*
+ * The kernel could not put a frame for the handler on the stack, or the processor does not tell the address. If the
+ * instruction cannot be carried out because of a page, it was that one.
+ */
+static void find_address(struct exu_target *target) {
+  struct exu_crash *crash = target->crash;
+  if (crash->signal != EXU_SIGSEGV || !crash->has_code || crash->code != EXU_SI_KERNEL || !target->scene.thread) return;
+  struct exu_obstacle obstacle = exu_obstacle_find(target, &target->scene.registers);
+  if (obstacle.kind != EXU_OBSTACLE_PAGE) return;
+  crash->has_address = true;
+  crash->address = obstacle.address;
+  target->scene.access = obstacle.access;
+}
+
+void exu_crash_describe(struct exu_target *target, struct exu_arena *arena) {
+  if (!target->crash) return;
+  decide(target);
+  find_address(target);
+  exu_crash_word(target, arena);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process/crash_place.h"
+#include "arch/x86_64_access.h"
+
+#include <string.h>
+
+#include "process/obstacle.h"
+#include "process/signal_names.h"
+
+/*
+ * How far below the end of a stack an overflow is looked for: the kernel keeps 1 MiB below the main thread's stack
+ * free, a thread's guard page is smaller. And how near to its end a thread must be to have overflowed it: a frame
+ * may reserve much, and touch the far end first.
+ */
+static const uint64_t guard_reach = UINT64_C(1) << 20;
+static const uint64_t nearly_full = UINT64_C(1) << 16;
+
+static bool is_writable(const struct exu_region *region) { return region && (region->prot & EXU_PROT_WRITE); }
+
+/* The thread whose stack contains the address, or NULL. */
+static const struct exu_os_thread *owner_of_stack(const struct exu_target *target, const struct exu_region *region,
+                                                  uint64_t address) {
+  enum { THREAD_BLOCK = 4096 }; /* the C library puts a thread's own block at the top of its stack */
+  for (size_t i = 0; i < target->thread_count; i++) {
+    const struct exu_registers *registers = &target->threads[i].registers;
+    if (!registers->valid || registers->sp < region->start || registers->sp >= region->end) continue;
+    /* What the kernel merged into one mapping above the stack is not the stack. */
+    uint64_t block = registers->has_thread_pointer ? registers->thread_pointer : 0;
+    if (block > registers->sp && block < region->end && address > block && address - block >= THREAD_BLOCK) continue;
+    return &target->threads[i];
+  }
+  return NULL;
+}
+
+/* The crashed thread's stack: where its stack pointer is, or just above when that has left the stack already. */
+static const struct exu_region *stack_of_crash(const struct exu_target *target) {
+  if (!target->scene.thread || !target->scene.registers.valid) return NULL;
+  const uint64_t sp = target->scene.registers.sp;
+  const struct exu_region *stack = exu_space_find(target->space, sp);
+  if (is_writable(stack)) return stack;
+  size_t count;
+  const struct exu_region *regions = exu_space_regions(target->space, &count);
+  size_t low = 0;
+  size_t high = count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (regions[middle].start <= sp) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  stack = low < count && regions[low].start - sp <= guard_reach ? &regions[low] : NULL;
+  return is_writable(stack) ? stack : NULL;
+}
+
+/* Has the crashed thread come to the end of its stack, and is the address just below it? */
+static bool is_below_stack(const struct exu_target *target, uint64_t address) {
+  const struct exu_region *below = exu_space_find(target->space, address);
+  if (below && below->prot != 0) return false;
+  const struct exu_region *stack = stack_of_crash(target);
+  if (!stack || address >= stack->start || stack->start - address > guard_reach) return false;
+  const uint64_t sp = target->scene.registers.sp;
+  return sp < stack->start || sp - stack->start < nearly_full;
+}
+
+bool exu_crash_stack_is_full(const struct exu_target *target) {
+  enum { FRAME_MAX = 4096 }; /* struct rt_sigframe with the floating point state of AVX-512 */
+  const struct exu_region *stack = stack_of_crash(target);
+  if (exu_obstacle_find(target, &target->scene.registers).kind != EXU_OBSTACLE_NONE) return false;
+  return stack && (target->scene.registers.sp < stack->start || target->scene.registers.sp - stack->start < FRAME_MAX);
+}
+
+/*
+ * Linux 6.13 can make a guard page inside a mapping (MADV_GUARD_INSTALL), and glibc 2.42 does so for the stacks of
+ * threads: the page belongs to the stack's mapping, which can be written, and yet the fault there says that nothing is
+ * mapped.
+ */
+static bool is_guard_inside(const struct exu_target *target, const struct exu_region *region, uint64_t address) {
+  const struct exu_crash *crash = target->crash;
+  if (!target->scene.thread || !target->scene.registers.valid || !is_writable(region)) return false;
+  if (!crash || crash->signal != EXU_SIGSEGV || !crash->has_code || crash->code != EXU_SEGV_MAPERR) return false;
+  if (!crash->has_address || crash->address != address) return false;
+  uint64_t sp = target->scene.registers.sp;
+  if (sp < region->start || sp >= region->end) return false;
+  return (sp < address ? address - sp : sp - address) < nearly_full;
+}
+
+struct exu_string exu_crash_place(const struct exu_target *target, uint64_t address, struct exu_arena *arena) {
+  const struct exu_region *region = exu_space_find(target->space, address);
+  const struct exu_file_mapping *mapping = exu_target_mapping(target, address);
+  char prot[4] = "---";
+  if (region) {
+    if (region->prot & EXU_PROT_READ) prot[0] = 'r';
+    if (region->prot & EXU_PROT_WRITE) prot[1] = 'w';
+    if (region->prot & EXU_PROT_EXEC) prot[2] = 'x';
+  }
+  if (mapping && region && !(region->prot & EXU_PROT_UNKNOWN))
+    return exu_arena_printf(arena, "%.*s (%s)", (int)mapping->path.size, mapping->path.data, prot);
+  if (mapping) return mapping->path;
+
+  if (is_below_stack(target, address) || is_guard_inside(target, region, address))
+    return exu_arena_printf(arena, "%s the stack of thread %lld: probably a stack overflow",
+                            region ? "a guard page below" : "just below", (long long)target->scene.thread->tid);
+  if (!region) return exu_arena_printf(arena, "no mapping");
+  if (target->auxv.vdso && address >= target->auxv.vdso && region->start <= target->auxv.vdso)
+    return exu_arena_printf(arena, "the kernel's vdso (%s)", prot);
+  const struct exu_os_thread *owner = is_writable(region) ? owner_of_stack(target, region, address) : NULL;
+  if (owner) return exu_arena_printf(arena, "the stack of thread %lld", (long long)owner->tid);
+  if (region->prot == 0) return exu_arena_printf(arena, "reserved memory without any access (---)");
+  return exu_arena_printf(arena, "anonymous memory (%s)", prot);
+}
+
+/* Does the second mapping go on where the first one ends? The kernel splits a mapping where it was mprotect()ed. */
+static bool goes_on(const struct exu_file_mapping *first, const struct exu_file_mapping *second) {
+  return first->end == second->start && second->offset > first->offset &&
+         second->offset - first->offset == first->end - first->start && first->path.size == second->path.size &&
+         memcmp(first->path.data, second->path.data, first->path.size) == 0;
+}
+
+struct exu_crash_file exu_crash_file(const struct exu_target *target, uint64_t address) {
+  struct exu_crash_file file = {.length = -1, .changed = EXU_UNKNOWN};
+  const struct exu_file_mapping *first = exu_target_mapping(target, address), *last = first;
+  if (!first || !first->path.data) return file;
+  const struct exu_file_mapping *const end = target->mappings + target->mapping_count;
+  while (first > target->mappings && goes_on(first - 1, first)) first--;
+  while (last + 1 < end && goes_on(last, last + 1)) last++;
+  if (last->end - first->start > INT64_MAX || first->offset > INT64_MAX) return file; /* no file is that long */
+  file.path = first->path;
+  file.position = first->offset + (address - first->start);
+  file.mapped_from = first->offset;
+  file.mapped_bytes = last->end - first->start;
+  return file;
+}
+
+/* Is a fault of this access at all possible, as the region at the address is mapped? */
+static enum exu_access agree(enum exu_access access, const struct exu_region *region, bool by_permission) {
+  if (access == EXU_ACCESS_MODIFY) {
+    /* The read comes first. When it cannot have failed, it was the write; else the processor does not tell. */
+    bool read_works = by_permission && region && region->prot != 0;
+    access = read_works ? EXU_ACCESS_WRITE : EXU_ACCESS_UNKNOWN;
+  }
+  if (!by_permission || !region || (region->prot & EXU_PROT_UNKNOWN)) return access;
+  return exu_region_forbids(region, access) ? access : EXU_ACCESS_UNKNOWN;
+}
+
+enum exu_access exu_crash_access(const struct exu_target *target, const struct exu_crash *crash) {
+  if (!crash->has_address || !target->scene.thread) return EXU_ACCESS_UNKNOWN;
+  if (target->scene.access != EXU_ACCESS_UNKNOWN) return target->scene.access;
+  const struct exu_registers *registers = &target->scene.registers;
+  bool segv = crash->signal == EXU_SIGSEGV && (crash->code == EXU_SEGV_MAPERR || crash->code == EXU_SEGV_ACCERR);
+  if (!registers->valid || (!segv && crash->signal != EXU_SIGBUS)) return EXU_ACCESS_UNKNOWN;
+
+  const struct exu_region *region = exu_space_find(target->space, crash->address);
+  if (segv && crash->address == registers->pc && (!region || !(region->prot & (EXU_PROT_EXEC | EXU_PROT_UNKNOWN))))
+    return EXU_ACCESS_EXECUTE;
+
+  enum { X86_64 = 62 };
+  if (target->arch->machine != X86_64) return EXU_ACCESS_UNKNOWN;
+  uint8_t code[EXU_X86_INSTRUCTION_MAX];
+  size_t size = exu_space_read_some(target->space, registers->pc, code, sizeof code);
+  return agree(exu_access_x86_64(code, size, registers, crash->address), region, segv);
+}

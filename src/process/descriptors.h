@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a file descriptor of a live process is, in words, from /proc: "socket 127.0.0.1:4000 -> 127.0.0.1:5000
+ * (ESTABLISHED)", "pipe, other end: pid 12 (cat)", "FIFO /path, ...", "/path/file". Nothing is opened that could block,
+ * and what is read has a budget.
+ */
+#ifndef EXUVIA_PROCESS_DESCRIPTORS_H
+#define EXUVIA_PROCESS_DESCRIPTORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "process/processes.h"
+
+struct exu_descriptors {
+  struct exu_arena *arena;
+  int64_t pid;
+  uint64_t bytes_left;         /* of /proc/PID/net/... */
+  uint64_t links_left;         /* of other processes, to find the other end of a pipe */
+  int64_t deadline_us;         /* of CLOCK_MONOTONIC, for the same; 0: not begun */
+  struct exu_string known[64]; /* of the lowest descriptors, which many threads may wait for; unknown: not asked yet */
+};
+
+void exu_descriptors_init(struct exu_descriptors *descriptors, struct exu_arena *arena, int64_t pid);
+
+/* Unknown when there is no such descriptor, or no permission to look. */
+struct exu_string exu_descriptor(struct exu_descriptors *descriptors, int64_t fd);
+
+/*
+ * The process that has the file lock for which the process waits on that descriptor, as the kernel says (/proc/locks);
+ * -1: unknown, or several. Stores its name, "" when it is unknown.
+ */
+int64_t exu_descriptor_lock_holder(struct exu_descriptors *descriptors, int64_t fd, char comm[EXU_COMM_SIZE]);
+
+/*
+ * For tests: one line of /proc/locks. Stores its number, which those who wait share with the one that they wait for.
+ * False: it is no line of a lock.
+ */
+struct exu_lock_line {
+  uint64_t number;
+  bool waits;
+  int64_t pid;
+  unsigned major, minor;
+  uint64_t inode;
+};
+bool exu_lock_line(const char *text, struct exu_lock_line *line);
+
+/* The descriptors that an epoll descriptor watches, at most `capacity` of them; returns how many there are in all. */
+size_t exu_descriptor_watched(struct exu_descriptors *descriptors, int64_t fd, int64_t *watched, size_t capacity);
+
+/*
+ * The number that a thread has for its own process: another one than here when that lives in a PID namespace of its
+ * own. `tid` itself when the kernel does not say.
+ */
+int64_t exu_tid_inside(int64_t pid, int64_t tid);
+
+/* For tests: one line of /proc/PID/net/tcp (or tcp6), when it is that of the inode. False: it is not, or is none. */
+bool exu_descriptor_inet(const char *line, uint64_t inode, char *text, size_t size);
+
+#endif

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process/live.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/guard.h"
+#include "process/live_private.h"
+#include "process/task_list.h"
+
+/* What is copied of one process at most; and of the stack of one thread in the pause, also when its end is unknown. */
+enum { CHANGING_MIB = 512, CONSTANT_MIB = 128, STACK_MIB = 128, ENDLESS_STACK_MIB = 1, ARGUMENTS_MAX = 4096 };
+
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
+
+/* The directory of a thread that has memory: the main thread, unless it has ended before the others. */
+static bool open_self(struct exu_live *live, struct exu_error *error) {
+  struct exu_task_list list;
+  if (!exu_task_list_read(live->tasks, &list))
+    return exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)live->pid);
+  for (size_t i = 0; i < list.count && live->self < 0; i++) {
+    char name[32], state = exu_task_state(live->tasks, list.tids[i]);
+    snprintf(name, sizeof name, "%d", (int)list.tids[i]);
+    if (state == 'Z' || state == 'X' || state == '\0') continue;
+    live->self = openat(live->tasks, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    live->self_tid = list.tids[i];
+  }
+  exu_task_list_deinit(&list);
+  if (live->self >= 0) return true;
+  return exu_fail(error, EXU_NOT_FOUND, "process %d has ended; its parent has not waited for it yet", (int)live->pid);
+}
+
+/*
+ * Other threads have a directory, too, and tools that list threads show their ids (top -H): then it is the process that
+ * is meant.
+ */
+static void find_main_thread(struct exu_live *live) {
+  char status[4096], path[64];
+  int main;
+  if (exu_proc_read(live->process, "status", status, sizeof status) <= 0) return;
+  const char *line = strstr(status, "\nTgid:");
+  if (!line || sscanf(line, " Tgid: %d", &main) != 1 || main <= 0 || main == live->pid) return;
+  snprintf(path, sizeof path, "/proc/%d", main);
+  int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return;
+  exu_note(live->diagnostics, "thread-id", live->pid, "%d is a thread of process %d", (int)live->pid, main);
+  close(live->process);
+  live->process = directory;
+  live->pid = main;
+}
+
+static bool open_process(struct exu_live *live, struct exu_error *error) {
+  char path[64];
+  if (!exu_live_proc_is_own(error)) return false;
+  snprintf(path, sizeof path, "/proc/%d", (int)live->pid);
+  live->process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (live->process < 0) return exu_live_hidden(live->pid, errno, error);
+  find_main_thread(live);
+  live->tasks = openat(live->process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (live->tasks < 0) return exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)live->pid);
+  if (!open_self(live, error)) return false;
+  live->memory = openat(live->self, "mem", O_RDONLY | O_CLOEXEC);
+  return live->memory >= 0 || exu_live_refused(live->pid, errno, error);
+}
+
+/* Its root directory, kept open: its files can be read by this path even when the process has ended meanwhile. */
+static void open_root(struct exu_live *live) {
+  struct stat theirs, ours;
+  live->root = openat(live->self, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (live->root < 0) return;
+  bool same = fstat(live->root, &theirs) == 0 && stat("/", &ours) == 0 && theirs.st_dev == ours.st_dev &&
+              theirs.st_ino == ours.st_ino;
+  /* The same directory may have other things mounted below it. */
+  same = same && fstatat(live->self, "ns/mnt", &theirs, 0) == 0 && stat("/proc/self/ns/mnt", &ours) == 0 &&
+         theirs.st_ino == ours.st_ino;
+  if (!same) snprintf(live->root_path, sizeof live->root_path, "/proc/self/fd/%d", live->root);
+}
+
+static const struct exu_arch *arch_of(const struct exu_live *live, uint16_t *machine) {
+  unsigned char header[20] = {0};
+  EXU_GUARD(fd) int fd = openat(live->self, "exe", O_RDONLY | O_CLOEXEC);
+#if defined(__x86_64__)
+  *machine = EM_X86_64;
+#elif defined(__aarch64__)
+  *machine = EM_AARCH64;
+#else
+  *machine = EM_NONE;
+#endif
+  if (fd < 0 || pread(fd, header, sizeof header, 0) != (ssize_t)sizeof header)
+    return exu_arch_find(*machine, ELFCLASS64, ELFDATA2LSB);
+  uint16_t theirs = (uint16_t)(header[18] | header[19] << 8);
+  bool same = theirs == *machine;
+  *machine = theirs;
+  return same ? exu_arch_find(theirs, header[EI_CLASS], header[EI_DATA]) : NULL;
+}
+
+static void read_auxv(struct exu_live *live, struct exu_auxv *auxv) {
+  char bytes[1024];
+  ssize_t size = exu_proc_read(live->self, "auxv", bytes, sizeof bytes);
+  for (ssize_t i = 0; i + 16 <= size; i += 16) {
+    uint64_t pair[2];
+    memcpy(pair, bytes + i, sizeof pair);
+    switch (pair[0]) {
+    case AT_PHDR: auxv->phdr = pair[1]; break;
+    case AT_ENTRY: auxv->entry = pair[1]; break;
+    case AT_BASE: auxv->base = pair[1]; break;
+    case AT_SYSINFO_EHDR: auxv->vdso = pair[1]; break;
+    case AT_PAGESZ: auxv->page_size = pair[1]; break;
+    case AT_NULL: return;
+    }
+  }
+}
+
+static struct exu_string comm_of(int directory, const char *name, struct exu_arena *arena) {
+  char comm[64];
+  ssize_t size = exu_proc_read(directory, name, comm, sizeof comm);
+  if (size <= 0) return (struct exu_string){NULL, 0};
+  if (comm[size - 1] == '\n') size--;
+  return exu_arena_string(arena, comm, (size_t)size);
+}
+
+static void read_arguments(struct exu_target *target, struct exu_arena *arena) {
+  char text[ARGUMENTS_MAX];
+  ssize_t size = exu_proc_read(target->live->self, "cmdline", text, sizeof text);
+  if (size <= 0) return;
+  if (text[size - 1] == '\0') size--;
+  for (ssize_t i = 0; i < size; i++)
+    if (text[i] == '\0') text[i] = ' ';
+  target->arguments = exu_arena_string(arena, text, (size_t)size);
+}
+
+/* Copied pages of the process, as a source of its space. NULL without memory. */
+static struct exu_pages *add_pages(const struct exu_target *target, unsigned budget_mib, uint32_t *source) {
+  struct exu_pages *pages = exu_pages_create(target->live->memory, (size_t)budget_mib << 20);
+  int number = pages ? exu_space_add_source(target->space, exu_pages_source(pages)) : -1;
+  *source = (uint32_t)number;
+  return number < 0 ? NULL : pages;
+}
+
+static bool create_space(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = target->live;
+  target->space = exu_space_create(arena);
+  live->changing = target->space ? add_pages(target, CHANGING_MIB, &live->changing_source) : NULL;
+  live->constant = target->space ? add_pages(target, CONSTANT_MIB, &live->constant_source) : NULL;
+  if (!live->changing || !live->constant) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
+  exu_space_set_fallback(target->space, live->changing_source);
+  return exu_live_read_maps(target, arena, error);
+}
+
+static bool open_target(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = target->live;
+  uint16_t machine;
+  if (!open_process(live, error)) return false;
+  target->arch = arch_of(live, &machine);
+  if (!target->arch)
+    return exu_fail(error, EXU_UNSUPPORTED, "process %d is a program for another machine (ELF machine %u)",
+                    (int)live->pid, machine);
+  open_root(live);
+  read_auxv(live, &target->auxv);
+  target->pid = live->pid;
+  target->comm = comm_of(live->process, "comm", arena);
+  read_arguments(target, arena);
+  target->directory = exu_live_directory(live->self, arena);
+  target->sources_as_of = exu_live_started(live->process);
+  return create_space(target, arena, error);
+}
+
+bool exu_target_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                          struct exu_target *target, struct exu_error *error) {
+  if (pid <= 0 || pid > INT32_MAX) return exu_fail(error, EXU_NOT_FOUND, "there is no process %" PRId64, pid);
+  struct exu_live *live = calloc(1, sizeof *live);
+  if (!live) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
+  *live = (struct exu_live){
+      .pid = (pid_t)pid, .diagnostics = diagnostics, .process = -1, .tasks = -1, .self = -1, .memory = -1, .root = -1};
+  struct exu_target opened = {.kind = EXU_SOURCE_LIVE, .pause_us = -1, .live = live};
+  if (!open_target(&opened, arena, error)) {
+    exu_target_close(&opened);
+    return false;
+  }
+  *target = opened;
+  return true;
+}
+
+void exu_live_close(struct exu_live *live) {
+  if (!live) return;
+  if (live->stop) exu_stop_end(live->stop);
+  const int descriptors[] = {live->process, live->tasks, live->self, live->memory, live->root};
+  for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
+    if (descriptors[i] >= 0) close(descriptors[i]);
+  free(live);
+}
+
+/* ---- The pause --------------------------------------------------------------------------------------------------- */
+
+void exu_live_forget(const struct exu_target *target) { exu_pages_forget(target->live->changing); }
+
+/*
+ * Is every thread's stack in a mapping that is known, and readable? If not, the mappings have changed since they were
+ * read: a stack is mapped without access before it gets its guard page.
+ */
+static bool maps_are_current(const struct exu_target *target) {
+  for (size_t i = 0; i < target->thread_count; i++) {
+    const struct exu_registers *registers = &target->threads[i].registers;
+    const struct exu_region *region = registers->sp ? exu_space_find(target->space, registers->sp) : NULL;
+    if (registers->sp && (!region || region->saved == 0)) return false;
+  }
+  return true;
+}
+
+static void say_cut(const struct exu_live *live, size_t count) {
+  if (count < EXU_TASKS_MAX) return;
+  exu_missing(live->diagnostics, "too-many-threads", -1, "more than %d threads: the others are missing, and run on",
+              EXU_TASKS_MAX - 1);
+}
+
+/*
+ * "running", or the number of the system call, its six arguments, the stack pointer and the pc: proc(5),
+ * /proc/PID/syscall.
+ */
+static void glance_at(const struct exu_live *live, struct exu_os_thread *thread) {
+  char name[48], text[256];
+  struct exu_registers *registers = &thread->registers;
+  registers->syscall = -1;
+  void *list = NULL;
+  size_t size;
+  if (syscall(SYS_get_robust_list, (int)thread->tid, &list, &size) == 0) thread->in_descriptor = (uintptr_t)list;
+  snprintf(name, sizeof name, "%d/syscall", (int)thread->tid);
+  if (exu_proc_read(live->tasks, name, text, sizeof text) <= 0) return;
+  int64_t number;
+  uint64_t arguments[6], sp, pc;
+  int fields = sscanf(
+      text, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
+      &number, &arguments[0], &arguments[1], &arguments[2], &arguments[3], &arguments[4], &arguments[5], &sp, &pc);
+  if (fields != 9 || number < 0) return;
+  registers->syscall = number;
+  memcpy(registers->syscall_args, arguments, sizeof arguments);
+  registers->sp = sp;
+  registers->pc = pc;
+}
+
+/* What the kernel tells of a thread that did not stop in time. */
+static void look_at_unstopped(const struct exu_live *live, struct exu_os_thread *thread, struct exu_arena *arena) {
+  char name[48], text[128];
+  thread->unstopped = true;
+  thread->state = exu_task_state(live->tasks, (pid_t)thread->tid);
+  glance_at(live, thread);
+  snprintf(name, sizeof name, "%d/wchan", (int)thread->tid);
+  ssize_t size = exu_proc_read(live->tasks, name, text, sizeof text);
+  if (size > 0 && strcmp(text, "0") != 0) thread->wchan = exu_arena_string(arena, text, (size_t)size);
+}
+
+static bool decode(const struct exu_target *target, const struct exu_stopped_thread *stopped,
+                   struct exu_os_thread *thread) {
+  struct exu_registers registers = {.syscall = -1};
+  if (stopped->registers_size == 0 ||
+      !target->arch->decode_registers(stopped->registers, stopped->registers_size, &registers))
+    return false;
+  thread->registers = registers;
+  return true;
+}
+
+static bool take_threads(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = target->live;
+  size_t count;
+  const struct exu_stopped_thread *stopped = exu_stop_threads(live->stop, &count);
+  say_cut(live, count);
+  target->threads = exu_arena_array(arena, count, sizeof *target->threads);
+  if (!target->threads) return exu_fail(error, EXU_NO_MEMORY, "not enough memory for %zu threads", count);
+  target->thread_count = 0;
+  target->stop_signal = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (stopped[i].state == EXU_STOPPED_GONE) continue;
+    struct exu_os_thread *thread = &target->threads[target->thread_count++];
+    thread->tid = stopped[i].tid;
+    thread->registers.syscall = -1;
+    if (stopped[i].job_signal) target->stop_signal = stopped[i].job_signal;
+    if (!decode(target, &stopped[i], thread)) look_at_unstopped(live, thread, arena);
+  }
+  return true;
+}
+
+/* The id of a stopped thread cannot be another process's meanwhile. 0: none has stopped. */
+static pid_t first_stopped(const struct exu_stop *stop) {
+  size_t count;
+  const struct exu_stopped_thread *threads = exu_stop_threads(stop, &count);
+  for (size_t i = 0; i < count; i++)
+    if (threads[i].state == EXU_STOPPED) return threads[i].tid;
+  return 0;
+}
+
+bool exu_live_stop(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = target->live;
+  int refused;
+  live->stop = exu_stop_begin(live->pid, live->tasks, &refused, error);
+  if (!live->stop) return refused ? exu_live_refused(live->pid, refused, error) : false;
+  exu_pages_renew(live->changing, first_stopped(live->stop));
+  bool fine = take_threads(target, arena, error);
+  if (fine && !maps_are_current(target)) {
+    exu_space_reset(target->space);
+    fine = exu_live_read_maps(target, arena, error);
+  }
+  if (!fine) exu_live_release(target);
+  return fine;
+}
+
+/*
+ * From the stack pointer to the end of the stack: for a thread of the C library that is its own control block, to which
+ * the thread pointer points and which lies above its frames; else the end of the mapping. That is no end at all for one
+ * that runs on a piece of some heap: a signal's stack, a coroutine's.
+ */
+static uint64_t stack_end(const struct exu_target *target, const struct exu_os_thread *thread) {
+  const struct exu_registers *registers = &thread->registers;
+  const struct exu_region *region = exu_space_find(target->space, registers->sp);
+  if (!region || region->saved == 0) return 0;
+  uint64_t self = registers->has_thread_pointer ? registers->thread_pointer : 0, size = region->end - registers->sp;
+  uint64_t most = self && thread->tid != target->pid ? ENDLESS_STACK_MIB : STACK_MIB;
+  if (self > registers->sp && self < region->end) {
+    size = self - registers->sp;
+    most = STACK_MIB;
+  }
+  return registers->sp + (size < most << 20 ? size : most << 20);
+}
+
+static void copy_stack(const struct exu_target *target, const struct exu_os_thread *thread) {
+  uint64_t sp = thread->registers.sp, end = sp ? stack_end(target, thread) : 0;
+  if (end) exu_pages_hold(target->live->changing, sp, end);
+}
+
+void exu_live_copy_stacks(struct exu_target *target) {
+  for (size_t i = 0; i < target->thread_count; i++) copy_stack(target, &target->threads[i]);
+}
+
+void exu_live_release(struct exu_target *target) {
+  struct exu_live *live = target->live;
+  if (!live->stop) return;
+  bool expired;
+  target->pause_us = exu_stop_release(live->stop, &expired);
+  if (expired)
+    exu_missing(live->diagnostics, "pause-too-long", -1,
+                "the process went on after %d ms, before everything was read: what is shown may not fit together",
+                EXU_STOP_MAX_MS);
+  exu_pages_freeze(live->changing);
+}
+
+static void say_unstopped(const struct exu_live *live, const struct exu_os_thread *thread) {
+  struct exu_string in = thread->wchan;
+  if (thread->state == 'D')
+    exu_missing(live->diagnostics, "thread-not-stopped", thread->tid,
+                "the thread sleeps in the kernel%s%.*s%s and cannot be interrupted: its native frames are unknown",
+                in.data ? " (" : "", (int)in.size, in.data ? in.data : "", in.data ? ")" : "");
+  else
+    exu_missing(live->diagnostics, "thread-not-stopped", thread->tid,
+                "the thread did not stop in time: its native frames are unknown");
+}
+
+/* One thread that had not stopped in time, with what there is of it now. */
+static void take_late(const struct exu_target *target, const struct exu_stopped_thread *stopped,
+                      struct exu_os_thread *thread) {
+  struct exu_live *live = target->live;
+  if (stopped->state != EXU_STOPPED || !decode(target, stopped, thread)) {
+    say_unstopped(live, thread);
+    return;
+  }
+  exu_pages_thaw(live->changing, stopped->tid);
+  copy_stack(target, thread);
+  exu_pages_freeze(live->changing);
+}
+
+void exu_live_take_late(struct exu_target *target) {
+  struct exu_live *live = target->live;
+  size_t count, unstopped = 0, at = 0;
+  if (!live->stop) return;
+  for (size_t i = 0; i < target->thread_count; i++) unstopped += target->threads[i].unstopped;
+  if (unstopped > 0) exu_stop_await_late(live->stop);
+  const struct exu_stopped_thread *stopped = exu_stop_threads(live->stop, &count);
+  /* Both are in the same order. */
+  for (size_t i = 0; unstopped > 0 && i < target->thread_count; i++) {
+    while (at < count && stopped[at].tid != target->threads[i].tid) at++;
+    if (at < count && target->threads[i].unstopped) take_late(target, &stopped[at], &target->threads[i]);
+  }
+  exu_stop_end(live->stop);
+  live->stop = NULL;
+}
+
+bool exu_live_late(const struct exu_target *target, uint64_t address) {
+  return target->live && exu_pages_late(target->live->changing, address);
+}
+
+/* ---- Without a pause, and after it ------------------------------------------------------------------------------- */
+
+/*
+ * How often a thread was given a processor, the third number of schedstat, which grows only when it runs; what happens
+ * to one that sleeps all the time is nothing. 0: unknown, or it runs now.
+ */
+static uint64_t slices_of(const struct exu_live *live, int64_t tid) {
+  char name[48], text[256];
+  uint64_t slices = 0;
+  snprintf(name, sizeof name, "%d/schedstat", (int)tid);
+  if (exu_task_state(live->tasks, (pid_t)tid) == 'R' || exu_proc_read(live->tasks, name, text, sizeof text) <= 0)
+    return 0;
+  return sscanf(text, "%*u %*u %" SCNu64, &slices) == 1 ? slices : 0;
+}
+
+bool exu_live_slept(const struct exu_target *target, const struct exu_os_thread *thread) {
+  return thread->slices != 0 && slices_of(target->live, thread->tid) == thread->slices;
+}
+
+void exu_live_look_back(struct exu_target *target) {
+  for (size_t i = 0; i < target->thread_count; i++)
+    target->threads[i].ran = !exu_live_slept(target, &target->threads[i]);
+}
+
+bool exu_live_glance(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = target->live;
+  struct exu_task_list list;
+  if (!exu_task_list_read(live->tasks, &list))
+    return exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)live->pid);
+  target->threads = exu_arena_array(arena, list.count, sizeof *target->threads);
+  target->thread_count = target->threads ? list.count : 0;
+  say_cut(live, list.count);
+  for (size_t i = 0; i < target->thread_count; i++) {
+    target->threads[i].tid = list.tids[i];
+    target->threads[i].slices = slices_of(live, list.tids[i]);
+    glance_at(live, &target->threads[i]);
+  }
+  exu_task_list_deinit(&list);
+  exu_live_forget(target);
+  return target->threads || exu_fail(error, EXU_NO_MEMORY, "not enough memory");
+}
+
+bool exu_live_knows_descriptors(const struct exu_target *target) {
+  for (size_t i = 0; i < target->thread_count; i++)
+    if (target->threads[i].in_descriptor) return true;
+  return false;
+}
+
+/*
+ * Fields 14 and 15 of /proc/PID/stat count ticks of ten milliseconds; the first of schedstat, nanoseconds on a
+ * processor.
+ */
+static int64_t cpu_of(struct exu_live *live, int64_t tid) {
+  char name[48], text[256];
+  uint64_t nanoseconds;
+  snprintf(name, sizeof name, "%d/schedstat", (int)tid);
+  if (exu_proc_read(live->tasks, name, text, sizeof text) <= 0) return -1;
+  return sscanf(text, "%" SCNu64, &nanoseconds) == 1 ? (int64_t)(nanoseconds / 1000) : -1;
+}
+
+void exu_live_describe_threads(struct exu_target *target, struct exu_arena *arena) {
+  for (size_t i = 0; i < target->thread_count; i++) {
+    struct exu_os_thread *thread = &target->threads[i];
+    char name[32];
+    snprintf(name, sizeof name, "%d/comm", (int)thread->tid);
+    thread->comm = comm_of(target->live->tasks, name, arena);
+    thread->cpu_us = cpu_of(target->live, thread->tid);
+  }
+}
+
+struct exu_string exu_live_root_for_later(const struct exu_target *target, struct exu_arena *arena) {
+  char path[64];
+  int size = snprintf(path, sizeof path, "/proc/%d/task/%d/root", (int)target->live->pid, (int)target->live->self_tid);
+  return exu_arena_string(arena, path, (size_t)size + 1);
+}
+
+const char *exu_live_root(const struct exu_target *target) {
+  return target->live && target->live->root_path[0] ? target->live->root_path : NULL;
+}
+
+int exu_live_open_mapping(const struct exu_target *target, const struct exu_file_mapping *mapping) {
+  char name[64];
+  if (!target->live) return -1;
+  snprintf(name, sizeof name, "map_files/%" PRIx64 "-%" PRIx64, mapping->start, mapping->end);
+  int fd = openat(target->live->process, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  struct stat status;
+  if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
+    close(fd);
+    return -1;
+  }
+  return fd;
+}

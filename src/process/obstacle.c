@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process/obstacle.h"
+#include "arch/x86_64_access.h"
+
+enum { X86_64 = 62 }; /* e_machine */
+
+bool exu_region_forbids(const struct exu_region *region, enum exu_access access) {
+  if (!region) return true;
+  if (region->prot & EXU_PROT_UNKNOWN) return false;
+  switch (access) {
+  /* x86 has no mapping that can be written or executed but not be read. */
+  case EXU_ACCESS_READ: return region->prot == 0;
+  case EXU_ACCESS_WRITE:
+  case EXU_ACCESS_MODIFY: return !(region->prot & EXU_PROT_WRITE);
+  case EXU_ACCESS_EXECUTE: return !(region->prot & EXU_PROT_EXEC);
+  default: return false;
+  }
+}
+
+/* With four levels of page tables, bits 63 to 47 are equal; with five, the gap is smaller, but nothing is mapped here. */
+static bool is_canonical(uint64_t address) {
+  enum { BITS = 47 };
+  return address >> BITS == 0 || ~address >> BITS == 0;
+}
+
+static bool is_invalid(const uint8_t *code, size_t size) {
+  enum { UD2 = 0x0b, UD1 = 0xb9, UD0 = 0xff };
+  return size >= 2 && code[0] == 0x0f && (code[1] == UD2 || code[1] == UD1 || code[1] == UD0);
+}
+
+/* hlt, cli, sti, in and out; iopl(2) is not for programs of today. */
+static bool is_privileged(uint8_t code) {
+  return code == 0xf4 || code == 0xfa || code == 0xfb || (code >= 0x6c && code <= 0x6f) ||
+         (code >= 0xe4 && code <= 0xe7) || (code >= 0xec && code <= 0xef);
+}
+
+static bool divides_by_zero(const struct exu_target *target, const struct exu_x86_operands *operands) {
+  uint64_t divisor = 0;
+  if (operands->divides == 0) return false;
+  if (operands->has_divisor) return operands->divisor == 0;
+  return operands->count == 1 &&
+         exu_space_read(target->space, operands->items[0].address, &divisor, operands->divides) == EXU_READABLE &&
+         divisor == 0;
+}
+
+struct exu_obstacle exu_obstacle_find(const struct exu_target *target, const struct exu_registers *registers) {
+  struct exu_obstacle found = {.kind = EXU_OBSTACLE_NONE};
+  if (registers->valid == 0 || target->arch->machine != X86_64) return found;
+  if (is_canonical(registers->pc) &&
+      exu_region_forbids(exu_space_find(target->space, registers->pc), EXU_ACCESS_EXECUTE))
+    return (struct exu_obstacle){EXU_OBSTACLE_PAGE, registers->pc, EXU_ACCESS_EXECUTE};
+
+  uint8_t code[EXU_X86_INSTRUCTION_MAX];
+  size_t size = exu_space_read_some(target->space, registers->pc, code, sizeof code);
+  if (size == 0) return found;
+  struct exu_x86_operands operands;
+  exu_operands_x86_64(code, size, registers, &operands);
+  if (is_invalid(code, size)) found.kind = EXU_OBSTACLE_INVALID;
+  if (is_privileged(code[0])) found.kind = EXU_OBSTACLE_PROTECTION;
+  for (size_t i = 0; i < operands.count && !operands.masked && found.kind == EXU_OBSTACLE_NONE; i++) {
+    const struct exu_x86_operand *operand = &operands.items[i];
+    const struct exu_region *region = exu_space_find(target->space, operand->address);
+    const bool misaligned = operands.alignment > 1 && operand->address % operands.alignment != 0;
+    if (misaligned || (!region && !is_canonical(operand->address)))
+      found.kind = EXU_OBSTACLE_PROTECTION;
+    else if (exu_region_forbids(region, operand->access))
+      found = (struct exu_obstacle){EXU_OBSTACLE_PAGE, operand->address, operand->access};
+  }
+  if (found.kind == EXU_OBSTACLE_NONE && divides_by_zero(target, &operands)) found.kind = EXU_OBSTACLE_DIVISION;
+  /* What is read and written in one go is read first. */
+  if (found.access == EXU_ACCESS_MODIFY)
+    found.access = exu_region_forbids(exu_space_find(target->space, found.address), EXU_ACCESS_READ)
+                       ? EXU_ACCESS_UNKNOWN
+                       : EXU_ACCESS_WRITE;
+  return found;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes and threads of a process that died or hangs. Knows nothing of Python. */
+#ifndef EXUVIA_PROCESS_PROCESS_H
+#define EXUVIA_PROCESS_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arch/access.h"
+#include "arch/arch.h"
+#include "base/arena.h"
+#include "base/diagnostics.h"
+#include "base/error.h"
+#include "exuvia/exuvia.h"
+#include "memory/space.h"
+
+struct exu_os_thread {
+  int64_t tid;
+  struct exu_registers registers;
+  bool crashed;           /* target->scene is its */
+  struct exu_string comm; /* the kernel's name for it; cores keep it for the main thread only */
+  int64_t cpu_us;         /* live: processor time used; -1 unknown */
+  /*
+   * Live, without registers: an address inside of what pthread_self() points to, the C library's descriptor of the
+   * thread, where glibc keeps the list that get_robust_list(2) tells; 0: unknown.
+   */
+  uint64_t in_descriptor;
+  /*
+   * Live: it did not stop in time. Its memory is what it was when it entered the kernel or lost the processor, but the
+   * registers are unknown, unless it stopped later.
+   */
+  bool unstopped;
+  char state;              /* of an unstopped one then: the letter of /proc/PID/stat */
+  struct exu_string wchan; /* of an unstopped one then: the kernel's function that it slept in */
+  uint64_t slices;         /* live, not stopped: how often it has been given a processor */
+  bool ran;                /* live, not stopped: it ran while the process was read */
+};
+
+/*
+ * How far behind the start of a thread's descriptor in_descriptor may be; descriptors are smaller, and do not overlap.
+ */
+enum { EXU_DESCRIPTOR_MAX = 4096 };
+
+struct exu_live;
+
+/* A mapped file, as NT_FILE or /proc/PID/maps has it. */
+struct exu_file_mapping {
+  uint64_t start;
+  uint64_t end;
+  uint64_t offset; /* in bytes into the file */
+  struct exu_string path;
+};
+
+struct exu_auxv {
+  uint64_t phdr;  /* AT_PHDR, of the main program; 0: unknown, as for all here */
+  uint64_t entry; /* AT_ENTRY */
+  uint64_t base;  /* AT_BASE, of the dynamic linker */
+  uint64_t vdso;  /* AT_SYSINFO_EHDR */
+  uint64_t page_size;
+};
+
+/* The moment that a process died of: what exu_crash says, with its thread and registers. */
+struct exu_scene {
+  struct exu_os_thread *thread;   /* whose fault or call it was; NULL: nobody's, or it is not certain */
+  struct exu_registers registers; /* of that thread when it happened, which may be before a handler ran */
+  enum exu_access access;         /* what is known of the address without the instruction; UNKNOWN: nothing */
+  bool by_handler;                /* it was a handler of this thread that raised a signal again */
+  struct exu_os_thread *sender;   /* the process sent the signal to itself, in this thread; NULL: not known */
+};
+
+struct exu_target {
+  enum exu_source_kind kind;
+  const struct exu_arch *arch;
+  struct exu_space *space;
+  uint64_t bytes; /* size of the core file */
+  bool truncated;
+  uint64_t missing_bytes;
+
+  int64_t pid;                 /* -1 unknown */
+  struct exu_string comm;      /* of the main thread */
+  struct exu_string arguments; /* as the kernel kept them: 80 bytes at most in a core, joined by blanks */
+  struct exu_auxv auxv;
+  struct exu_string directory; /* live: its working directory, below its root; unknown in a core */
+  int64_t sources_as_of;       /* see exu_report.sources_as_of */
+
+  struct exu_os_thread *threads; /* in the core's order */
+  size_t thread_count;
+  struct exu_file_mapping *mappings; /* sorted by start */
+  size_t mapping_count;
+  struct exu_crash *crash; /* NULL: no signal */
+  struct exu_scene scene;  /* of the crash */
+  bool first_died;         /* the first thread is the one that the signal was delivered to */
+  bool keeps_calls;        /* the registers of threads tell which system call they are in */
+
+  struct exu_live *live; /* private to live.h; NULL: a core */
+  int64_t pause_us;      /* live: for how long it was stopped; -1: it was not */
+  int stop_signal;       /* live: the signal that had stopped it before (SIGSTOP, ...); 0: none */
+};
+
+/*
+ * Open a core file. On success the caller owns *target (exu_target_close). On failure (not a core, an unsupported
+ * machine, no permission) *target is not touched. Damage is reported through `diagnostics`.
+ */
+bool exu_target_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                          struct exu_target *target, struct exu_error *error);
+
+/* Release what open took. The arena keeps the rest. A zeroed target is allowed. */
+void exu_target_close(struct exu_target *target);
+
+/* The file mapping that contains the address, or NULL. */
+const struct exu_file_mapping *exu_target_mapping(const struct exu_target *target, uint64_t address);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process/processes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/guard.h"
+
+/* Lines of /proc/PID/maps: vm.max_map_count is 65530 unless somebody raised it. */
+enum { MAPPINGS_MAX = 1 << 17 };
+
+void exu_process_comm(int64_t pid, char comm[EXU_COMM_SIZE]) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/comm", pid);
+  comm[0] = '\0';
+  FILE *file = fopen(path, "re");
+  if (!file) return;
+  if (!fgets(comm, EXU_COMM_SIZE, file)) comm[0] = '\0';
+  comm[strcspn(comm, "\n")] = '\0';
+  fclose(file);
+}
+
+bool exu_process_of_thread(int64_t tid, struct exu_other *other) {
+  char path[64], line[256], state = 'X';
+  int64_t pid = -1;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/status", tid);
+  FILE *file = tid > 0 ? fopen(path, "re") : NULL;
+  if (!file) return false;
+  while (pid < 0 && fgets(line, sizeof line, file)) {
+    if (sscanf(line, "State: %c", &state) == 1) continue;
+    if (sscanf(line, "Tgid: %" SCNd64, &pid) != 1) pid = -1;
+  }
+  fclose(file);
+  if (pid <= 0 || state == 'Z' || state == 'X') return false;
+  other->pid = pid;
+  exu_process_comm(pid, other->comm);
+  return true;
+}
+
+bool exu_process_catches(int64_t pid, uint64_t *signals) {
+  char path[64], line[256];
+  bool found = false;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/status", pid);
+  FILE *file = fopen(path, "re");
+  if (!file) return false;
+  while (!found && fgets(line, sizeof line, file)) found = sscanf(line, "SigCgt: %" SCNx64, signals) == 1;
+  fclose(file);
+  return found;
+}
+
+bool exu_task(int64_t pid, int64_t tid, struct exu_task *task) {
+  char path[80], line[256];
+  uint64_t count, fields = 0;
+  *task = (struct exu_task){.call = -1};
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/task/%" PRId64 "/syscall", pid, tid);
+  FILE *file = fopen(path, "re");
+  if (!file) return false;
+  uint64_t *at = task->arguments;
+  if (fgets(line, sizeof line, file) &&
+      sscanf(line, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &task->call, at,
+             at + 1, at + 2, at + 3, at + 4, at + 5) != 7)
+    task->call = -1;
+  fclose(file);
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/task/%" PRId64 "/status", pid, tid);
+  file = fopen(path, "re");
+  if (!file) return false;
+  while (fgets(line, sizeof line, file)) {
+    if (sscanf(line, "voluntary_ctxt_switches: %" SCNu64, &count) != 1 &&
+        sscanf(line, "nonvoluntary_ctxt_switches: %" SCNu64, &count) != 1)
+      continue;
+    task->switches += count;
+    fields++;
+  }
+  fclose(file);
+  return fields == 2;
+}
+
+size_t exu_task_count(int64_t pid) {
+  char path[64], line[256];
+  size_t count = 0;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/status", pid);
+  FILE *file = fopen(path, "re");
+  if (!file) return 0;
+  while (count == 0 && fgets(line, sizeof line, file)) {
+    if (sscanf(line, "Threads: %zu", &count) != 1) count = 0;
+  }
+  fclose(file);
+  return count;
+}
+
+int64_t exu_process_parent(int64_t pid) {
+  char path[64], line[256];
+  int64_t parent = -1;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/status", pid);
+  FILE *file = fopen(path, "re");
+  if (!file) return -1;
+  while (parent < 0 && fgets(line, sizeof line, file)) {
+    if (sscanf(line, "PPid: %" SCNd64, &parent) != 1) parent = -1;
+  }
+  fclose(file);
+  return parent;
+}
+
+bool exu_process_link(int64_t pid, int64_t fd, char link[EXU_LINK_SIZE]) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, pid, fd);
+  ssize_t size = readlink(path, link, EXU_LINK_SIZE - 1);
+  if (size <= 0) return false;
+  link[size] = '\0';
+  return true;
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
+
+bool exu_process_read(int64_t pid, uint64_t address, void *bytes, size_t size) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/mem", pid);
+  EXU_GUARD(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+  return fd >= 0 && pread(fd, bytes, size, (off_t)address) == (ssize_t)size;
+}
+
+struct mapping {
+  uint64_t start, end;
+  bool shared;
+  struct exu_shared_place place;
+};
+
+typedef bool take_mapping(const struct mapping *mapping, void *context);
+
+/* No other process can map it from now on, but from a descriptor that it has. */
+static bool is_nameless(const char *name) {
+  size_t length = strcspn(name, "\n");
+  static const char deleted[] = " (deleted)";
+  bool is_deleted =
+      length >= strlen(deleted) && strncmp(name + length - strlen(deleted), deleted, strlen(deleted)) == 0;
+  return is_deleted && strncmp(name, "/SYSV", 5) != 0 && strncmp(name, "/memfd:", 7) != 0;
+}
+
+/*
+ * Call `take` for the mappings of a process until it returns true, which is what this returns, too. Unknown when they
+ * cannot be read.
+ */
+static enum exu_tristate find_mapping(int64_t pid, take_mapping *take, void *context) {
+  char path[64], *line = NULL, shared;
+  size_t capacity = 0;
+  bool found = false;
+  int name = 0;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/maps", pid);
+  FILE *file = fopen(path, "re");
+  if (!file) return errno == ENOENT || errno == ESRCH ? EXU_NO : EXU_UNKNOWN; /* it has ended */
+  size_t i = 0;
+  for (; !found && i < MAPPINGS_MAX && getline(&line, &capacity, file) > 0; i++) {
+    struct mapping mapping;
+    struct exu_shared_place *place = &mapping.place;
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*3c%c %" SCNx64 " %x:%x %" SCNu64 " %n", &mapping.start, &mapping.end,
+               &shared, &place->offset, &place->major, &place->minor, &place->inode, &name) != 7)
+      continue;
+    mapping.shared = shared == 's' && place->inode != 0;
+    place->nameless = mapping.shared && is_nameless(line + name);
+    found = take(&mapping, context);
+  }
+  bool known = found || (i < MAPPINGS_MAX && (!ferror(file) || errno == ESRCH));
+  free(line);
+  fclose(file);
+  return !known ? EXU_UNKNOWN : found ? EXU_YES : EXU_NO;
+}
+
+struct wanted {
+  uint64_t address;
+  struct exu_shared_place *place;
+};
+
+static bool holds_address(const struct mapping *mapping, void *context) {
+  struct wanted *wanted = context;
+  if (wanted->address < mapping->start || wanted->address >= mapping->end || !mapping->shared) return false;
+  *wanted->place = mapping->place;
+  wanted->place->offset += wanted->address - mapping->start;
+  return true;
+}
+
+bool exu_shared_place(int64_t pid, uint64_t address, struct exu_shared_place *place) {
+  struct wanted wanted = {address, place};
+  return find_mapping(pid, holds_address, &wanted) == EXU_YES;
+}
+
+static bool is_place(const struct mapping *mapping, void *context) {
+  const struct exu_shared_place *place = context;
+  return mapping->shared && mapping->place.major == place->major && mapping->place.minor == place->minor &&
+         mapping->place.inode == place->inode && place->offset >= mapping->place.offset &&
+         place->offset - mapping->place.offset < mapping->end - mapping->start;
+}
+
+enum exu_tristate exu_has_mapped(int64_t pid, const struct exu_shared_place *place) {
+  struct exu_shared_place wanted = *place;
+  return find_mapping(pid, is_place, &wanted);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which processes share something by which one could let another go on: a pipe, a socket, memory. Each of these looks
+ * costs as much as the whole machine has processes, with their descriptors or mappings. They go on meanwhile.
+ */
+#ifndef EXUVIA_PROCESS_SHARERS_H
+#define EXUVIA_PROCESS_SHARERS_H
+
+#include "process/processes.h"
+
+/* How a file is open. */
+enum exu_opened {
+  EXU_OPENED_READ,
+  EXU_OPENED_WRITE,
+  EXU_OPENED_ANY,
+};
+
+/*
+ * Do only these processes have open, for `access`, what /proc calls `link`: "pipe:[123]", "socket:[123]"? Stores which of
+ * them do. False when another one has, or when that is not known of all processes.
+ */
+bool exu_sharers_of_file(const char *link, enum exu_opened access, const int64_t *pids, size_t count, bool *has);
+
+/*
+ * Likewise: have only these processes mapped that, and can no other one any more? What has a name in a file system, or a
+ * number, as System V's, can be mapped by others later.
+ */
+bool exu_sharers_of_memory(const struct exu_shared_place *place, const int64_t *pids, size_t count, bool *has);
+
+#endif

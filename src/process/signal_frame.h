@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the kernel puts on a thread's stack when it has it run a signal handler (arch/x86/kernel/signal_64.c,
+ * struct rt_sigframe): why, and the registers of what was interrupted. It stays there after the handler has returned,
+ * until something is written over it: only unwinding from the thread's registers tells whether a frame is in use.
+ */
+#ifndef EXUVIA_PROCESS_SIGNAL_FRAME_H
+#define EXUVIA_PROCESS_SIGNAL_FRAME_H
+
+#include "process/process.h"
+#include "process/siginfo.h"
+
+struct exu_signal_frame {
+  struct exu_registers registers;
+  struct exu_exception exception;
+  struct exu_siginfo siginfo; /* without SA_SIGINFO it is not written: then it is what was on the stack before */
+};
+
+/*
+ * Read the frame whose struct ucontext is at `context`: where the stack pointer is when the handler has returned to the
+ * code that calls rt_sigreturn(2). False when it cannot be read, or nobody has written down how this machine does it.
+ */
+bool exu_signal_frame_read(const struct exu_target *target, const struct exu_os_thread *thread, uint64_t context,
+                           struct exu_signal_frame *frame);
+
+/* Is it certain, without unwinding, that no handler runs on this thread's stack? Looks at every word of it. */
+bool exu_signal_frame_absent(const struct exu_target *target, const struct exu_os_thread *thread);
+
+#endif

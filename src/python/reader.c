@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "python/reader.h"
+
+#include <string.h>
+
+/* Every machine that is supported is little endian; a target of the other kind is refused when it is opened. */
+static uint64_t number_of(const uint8_t *bytes, struct exu_field field) {
+  uint64_t value = 0;
+  memcpy(&value, bytes, field.size < sizeof value ? field.size : sizeof value);
+  if (field.bit_count) value = value >> field.bit_shift & ((UINT64_C(1) << field.bit_count) - 1);
+  return value;
+}
+
+bool exu_py_get(const struct exu_py *py, uint64_t address, struct exu_field field, uint64_t *value) {
+  uint8_t bytes[8];
+  size_t size = field.size < sizeof bytes ? field.size : sizeof bytes;
+  if (size == 0 || address == 0) return false;
+  if (exu_space_read(py->space, address + field.offset, bytes, size) != EXU_READABLE) return false;
+  *value = number_of(bytes, field);
+  return true;
+}
+
+uint64_t exu_py_field(const void *structure, size_t size, struct exu_field field) {
+  size_t width = field.size < 8 ? field.size : 8;
+  if (width == 0 || field.offset > size || size - field.offset < width) return 0;
+  return number_of((const uint8_t *)structure + field.offset, field);
+}
+
+size_t exu_py_extent(const struct exu_field *fields, size_t count) {
+  size_t extent = 0;
+  for (size_t i = 0; i < count; i++) {
+    size_t width = fields[i].size < 8 ? fields[i].size : 8;
+    if (width && fields[i].offset + width > extent) extent = fields[i].offset + width;
+  }
+  return extent;
+}
+
+bool exu_py_word(const struct exu_py *py, uint64_t address, uint64_t *value) {
+  return exu_space_read(py->space, address, value, sizeof *value) == EXU_READABLE;
+}
+
+bool exu_py_plausible(uint64_t address) { return address >= 4096 && address % 8 == 0 && address < UINT64_C(1) << 56; }
+
+bool exu_py_at_least(const struct exu_py *py, int major, int minor) {
+  const struct exu_version *version = &py->build.version;
+  return version->major > major || (version->major == major && version->minor >= minor);
+}

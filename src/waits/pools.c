@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Results that are waited for and lie in the queue of a pool of threads: only those threads can let the waiter go on. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "waits/python_waits.h"
+#include "waits/waits_private.h"
+
+/* ---- The first step: what the queues have ------------------------------------------------------------------------ */
+
+static bool wants_pools(const struct exu_waits *waits) {
+  for (size_t i = 0; i < waits->seen.count; i++) {
+    if (waits->seen.items[i].py.kind == EXU_WAIT_FUTURE) return true;
+  }
+  return false;
+}
+
+/* The pool with the same queue, counted from 1; 0: there is none. Pools are few. */
+static size_t same_pool(const struct exu_waits *waits, const struct exu_py *py, uint64_t queue) {
+  for (size_t i = 0; i < waits->pools.count; i++) {
+    if (waits->pools.items[i].py == py && waits->pools.items[i].of.queue == queue) return i + 1;
+  }
+  return 0;
+}
+
+static bool add_worker(struct exu_waits *waits, struct exu_seen *seen, const struct exu_wait_part *part) {
+  struct exu_py_pool of;
+  if (seen->works_for || !exu_py_pool_of(part->py, part->frames, part->frame_count, &of)) return true;
+  seen->works_for = same_pool(waits, part->py, of.queue);
+  if (seen->works_for) {
+    waits->pools.items[seen->works_for - 1].workers++;
+    return true;
+  }
+  struct exu_wait_pool *pool = EXU_PUSH(waits->arena, &waits->pools);
+  if (!pool) return false;
+  *pool = (struct exu_wait_pool){.py = part->py, .of = of, .workers = 1};
+  seen->works_for = waits->pools.count;
+  return true;
+}
+
+/* A ThreadPool's threads do not know how many they are; another thread of it does. */
+static void look_at_keeper(struct exu_waits *waits, const struct exu_wait_part *part) {
+  struct exu_py_pool of;
+  if (!exu_py_pool_keeper(part->py, part->frames, part->frame_count, &of)) return;
+  size_t pool = same_pool(waits, part->py, of.queue);
+  if (!pool || !waits->pools.items[pool - 1].of.jobs) return;
+  waits->pools.items[pool - 1].of.limit = of.limit;
+  waits->pools.items[pool - 1].of.object = of.object;
+}
+
+struct filling {
+  struct exu_map *tasks; /* task -> its struct exu_wait_pool */
+  struct exu_wait_pool *pool;
+  bool no_memory;
+};
+
+/* exu_py_task_callback */
+static bool put_task(void *context, uint64_t task) {
+  struct filling *filling = context;
+  bool is_new;
+  void **slot = exu_map_insert(filling->tasks, task, &is_new);
+  if (slot) *slot = filling->pool;
+  filling->no_memory = !slot;
+  return slot != NULL;
+}
+
+/* The executors of a thousand tests may have died; those that matter have threads. */
+static bool find_tasks(struct exu_waits *waits, struct exu_map *tasks) {
+  struct filling filling = {.tasks = tasks};
+  for (size_t i = 0; i < waits->pools.count && !filling.no_memory; i++) {
+    filling.pool = &waits->pools.items[i];
+    exu_py_pool_tasks(filling.pool->py, &filling.pool->of, put_task, &filling);
+  }
+  for (size_t i = 0; i < waits->seen.count && !filling.no_memory; i++) {
+    struct exu_seen *seen = &waits->seen.items[i];
+    if (seen->py.kind != EXU_WAIT_FUTURE || seen->py.object == 0 || seen->py_part >= seen->subject.part_count) continue;
+    uint64_t task = exu_py_task_of(seen->subject.parts[seen->py_part].py, seen->py.object);
+    void **slot = task ? exu_map_find(tasks, task) : NULL;
+    if (slot) seen->queued_in = (size_t)((struct exu_wait_pool *)*slot - waits->pools.items) + 1;
+  }
+  return !filling.no_memory;
+}
+
+bool exu_waits_look_at_pools(struct exu_waits *waits) {
+  struct exu_map tasks = {0};
+  if (!wants_pools(waits)) return true;
+  for (size_t i = 0; i < waits->seen.count; i++) {
+    struct exu_seen *seen = &waits->seen.items[i];
+    for (size_t p = 0; p < seen->subject.part_count; p++) {
+      if (!add_worker(waits, seen, &seen->subject.parts[p])) return false;
+    }
+  }
+  for (size_t i = 0; i < waits->seen.count && waits->pools.count > 0; i++) {
+    const struct exu_wait_subject *subject = &waits->seen.items[i].subject;
+    for (size_t p = 0; p < subject->part_count; p++) look_at_keeper(waits, &subject->parts[p]);
+  }
+  bool memory = find_tasks(waits, &tasks);
+  exu_map_deinit(&tasks);
+  return memory;
+}
+
+/* ---- The second step: words, and groups of threads --------------------------------------------------------------- */
+
+struct exu_string exu_wait_pool_name(struct exu_waits *waits, size_t pool) {
+  const struct exu_py_pool *of = &waits->pools.items[pool - 1].of;
+  struct exu_string type = of->type.data ? of->type : exu_wait_word("executor");
+  int size = of->name.size < EXU_WAIT_NAME_SHOWN ? (int)of->name.size : EXU_WAIT_NAME_SHOWN;
+  if (of->name.data && size > 0) {
+    return exu_arena_printf(waits->arena, "the %.*s \"%.*s\"", (int)type.size, type.data, size, of->name.data);
+  }
+  return exu_arena_printf(waits->arena, "the %.*s 0x%" PRIx64, (int)type.size, type.data,
+                          of->object ? of->object : of->queue);
+}
+
+/* A pool that all threads are known of that it has or can have. */
+static bool is_complete(const struct exu_wait_pool *pool) {
+  return pool->of.limit == UINT64_MAX || (pool->of.limit > 0 && pool->of.limit == pool->workers);
+}
+
+bool exu_wait_groups(struct exu_waits *waits, const struct exu_group **groups, size_t *count) {
+  *groups = NULL;
+  *count = waits->pools.count;
+  if (*count == 0) return true;
+  struct exu_group *list = exu_arena_array(waits->arena, *count, sizeof *list);
+  if (!list) return false;
+  for (size_t i = 0; i < *count; i++) {
+    const struct exu_wait_pool *pool = &waits->pools.items[i];
+    size_t *threads = exu_arena_array(waits->arena, pool->workers, sizeof *threads), filled = 0;
+    if (!threads) return false;
+    for (size_t j = 0; j < waits->seen.count && filled < pool->workers; j++) {
+      if (waits->seen.items[j].works_for == i + 1) threads[filled++] = waits->seen.items[j].subject.thread;
+    }
+    list[i] = (struct exu_group){.name = exu_wait_pool_name(waits, i + 1),
+                                 .work = pool->of.jobs ? "results that only it could compute"
+                                                       : "Futures that only it could run",
+                                 .threads = threads,
+                                 .thread_count = filled,
+                                 .complete = is_complete(pool) && waits->seen.count >= waits->target->thread_count};
+  }
+  *groups = list;
+  return true;
+}

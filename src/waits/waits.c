@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first step: what is read of the target while it may be stopped. */
+#include "waits/waits.h"
+
+#include <stdlib.h>
+
+#include "waits/waits_private.h"
+
+struct exu_waits *exu_waits_create(const struct exu_target *target, struct exu_arena *arena,
+                                   struct exu_diagnostics *diagnostics) {
+  struct exu_waits *waits = calloc(1, sizeof *waits);
+  if (!waits) return NULL;
+  waits->target = target;
+  waits->arena = arena;
+  waits->diagnostics = diagnostics;
+  return waits;
+}
+
+void exu_waits_destroy(struct exu_waits *waits) { free(waits); }
+
+static bool look_at(struct exu_waits *waits, const struct exu_wait_subject *subject, struct exu_seen *seen) {
+  *seen = (struct exu_seen){.subject = *subject, .timeout_us = -1, .tid = subject->os->tid};
+  exu_call_look(waits->target, &subject->os->registers, &seen->call);
+  if (seen->call.running) return true;
+  seen->in_futex = exu_futex_of(&seen->call, &seen->futex);
+  if (seen->in_futex) {
+    exu_around_read(waits->target, seen->futex.address, &seen->around);
+  } else {
+    seen->timeout_us = exu_call_timeout_us(waits->target, &seen->call);
+    seen->path = exu_call_path(waits->target, &seen->call, waits->arena);
+    seen->fd_count = exu_call_descriptors(waits->target, &seen->call, seen->fds, EXU_WAIT_FDS);
+  }
+  /* A thread that asks for the GIL has got what its frames wait for, or gave it up. */
+  if (subject->gil) return true;
+  struct exu_registers registers = subject->os->registers;
+  registers.syscall = seen->call.number; /* of the original call when it was restarted */
+  for (size_t i = 0; i < subject->part_count && seen->py.kind == EXU_WAIT_UNKNOWN; i++) {
+    const struct exu_wait_part *part = &subject->parts[i];
+    if (!exu_py_wait(part->py, part->frames, part->frame_count, &registers, &seen->py)) return false;
+    seen->py_part = i;
+  }
+  return true;
+}
+
+bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subject) {
+  if (!subject->os) return true;
+  struct exu_seen *seen = EXU_PUSH(waits->arena, &waits->seen);
+  if (!seen) return false;
+  return look_at(waits, subject, seen);
+}
+
+bool exu_waits_look_late(struct exu_waits *waits) {
+  for (size_t i = 0; i < waits->seen.count; i++) {
+    struct exu_seen *seen = &waits->seen.items[i];
+    const struct exu_wait_subject subject = seen->subject;
+    if (!subject.os->unstopped || !subject.os->registers.valid) continue;
+    const size_t works_for = seen->works_for; /* which its frames have told */
+    if (!look_at(waits, &subject, seen)) return false;
+    seen->works_for = works_for;
+  }
+  return true;
+}
+
+/* Does somebody wait for a lock, or a result, that does not record who holds it? */
+static bool wants_holders(const struct exu_waits *waits) {
+  for (size_t i = 0; i < waits->seen.count; i++) {
+    const struct exu_py_wait *py = &waits->seen.items[i].py;
+    bool is_held = py->kind == EXU_WAIT_LOCK || py->kind == EXU_WAIT_RLOCK || py->kind == EXU_WAIT_FUTURE;
+    if (is_held && !py->shared && py->owner_ident == 0 && py->owner_tid <= 0) return true;
+  }
+  return false;
+}
+
+bool exu_waits_look_again(struct exu_waits *waits) {
+  if (!wants_holders(waits)) return true;
+  if (!exu_waits_look_at_pools(waits)) return false;
+  for (size_t i = 0; i < waits->seen.count; i++) {
+    const struct exu_wait_subject *subject = &waits->seen.items[i].subject;
+    for (size_t p = 0; p < subject->part_count; p++) {
+      const struct exu_wait_part *part = &subject->parts[p];
+      if (!exu_py_held(part->py, part->frames, part->frame_count, i, &waits->held)) return false;
+    }
+  }
+  return true;
+}
