@@ -155,7 +155,7 @@ static bool find_sharers(const struct relating *relating, struct outward *outwar
   if (outward->kind == EXU_HANG_SOCKET) {
     access = EXU_OPENED_ANY;
     if (sscanf(link, "socket:[%" SCNu64 "]", &inode) != 1) return false;
-    if (!outward->polls && exu_socket_is_timed(pid, outward->fd, outward->writes)) return false;
+    if (!outward->polls && exu_socket_goes_on(pid, outward->fd, outward->writes)) return false;
     inode = exu_socket_peer(pid, inode, outward->writes);
     if (inode == 0) return false;
     snprintf(link, sizeof link, "socket:[%" PRIu64 "]", inode);

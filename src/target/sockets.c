@@ -5,9 +5,10 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,7 +172,15 @@ uint64_t exu_socket_peer(int64_t pid, uint64_t inode, bool writes) {
   return peer ? peer : tcp_peer(pid, inode, writes);
 }
 
-bool exu_socket_is_timed(int64_t pid, int64_t fd, bool writes) {
+/* Does TCP itself say that the other end has no room at all (Linux 5.4)? One with some gets more of what is to be sent. */
+static bool is_full(int fd) {
+  struct tcp_info info;
+  socklen_t size = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+         size >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info.tcpi_snd_wnd && info.tcpi_snd_wnd == 0;
+}
+
+bool exu_socket_goes_on(int64_t pid, int64_t fd, bool writes) {
   struct timeval limit;
   unsigned lost_after = 0; /* milliseconds in which data has to be taken by the other end; only TCP has that */
   socklen_t size = sizeof limit, lost_size = sizeof lost_after;
@@ -179,6 +188,7 @@ bool exu_socket_is_timed(int64_t pid, int64_t fd, bool writes) {
   if (process < 0) return true;
   EXU_GUARD(fd) int copy = (int)syscall(SYS_pidfd_getfd, process, (int)fd, 0U);
   if (copy < 0 || getsockopt(copy, SOL_SOCKET, writes ? SO_SNDTIMEO : SO_RCVTIMEO, &limit, &size) != 0) return true;
-  if (getsockopt(copy, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_after, &lost_size) != 0) lost_after = 0;
-  return limit.tv_sec != 0 || limit.tv_usec != 0 || lost_after != 0;
+  if (limit.tv_sec != 0 || limit.tv_usec != 0) return true;
+  if (getsockopt(copy, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_after, &lost_size) != 0) return false; /* a Unix socket */
+  return lost_after != 0 || (writes && !is_full(copy));
 }

@@ -15,10 +15,11 @@
 uint64_t exu_socket_peer(int64_t pid, uint64_t inode, bool writes);
 
 /*
- * Has the socket that a descriptor of a process is a time limit for calls that read from it or `write` to it
- * (SO_RCVTIMEO, SO_SNDTIMEO, TCP_USER_TIMEOUT)? Also true when it cannot be asked. The process shares it with us for a moment.
+ * May a thread that reads from a socket of its process, or `writes` to it, go on although nobody does something at the
+ * other end: because of a time limit (SO_RCVTIMEO, SO_SNDTIMEO, TCP_USER_TIMEOUT), or because TCP has room there yet?
+ * Also true when it cannot be asked. The process shares the socket with us for a moment.
  */
-bool exu_socket_is_timed(int64_t pid, int64_t fd, bool writes);
+bool exu_socket_goes_on(int64_t pid, int64_t fd, bool writes);
 
 /* One line of /proc/PID/net/tcp, tcp6, udp or udp6. */
 struct exu_inet_end {

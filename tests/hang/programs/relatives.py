@@ -87,10 +87,14 @@ def read_half_closed():
 
 
 def open_fifos(number, name=''):
-    """One to read from and one to write to, when the other process has opened it, too."""
+    """One to read from and one to write to, when the other process has opened both, too."""
     own = os.open(fifos[number] + name, os.O_RDONLY | os.O_NONBLOCK)
     other = os.open(fifos[1 - number] + name, os.O_WRONLY)
-    os.set_blocking(own, True)
+    try:
+        while not os.read(own, 1):  # nobody can write to it yet
+            time.sleep(0.01)
+    except BlockingIOError:
+        os.set_blocking(own, True)
     return own, other
 
 
@@ -99,18 +103,16 @@ def read_fifo(number, name='', keep=True):
         own = open_fifos(number, name)[0]
         while not keep and os.path.exists(fifos[0]):
             time.sleep(0.01)
-        while not os.read(own, 1):  # nobody can write to it yet
-            time.sleep(0.01)
+        os.read(own, 1)
     return read
 
 
 def remove_fifos():
     opened = open_fifos(0)
-    for fifo in fifos:
-        os.unlink(fifo + ', by another name')
-        os.unlink(fifo)
-    while not os.read(opened[0], 1):
-        time.sleep(0.01)
+    for number in 1, 0:
+        os.unlink(fifos[number] + ', by another name')
+        os.unlink(fifos[number])
+    os.read(opened[0], 1)
 
 
 def sleep_with_fifos():
