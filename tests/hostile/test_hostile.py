@@ -140,7 +140,7 @@ def test_a_core_cut_off_anywhere_shows_no_frame_that_never_was(interpreter, step
         drive("truncate", core, step, header_step, timeout=600)
 
 
-@pytest.mark.parametrize("interpreter", ALL, ids=lambda one: one.name)
+@pytest.mark.parametrize("interpreter", interpreters.walks(), ids=lambda one: one.name)
 def test_structures_that_lie_cost_only_what_they_lie_about(interpreter):
     with python_core(interpreter) as core:
         drive("lies", core, timeout=300)
