@@ -190,6 +190,7 @@ def test_an_unreadable_file_is_said():
         executable, user = EXUVIA, None
         if os.geteuid() == 0:  # who may read everything: let somebody else try
             executable, user = pathlib.Path(shutil.copy(EXUVIA, directory)), 65534
+            executable.chmod(0o755)
         result = subprocess.run([executable, "core", core], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, user=user, timeout=10)
         status, output, errors = check_result(result)
