@@ -3,13 +3,26 @@
 
 import collections
 import os
+import signal
 
 import pytest
 
 from support import interpreters, scenarios
 
 
+def _start_alike():
+    """Whatever starts the tests (a shell's background job ignores SIGINT, nohup SIGHUP, a daemon may block signals, a careful
+    user has the umask 077): the programs that they start begin as those of a plain shell do."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            # Still nothing happens here, but unlike SIG_IGN this is no more in a program that is started: see execve(2).
+            signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.umask(0o022)
+
+
 def pytest_configure(config):
+    _start_alike()
     config.addinivalue_line("markers", "release_only: too slow, or without meaning, for a sanitizer build")
 
 

@@ -4,7 +4,9 @@ without a circle.
 
 Run by pytest, and by `make lint` as a script, which prints every violation as FILE:LINE and exits with 1.
 """
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -213,6 +215,24 @@ def test_a_wrong_tree_makes_the_script_fail(tmp_path, capsys):
     plant(tmp_path, "src/base/arena.c", '#include "memory/space.h"')
     assert main([str(tmp_path)]) == 1
     assert "src/base/arena.c:3:" in capsys.readouterr().out
+
+
+def compile_includes(lines):
+    """What the compiler says of a file of these lines; nothing where it is right."""
+    command = [os.environ.get("CC", "cc"), "-std=gnu11", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-fsyntax-only", "-Wall",
+               "-Wextra", "-Werror", *("-I%s" % (ROOT / folder) for folder in ("src", "include", ".")), "-x", "c", "-"]
+    return subprocess.run(command, input="\n".join(lines) + "\n", capture_output=True, text=True).stderr
+
+
+def test_every_header_compiles_alone_and_with_every_other_in_either_order():
+    headers = [str(file.relative_to(ROOT / folder)) for folder in ("src", "include")
+               for file in sorted((ROOT / folder).rglob("*.h"))]
+    assert len(headers) > 100
+    lines = ['#include "%s"' % header for header in headers]
+    alone = {header: said for header, line in zip(headers, lines) if (said := compile_includes([line]))}
+    assert not alone
+    assert compile_includes(lines) == ""
+    assert compile_includes(lines[::-1]) == ""
 
 
 def main(arguments):

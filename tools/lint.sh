@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=$(nproc 2>/dev/null || echo 2)
 
-sources() { find src include tests tools bench \( -name '*.c' -o -name '*.h' \) -print | sort; }
+sources() { find src include examples tests tools bench \( -name '*.c' -o -name '*.h' \) -print | sort; }
 
 if [ "${1:-}" = --format ]; then
   sources | xargs clang-format -i

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Install what a task needs and this machine does not have: setup.sh build|check|lint|bench
+# Install what a task needs and this machine does not have: setup.sh [--look] build|check|lint|bench
 #
+# --look installs nothing: where something is missing it says what in one line, and that `make setup` installs it.
 # Looks for the things themselves, not for packages: whoever has cmake from elsewhere needs no package. With nothing
 # missing it changes nothing and asks no network. On Debian and Ubuntu it installs, elsewhere it says what to install.
 set -euo pipefail
@@ -56,13 +57,18 @@ gdb|have gdb|gdb|gdb|gdb
 eu-stack|have eu-stack|elfutils|elfutils|elfutils
 venv|have_venv|python3-venv|python3|python'
 
+look_only=
+if [ "${1:-}" = --look ]; then
+  look_only=yes
+  shift
+fi
 case "${1:-}" in
   build) needs=$build_needs ;;
   check) needs=$build_needs$check_needs ;;
   lint) needs=$build_needs$lint_needs ;;
   bench) needs=$build_needs$bench_needs ;;
   *)
-    echo "usage: tools/setup.sh build|check|lint|bench" >&2
+    echo "usage: tools/setup.sh [--look] build|check|lint|bench" >&2
     exit 64
     ;;
 esac
@@ -88,6 +94,10 @@ give_up() {
 
 look 0
 [ -n "$missing" ] || exit 0
+if [ -n "$look_only" ]; then
+  echo "exuvia: missing: $missing; \`make setup\` installs it" >&2
+  exit 1
+fi
 if ! have apt-get; then
   debian=$packages
   if have dnf; then look 1 && give_up "Install it with: dnf install$packages"; fi

@@ -214,7 +214,11 @@ struct exu_hang {
   enum exu_hang_kind kind;
   struct exu_string sentence; /* for people, to be pasted into a ticket */
   struct exu_string evidence;
-  bool certain;          /* false: unless the process has a handler for a signal that comes and lets them go on */
+  /*
+   * False: unless the process has a handler for a signal that comes and lets them go on; of several processes: unless
+   * another one opens the FIFO or the memory that they share, which has a name.
+   */
+  bool certain;
   const size_t *threads; /* indexes into exu_report.threads */
   size_t thread_count;
 };

@@ -74,9 +74,9 @@ static enum verdict compare(const struct search *search, struct exu_elf_file *fi
   const struct exu_target *target = search->modules->target;
   if (exu_elf_file_debug_only(file)) return OTHER_BUILD;
   if (!module->image) return mappings_agree(target, module, file) ? UNVERIFIED : OTHER_BUILD;
-  enum exu_proof proof = exu_image_is_of(target, module->image, file);
-  if (proof == EXU_PROOF_SAME && module->build_id.size == 0 && id.size == 0) return MATCHED;
-  return proof == EXU_PROOF_OTHER ? OTHER_BUILD : UNVERIFIED;
+  enum exu_match proof = exu_image_is_of(target, module->image, file);
+  if (proof == EXU_MATCH_SAME && module->build_id.size == 0 && id.size == 0) return MATCHED;
+  return proof == EXU_MATCH_OTHER ? OTHER_BUILD : UNVERIFIED;
 }
 
 /*

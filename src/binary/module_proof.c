@@ -38,35 +38,35 @@ static size_t saved_at(const struct exu_target *target, uint64_t address, size_t
 }
 
 /* The target's bytes against the file's. They must all be saved. */
-static enum exu_proof compare(const struct exu_target *target, uint64_t address, struct exu_elf_file *file,
+static enum exu_match compare(const struct exu_target *target, uint64_t address, struct exu_elf_file *file,
                               uint64_t offset, uint64_t size) {
   uint8_t ours[CHUNK], theirs[CHUNK];
   for (uint64_t done = 0; done < size;) {
     size_t part = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
     part = saved_at(target, address + done, part);
     if (part == 0 || exu_space_read(target->space, address + done, theirs, part) != EXU_READABLE)
-      return EXU_PROOF_POSSIBLE;
-    if (!exu_elf_file_read(file, offset + done, ours, part) || memcmp(ours, theirs, part) != 0) return EXU_PROOF_OTHER;
+      return EXU_MATCH_POSSIBLE;
+    if (!exu_elf_file_read(file, offset + done, ours, part) || memcmp(ours, theirs, part) != 0) return EXU_MATCH_OTHER;
     done += part;
   }
-  return EXU_PROOF_SAME;
+  return EXU_MATCH_SAME;
 }
 
 static size_t header_size(const struct exu_elf_header *header) {
   return header->is_64 ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr);
 }
 
-static enum exu_proof compare_headers(const struct exu_target *target, const struct exu_image *image,
+static enum exu_match compare_headers(const struct exu_target *target, const struct exu_image *image,
                                       struct exu_elf_file *file) {
   const struct exu_elf_header *theirs = &image->header, *ours = exu_elf_file_header(file);
   if (ours->entry != theirs->entry || ours->phoff != theirs->phoff || ours->phnum != theirs->phnum)
-    return EXU_PROOF_OTHER;
-  enum exu_proof proof =
+    return EXU_MATCH_OTHER;
+  enum exu_match proof =
       compare(target, image->start + theirs->phoff, file, theirs->phoff, (uint64_t)theirs->phnum * theirs->phentsize);
-  if (proof != EXU_PROOF_SAME) return proof;
+  if (proof != EXU_MATCH_SAME) return proof;
   proof = compare(target, image->start, file, 0, header_size(theirs));
   /* strip(1) moves the section headers and leaves the rest as it is. */
-  return proof == EXU_PROOF_OTHER ? EXU_PROOF_POSSIBLE : proof;
+  return proof == EXU_MATCH_OTHER ? EXU_MATCH_POSSIBLE : proof;
 }
 
 static uint64_t word_at(const uint8_t *bytes, size_t word, bool big) {
@@ -77,12 +77,12 @@ static uint64_t word_at(const uint8_t *bytes, size_t word, bool big) {
 }
 
 /* The loader adds the bias to addresses in PT_DYNAMIC, and stores one for debuggers. */
-static enum exu_proof compare_dynamic(const struct exu_target *target, const struct exu_image *image,
+static enum exu_match compare_dynamic(const struct exu_target *target, const struct exu_image *image,
                                       struct exu_elf_file *file) {
   const struct exu_elf_segment *dynamic = NULL;
   for (size_t i = 0; i < image->segment_count && !dynamic; i++)
     if (image->segments[i].type == PT_DYNAMIC) dynamic = &image->segments[i];
-  if (!dynamic) return EXU_PROOF_POSSIBLE;
+  if (!dynamic) return EXU_MATCH_POSSIBLE;
   const size_t word = image->header.is_64 ? 8 : 4;
   const bool big = image->header.big_endian;
   uint64_t count = dynamic->filesz / (2 * word), address = image->bias + dynamic->vaddr;
@@ -91,15 +91,15 @@ static enum exu_proof compare_dynamic(const struct exu_target *target, const str
     const uint64_t at = i * 2 * word;
     if (saved_at(target, address + at, 2 * word) < 2 * word ||
         exu_space_read(target->space, address + at, theirs, 2 * word) != EXU_READABLE)
-      return EXU_PROOF_POSSIBLE;
-    if (!exu_elf_file_read(file, dynamic->offset + at, ours, 2 * word)) return EXU_PROOF_OTHER;
+      return EXU_MATCH_POSSIBLE;
+    if (!exu_elf_file_read(file, dynamic->offset + at, ours, 2 * word)) return EXU_MATCH_OTHER;
     const uint64_t tag = word_at(ours, word, big), value = word_at(ours + word, word, big);
     const uint64_t there = word_at(theirs + word, word, big);
-    if (tag != word_at(theirs, word, big)) return EXU_PROOF_OTHER;
-    if (tag == DT_NULL) return EXU_PROOF_SAME;
-    if (tag != DT_DEBUG && there != value && there != value + image->bias) return EXU_PROOF_OTHER;
+    if (tag != word_at(theirs, word, big)) return EXU_MATCH_OTHER;
+    if (tag == DT_NULL) return EXU_MATCH_SAME;
+    if (tag != DT_DEBUG && there != value && there != value + image->bias) return EXU_MATCH_OTHER;
   }
-  return EXU_PROOF_OTHER; /* it has no end */
+  return EXU_MATCH_OTHER; /* it has no end */
 }
 
 /* What the process could not write to, as far as it was saved. In code debuggers do write. False: some of it differs. */
@@ -115,7 +115,7 @@ static bool constants_agree(const struct exu_target *target, const struct exu_im
       if (part > size - at) part = size - at;
       if (part > left) part = left;
       if (part == 0) break; /* what follows in the same segment is seldom saved */
-      if (compare(target, image->bias + segment->vaddr + at, file, segment->offset + at, part) == EXU_PROOF_OTHER)
+      if (compare(target, image->bias + segment->vaddr + at, file, segment->offset + at, part) == EXU_MATCH_OTHER)
         return false;
       at += part;
       left -= part;
@@ -124,11 +124,11 @@ static bool constants_agree(const struct exu_target *target, const struct exu_im
   return true;
 }
 
-enum exu_proof exu_image_is_of(const struct exu_target *target, const struct exu_image *image,
+enum exu_match exu_image_is_of(const struct exu_target *target, const struct exu_image *image,
                                struct exu_elf_file *file) {
-  if (!layouts_agree(image, file)) return EXU_PROOF_OTHER;
-  enum exu_proof headers = compare_headers(target, image, file);
-  enum exu_proof dynamic = headers == EXU_PROOF_OTHER ? headers : compare_dynamic(target, image, file);
-  if (dynamic == EXU_PROOF_OTHER || !constants_agree(target, image, file)) return EXU_PROOF_OTHER;
-  return headers == EXU_PROOF_SAME ? dynamic : headers;
+  if (!layouts_agree(image, file)) return EXU_MATCH_OTHER;
+  enum exu_match headers = compare_headers(target, image, file);
+  enum exu_match dynamic = headers == EXU_MATCH_OTHER ? headers : compare_dynamic(target, image, file);
+  if (dynamic == EXU_MATCH_OTHER || !constants_agree(target, image, file)) return EXU_MATCH_OTHER;
+  return headers == EXU_MATCH_SAME ? dynamic : headers;
 }

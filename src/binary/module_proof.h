@@ -6,13 +6,13 @@
 #include "binary/elf_file.h"
 #include "binary/image.h"
 
-enum exu_proof {
-  EXU_PROOF_OTHER,    /* it is another file's */
-  EXU_PROOF_POSSIBLE, /* nothing speaks against it, but too little of the image was saved to tell */
-  EXU_PROOF_SAME,     /* its ELF header, its program headers, its PT_DYNAMIC and every saved constant are the file's */
+enum exu_match {
+  EXU_MATCH_OTHER,    /* it is another file's */
+  EXU_MATCH_POSSIBLE, /* nothing speaks against it, but too little of the image was saved to tell */
+  EXU_MATCH_SAME,     /* its ELF header, its program headers, its PT_DYNAMIC and every saved constant are the file's */
 };
 
-enum exu_proof exu_image_is_of(const struct exu_target *target, const struct exu_image *image,
+enum exu_match exu_image_is_of(const struct exu_target *target, const struct exu_image *image,
                                struct exu_elf_file *file);
 
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/guard.h"
+#include "process/sockets.h"
 
 /* For all descriptors of one report together. */
 enum { BYTES_MAX = 16 << 20, LINKS_MAX = 100000, SEARCH_US = 300 * 1000, LINE = 1024, LINK = 4096 };
@@ -90,37 +91,29 @@ static const char *tcp_state(unsigned state) {
   return state < sizeof names / sizeof *names && names[state] ? names[state] : "?";
 }
 
-/* "0100007F:0FA0": words of 32 bits as they lie in memory, then the port. */
-static bool address_text(const char *hex, char *text, size_t size) {
-  uint32_t words[4];
+/* "127.0.0.1:4000", "[::1]:4000" */
+static bool end_text(const struct exu_inet_end *end, bool ipv6, char *text, size_t size) {
   char name[INET6_ADDRSTRLEN];
-  size_t digits = strspn(hex, "0123456789ABCDEF");
-  unsigned port;
-  if ((digits != 8 && digits != 32) || sscanf(hex + digits, ":%4X", &port) != 1) return false;
-  for (size_t i = 0; i < digits / 8; i++) {
-    if (sscanf(hex + 8 * i, "%8" SCNx32, &words[i]) != 1) return false;
-  }
-  if (!inet_ntop(digits == 8 ? AF_INET : AF_INET6, words, name, sizeof name)) return false;
-  snprintf(text, size, digits == 8 ? "%s:%u" : "[%s]:%u", name, port);
+  if (!inet_ntop(ipv6 ? AF_INET6 : AF_INET, end->address + (ipv6 ? 0 : 12), name, sizeof name)) return false;
+  snprintf(text, size, ipv6 ? "[%s]:%u" : "%s:%u", name, end->port);
   return true;
 }
 
-static bool inet_line(const char *line, uint64_t inode, bool tcp, char *text, size_t size) {
-  char local[64], remote[64], from[96], to[96];
-  unsigned state;
-  uint64_t found;
-  /* sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode */
-  if (sscanf(line, " %*[^:]: %63s %63s %X %*s %*s %*s %*s %*s %" SCNu64, local, remote, &state, &found) != 4 ||
-      found != inode || !address_text(local, from, sizeof from) || !address_text(remote, to, sizeof to))
+static bool inet_text(const char *text_line, uint64_t inode, bool tcp, char *text, size_t size) {
+  static const uint8_t any[16] = {0}, any_ipv4[16] = {[10] = 0xff, [11] = 0xff};
+  struct exu_inet_line line;
+  char from[96], to[96];
+  if (!exu_inet_line(text_line, &line) || line.inode != inode) return false;
+  if (!end_text(&line.local, line.ipv6, from, sizeof from) || !end_text(&line.remote, line.ipv6, to, sizeof to))
     return false;
-  bool connected = strspn(remote, "0:") != strlen(remote);
+  bool connected = line.remote.port != 0 || memcmp(line.remote.address, line.ipv6 ? any : any_ipv4, sizeof any) != 0;
   snprintf(text, size, "%ssocket %s%s%s", tcp ? "" : "UDP ", from, connected ? " -> " : "", connected ? to : "");
-  if (tcp) snprintf(text + strlen(text), size - strlen(text), " (%s)", tcp_state(state));
+  if (tcp) snprintf(text + strlen(text), size - strlen(text), " (%s)", tcp_state(line.state));
   return true;
 }
 
 bool exu_descriptor_inet(const char *line, uint64_t inode, char *text, size_t size) {
-  return inet_line(line, inode, true, text, size);
+  return inet_text(line, inode, true, text, size);
 }
 
 static bool unix_line(const char *line, uint64_t inode, char *text, size_t size) {
@@ -155,7 +148,7 @@ static bool find_socket(struct exu_descriptors *descriptors, uint64_t inode, cha
     char *line;
     if (!lines_open(&lines, descriptors, tables[i].file)) continue;
     while (!found && (line = lines_next(&lines))) {
-      found = tables[i].unix_ ? unix_line(line, inode, text, size) : inet_line(line, inode, tables[i].tcp, text, size);
+      found = tables[i].unix_ ? unix_line(line, inode, text, size) : inet_text(line, inode, tables[i].tcp, text, size);
     }
     close(lines.fd);
     if (found) return true;
@@ -259,6 +252,36 @@ static bool is_local(struct exu_descriptors *descriptors, int64_t fd) {
     close(lines.fd);
   }
   return found;
+}
+
+uint64_t exu_descriptor_inode(int64_t pid, int64_t fd) {
+  struct exu_descriptors descriptors;
+  struct lines lines;
+  char file[48], *line;
+  uint64_t inode = 0;
+  exu_descriptors_init(&descriptors, NULL, pid);
+  snprintf(file, sizeof file, "fdinfo/%" PRId64, fd);
+  if (!lines_open(&lines, &descriptors, file)) return 0;
+  while (inode == 0 && (line = lines_next(&lines))) {
+    if (sscanf(line, "ino: %" SCNu64, &inode) != 1) inode = 0;
+  }
+  close(lines.fd);
+  return inode;
+}
+
+enum exu_tristate exu_descriptor_fifo(int64_t pid, int64_t fd, struct exu_fifo *fifo) {
+  struct exu_descriptors descriptors;
+  char path[64];
+  struct stat status;
+  exu_descriptors_init(&descriptors, NULL, pid);
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, pid, fd);
+  if (!is_local(&descriptors, fd) || stat(path, &status) != 0) return EXU_UNKNOWN;
+  if (!S_ISFIFO(status.st_mode)) return EXU_NO;
+  *fifo = (struct exu_fifo){.inode = status.st_ino,
+                            .major = major(status.st_dev),
+                            .minor = minor(status.st_dev),
+                            .nameless = !status.st_nlink};
+  return EXU_YES;
 }
 
 /* "1: FLOCK  ADVISORY  WRITE 123 08:02:456 0 EOF"; "1: -> FLOCK ..." waits for that (fs/locks.c). */

@@ -47,6 +47,22 @@ struct exu_lock_line {
 };
 bool exu_lock_line(const char *text, struct exu_lock_line *line);
 
+/* A FIFO (named pipe) that a descriptor is. */
+struct exu_fifo {
+  uint64_t inode;
+  unsigned major, minor; /* of its file system */
+  bool nameless;         /* it has been deleted: nobody can open it any more */
+};
+
+/*
+ * Which FIFO is it? Unknown when it may not be asked: there is no permission to look, or the file system may be a server
+ * that does not answer. Costs the process's list of mounts.
+ */
+enum exu_tristate exu_descriptor_fifo(int64_t pid, int64_t fd, struct exu_fifo *fifo);
+
+/* The number that a file has in its file system, without asking that (Linux 5.14); 0: unknown. */
+uint64_t exu_descriptor_inode(int64_t pid, int64_t fd);
+
 /* The descriptors that an epoll descriptor watches, at most `capacity` of them; returns how many there are in all. */
 size_t exu_descriptor_watched(struct exu_descriptors *descriptors, int64_t fd, int64_t *watched, size_t capacity);
 

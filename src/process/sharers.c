@@ -40,10 +40,27 @@ static bool look_at_all(look_at_process *look, void *context, const int64_t *pid
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 struct wanted_file {
-  const char *link;
+  const char *link; /* NULL: it is a FIFO, whose links say by which of its names it was opened */
+  const struct exu_fifo *fifo;
   mode_t mode; /* the owner's bits of a link's mode are how the file is open */
   size_t links_left;
 };
+
+static bool may_be_file(const struct wanted_file *wanted, const char *link) {
+  return wanted->link ? strcmp(link, wanted->link) == 0 : link[0] == '/';
+}
+
+/* Where the link does not tell, by its number in its file system, and only then by asking that. */
+static enum exu_tristate is_file(const struct wanted_file *wanted, int64_t pid, int64_t fd) {
+  struct exu_fifo fifo;
+  if (wanted->link) return EXU_YES;
+  uint64_t inode = exu_descriptor_inode(pid, fd);
+  if (inode != 0 && inode != wanted->fifo->inode) return EXU_NO;
+  enum exu_tristate is_fifo = exu_descriptor_fifo(pid, fd, &fifo);
+  bool same = is_fifo == EXU_YES && fifo.inode == wanted->fifo->inode && fifo.major == wanted->fifo->major &&
+              fifo.minor == wanted->fifo->minor;
+  return is_fifo != EXU_YES ? is_fifo : same ? EXU_YES : EXU_NO;
+}
 
 static bool has_file(const char *pid, void *context, bool *found) {
   struct wanted_file *wanted = context;
@@ -54,7 +71,7 @@ static bool has_file(const char *pid, void *context, bool *found) {
   if (!directory) return errno == ENOENT || errno == ESRCH; /* it has ended */
   const struct dirent *entry;
   bool complete = true;
-  while (!*found && (entry = readdir(directory))) {
+  while (!*found && complete && (entry = readdir(directory))) {
     struct stat status;
     if (wanted->links_left == 0) complete = false;
     if (wanted->links_left == 0) break;
@@ -62,20 +79,36 @@ static bool has_file(const char *pid, void *context, bool *found) {
     ssize_t size = readlinkat(dirfd(directory), entry->d_name, link, sizeof link - 1);
     if (size <= 0) continue;
     link[size] = '\0';
-    if (strcmp(link, wanted->link) != 0 || fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    if (!may_be_file(wanted, link) || fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !(status.st_mode & wanted->mode))
       continue;
-    *found = status.st_mode & wanted->mode;
+    enum exu_tristate is = is_file(wanted, strtol(pid, NULL, 10), strtol(entry->d_name, NULL, 10));
+    *found = is == EXU_YES;
+    complete = is != EXU_UNKNOWN;
   }
   closedir(directory);
   return complete;
 }
 
-bool exu_sharers_of_file(const char *link, enum exu_opened access, const int64_t *pids, size_t count, bool *has) {
+static bool look_for_file(struct wanted_file *wanted, enum exu_opened access, const int64_t *pids, size_t count,
+                          bool *has) {
   enum { LINKS_MAX = 200000 };
   static const mode_t modes[] = {
       [EXU_OPENED_READ] = S_IRUSR, [EXU_OPENED_WRITE] = S_IWUSR, [EXU_OPENED_ANY] = S_IRUSR | S_IWUSR};
-  struct wanted_file wanted = {link, modes[access], LINKS_MAX};
-  return look_at_all(has_file, &wanted, pids, count, has);
+  wanted->mode = modes[access];
+  wanted->links_left = LINKS_MAX;
+  return look_at_all(has_file, wanted, pids, count, has);
+}
+
+bool exu_sharers_of_file(const char *link, enum exu_opened access, const int64_t *pids, size_t count, bool *has) {
+  struct wanted_file wanted = {.link = link};
+  return look_for_file(&wanted, access, pids, count, has);
+}
+
+bool exu_sharers_of_fifo(const struct exu_fifo *fifo, enum exu_opened access, const int64_t *pids, size_t count,
+                         bool *has) {
+  struct wanted_file wanted = {.fifo = fifo};
+  return look_for_file(&wanted, access, pids, count, has);
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
@@ -89,5 +122,5 @@ static bool has_memory(const char *pid, void *context, bool *found) {
 
 bool exu_sharers_of_memory(const struct exu_shared_place *place, const int64_t *pids, size_t count, bool *has) {
   struct exu_shared_place wanted = *place;
-  return place->nameless && look_at_all(has_memory, &wanted, pids, count, has);
+  return look_at_all(has_memory, &wanted, pids, count, has);
 }

@@ -6,7 +6,7 @@
 #ifndef EXUVIA_PROCESS_SHARERS_H
 #define EXUVIA_PROCESS_SHARERS_H
 
-#include "process/processes.h"
+#include "process/descriptors.h"
 
 /* How a file is open. */
 enum exu_opened {
@@ -21,10 +21,11 @@ enum exu_opened {
  */
 bool exu_sharers_of_file(const char *link, enum exu_opened access, const int64_t *pids, size_t count, bool *has);
 
-/*
- * Likewise: have only these processes mapped that, and can no other one any more? What has a name in a file system, or a
- * number, as System V's, can be mapped by others later.
- */
+/* Likewise: the FIFO, which others can open later unless it is nameless. */
+bool exu_sharers_of_fifo(const struct exu_fifo *fifo, enum exu_opened access, const int64_t *pids, size_t count,
+                         bool *has);
+
+/* Likewise: have only these processes mapped that? Others can do so later unless it is nameless. */
 bool exu_sharers_of_memory(const struct exu_shared_place *place, const int64_t *pids, size_t count, bool *has);
 
 #endif

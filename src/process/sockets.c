@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "process/sockets.h"
 
+#include <inttypes.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
 #include <linux/unix_diag.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -12,6 +18,8 @@
 #include <unistd.h>
 
 #include "base/guard.h"
+
+/* ---- Unix sockets ------------------------------------------------------------------------------------------------ */
 
 /* Asks for one socket. The number of bytes of the answer; at most 0: there is none. */
 static ssize_t ask(uint32_t inode, void *answer, size_t size) {
@@ -31,7 +39,8 @@ static ssize_t ask(uint32_t inode, void *answer, size_t size) {
   return recv(fd, answer, size, 0);
 }
 
-uint64_t exu_unix_peer(uint64_t inode, bool writes) {
+/* As exu_socket_peer. */
+static uint64_t unix_peer(uint64_t inode, bool writes) {
   union {
     struct nlmsghdr header;
     char bytes[1024];
@@ -54,12 +63,132 @@ uint64_t exu_unix_peer(uint64_t inode, bool writes) {
   return writes || waiting.udiag_rqueue == 0 ? peer : 0;
 }
 
-bool exu_socket_is_timed(int64_t pid, int64_t fd, bool writes) {
+/* ---- TCP --------------------------------------------------------------------------------------------------------- */
+
+/* "0100007F:0FA0": words of 32 bits as they lie in memory, then the port. */
+static bool parse_end(const char *hex, struct exu_inet_end *end, bool *ipv6) {
+  static const uint8_t of_ipv4[12] = {[10] = 0xff, [11] = 0xff};
+  uint32_t words[4];
+  size_t digits = strspn(hex, "0123456789ABCDEF"), size = digits / 2;
+  if ((digits != 8 && digits != 32) || sscanf(hex + digits, ":%4" SCNx16, &end->port) != 1) return false;
+  for (size_t i = 0; i < digits / 8; i++) {
+    if (sscanf(hex + 8 * i, "%8" SCNx32, &words[i]) != 1) return false;
+  }
+  *ipv6 = digits == 32;
+  if (!*ipv6) memcpy(end->address, of_ipv4, sizeof of_ipv4);
+  memcpy(end->address + sizeof end->address - size, words, size);
+  return true;
+}
+
+bool exu_inet_line(const char *text, struct exu_inet_line *line) {
+  char local[64], remote[64];
+  bool ipv6;
+  /* sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode */
+  return sscanf(text, " %*[^:]: %63s %63s %X %" SCNx64 ":%" SCNx64 " %X:%*s %*s %*s %*s %" SCNu64, local, remote,
+                &line->state, &line->to_send, &line->received, &line->timer, &line->inode) == 7 &&
+         parse_end(local, &line->local, &line->ipv6) && parse_end(remote, &line->remote, &ipv6) && ipv6 == line->ipv6;
+}
+
+static bool is_same_end(const struct exu_inet_end *a, const struct exu_inet_end *b) {
+  return a->port == b->port && memcmp(a->address, b->address, sizeof a->address) == 0;
+}
+
+/*
+ * 127.0.0.0/8 or ::1. Of other addresses of this machine two sockets may have the same pair and not be connected with each
+ * other: a transparent proxy's (IP_TRANSPARENT) to both sides.
+ */
+static bool is_loopback(const struct exu_inet_end *end) {
+  static const uint8_t of_ipv4[13] = {[10] = 0xff, [11] = 0xff, [12] = 127}, of_ipv6[16] = {[15] = 1};
+  return memcmp(end->address, of_ipv4, sizeof of_ipv4) == 0 || memcmp(end->address, of_ipv6, sizeof of_ipv6) == 0;
+}
+
+bool exu_inet_waits_for(const struct exu_inet_line *socket, const struct exu_inet_line *peer, bool writes) {
+  /* net/tcp_states.h; FIN_WAIT2 and CLOSE_WAIT: the former has shut down what it sends (shutdown(2)) and may still read. */
+  enum { ESTABLISHED = 1, FIN_WAIT2 = 5, CLOSE_WAIT = 8, ZERO_WINDOW_PROBE = 4 };
+  unsigned reads_in = writes ? peer->state : socket->state, writes_in = writes ? socket->state : peer->state;
+  if ((reads_in != ESTABLISHED || writes_in != ESTABLISHED) && (reads_in != FIN_WAIT2 || writes_in != CLOSE_WAIT))
+    return false;
+  if (!is_loopback(&socket->local) || !is_loopback(&socket->remote)) return false;
+  if (!is_same_end(&socket->local, &peer->remote) || !is_same_end(&socket->remote, &peer->local)) return false;
+  return writes ? socket->to_send > 0 && socket->timer == ZERO_WINDOW_PROBE && peer->received > 0
+                : socket->received == 0 && peer->to_send == 0;
+}
+
+typedef bool take_line(const struct exu_inet_line *line, void *context);
+
+/* Call `take` for each TCP socket of the process's network namespace until it returns true. False: it never did. */
+static bool find_line(int64_t pid, take_line *take, void *context) {
+  enum { LINES_MAX = 200000 };
+  static const char *const tables[] = {"tcp", "tcp6"};
+  size_t left = LINES_MAX;
+  bool found = false;
+  for (size_t i = 0; !found && i < sizeof tables / sizeof *tables; i++) {
+    char path[64], *text = NULL;
+    size_t capacity = 0;
+    struct exu_inet_line line;
+    snprintf(path, sizeof path, "/proc/%" PRId64 "/net/%s", pid, tables[i]);
+    FILE *file = fopen(path, "re");
+    if (!file) continue;
+    while (!found && left > 0 && getline(&text, &capacity, file) > 0) {
+      left--;
+      found = exu_inet_line(text, &line) && take(&line, context);
+    }
+    free(text);
+    fclose(file);
+  }
+  return found;
+}
+
+struct pair {
+  struct exu_inet_line socket, peer;
+  bool writes;
+};
+
+static bool is_socket(const struct exu_inet_line *line, void *context) {
+  struct pair *pair = context;
+  if (line->inode != pair->socket.inode) return false;
+  pair->socket = *line;
+  return true;
+}
+
+static bool is_peer(const struct exu_inet_line *line, void *context) {
+  struct pair *pair = context;
+  if (!exu_inet_waits_for(&pair->socket, line, pair->writes)) return false;
+  pair->peer = *line;
+  return true;
+}
+
+/* As exu_socket_peer. Who will accept(2) a connection is not known: its socket has no inode yet. */
+static uint64_t tcp_peer(int64_t pid, uint64_t inode, bool writes) {
+  struct pair pair = {.socket = {.inode = inode}, .writes = writes};
+  bool found = inode != 0 && find_line(pid, is_socket, &pair) && find_line(pid, is_peer, &pair);
+  return found ? pair.peer.inode : 0;
+}
+
+/* ---- Both -------------------------------------------------------------------------------------------------------- */
+
+uint64_t exu_socket_peer(int64_t pid, uint64_t inode, bool writes) {
+  uint64_t peer = unix_peer(inode, writes);
+  return peer ? peer : tcp_peer(pid, inode, writes);
+}
+
+/* Does TCP itself say that the other end has no room at all (Linux 5.4)? One with some gets more of what is to be sent. */
+static bool is_full(int fd) {
+  struct tcp_info info;
+  socklen_t size = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+         size >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info.tcpi_snd_wnd && info.tcpi_snd_wnd == 0;
+}
+
+bool exu_socket_goes_on(int64_t pid, int64_t fd, bool writes) {
   struct timeval limit;
-  socklen_t size = sizeof limit;
+  unsigned lost_after = 0; /* milliseconds in which data has to be taken by the other end; only TCP has that */
+  socklen_t size = sizeof limit, lost_size = sizeof lost_after;
   EXU_GUARD(fd) int process = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0U);
   if (process < 0) return true;
   EXU_GUARD(fd) int copy = (int)syscall(SYS_pidfd_getfd, process, (int)fd, 0U);
   if (copy < 0 || getsockopt(copy, SOL_SOCKET, writes ? SO_SNDTIMEO : SO_RCVTIMEO, &limit, &size) != 0) return true;
-  return limit.tv_sec != 0 || limit.tv_usec != 0;
+  if (limit.tv_sec != 0 || limit.tv_usec != 0) return true;
+  if (getsockopt(copy, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_after, &lost_size) != 0) return false; /* a Unix socket */
+  return lost_after != 0 || (writes && !is_full(copy));
 }

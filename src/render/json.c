@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The report as JSON, schema exuvia-report/1 (docs/report.schema.json). Written as a stream: every element of a list
- * on a line of its own, so that line tools and diff work on it. What is unknown is null.
+ * The report as JSON, schema exuvia-report/1 (docs/report.schema.json). What is unknown is null.
  */
 #include "render/json.h"
 
@@ -79,196 +78,140 @@ static const char *symbols(enum exu_symbols kind) {
   return NULL;
 }
 
-static void put_source(struct exu_output *out, const struct exu_report *report) {
-  exu_out(out, "{\"kind\": ");
-  exu_json_word(out, source_kind(report->source_kind));
-  exu_out(out, ", \"path\": ");
-  exu_json_string(out, report->source_path);
-  exu_out(out, ", \"bytes\": ");
-  exu_out_unsigned(out, report->source_bytes);
-  exu_out(out, ", \"compression\": null, \"truncated\": ");
-  exu_json_bool(out, report->source_truncated);
-  exu_out(out, ", \"missing_bytes\": ");
-  exu_out_unsigned(out, report->source_missing_bytes);
-  exu_out(out, ", \"pause_us\": ");
-  exu_json_id(out, report->source_kind == EXU_SOURCE_LIVE ? report->pause_us : -1);
-  exu_out_char(out, '}');
+static void put_source(struct exu_json *json, const struct exu_report *report) {
+  exu_json_begin_object(json, "source", EXU_JSON_INLINE);
+  exu_json_word(json, "kind", source_kind(report->source_kind));
+  exu_json_string(json, "path", report->source_path);
+  exu_json_unsigned(json, "bytes", report->source_bytes);
+  exu_json_null(json, "compression");
+  exu_json_bool(json, "truncated", report->source_truncated);
+  exu_json_unsigned(json, "missing_bytes", report->source_missing_bytes);
+  exu_json_id(json, "pause_us", report->source_kind == EXU_SOURCE_LIVE ? report->pause_us : -1);
+  exu_json_end(json);
 }
 
-static void put_process(struct exu_output *out, const struct exu_report *report) {
-  exu_out(out, "{\"pid\": ");
-  exu_json_id(out, report->pid);
-  exu_out(out, ", \"executable\": ");
-  exu_json_string(out, report->executable);
-  exu_out(out, ", \"arguments\": ");
-  exu_json_string(out, report->arguments);
-  exu_out(out, ", \"arch\": ");
-  exu_json_word(out, report->arch);
-  exu_out_char(out, '}');
+static void put_process(struct exu_json *json, const struct exu_report *report) {
+  exu_json_begin_object(json, "process", EXU_JSON_INLINE);
+  exu_json_id(json, "pid", report->pid);
+  exu_json_string(json, "executable", report->executable);
+  exu_json_string(json, "arguments", report->arguments);
+  exu_json_word(json, "arch", report->arch);
+  exu_json_end(json);
 }
 
-static void put_crash_file(struct exu_output *out, const struct exu_crash_file *file) {
+static void put_crash_file(struct exu_json *json, const struct exu_crash_file *file) {
   if (!file->path.data) {
-    exu_out(out, "null");
+    exu_json_null(json, "file");
     return;
   }
-  exu_out(out, "{\"path\": ");
-  exu_json_string(out, file->path);
-  exu_out(out, ", \"position\": ");
-  exu_out_unsigned(out, file->position);
-  exu_out(out, ", \"mapped_from\": ");
-  exu_out_unsigned(out, file->mapped_from);
-  exu_out(out, ", \"mapped_bytes\": ");
-  exu_out_unsigned(out, file->mapped_bytes);
-  exu_out(out, ", \"length_now\": ");
-  exu_json_id(out, file->length);
-  exu_out(out, ", \"changed_after_core\": ");
-  exu_json_tristate(out, file->changed);
-  exu_out_char(out, '}');
+  exu_json_begin_object(json, "file", EXU_JSON_INLINE);
+  exu_json_string(json, "path", file->path);
+  exu_json_unsigned(json, "position", file->position);
+  exu_json_unsigned(json, "mapped_from", file->mapped_from);
+  exu_json_unsigned(json, "mapped_bytes", file->mapped_bytes);
+  exu_json_id(json, "length_now", file->length);
+  exu_json_tristate(json, "changed_after_core", file->changed);
+  exu_json_end(json);
 }
 
-static void put_crash(struct exu_output *out, const struct exu_crash *crash) {
+static void put_crash(struct exu_json *json, const struct exu_crash *crash) {
   if (!crash) {
-    exu_out(out, "null");
+    exu_json_null(json, "crash");
     return;
   }
-  exu_out(out, "{\"signal\": ");
-  exu_out_signed(out, crash->signal);
-  exu_out(out, ", \"name\": ");
-  exu_json_word(out, crash->name);
-  exu_out(out, ", \"code\": ");
-  if (crash->has_code) {
-    exu_out_signed(out, crash->code);
-  } else {
-    exu_out(out, "null");
-  }
-  exu_out(out, ", \"code_name\": ");
-  exu_json_word(out, crash->code_name);
-  exu_out(out, ", \"address\": ");
-  exu_json_address(out, crash->has_address, crash->address);
-  exu_out(out, ", \"address_in\": ");
-  exu_json_string(out, crash->address_in);
-  exu_out(out, ", \"sender_pid\": ");
-  exu_json_id(out, crash->sender_pid);
-  exu_out(out, ", \"sender_uid\": ");
-  exu_json_id(out, crash->sender_uid);
-  exu_out(out, ", \"tid\": ");
-  exu_json_id(out, crash->tid);
-  exu_out(out, ", \"raised_again\": ");
+  exu_json_begin_object(json, "crash", EXU_JSON_INLINE);
+  exu_json_signed(json, "signal", crash->signal);
+  exu_json_word(json, "name", crash->name);
+  if (crash->has_code)
+    exu_json_signed(json, "code", crash->code);
+  else
+    exu_json_null(json, "code");
+  exu_json_word(json, "code_name", crash->code_name);
+  exu_json_address(json, "address", crash->has_address, crash->address);
+  exu_json_string(json, "address_in", crash->address_in);
+  exu_json_id(json, "sender_pid", crash->sender_pid);
+  exu_json_id(json, "sender_uid", crash->sender_uid);
+  exu_json_id(json, "tid", crash->tid);
   if (crash->raised_signal != 0) {
-    exu_out(out, "{\"signal\": ");
-    exu_out_signed(out, crash->raised_signal);
-    exu_out(out, ", \"name\": ");
-    exu_json_word(out, crash->raised_name);
-    exu_out_char(out, '}');
+    exu_json_begin_object(json, "raised_again", EXU_JSON_INLINE);
+    exu_json_signed(json, "signal", crash->raised_signal);
+    exu_json_word(json, "name", crash->raised_name);
+    exu_json_end(json);
   } else {
-    exu_out(out, "null");
+    exu_json_null(json, "raised_again");
   }
-  exu_out(out, ", \"handler_tid\": ");
-  exu_json_id(out, crash->handler_tid > 0 ? crash->handler_tid : -1);
-  exu_out(out, ", \"file\": ");
-  put_crash_file(out, &crash->file);
-  exu_out(out, ", \"message\": ");
-  exu_json_string(out, crash->message);
-  exu_out(out, ", \"summary\": ");
-  exu_json_string(out, crash->summary);
-  exu_out_char(out, '}');
+  exu_json_id(json, "handler_tid", crash->handler_tid > 0 ? crash->handler_tid : -1);
+  put_crash_file(json, &crash->file);
+  exu_json_string(json, "message", crash->message);
+  exu_json_string(json, "summary", crash->summary);
+  exu_json_end(json);
 }
 
-static void put_module_path(struct exu_output *out, const struct exu_report *report, int32_t module) {
+static void put_module_path(struct exu_json *json, const struct exu_report *report, int32_t module) {
   bool has_module = module >= 0 && (size_t)module < report->module_count;
-  exu_json_string(out, has_module ? report->modules[module].path : (struct exu_string){NULL, 0});
+  exu_json_string(json, "module", has_module ? report->modules[module].path : (struct exu_string){NULL, 0});
 }
 
-static void put_python(struct exu_output *out, const struct exu_report *report, const struct exu_python *python) {
+static void put_python(struct exu_json *json, const char *key, const struct exu_report *report,
+                       const struct exu_python *python) {
   if (!python) {
-    exu_out(out, "null");
+    exu_json_null(json, key);
     return;
   }
-  exu_out(out, "{\"version\": ");
-  exu_json_string(out, python->version);
-  exu_out(out, ", \"debug\": ");
-  exu_json_tristate(out, python->debug);
-  exu_out(out, ", \"free_threaded\": ");
-  exu_json_tristate(out, python->free_threaded);
-  exu_out(out, ", \"runtime\": ");
-  exu_json_address(out, python->runtime != 0, python->runtime);
-  exu_out(out, ", \"found_by\": ");
-  exu_json_word(out, found_by(python->found_by));
-  exu_out(out, ", \"layout_from\": ");
-  exu_json_word(out, layout_from(python->layout_from));
-  exu_out(out, ", \"finalizing\": ");
-  exu_json_tristate(out, python->finalizing);
-  exu_out(out, ", \"module\": ");
-  put_module_path(out, report, python->module);
-  exu_out_char(out, '}');
+  exu_json_begin_object(json, key, EXU_JSON_INLINE);
+  exu_json_string(json, "version", python->version);
+  exu_json_tristate(json, "debug", python->debug);
+  exu_json_tristate(json, "free_threaded", python->free_threaded);
+  exu_json_address(json, "runtime", python->runtime != 0, python->runtime);
+  exu_json_word(json, "found_by", found_by(python->found_by));
+  exu_json_word(json, "layout_from", layout_from(python->layout_from));
+  exu_json_tristate(json, "finalizing", python->finalizing);
+  put_module_path(json, report, python->module);
+  exu_json_end(json);
 }
 
-static void put_interpreter(struct exu_output *out, const struct exu_interpreter *interpreter) {
-  exu_out(out, "{\"id\": ");
-  exu_json_id(out, interpreter->id);
-  exu_out(out, ", \"address\": ");
-  exu_json_address(out, true, interpreter->address);
-  exu_out(out, ", \"gc_collecting\": ");
-  exu_json_tristate(out, interpreter->gc_collecting);
-  exu_out(out, ", \"runtime\": ");
-  exu_out_unsigned(out, interpreter->runtime);
-  exu_out(out, ", \"gil_holder\": ");
-  exu_json_id(out, interpreter->gil_holder);
-  exu_out_char(out, '}');
+static void put_interpreter(struct exu_json *json, const struct exu_interpreter *interpreter) {
+  exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
+  exu_json_id(json, "id", interpreter->id);
+  exu_json_address(json, "address", true, interpreter->address);
+  exu_json_tristate(json, "gc_collecting", interpreter->gc_collecting);
+  exu_json_unsigned(json, "runtime", interpreter->runtime);
+  exu_json_id(json, "gil_holder", interpreter->gil_holder);
+  exu_json_end(json);
 }
 
-static void put_python_frame(struct exu_output *out, const struct exu_report *report, const struct exu_frame *frame) {
-  exu_out(out, "{\"kind\": \"python\", \"function\": ");
-  exu_json_string(out, frame->function);
-  exu_out(out, ", \"qualname\": ");
-  exu_json_string(out, frame->qualname);
-  exu_out(out, ", \"file\": ");
-  exu_json_string(out, frame->file);
-  exu_out(out, ", \"line\": ");
-  exu_json_id(out, frame->position.line);
-  exu_out(out, ", \"end_line\": ");
-  exu_json_id(out, frame->position.end_line);
-  exu_out(out, ", \"column\": ");
-  exu_json_id(out, frame->position.column);
-  exu_out(out, ", \"end_column\": ");
-  exu_json_id(out, frame->position.end_column);
-  exu_out(out, ", \"entry\": ");
-  exu_json_bool(out, frame->entry);
-  exu_out(out, ", \"interpreter\": ");
-  exu_json_id(out, frame->interpreter);
-  if (report->runtime_count > 1) {
-    exu_out(out, ", \"runtime\": ");
-    exu_out_signed(out, frame->runtime);
-  }
-  exu_out(out, ", \"address\": ");
-  exu_json_address(out, frame->address != 0, frame->address);
-  exu_out_char(out, '}');
+static void put_python_frame(struct exu_json *json, const struct exu_report *report, const struct exu_frame *frame) {
+  exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
+  exu_json_word(json, "kind", "python");
+  exu_json_string(json, "function", frame->function);
+  exu_json_string(json, "qualname", frame->qualname);
+  exu_json_string(json, "file", frame->file);
+  exu_json_id(json, "line", frame->position.line);
+  exu_json_id(json, "end_line", frame->position.end_line);
+  exu_json_id(json, "column", frame->position.column);
+  exu_json_id(json, "end_column", frame->position.end_column);
+  exu_json_bool(json, "entry", frame->entry);
+  exu_json_id(json, "interpreter", frame->interpreter);
+  if (report->runtime_count > 1) exu_json_signed(json, "runtime", frame->runtime);
+  exu_json_address(json, "address", frame->address != 0, frame->address);
+  exu_json_end(json);
 }
 
-static void put_native_frame(struct exu_output *out, const struct exu_report *report, const struct exu_frame *frame) {
+static void put_native_frame(struct exu_json *json, const struct exu_report *report, const struct exu_frame *frame) {
   bool has_module = frame->module >= 0 && (size_t)frame->module < report->module_count;
-  exu_out(out, "{\"kind\": \"native\", \"function\": ");
-  exu_json_string(out, frame->function);
-  exu_out(out, ", \"symbol\": ");
-  exu_json_string(out, frame->symbol);
-  exu_out(out, ", \"file\": ");
-  exu_json_string(out, frame->file);
-  exu_out(out, ", \"line\": ");
-  exu_json_id(out, frame->position.line);
-  exu_out(out, ", \"module\": ");
-  put_module_path(out, report, frame->module);
-  exu_out(out, ", \"pc\": ");
-  exu_json_address(out, true, frame->address);
-  exu_out(out, ", \"offset\": ");
-  exu_json_address(out, has_module || frame->function.data, frame->offset);
-  exu_out(out, ", \"inlined\": ");
-  exu_json_bool(out, frame->inlined);
-  exu_out(out, ", \"signal\": ");
-  exu_json_bool(out, frame->signal);
-  exu_out(out, ", \"eval\": ");
-  exu_json_bool(out, frame->eval);
-  exu_out_char(out, '}');
+  exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
+  exu_json_word(json, "kind", "native");
+  exu_json_string(json, "function", frame->function);
+  exu_json_string(json, "symbol", frame->symbol);
+  exu_json_string(json, "file", frame->file);
+  exu_json_id(json, "line", frame->position.line);
+  put_module_path(json, report, frame->module);
+  exu_json_address(json, "pc", true, frame->address);
+  exu_json_address(json, "offset", has_module || frame->function.data, frame->offset);
+  exu_json_bool(json, "inlined", frame->inlined);
+  exu_json_bool(json, "signal", frame->signal);
+  exu_json_bool(json, "eval", frame->eval);
+  exu_json_end(json);
 }
 
 static const char *gap(enum exu_gap gap) {
@@ -284,163 +227,116 @@ static const char *gap(enum exu_gap gap) {
   return NULL;
 }
 
-static void put_gap(struct exu_output *out, const struct exu_frame *frame) {
-  exu_out(out, "{\"kind\": \"gap\", \"code\": ");
-  exu_json_word(out, gap(frame->gap));
-  exu_out(out, ", \"reason\": ");
-  exu_json_string(out, frame->function);
-  exu_out_char(out, '}');
+static void put_gap(struct exu_json *json, const struct exu_frame *frame) {
+  exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
+  exu_json_word(json, "kind", "gap");
+  exu_json_word(json, "code", gap(frame->gap));
+  exu_json_string(json, "reason", frame->function);
+  exu_json_end(json);
 }
 
-static void put_frame(struct exu_output *out, const struct exu_report *report, const struct exu_frame *frame) {
+static void put_frame(struct exu_json *json, const struct exu_report *report, const struct exu_frame *frame) {
   switch (frame->kind) {
-  case EXU_FRAME_PYTHON: put_python_frame(out, report, frame); break;
-  case EXU_FRAME_NATIVE: put_native_frame(out, report, frame); break;
-  case EXU_FRAME_GAP: put_gap(out, frame); break;
+  case EXU_FRAME_PYTHON: put_python_frame(json, report, frame); break;
+  case EXU_FRAME_NATIVE: put_native_frame(json, report, frame); break;
+  case EXU_FRAME_GAP: put_gap(json, frame); break;
   }
 }
 
-static void put_thread(struct exu_output *out, const struct exu_report *report, const struct exu_thread *thread) {
+static void put_thread(struct exu_json *json, const struct exu_report *report, const struct exu_thread *thread) {
   bool is_live = report->source_kind == EXU_SOURCE_LIVE; /* of others these two are not set */
-  exu_out(out, "{\"tid\": ");
-  exu_json_id(out, thread->tid);
-  if (thread->unplaced) exu_out(out, ", \"unplaced\": true");
-  exu_out(out, ", \"name\": ");
-  exu_json_string(out, thread->name);
-  exu_out(out, ", \"comm\": ");
-  exu_json_string(out, thread->comm);
-  exu_out(out, ", \"main\": ");
-  exu_json_bool(out, thread->main);
-  exu_out(out, ", \"interpreter\": ");
-  exu_json_id(out, thread->interpreter);
-  exu_out(out, ", \"runtime\": ");
-  exu_json_id(out, thread->runtime);
-  exu_out(out, ", \"python\": ");
-  exu_json_tristate(out, thread->python_unknown ? EXU_UNKNOWN : thread->python ? EXU_YES : EXU_NO);
-  exu_out(out, ", \"crashed\": ");
-  exu_json_bool(out, thread->crashed);
-  exu_out(out, ", \"gil\": ");
-  exu_json_word(out, gil(thread->gil));
-  exu_out(out, ", \"native_complete\": ");
-  exu_json_tristate(out, thread->native_complete);
-  exu_out(out, ", \"splice\": ");
-  exu_json_word(out, splice(thread->splice));
-  exu_out(out, ", \"frames_complete\": ");
-  exu_json_bool(out, thread->frames_complete);
-  exu_out(out, ", \"moved\": ");
-  exu_json_tristate(out, is_live ? thread->moved : EXU_UNKNOWN);
-  exu_out(out, ", \"cpu_us\": ");
-  exu_json_id(out, is_live ? thread->cpu_us : -1);
-  exu_out(out, ",\n      \"waits_on\": ");
-  exu_json_wait(out, report, thread->wait);
+  exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
+  exu_json_id(json, "tid", thread->tid);
+  if (thread->unplaced) exu_json_bool(json, "unplaced", true);
+  exu_json_string(json, "name", thread->name);
+  exu_json_string(json, "comm", thread->comm);
+  exu_json_bool(json, "main", thread->main);
+  exu_json_id(json, "interpreter", thread->interpreter);
+  exu_json_id(json, "runtime", thread->runtime);
+  exu_json_tristate(json, "python", thread->python_unknown ? EXU_UNKNOWN : thread->python ? EXU_YES : EXU_NO);
+  exu_json_bool(json, "crashed", thread->crashed);
+  exu_json_word(json, "gil", gil(thread->gil));
+  exu_json_tristate(json, "native_complete", thread->native_complete);
+  exu_json_word(json, "splice", splice(thread->splice));
+  exu_json_bool(json, "frames_complete", thread->frames_complete);
+  exu_json_tristate(json, "moved", is_live ? thread->moved : EXU_UNKNOWN);
+  exu_json_id(json, "cpu_us", is_live ? thread->cpu_us : -1);
+  exu_json_break_line(json);
+  exu_json_wait(json, "waits_on", report, thread->wait);
   if (thread->frames_left_out > 0) {
-    exu_out(out, ",\n      \"frames_left_out\": ");
-    exu_out_unsigned(out, thread->frames_left_out);
+    exu_json_break_line(json);
+    exu_json_unsigned(json, "frames_left_out", thread->frames_left_out);
   }
-  exu_out(out, ",\n      \"frames\": [");
-  for (size_t i = 0; i < thread->frame_count; i++) {
-    exu_out(out, i ? ",\n      " : "\n      ");
-    put_frame(out, report, &thread->frames[i]);
-  }
-  exu_out(out, thread->frame_count ? "\n    ]}" : "]}");
+  exu_json_break_line(json);
+  exu_json_begin_array(json, "frames", EXU_JSON_LINES);
+  for (size_t i = 0; i < thread->frame_count; i++) put_frame(json, report, &thread->frames[i]);
+  exu_json_end(json);
+  exu_json_end(json);
 }
 
-static void put_module(struct exu_output *out, const struct exu_module *module) {
-  exu_out(out, "{\"path\": ");
-  exu_json_string(out, module->path);
-  exu_out(out, ", \"build_id\": ");
-  exu_json_string(out, module->build_id);
-  exu_out(out, ", \"start\": ");
-  exu_json_address(out, true, module->start);
-  exu_out(out, ", \"end\": ");
-  exu_json_address(out, true, module->end);
-  exu_out(out, ", \"symbols\": ");
-  exu_json_word(out, symbols(module->symbols));
-  exu_out(out, ", \"file\": ");
-  exu_json_word(out, module_file(module->file));
-  exu_out_char(out, '}');
+static void put_module(struct exu_json *json, const struct exu_module *module) {
+  exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
+  exu_json_string(json, "path", module->path);
+  exu_json_string(json, "build_id", module->build_id);
+  exu_json_address(json, "start", true, module->start);
+  exu_json_address(json, "end", true, module->end);
+  exu_json_word(json, "symbols", symbols(module->symbols));
+  exu_json_word(json, "file", module_file(module->file));
+  exu_json_end(json);
 }
 
-static void put_diagnostic(struct exu_output *out, const struct exu_diagnostic *diagnostic) {
-  exu_out(out, "{\"code\": ");
-  exu_json_word(out, diagnostic->code);
-  exu_out(out, ", \"message\": ");
-  exu_json_string(out, diagnostic->message);
-  exu_out(out, ", \"tid\": ");
-  exu_json_id(out, diagnostic->tid);
-  exu_out(out, ", \"incomplete\": ");
-  exu_json_bool(out, diagnostic->incomplete);
-  exu_out_char(out, '}');
+static void put_diagnostic(struct exu_json *json, const struct exu_diagnostic *diagnostic) {
+  exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
+  exu_json_word(json, "code", diagnostic->code);
+  exu_json_string(json, "message", diagnostic->message);
+  exu_json_id(json, "tid", diagnostic->tid);
+  exu_json_bool(json, "incomplete", diagnostic->incomplete);
+  exu_json_end(json);
 }
 
-/* The beginning of element `index` of a list, and the end of a list of `count`. */
-static void put_element(struct exu_output *out, size_t index) { exu_out(out, index ? ",\n    " : "\n    "); }
+static void put_report(struct exu_json *json, const struct exu_report *report) {
+  exu_json_begin_object(json, NULL, EXU_JSON_LINES);
+  exu_json_word(json, "schema", EXU_SCHEMA);
+  exu_json_begin_object(json, "tool", EXU_JSON_INLINE);
+  exu_json_word(json, "name", "exuvia");
+  exu_json_word(json, "version", EXU_VERSION);
+  exu_json_end(json);
+  put_source(json, report);
+  put_process(json, report);
+  put_crash(json, report->crash);
+  put_python(json, "python", report, report->python);
 
-static void put_list_end(struct exu_output *out, size_t count) { exu_out(out, count ? "\n  ]" : "]"); }
-
-static void put_report(struct exu_output *out, const struct exu_report *report) {
-  exu_out(out, "{\n  \"schema\": \"" EXU_SCHEMA "\",\n  \"tool\": {\"name\": \"exuvia\", \"version\": \"" EXU_VERSION
-               "\"},\n  \"source\": ");
-  put_source(out, report);
-  exu_out(out, ",\n  \"process\": ");
-  put_process(out, report);
-  exu_out(out, ",\n  \"crash\": ");
-  put_crash(out, report->crash);
-  exu_out(out, ",\n  \"python\": ");
-  put_python(out, report, report->python);
-
-  exu_out(out, ",\n  \"runtimes\": [");
-  for (size_t i = 0; i < report->runtime_count; i++) {
-    put_element(out, i);
-    put_python(out, report, &report->runtimes[i]);
-  }
-  put_list_end(out, report->runtime_count);
-  exu_out(out, ",\n  \"interpreters\": [");
-  for (size_t i = 0; i < report->interpreter_count; i++) {
-    put_element(out, i);
-    put_interpreter(out, &report->interpreters[i]);
-  }
-  put_list_end(out, report->interpreter_count);
-  exu_out(out, ",\n  \"threads\": [");
-  for (size_t i = 0; i < report->thread_count; i++) {
-    put_element(out, i);
-    put_thread(out, report, &report->threads[i]);
-  }
-  put_list_end(out, report->thread_count);
-  if (report->threads_left_out > 0) {
-    exu_out(out, ",\n  \"threads_left_out\": ");
-    exu_out_unsigned(out, report->threads_left_out);
-  }
-  exu_out(out, ",\n  \"deadlocks\": [");
-  for (size_t i = 0; i < report->deadlock_count; i++) {
-    put_element(out, i);
-    exu_json_deadlock(out, report, &report->deadlocks[i]);
-  }
-  put_list_end(out, report->deadlock_count);
-  exu_out(out, ",\n  \"hangs\": [");
-  for (size_t i = 0; i < report->hang_count; i++) {
-    put_element(out, i);
-    exu_json_hang(out, report, &report->hangs[i]);
-  }
-  put_list_end(out, report->hang_count);
-  exu_out(out, ",\n  \"modules\": [");
-  for (size_t i = 0; i < report->module_count; i++) {
-    put_element(out, i);
-    put_module(out, &report->modules[i]);
-  }
-  put_list_end(out, report->module_count);
-  exu_out(out, ",\n  \"diagnostics\": [");
-  for (size_t i = 0; i < report->diagnostic_count; i++) {
-    put_element(out, i);
-    put_diagnostic(out, &report->diagnostics[i]);
-  }
-  put_list_end(out, report->diagnostic_count);
-  exu_out(out, "\n}\n");
+  exu_json_begin_array(json, "runtimes", EXU_JSON_LINES);
+  for (size_t i = 0; i < report->runtime_count; i++) put_python(json, NULL, report, &report->runtimes[i]);
+  exu_json_end(json);
+  exu_json_begin_array(json, "interpreters", EXU_JSON_LINES);
+  for (size_t i = 0; i < report->interpreter_count; i++) put_interpreter(json, &report->interpreters[i]);
+  exu_json_end(json);
+  exu_json_begin_array(json, "threads", EXU_JSON_LINES);
+  for (size_t i = 0; i < report->thread_count; i++) put_thread(json, report, &report->threads[i]);
+  exu_json_end(json);
+  if (report->threads_left_out > 0) exu_json_unsigned(json, "threads_left_out", report->threads_left_out);
+  exu_json_begin_array(json, "deadlocks", EXU_JSON_LINES);
+  for (size_t i = 0; i < report->deadlock_count; i++) exu_json_deadlock(json, report, &report->deadlocks[i]);
+  exu_json_end(json);
+  exu_json_begin_array(json, "hangs", EXU_JSON_LINES);
+  for (size_t i = 0; i < report->hang_count; i++) exu_json_hang(json, report, &report->hangs[i]);
+  exu_json_end(json);
+  exu_json_begin_array(json, "modules", EXU_JSON_LINES);
+  for (size_t i = 0; i < report->module_count; i++) put_module(json, &report->modules[i]);
+  exu_json_end(json);
+  exu_json_begin_array(json, "diagnostics", EXU_JSON_LINES);
+  for (size_t i = 0; i < report->diagnostic_count; i++) put_diagnostic(json, &report->diagnostics[i]);
+  exu_json_end(json);
+  exu_json_end(json);
 }
 
 bool exu_write_json(const struct exu_report *report, FILE *file) {
   struct exu_output out;
+  struct exu_json json;
   exu_output_init(&out, file);
-  put_report(&out, report);
+  exu_json_init(&json, &out);
+  put_report(&json, report);
+  exu_out_char(&out, '\n');
   return exu_output_finish(&out);
 }

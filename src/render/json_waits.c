@@ -32,31 +32,28 @@ static const char *kind_word(enum exu_wait_kind kind) {
   return "unknown";
 }
 
-static void put_object(struct exu_output *out, const struct exu_wait *wait) {
+static void put_object(struct exu_json *json, const struct exu_wait *wait) {
   if (wait->address == 0 && !wait->type.data) {
-    exu_out(out, "null");
+    exu_json_null(json, "object");
     return;
   }
-  exu_out(out, "{\"address\": ");
-  exu_json_address(out, wait->address != 0, wait->address);
-  exu_out(out, ", \"type\": ");
-  exu_json_string(out, wait->type);
-  exu_out_char(out, '}');
+  exu_json_begin_object(json, "object", EXU_JSON_INLINE);
+  exu_json_address(json, "address", wait->address != 0, wait->address);
+  exu_json_string(json, "type", wait->type);
+  exu_json_end(json);
 }
 
-static void put_owner(struct exu_output *out, const struct exu_report *report, const struct exu_wait *wait) {
+static void put_owner(struct exu_json *json, const struct exu_report *report, const struct exu_wait *wait) {
   bool shown = wait->owner >= 0 && (uint64_t)wait->owner < report->thread_count;
   if (!shown && wait->owner_tid < 0) {
-    exu_out(out, "null");
+    exu_json_null(json, "owner");
     return;
   }
-  exu_out(out, "{\"tid\": ");
-  exu_json_id(out, shown ? report->threads[wait->owner].tid : wait->owner_tid);
-  exu_out(out, ", \"thread\": ");
-  exu_json_string(out, shown ? report->threads[wait->owner].name : (struct exu_string){NULL, 0});
-  exu_out(out, ", \"evidence\": ");
-  exu_json_string(out, wait->owner_evidence);
-  exu_out_char(out, '}');
+  exu_json_begin_object(json, "owner", EXU_JSON_INLINE);
+  exu_json_id(json, "tid", shown ? report->threads[wait->owner].tid : wait->owner_tid);
+  exu_json_string(json, "thread", shown ? report->threads[wait->owner].name : (struct exu_string){NULL, 0});
+  exu_json_string(json, "evidence", wait->owner_evidence);
+  exu_json_end(json);
 }
 
 /* `by` of a taker, in words of the schema. */
@@ -65,103 +62,80 @@ static const char *taken_how(const char *by) {
   return strcmp(by, "ExitStack") == 0 ? "exit-stack" : "acquire";
 }
 
-static void put_takers(struct exu_output *out, const struct exu_report *report, const struct exu_wait *wait) {
-  bool first = true;
-  exu_out_char(out, '[');
+static void put_takers(struct exu_json *json, const struct exu_report *report, const struct exu_wait *wait) {
+  exu_json_begin_array(json, "taken_by", EXU_JSON_INLINE);
   for (size_t i = 0; i < wait->taker_count; i++) {
     const struct exu_taker *taker = &wait->takers[i];
     if (taker->thread >= report->thread_count) continue;
-    if (!first) exu_out(out, ", ");
-    first = false;
-    exu_out(out, "{\"tid\": ");
-    exu_json_id(out, report->threads[taker->thread].tid);
-    exu_out(out, ", \"thread\": ");
-    exu_json_string(out, report->threads[taker->thread].name);
-    exu_out(out, ", \"by\": ");
-    exu_json_word(out, taken_how(taker->by));
-    exu_out(out, ", \"evidence\": ");
-    exu_json_string(out, taker->evidence);
-    exu_out(out, ", \"kept\": ");
-    exu_json_bool(out, taker->kept);
-    exu_out(out, ", \"by_name\": ");
-    exu_json_bool(out, taker->by_name);
-    exu_out_char(out, '}');
+    exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
+    exu_json_id(json, "tid", report->threads[taker->thread].tid);
+    exu_json_string(json, "thread", report->threads[taker->thread].name);
+    exu_json_word(json, "by", taken_how(taker->by));
+    exu_json_string(json, "evidence", taker->evidence);
+    exu_json_bool(json, "kept", taker->kept);
+    exu_json_bool(json, "by_name", taker->by_name);
+    exu_json_end(json);
   }
-  exu_out_char(out, ']');
+  exu_json_end(json);
 }
 
-static void put_system_call(struct exu_output *out, const struct exu_wait *wait) {
+static void put_system_call(struct exu_json *json, const struct exu_wait *wait) {
   if (wait->system_call < 0) {
-    exu_out(out, "null");
+    exu_json_null(json, "system_call");
     return;
   }
-  exu_out(out, "{\"number\": ");
-  exu_json_id(out, wait->system_call);
-  exu_out(out, ", \"name\": ");
-  exu_json_word(out, wait->system_call_name);
-  exu_out(out, ", \"fd\": ");
-  exu_json_id(out, wait->fd);
-  exu_out(out, ", \"file\": ");
-  exu_json_string(out, wait->file);
-  exu_out(out, ", \"child\": ");
-  exu_json_id(out, wait->child);
-  exu_out_char(out, '}');
+  exu_json_begin_object(json, "system_call", EXU_JSON_INLINE);
+  exu_json_id(json, "number", wait->system_call);
+  exu_json_word(json, "name", wait->system_call_name);
+  exu_json_id(json, "fd", wait->fd);
+  exu_json_string(json, "file", wait->file);
+  exu_json_id(json, "child", wait->child);
+  exu_json_end(json);
 }
 
-void exu_json_wait(struct exu_output *out, const struct exu_report *report, const struct exu_wait *wait) {
+void exu_json_wait(struct exu_json *json, const char *key, const struct exu_report *report,
+                   const struct exu_wait *wait) {
   if (!wait) {
-    exu_out(out, "null");
+    exu_json_null(json, key);
     return;
   }
-  exu_out(out, "{\"kind\": ");
-  exu_json_word(out, kind_word(wait->kind));
-  exu_out(out, ", \"summary\": ");
-  exu_json_string(out, wait->summary);
-  exu_out(out, ", \"evidence\": ");
-  exu_json_string(out, wait->evidence);
-  exu_out(out, ", \"object\": ");
-  put_object(out, wait);
-  exu_out(out, ", \"owner\": ");
-  put_owner(out, report, wait);
-  exu_out(out, ", \"taken_by\": ");
-  put_takers(out, report, wait);
-  exu_out(out, ", \"system_call\": ");
-  put_system_call(out, wait);
-  exu_out_char(out, '}');
+  exu_json_begin_object(json, key, EXU_JSON_INLINE);
+  exu_json_word(json, "kind", kind_word(wait->kind));
+  exu_json_string(json, "summary", wait->summary);
+  exu_json_string(json, "evidence", wait->evidence);
+  put_object(json, wait);
+  put_owner(json, report, wait);
+  put_takers(json, report, wait);
+  put_system_call(json, wait);
+  exu_json_end(json);
 }
 
-static void put_threads(struct exu_output *out, const struct exu_report *report, const size_t *threads, size_t count) {
-  exu_out(out, ", \"threads\": [");
-  for (size_t i = 0; i < count; i++) {
-    if (i > 0) exu_out(out, ", ");
-    exu_json_id(out, report->threads[threads[i]].tid);
-  }
-  exu_out(out, "]}");
+static void put_threads(struct exu_json *json, const struct exu_report *report, const size_t *threads, size_t count) {
+  exu_json_begin_array(json, "threads", EXU_JSON_INLINE);
+  for (size_t i = 0; i < count; i++) exu_json_id(json, NULL, report->threads[threads[i]].tid);
+  exu_json_end(json);
 }
 
-void exu_json_hang(struct exu_output *out, const struct exu_report *report, const struct exu_hang *hang) {
+void exu_json_hang(struct exu_json *json, const struct exu_report *report, const struct exu_hang *hang) {
   static const char *const words[] = {
 #define X(name, word) [EXU_HANG_##name] = (word),
       EXU_HANG_KINDS(X)
 #undef X
   };
-  exu_out(out, "{\"kind\": ");
-  exu_json_word(out, words[hang->kind]);
-  exu_out(out, ", \"sentence\": ");
-  exu_json_string(out, hang->sentence);
-  exu_out(out, ", \"evidence\": ");
-  exu_json_string(out, hang->evidence);
-  exu_out(out, ", \"certain\": ");
-  exu_json_bool(out, hang->certain);
-  put_threads(out, report, hang->threads, hang->thread_count);
+  exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
+  exu_json_word(json, "kind", words[hang->kind]);
+  exu_json_string(json, "sentence", hang->sentence);
+  exu_json_string(json, "evidence", hang->evidence);
+  exu_json_bool(json, "certain", hang->certain);
+  put_threads(json, report, hang->threads, hang->thread_count);
+  exu_json_end(json);
 }
 
-void exu_json_deadlock(struct exu_output *out, const struct exu_report *report, const struct exu_deadlock *deadlock) {
-  exu_out(out, "{\"sentence\": ");
-  exu_json_string(out, deadlock->sentence);
-  exu_out(out, ", \"certain\": ");
-  exu_json_bool(out, deadlock->certain);
-  exu_out(out, ", \"timed\": ");
-  exu_json_bool(out, deadlock->timed);
-  put_threads(out, report, deadlock->threads, deadlock->thread_count);
+void exu_json_deadlock(struct exu_json *json, const struct exu_report *report, const struct exu_deadlock *deadlock) {
+  exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
+  exu_json_string(json, "sentence", deadlock->sentence);
+  exu_json_bool(json, "certain", deadlock->certain);
+  exu_json_bool(json, "timed", deadlock->timed);
+  put_threads(json, report, deadlock->threads, deadlock->thread_count);
+  exu_json_end(json);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "render/output.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -28,6 +29,17 @@ bool exu_output_finish(struct exu_output *output) {
   if (!output->error && fflush(output->file) != 0) output->error = errno ? errno : EIO;
   if (output->error) errno = output->error;
   return !output->error;
+}
+
+char *exu_out_reserve(struct exu_output *output, size_t size) {
+  assert(size <= sizeof output->buffer);
+  if (size > sizeof output->buffer - output->used) flush(output);
+  return output->buffer + output->used;
+}
+
+void exu_out_commit(struct exu_output *output, size_t used) {
+  assert(used <= sizeof output->buffer - output->used);
+  output->used += used;
 }
 
 void exu_out_bytes(struct exu_output *output, const void *data, size_t size) {

@@ -266,19 +266,19 @@ bool exu_binding_names(struct exu_string binding, struct exu_string callee) {
          memcmp(callee.data + scope + 2, name.data, name.size) == 0;
 }
 
-enum exu_call_class exu_classify_call(struct exu_string function, struct exu_string module, bool interpreter) {
-  if (IS_AMONG(function, start_names)) return EXU_CALL_START;
+enum exu_function_class exu_classify_function(struct exu_string function, struct exu_string module, bool interpreter) {
+  if (IS_AMONG(function, start_names)) return EXU_FUNCTION_START;
   /* A copy of it, in no module: for `perf` every Python function is entered by one. */
-  if (function.data && matches(function, "_Py_trampoline_func_start")) return EXU_CALL_PLUMBING;
-  if (function.data && matches(function, "main")) return EXU_CALL_MAIN;
+  if (function.data && matches(function, "_Py_trampoline_func_start")) return EXU_FUNCTION_PLUMBING;
+  if (function.data && matches(function, "main")) return EXU_FUNCTION_MAIN;
   if (interpreter) {
-    if (!function.data) return EXU_CALL_NAMELESS;
-    if (IS_AMONG(function, main_names)) return EXU_CALL_PY_MAIN;
-    return IS_AMONG(function, plumbing_names) ? EXU_CALL_PLUMBING : EXU_CALL_TELLING;
+    if (!function.data) return EXU_FUNCTION_NAMELESS;
+    if (IS_AMONG(function, main_names)) return EXU_FUNCTION_PY_MAIN;
+    return IS_AMONG(function, plumbing_names) ? EXU_FUNCTION_PLUMBING : EXU_FUNCTION_TELLING;
   }
-  if (function.data && IS_AMONG(function, cython_names)) return EXU_CALL_PLUMBING;
-  if (function.data) return is_binding(function) ? EXU_CALL_BINDING : EXU_CALL_TELLING;
-  return IS_AMONG(base_name(module), libc_names) ? EXU_CALL_LIBC : EXU_CALL_UNKNOWN;
+  if (function.data && IS_AMONG(function, cython_names)) return EXU_FUNCTION_PLUMBING;
+  if (function.data) return is_binding(function) ? EXU_FUNCTION_BINDING : EXU_FUNCTION_TELLING;
+  return IS_AMONG(base_name(module), libc_names) ? EXU_FUNCTION_LIBC : EXU_FUNCTION_UNKNOWN;
 }
 
 bool exu_is_eval_loop(struct exu_string function, bool python2) {

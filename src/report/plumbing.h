@@ -8,23 +8,23 @@
 #include "exuvia/exuvia.h"
 
 /* What a native call is to somebody who reads a stack. */
-enum exu_call_class {
-  EXU_CALL_UNKNOWN,  /* no symbol, in a module of the program's own, of a library or of nobody */
-  EXU_CALL_TELLING,  /* does something */
-  EXU_CALL_PLUMBING, /* of the interpreter: passes a call on (vectorcall, argument parsing, evaluation) or starts it */
-  EXU_CALL_BINDING,  /* of pybind11 or PyO3, in an extension module: passes a call on to a function of that module */
-  EXU_CALL_NAMELESS, /* of the interpreter, without a symbol */
-  EXU_CALL_PY_MAIN,  /* of the interpreter: what a main function calls that does nothing else */
-  EXU_CALL_MAIN,     /* the function main */
-  EXU_CALL_START,    /* of the C library or its start files: starts a program or a thread */
-  EXU_CALL_LIBC,     /* of the C library or the dynamic linker, without a symbol */
+enum exu_function_class {
+  EXU_FUNCTION_UNKNOWN, /* no symbol, in a module of the program's own, of a library or of nobody */
+  EXU_FUNCTION_TELLING, /* does something */
+  EXU_FUNCTION_PLUMBING, /* of the interpreter: passes a call on (vectorcall, argument parsing, evaluation) or starts it */
+  EXU_FUNCTION_BINDING, /* of pybind11 or PyO3, in an extension module: passes a call on to a function of that module */
+  EXU_FUNCTION_NAMELESS, /* of the interpreter, without a symbol */
+  EXU_FUNCTION_PY_MAIN,  /* of the interpreter: what a main function calls that does nothing else */
+  EXU_FUNCTION_MAIN,     /* the function main */
+  EXU_FUNCTION_START,    /* of the C library or its start files: starts a program or a thread */
+  EXU_FUNCTION_LIBC,     /* of the C library or the dynamic linker, without a symbol */
 };
 
 /* `interpreter`: the module is the one that the interpreter's code is in. */
-enum exu_call_class exu_classify_call(struct exu_string function, struct exu_string module, bool interpreter);
+enum exu_function_class exu_classify_function(struct exu_string function, struct exu_string module, bool interpreter);
 
 /*
- * Does an EXU_CALL_BINDING say no more than `callee`, the function of its module that it calls, directly or not? What is
+ * Does an EXU_FUNCTION_BINDING say no more than `callee`, the function of its module that it calls, directly or not? What is
  * made for one function says more where that one was inlined.
  */
 bool exu_binding_names(struct exu_string binding, struct exu_string callee);

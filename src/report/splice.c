@@ -33,7 +33,7 @@ struct output {
   struct exu_py *caller_py;          /* its runtime, else that of the one before; NULL: none yet */
   size_t caller_end;                 /* one past its run's place among the items */
   bool inside;                       /* a Python frame was put already: what comes now called it, directly or not */
-  enum exu_call_class callee;        /* of the native call before this one */
+  enum exu_function_class callee;    /* of the native call before this one */
   bool after_gap;                    /* the frame before is a gap, of the kind `last_gap` */
   enum exu_gap last_gap;
   bool switched; /* it was said that the thread is between two greenlets */
@@ -116,25 +116,25 @@ static bool is_interpreter(const struct exu_splicer *splicer, int32_t module) {
   return false;
 }
 
-static enum exu_call_class classify(struct exu_splicer *splicer, const struct exu_native_place *place,
-                                    const struct exu_native_call *call) {
-  static enum exu_call_class classes[] = {EXU_CALL_UNKNOWN, EXU_CALL_TELLING,  EXU_CALL_PLUMBING,
-                                          EXU_CALL_BINDING, EXU_CALL_NAMELESS, EXU_CALL_PY_MAIN,
-                                          EXU_CALL_MAIN,    EXU_CALL_START,    EXU_CALL_LIBC};
+static enum exu_function_class classify(struct exu_splicer *splicer, const struct exu_native_place *place,
+                                        const struct exu_native_call *call) {
+  static enum exu_function_class classes[] = {EXU_FUNCTION_UNKNOWN, EXU_FUNCTION_TELLING,  EXU_FUNCTION_PLUMBING,
+                                              EXU_FUNCTION_BINDING, EXU_FUNCTION_NAMELESS, EXU_FUNCTION_PY_MAIN,
+                                              EXU_FUNCTION_MAIN,    EXU_FUNCTION_START,    EXU_FUNCTION_LIBC};
   bool is_new, interpreter = is_interpreter(splicer, place->module);
   struct exu_string module = {NULL, 0};
   void **slot = exu_map_insert(&splicer->classes, (uintptr_t)call, &is_new);
-  if (slot && !is_new) return *(const enum exu_call_class *)*slot;
+  if (slot && !is_new) return *(const enum exu_function_class *)*slot;
   if (place->module >= 0) module = splicer->modules->items[place->module].path;
-  enum exu_call_class class = exu_classify_call(call->function, module, interpreter);
+  enum exu_function_class class = exu_classify_function(call->function, module, interpreter);
   if (slot) *slot = &classes[class];
   return class;
 }
 
 static bool is_start(struct exu_splicer *splicer, const struct exu_native_frame *frame) {
   const struct exu_native_place *place = frame->place;
-  enum exu_call_class class = classify(splicer, place, &place->calls[place->call_count - 1]);
-  return !frame->signal && (class == EXU_CALL_START || class == EXU_CALL_LIBC);
+  enum exu_function_class class = classify(splicer, place, &place->calls[place->call_count - 1]);
+  return !frame->signal && (class == EXU_FUNCTION_START || class == EXU_FUNCTION_LIBC);
 }
 
 /*
@@ -155,23 +155,23 @@ static size_t find_start(struct exu_splicer *splicer, const struct exu_native_th
 static bool is_telling(struct output *output, size_t index, const struct exu_native_place *place,
                        const struct exu_native_call *call) {
   const struct exu_native_frame *native = &output->splice->native->frames[index];
-  enum exu_call_class callee = output->callee, class = classify(output->splicer, place, call);
+  enum exu_function_class callee = output->callee, class = classify(output->splicer, place, call);
   output->callee = class;
   /* Where the thread is now, and where a signal interrupted it, is always shown. */
   if (output->splicer->all || native->signal || index == 0) return true;
   if (output->splice->native->frames[index - 1].signal) return true;
   switch (class) {
-  case EXU_CALL_TELLING: return true;
-  case EXU_CALL_PLUMBING:
-  case EXU_CALL_PY_MAIN: return false;
-  case EXU_CALL_NAMELESS: return !output->inside;
-  case EXU_CALL_BINDING:
+  case EXU_FUNCTION_TELLING: return true;
+  case EXU_FUNCTION_PLUMBING:
+  case EXU_FUNCTION_PY_MAIN: return false;
+  case EXU_FUNCTION_NAMELESS: return !output->inside;
+  case EXU_FUNCTION_BINDING:
     return output->callee_module != place->module || !exu_binding_names(call->function, output->callee_function);
   /* A program that embeds Python has more to show than the python executable, whose main may have no symbol. */
-  case EXU_CALL_MAIN:
-  case EXU_CALL_UNKNOWN: return callee != EXU_CALL_PY_MAIN && index < output->start;
-  case EXU_CALL_START:
-  case EXU_CALL_LIBC: return index < output->start;
+  case EXU_FUNCTION_MAIN:
+  case EXU_FUNCTION_UNKNOWN: return callee != EXU_FUNCTION_PY_MAIN && index < output->start;
+  case EXU_FUNCTION_START:
+  case EXU_FUNCTION_LIBC: return index < output->start;
   }
   return true;
 }
@@ -211,7 +211,7 @@ static bool put_builtin(struct output *output, size_t index) {
   frame->function = name;
   frame->offset = native->pc - native->place->part_start;
   output->callee_function = name;
-  output->callee = EXU_CALL_TELLING;
+  output->callee = EXU_FUNCTION_TELLING;
   return true;
 }
 
@@ -234,7 +234,7 @@ static void put_host(struct output *output, const struct exu_merge_run *run) {
   put_calls(output, index, 0, eval);
   put_run(output, run);
   if (output->splicer->all) put_call(output, native, eval, true);
-  output->callee = EXU_CALL_PLUMBING;
+  output->callee = EXU_FUNCTION_PLUMBING;
   put_calls(output, index, eval + 1, native->place->call_count);
 }
 

@@ -38,7 +38,7 @@ struct exu_splicer {
   size_t runtime_count;
   uint64_t max_frames;    /* Python frames of a thread that are shown, native ones of a thread without; 0: all */
   bool all;               /* every native frame, not only those that tell something */
-  struct exu_map classes; /* struct exu_native_call -> enum exu_call_class; release with exu_map_deinit */
+  struct exu_map classes; /* struct exu_native_call -> enum exu_function_class; release with exu_map_deinit */
   struct exu_builtins builtins;
 };
 

@@ -24,13 +24,16 @@ enum { PROCESSES_MAX = 256, NAMED = 8 };
 struct outward {
   size_t process, thread; /* indexes: of the report, and in it */
   enum exu_hang_kind kind;
-  int64_t fd;                    /* of a pipe or a socket */
-  bool writes;                   /* to that */
-  bool polls;                    /* for that: without a time limit, whatever limit a socket has */
+  int64_t fd;  /* of a pipe or a socket */
+  bool writes; /* to that */
+  bool polls;  /* for that: without a time limit, whatever limit a socket has */
+  bool is_fifo;
+  struct exu_fifo fifo;          /* which the pipe is, when it has a name */
   struct exu_shared_place place; /* where it sleeps until one who has it mapped wakes it, unless the next is known */
   size_t other;                  /* the process that it waits for, or one of those: an index; SIZE_MAX: not known yet */
   bool one_of_many;              /* any of those: */
   bool has[PROCESSES_MAX];
+  bool open; /* others can join these later: what they share has a name */
 };
 
 struct relating {
@@ -68,7 +71,9 @@ static bool is_pipe_or_socket(int64_t pid, struct outward *outward) {
   if (outward->fd < 0 || !exu_process_link(pid, outward->fd, link)) return false;
   bool is_socket = strncmp(link, "socket:[", 8) == 0;
   outward->kind = is_socket ? EXU_HANG_SOCKET : EXU_HANG_PIPE;
-  return is_socket || strncmp(link, "pipe:[", 6) == 0;
+  outward->is_fifo = link[0] == '/' && exu_descriptor_fifo(pid, outward->fd, &outward->fifo) == EXU_YES;
+  outward->open = outward->is_fifo && !outward->fifo.nameless;
+  return is_socket || outward->is_fifo || strncmp(link, "pipe:[", 6) == 0;
 }
 
 /* Every descriptor that it polls is a pipe or a socket that it would read from, and it has no time limit. */
@@ -96,7 +101,8 @@ static bool add_sleeper(struct relating *relating, const struct exu_wait *wait, 
   int64_t pid = relating->pids[outward->process];
   outward->kind = EXU_HANG_SHARED_LOCK;
   if (!exu_shared_place(pid, wait->shared_futex, &outward->place)) return false;
-  if (wait->kind != EXU_WAIT_MUTEX) return outward->place.nameless && add_outward(relating, outward);
+  outward->open = wait->kind != EXU_WAIT_MUTEX && !outward->place.nameless;
+  if (wait->kind != EXU_WAIT_MUTEX) return add_outward(relating, outward);
   if (wait->owner >= 0 || wait->owner_tid <= 0 || exu_tid_inside(pid, pid) != pid) return false;
   if (!exu_process_of_thread(wait->owner_tid, &other) || exu_has_mapped(other.pid, &outward->place) != EXU_YES)
     return false;
@@ -143,12 +149,14 @@ static bool find_sharers(const struct relating *relating, struct outward *outwar
   enum exu_opened access = outward->writes ? EXU_OPENED_READ : EXU_OPENED_WRITE;
   if (outward->kind == EXU_HANG_SHARED_LOCK)
     return exu_sharers_of_memory(&outward->place, relating->pids, relating->count, outward->has);
+  if (outward->is_fifo)
+    return exu_sharers_of_fifo(&outward->fifo, access, relating->pids, relating->count, outward->has);
   if (!exu_process_link(pid, outward->fd, link)) return false;
   if (outward->kind == EXU_HANG_SOCKET) {
     access = EXU_OPENED_ANY;
     if (sscanf(link, "socket:[%" SCNu64 "]", &inode) != 1) return false;
-    if (!outward->polls && exu_socket_is_timed(pid, outward->fd, outward->writes)) return false;
-    inode = exu_unix_peer(inode, outward->writes);
+    if (!outward->polls && exu_socket_goes_on(pid, outward->fd, outward->writes)) return false;
+    inode = exu_socket_peer(pid, inode, outward->writes);
     if (inode == 0) return false;
     snprintf(link, sizeof link, "socket:[%" PRIu64 "]", inode);
   }
@@ -191,6 +199,21 @@ static void find_stuck(struct relating *relating) {
       if (!relating->hangs[outward->process] || is_stuck(relating, outward)) continue;
       relating->hangs[outward->process] = false;
       changed = true;
+    }
+  }
+}
+
+/* Does one of the processes that hang need that nobody joins them, as those do that wait for it? */
+static void find_open(const struct relating *relating, bool *open) {
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t i = 0; i < relating->outward_count; i++) {
+      const struct outward *outward = &relating->outwards[i];
+      if (!relating->hangs[outward->process] || open[outward->process]) continue;
+      bool is_open = outward->open || open[outward->other];
+      for (size_t j = 0; outward->one_of_many && j < relating->count; j++) is_open |= outward->has[j] && open[j];
+      open[outward->process] = is_open;
+      changed |= is_open;
     }
   }
 }
@@ -239,11 +262,12 @@ static const struct outward *first_of(const struct relating *relating, size_t pr
 }
 
 /* From one process to the one that it waits for, until one comes again. Marks those that are named. */
-static void write_sentence(FILE *out, const struct relating *relating, size_t process, bool *said) {
+static void write_sentence(FILE *out, const struct relating *relating, size_t process, bool open, bool *said) {
   char comm[EXU_COMM_SIZE];
   const struct outward *outward = first_of(relating, process);
   exu_process_comm(relating->pids[process], comm);
-  fprintf(out, "Hangs for ever: process %" PRId64 " (%s) ", relating->pids[process], comm);
+  fputs(open ? "Hangs, unless another process opens what these share: " : "Hangs for ever: ", out);
+  fprintf(out, "process %" PRId64 " (%s) ", relating->pids[process], comm);
   for (size_t named = 0; outward && named < NAMED && !said[outward->process]; named++) {
     if (named > 0) {
       exu_process_comm(relating->pids[outward->process], comm);
@@ -257,10 +281,13 @@ static void write_sentence(FILE *out, const struct relating *relating, size_t pr
 }
 
 static bool add_hang(const struct relating *relating, size_t process, const char *text, size_t size,
-                     enum exu_hang_kind kind) {
-  static const char evidence[] =
-      "all of these processes slept in these calls at the same time, without a time limit; whoever "
-      "could let them go on, and has the other ends of their pipes and sockets or what they share, is one of them";
+                     enum exu_hang_kind kind, bool open) {
+#define SEEN                                                                                                           \
+  "all of these processes slept in these calls at the same time, without a time limit; whoever could let them go on, " \
+  "and has the other ends of their pipes and sockets or what they share, is one of them"
+  static const char closed_evidence[] = SEEN, open_evidence[] = SEEN "; that has a name, by which others can open it";
+#undef SEEN
+  const char *evidence = open ? open_evidence : closed_evidence;
   struct exu_report *report = relating->reports[process];
   struct exu_arena *arena = relating->arenas[process];
   struct exu_hang *list = exu_arena_array(arena, report->hang_count + 1, sizeof *list);
@@ -274,8 +301,8 @@ static bool add_hang(const struct relating *relating, size_t process, const char
   if (report->hang_count) memcpy(list, report->hangs, report->hang_count * sizeof *list);
   list[report->hang_count] = (struct exu_hang){.kind = kind,
                                                .sentence = exu_arena_string(arena, text, size),
-                                               .evidence = {evidence, sizeof evidence - 1},
-                                               .certain = true,
+                                               .evidence = {evidence, strlen(evidence)},
+                                               .certain = !open,
                                                .threads = threads,
                                                .thread_count = count};
   if (!list[report->hang_count].sentence.data) return false;
@@ -285,7 +312,8 @@ static bool add_hang(const struct relating *relating, size_t process, const char
 }
 
 static bool say(const struct relating *relating) {
-  bool said[PROCESSES_MAX] = {false};
+  bool said[PROCESSES_MAX] = {false}, open[PROCESSES_MAX] = {false};
+  find_open(relating, open);
   for (size_t i = 0; i < relating->count; i++) {
     if (!relating->hangs[i] || said[i]) continue;
     bool before[PROCESSES_MAX];
@@ -294,11 +322,12 @@ static bool say(const struct relating *relating) {
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (!out) return false;
-    write_sentence(out, relating, i, said);
+    write_sentence(out, relating, i, open[i], said);
     bool written = !ferror(out);
     if (fclose(out) != 0 || !written) return false;
     for (size_t j = 0; j < relating->count; j++) {
-      if (said[j] && !before[j] && !add_hang(relating, j, text, size, first_of(relating, i)->kind)) return false;
+      if (!said[j] || before[j]) continue;
+      if (!add_hang(relating, j, text, size, first_of(relating, i)->kind, open[i])) return false;
     }
   }
   return true;

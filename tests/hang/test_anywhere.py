@@ -13,7 +13,7 @@ import pytest
 from support import hanging, interpreters, scenarios, waiting
 
 STOPS = int(os.environ.get("EXUVIA_STOPS", "10"))
-INTERPRETERS = [pytest.param(interpreter, id=interpreter.name) for interpreter in interpreters.find()]
+INTERPRETERS = [pytest.param(interpreter, id=interpreter.name) for interpreter in interpreters.walks()]
 PROGRAM = "everywhere.py"
 # Who calls whom in it, directly or through C. Other files' functions are called and call as they like.
 CALLS = {

@@ -28,8 +28,8 @@ def chosen(scenario):
 
 CASES = [
     pytest.param(interpreter, scenario, id=f"{interpreter.name}-{scenario.name}")
-    for scenario in scenarios.scenarios() if chosen(scenario)
-    for interpreter in FOUND if scenario.applies(interpreter)
+    for interpreter, scenario in interpreters.matrix(list(filter(chosen, scenarios.scenarios())))
+    if scenario.applies(interpreter)
 ]
 
 

@@ -127,7 +127,7 @@ static void add_everything(struct inside *inside, const struct scene *scene) {
 
 void inside_open(struct inside *inside, const struct scene *scene) {
   struct exu_error error;
-  *inside = (struct inside){.target.fd = -1};
+  *inside = (struct inside){.target = {0}};
   exu_arena_init(&inside->arena, (size_t)64 << 20);
   exu_diagnostics_init(&inside->diagnostics, &inside->arena);
   if (!exu_target_open_core(scene->path, &inside->arena, &inside->diagnostics, &inside->target, &error) ||

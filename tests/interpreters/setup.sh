@@ -12,6 +12,8 @@
 # The exit status is 0 also when something could not be had: the tests then run without it and name it as missing.
 
 set -u -o pipefail
+# Programs of other users run in the roots.
+umask 022
 
 cache=${EXUVIA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/exuvia}
 roots=$cache/roots

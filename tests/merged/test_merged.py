@@ -108,8 +108,7 @@ def builds():
 
 CASES = [
     pytest.param(interpreter, scenario, id=f"{interpreter.name}-{scenario.name}")
-    for scenario in SCENARIOS
-    for interpreter in INTERPRETERS
+    for interpreter, scenario in interpreters.matrix(SCENARIOS)
 ]
 
 

@@ -234,7 +234,7 @@ def _wait(process, directory, wants_waits, moving, timeout):
 def _copy(source, target):
     target.mkdir(exist_ok=True)
     for file in list(source.glob("*.py")) + list(source.glob("*.so")):
-        shutil.copy(file, target)
+        shutil.copyfile(file, target / file.name)  # not its mode: another user may run it
 
 
 def launch(interpreter, program, argument, outside, inside, environment=None, wrapper=()):

@@ -174,6 +174,26 @@ def find():
     return list(first.values())
 
 
+def every():
+    """Is the full matrix wanted?"""
+    return bool(os.environ.get("EXUVIA_EVERY_INTERPRETER"))
+
+
+@functools.cache
+def walks():
+    """Of find(): the newest of those whose frames are walked in the same way; with EXUVIA_EVERY_INTERPRETER all."""
+    found = find()
+    return found if every() else sorted({_walk(item): item for item in found}.values(), key=found.index)
+
+
+def matrix(scenarios):
+    """[(interpreter, scenario)]: each scenario with walks(), and with every third of the other interpreters, each time others:
+    all of them have a part. EXUVIA_SCENARIOS=third takes every third of the former, too."""
+    whole = [] if os.environ.get("EXUVIA_SCENARIOS") == "third" else walks()
+    return [(interpreter, scenario) for row, scenario in enumerate(scenarios) for column, interpreter in enumerate(find())
+            if interpreter in whole or (row + column) % 3 == 0]
+
+
 def missing(found):
     have = {(item.minor, item.kind) for item in found}
     return ["%s %s" % want for want in EXPECTED if want not in have]

@@ -16,9 +16,11 @@ from support import binaries, interpreters, report, scenarios
 SCENARIOS = {scenario.name: scenario for scenario in scenarios.scenarios()}
 # The JIT changes nothing about where the runtime is.
 INTERPRETERS = [interpreter for interpreter in interpreters.find() if interpreter.kind != "jit"]
+WALKS = [interpreter for interpreter in interpreters.walks() if interpreter.kind != "jit"]
 SCENARIO = SCENARIOS["crash_in_thread[SIGABRT]"]
 
 every_interpreter = pytest.mark.parametrize("interpreter", INTERPRETERS, ids=lambda interpreter: interpreter.name)
+each_walk = pytest.mark.parametrize("interpreter", WALKS, ids=lambda interpreter: interpreter.name)
 
 
 def has_debug_offsets(interpreter):
@@ -81,14 +83,14 @@ def test_symbol_of_the_file_as_it_is(interpreter, kernel_leaves_cores):
     check(interpreter, interpreter.root, by_symbol(names), layout(interpreter, dwarf))
 
 
-@every_interpreter
+@each_walk
 def test_symbol_of_a_stripped_file(interpreter, kernel_leaves_cores):
     with changed(interpreter, binaries.stripped, binaries.without_runtime_section) as (sysroot, target):
         names = binaries.symbols(target, ".dynsym")
         check(interpreter, sysroot, by_symbol(names), layout(interpreter, False), exact=False)
 
 
-@every_interpreter
+@each_walk
 def test_section_without_symbols(interpreter, kernel_leaves_cores):
     _, file = binaries.runtime_binary(interpreter)
     if ".PyRuntime" not in binaries.sections(file):
@@ -98,7 +100,7 @@ def test_section_without_symbols(interpreter, kernel_leaves_cores):
         check(interpreter, sysroot, {"section"}, layout(interpreter, dwarf), exact=False)
 
 
-@every_interpreter
+@each_walk
 def test_scan_when_the_section_has_another_name(interpreter, kernel_leaves_cores):
     with changed(interpreter, binaries.with_renamed_section) as (sysroot, target):
         # The file may still help with its DWARF; a scan may also do without.
@@ -106,7 +108,7 @@ def test_scan_when_the_section_has_another_name(interpreter, kernel_leaves_cores
         check(interpreter, sysroot, {scanned(interpreter)}, layouts, exact=False)
 
 
-@every_interpreter
+@each_walk
 def test_scan_when_the_file_has_no_section_headers(interpreter, kernel_leaves_cores):
     with changed(interpreter, binaries.without_sections) as (sysroot, _):
         check(interpreter, sysroot, {scanned(interpreter)}, layout(interpreter, False), exact=False)

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of a core equals what the program wrote down as the last thing before it died: on every interpreter found
-on this machine, in every scenario, for every thread, frame by frame."""
+"""The report of a core equals what the program wrote down as the last thing before it died, for every thread, frame by
+frame: in every scenario on each way that frames are walked, and on every interpreter found on this machine in some
+(EXUVIA_EVERY_INTERPRETER=1: in all)."""
 
 import pytest
 
 from support import interpreters, report, scenarios
 
-INTERPRETERS = interpreters.find()
 CASES = [
     pytest.param(interpreter, scenario, id=f"{interpreter.name}-{scenario.name}")
-    for scenario in scenarios.scenarios()
-    for interpreter in INTERPRETERS
+    for interpreter, scenario in interpreters.matrix(scenarios.scenarios())
     if scenario.applies(interpreter)
 ]
 

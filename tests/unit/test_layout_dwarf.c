@@ -124,7 +124,7 @@ static void check_shapes(const char *compiler, const char *options) {
   compile(compiler, options, "shapes.c");
   struct file file = file_open(compiled);
   enum { OFFSETS = 8, BITS = 6 };
-  struct exu_dwarf_query queries[] = {
+  struct exu_dwarf_field queries[] = {
       {.types = "AnonymousBehindTypedef", .paths = "qualified"},
       {.types = "Missing|SecondName", .paths = "missing|atomic"},
       {.types = "SecondName", .paths = "tail"},

@@ -11,9 +11,9 @@
 
 #include "report/plumbing.h"
 
-static enum exu_call_class class_of(const char *function, const char *module, bool interpreter) {
+static enum exu_function_class class_of(const char *function, const char *module, bool interpreter) {
   struct exu_string name = {function, function ? strlen(function) : 0}, path = {module, strlen(module)};
-  return exu_classify_call(name, path, interpreter);
+  return exu_classify_function(name, path, interpreter);
 }
 
 static void parts_and_copies_of_plumbing_are_plumbing(void **state) {
@@ -35,7 +35,7 @@ static void parts_and_copies_of_plumbing_are_plumbing(void **state) {
     for (size_t k = 0; k < sizeof suffixes / sizeof *suffixes; k++) {
       char name[100];
       snprintf(name, sizeof name, "%s%s", names[i], suffixes[k]);
-      if (class_of(name, "/usr/bin/python3", true) != EXU_CALL_PLUMBING) fail_msg("%s", name);
+      if (class_of(name, "/usr/bin/python3", true) != EXU_FUNCTION_PLUMBING) fail_msg("%s", name);
     }
   }
 }
@@ -47,28 +47,28 @@ static void what_only_begins_like_plumbing_tells_something(void **state) {
                                       "gen_sends",      "task_step_impl"};
   (void)state;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (class_of(names[i], "/usr/bin/python3", true) != EXU_CALL_TELLING) fail_msg("%s", names[i]);
+    if (class_of(names[i], "/usr/bin/python3", true) != EXU_FUNCTION_TELLING) fail_msg("%s", names[i]);
   }
 }
 
 static void plumbing_is_the_interpreters_only(void **state) {
   (void)state;
-  assert_int_equal(class_of("type_call", "/usr/lib/libqt.so", false), EXU_CALL_TELLING);
-  assert_int_equal(class_of("run_file", "/usr/bin/app", false), EXU_CALL_TELLING);
-  assert_int_equal(class_of(NULL, "/usr/lib/libqt.so", false), EXU_CALL_UNKNOWN);
-  assert_int_equal(class_of(NULL, "/usr/bin/python3", true), EXU_CALL_NAMELESS);
+  assert_int_equal(class_of("type_call", "/usr/lib/libqt.so", false), EXU_FUNCTION_TELLING);
+  assert_int_equal(class_of("run_file", "/usr/bin/app", false), EXU_FUNCTION_TELLING);
+  assert_int_equal(class_of(NULL, "/usr/lib/libqt.so", false), EXU_FUNCTION_UNKNOWN);
+  assert_int_equal(class_of(NULL, "/usr/bin/python3", true), EXU_FUNCTION_NAMELESS);
 }
 
 static void starts_are_known_in_every_module(void **state) {
   (void)state;
-  assert_int_equal(class_of("main", "/usr/bin/app", false), EXU_CALL_MAIN);
-  assert_int_equal(class_of("main.cold", "/usr/bin/app", false), EXU_CALL_MAIN);
-  assert_int_equal(class_of("main_loop", "/usr/bin/app", false), EXU_CALL_TELLING);
-  assert_int_equal(class_of("Py_BytesMain", "/usr/bin/python3", true), EXU_CALL_PY_MAIN);
-  assert_int_equal(class_of("pymain_run_python.constprop.0", "/usr/bin/python3", true), EXU_CALL_PY_MAIN);
-  assert_int_equal(class_of("__libc_start_main_impl", "/lib/libc.so.6", false), EXU_CALL_START);
-  assert_int_equal(class_of("start_thread", "/lib/libc.so.6", false), EXU_CALL_START);
-  assert_int_equal(class_of(NULL, "/lib/libc.so.6", false), EXU_CALL_LIBC);
+  assert_int_equal(class_of("main", "/usr/bin/app", false), EXU_FUNCTION_MAIN);
+  assert_int_equal(class_of("main.cold", "/usr/bin/app", false), EXU_FUNCTION_MAIN);
+  assert_int_equal(class_of("main_loop", "/usr/bin/app", false), EXU_FUNCTION_TELLING);
+  assert_int_equal(class_of("Py_BytesMain", "/usr/bin/python3", true), EXU_FUNCTION_PY_MAIN);
+  assert_int_equal(class_of("pymain_run_python.constprop.0", "/usr/bin/python3", true), EXU_FUNCTION_PY_MAIN);
+  assert_int_equal(class_of("__libc_start_main_impl", "/lib/libc.so.6", false), EXU_FUNCTION_START);
+  assert_int_equal(class_of("start_thread", "/lib/libc.so.6", false), EXU_FUNCTION_START);
+  assert_int_equal(class_of(NULL, "/lib/libc.so.6", false), EXU_FUNCTION_LIBC);
 }
 
 static void eval_loop_is_known_by_its_parts_too(void **state) {
@@ -108,10 +108,10 @@ static void bindings_are_known_by_their_scope(void **state) {
   };
   (void)state;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (class_of(names[i], "/x/po.so", false) != EXU_CALL_BINDING) fail_msg("%s", names[i]);
+    if (class_of(names[i], "/x/po.so", false) != EXU_FUNCTION_BINDING) fail_msg("%s", names[i]);
   }
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-    if (class_of(others[i], "/x/po.so", false) != EXU_CALL_TELLING) fail_msg("%s", others[i]);
+    if (class_of(others[i], "/x/po.so", false) != EXU_FUNCTION_TELLING) fail_msg("%s", others[i]);
   }
 }
 
@@ -131,9 +131,9 @@ static void a_binding_of_one_function_stands_for_that_one_only(void **state) {
 
 static void cythons_calls_of_python_are_plumbing_in_every_module(void **state) {
   (void)state;
-  assert_int_equal(class_of("__Pyx_PyObject_CallNoArg", "/x/m.so", false), EXU_CALL_PLUMBING);
-  assert_int_equal(class_of("__Pyx_PyFunction_FastCallDict.constprop.0", "/x/m.so", false), EXU_CALL_PLUMBING);
-  assert_int_equal(class_of("__Pyx_Import", "/x/m.so", false), EXU_CALL_TELLING);
+  assert_int_equal(class_of("__Pyx_PyObject_CallNoArg", "/x/m.so", false), EXU_FUNCTION_PLUMBING);
+  assert_int_equal(class_of("__Pyx_PyFunction_FastCallDict.constprop.0", "/x/m.so", false), EXU_FUNCTION_PLUMBING);
+  assert_int_equal(class_of("__Pyx_Import", "/x/m.so", false), EXU_FUNCTION_TELLING);
 }
 
 int main(void) {

@@ -34,7 +34,6 @@ static int set_up(void **state) {
   exu_arena_init(&process->arena, 16 << 20);
   process->target.arch = exu_arch_find(EM_X86_64, ELFCLASS64, ELFDATA2LSB);
   process->target.space = exu_space_create(&process->arena);
-  process->target.fd = -1;
   process->modules.target = &process->target;
   process->modules.arena = &process->arena;
   process->thread.registers.valid = UINT32_MAX;

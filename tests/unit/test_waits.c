@@ -10,6 +10,7 @@
 
 #include "small_target.h"
 #include "waits/waits.h"
+#include "waits/waits_private.h"
 
 enum { X86_64 = 62, FUTEX = 202, READ = 0, TGKILL = 234, MISSING = 199 };
 enum { FIRST = SMALL_BASE + 0x100, SECOND = SMALL_BASE + 0x200, NOWHERE = 0x10 };
@@ -20,6 +21,7 @@ struct scene {
   struct exu_thread threads[SMALL_THREADS];
   uint64_t gil[SMALL_THREADS];     /* that it waits for */
   uint64_t has_gil[SMALL_THREADS]; /* that it holds */
+  uint64_t gil_holder;             /* the thread state that has what they wait for */
   const char *gil_of[SMALL_THREADS];
   struct exu_diagnostics diagnostics;
   struct exu_waits *waits;
@@ -55,7 +57,7 @@ static void put_mutex(struct scene *scene, uint64_t address, int32_t owner) {
   small_target_write(&scene->small, address, words, sizeof words);
 }
 
-static const struct exu_wait *explain(struct scene *scene) {
+static void look(struct scene *scene) {
   const struct exu_target *target = &scene->small.target;
   scene->waits = exu_waits_create(target, &scene->small.arena, &scene->diagnostics);
   assert_non_null(scene->waits);
@@ -64,15 +66,24 @@ static const struct exu_wait *explain(struct scene *scene) {
         .thread = i,
         .os = &target->threads[i],
         .gil = scene->gil[i],
+        .gil_holder = scene->gil[i] ? scene->gil_holder : 0,
         .gil_of = {scene->gil_of[i], scene->gil_of[i] ? strlen(scene->gil_of[i]) : 0},
         .gils = {scene->has_gil[i]}};
     assert_true(exu_waits_look(scene->waits, &subject));
   }
+}
+
+static const struct exu_wait *finish(struct scene *scene) {
   assert_true(exu_waits_look_again(scene->waits));
   scene->report.threads = scene->threads;
-  scene->report.thread_count = target->thread_count;
+  scene->report.thread_count = scene->small.target.thread_count;
   assert_true(exu_waits_finish(scene->waits, &scene->report, scene->threads));
   return scene->threads[0].wait;
+}
+
+static const struct exu_wait *explain(struct scene *scene) {
+  look(scene);
+  return finish(scene);
 }
 
 static void check(const struct scene *scene, size_t thread, enum exu_wait_kind kind, int64_t owner,
@@ -328,6 +339,125 @@ static void a_stopped_process_is_stopped_first_and_still_deadlocked(void **state
   scene_destroy(&scene);
 }
 
+/* ---- Threads that were not read at the same moment as the others -------------------------------------------------- */
+
+/* One that ran while it was read, or that stopped only after the others had gone on. */
+static void make_late(struct exu_os_thread *thread, int how) {
+  thread->ran = how == 1;
+  thread->unstopped = how == 2;
+}
+
+enum { AT_ONCE, RAN, UNSTOPPED, WAYS };
+
+static void a_circle_through_a_thread_of_another_moment_is_no_deadlock(void **state) {
+  (void)state;
+  for (int how = AT_ONCE; how < WAYS; how++) {
+    struct scene scene;
+    scene_create(&scene);
+    put_mutex(&scene, FIRST, 101);
+    put_mutex(&scene, SECOND, 100);
+    add_waiter(&scene, "left", FIRST);
+    make_late(add_waiter(&scene, "right", SECOND), how);
+    explain(&scene);
+    assert_int_equal(scene.report.deadlock_count, how == AT_ONCE);
+    assert_int_equal(scene.threads[0].wait->owner, 1);
+    scene_destroy(&scene);
+  }
+}
+
+/* Every thread sleeps in a futex of its process until another one changes it. */
+static void a_thread_of_another_moment_may_have_woken_the_others(void **state) {
+  (void)state;
+  for (int how = AT_ONCE; how < WAYS; how++) {
+    const int32_t word = 2;
+    struct scene scene;
+    scene_create(&scene);
+    small_target_write(&scene.small, FIRST, &word, sizeof word);
+    for (int i = 0; i < 3; i++) {
+      struct exu_os_thread *thread = add_waiter(&scene, NULL, FIRST);
+      thread->registers.has_thread_pointer = true;
+      thread->registers.thread_pointer = SECOND + 64 * (uint64_t)i;
+      if (i == 2) make_late(thread, how);
+    }
+    explain(&scene);
+    assert_int_equal(scene.report.hang_count, how == AT_ONCE);
+    assert_true(scene.threads[0].wait->asleep);
+    assert_int_equal(scene.threads[2].wait->asleep, how == AT_ONCE);
+    scene_destroy(&scene);
+  }
+}
+
+static void a_thread_of_another_moment_may_have_the_gil(void **state) {
+  (void)state;
+  for (int how = AT_ONCE; how < WAYS; how++) {
+    struct scene scene;
+    scene_create(&scene);
+    add(&scene, "one", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
+    make_late(add(&scene, "other", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0}), how);
+    scene.gil[0] = scene.gil[1] = 0x10;
+    scene.gil_holder = 0x5000;
+    explain(&scene);
+    assert_int_equal(scene.report.hang_count, how == AT_ONCE);
+    scene_destroy(&scene);
+  }
+}
+
+/* Another process may have been met at the same futex; a thread that went on is not there any more. */
+static void a_thread_of_another_moment_waits_for_no_other_process(void **state) {
+  (void)state;
+  for (int how = AT_ONCE; how < WAYS; how++) {
+    const int32_t word = 7;
+    struct scene scene;
+    scene_create(&scene);
+    small_target_write(&scene.small, FIRST, &word, sizeof word);
+    make_late(add(&scene, "waits", FUTEX, (const uint64_t[6]){FIRST, 0, 7}), how);
+    explain(&scene);
+    assert_int_equal(scene.threads[0].wait->shared_futex, how == AT_ONCE ? FIRST : 0);
+    scene_destroy(&scene);
+  }
+}
+
+static void what_a_late_thread_waits_for_is_said_and_it_stays_a_thread_of_its_pool(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_create(&scene);
+  put_mutex(&scene, FIRST, 101);
+  struct exu_os_thread *late = add(&scene, "late", -1, NULL);
+  add(&scene, "other", -1, NULL);
+  late->unstopped = true;
+  late->registers.valid = 0;
+  look(&scene);
+  for (size_t i = 0; i < 2; i++) scene.waits->seen.items[i].works_for = 1;
+  late->registers = (struct exu_registers){.valid = 1, .syscall = FUTEX, .syscall_args = {FIRST, 0x80, 2}};
+  assert_true(exu_waits_look_late(scene.waits));
+  finish(&scene);
+  check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by \"other\"");
+  for (size_t i = 0; i < 2; i++) assert_int_equal(scene.waits->seen.items[i].works_for, 1);
+  scene_destroy(&scene);
+}
+
+/* All threads of a pool wait for what only it could run: so does one that stopped late, but perhaps no more. */
+static void a_pool_one_of_whose_threads_is_late_is_no_deadlock(void **state) {
+  (void)state;
+  for (int how = AT_ONCE; how < WAYS; how++) {
+    if (how == RAN) continue; /* what it waits for is not said at all */
+    struct scene scene;
+    scene_create(&scene);
+    for (int i = 0; i < 2; i++) {
+      struct exu_os_thread *thread = add(&scene, "worker", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
+      if (i == 1) make_late(thread, how);
+    }
+    look(&scene);
+    for (size_t i = 0; i < 2; i++) scene.waits->seen.items[i].works_for = scene.waits->seen.items[i].queued_in = 1;
+    struct exu_wait_pool *pool = EXU_PUSH(&scene.small.arena, &scene.waits->pools);
+    assert_non_null(pool);
+    *pool = (struct exu_wait_pool){.of = {.limit = 2, .object = 0x10}, .workers = 2};
+    finish(&scene);
+    assert_int_equal(scene.report.deadlock_count, how == AT_ONCE);
+    scene_destroy(&scene);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(mutexes_held_crosswise_are_a_deadlock),
@@ -344,6 +474,12 @@ int main(void) {
       cmocka_unit_test(system_calls_are_told_with_their_descriptor),
       cmocka_unit_test(without_registers_nothing_is_said),
       cmocka_unit_test(a_stopped_process_is_stopped_first_and_still_deadlocked),
+      cmocka_unit_test(a_circle_through_a_thread_of_another_moment_is_no_deadlock),
+      cmocka_unit_test(a_thread_of_another_moment_may_have_woken_the_others),
+      cmocka_unit_test(a_thread_of_another_moment_may_have_the_gil),
+      cmocka_unit_test(a_thread_of_another_moment_waits_for_no_other_process),
+      cmocka_unit_test(what_a_late_thread_waits_for_is_said_and_it_stays_a_thread_of_its_pool),
+      cmocka_unit_test(a_pool_one_of_whose_threads_is_late_is_no_deadlock),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ struct name {
 };
 
 struct search {
-  struct exu_dwarf_query *queries;
+  struct exu_dwarf_field *queries;
   size_t query_count;
   struct name names[MAX_NAMES];
   size_t name_count;
@@ -292,7 +292,7 @@ static Dwarf_Die *definition(struct search *search, const char *text, size_t siz
 /* Look for what was not found yet in the types that have become known. */
 static void resolve(struct search *search) {
   for (size_t i = 0; i < search->query_count; i++) {
-    struct exu_dwarf_query *query = &search->queries[i];
+    struct exu_dwarf_field *query = &search->queries[i];
     const char *types = query->types, *name;
     size_t name_size;
     while (query->field.size == 0 && next_alternative(&types, &name, &name_size)) {
@@ -493,7 +493,7 @@ static bool complete(const struct exu_layout *layout) {
   return true;
 }
 
-static struct search *search_create(struct exu_dwarf_query *queries, size_t count) {
+static struct search *search_create(struct exu_dwarf_field *queries, size_t count) {
   struct search *search = calloc(1, sizeof *search);
   if (!search) return NULL;
   search->queries = queries;
@@ -543,9 +543,9 @@ static void scan_everything(struct search *search, Dwarf *dwarf) {
 }
 
 bool exu_layout_from_dwarf(Dwarf *dwarf, const Dwarf_Addr *hints, size_t hint_count, struct exu_layout *layout) {
-  struct exu_dwarf_query queries[FIELD_COUNT];
+  struct exu_dwarf_field queries[FIELD_COUNT];
   for (size_t i = 0; i < FIELD_COUNT; i++)
-    queries[i] = (struct exu_dwarf_query){.types = layout_fields[i].types, .paths = layout_fields[i].paths};
+    queries[i] = (struct exu_dwarf_field){.types = layout_fields[i].types, .paths = layout_fields[i].paths};
   struct search *search = search_create(queries, FIELD_COUNT);
   if (!search) return false;
   struct exu_layout found = {0};
@@ -561,7 +561,7 @@ bool exu_layout_from_dwarf(Dwarf *dwarf, const Dwarf_Addr *hints, size_t hint_co
   return true;
 }
 
-bool exu_dwarf_find(Dwarf *dwarf, struct exu_dwarf_query *queries, size_t count) {
+bool exu_dwarf_find(Dwarf *dwarf, struct exu_dwarf_field *queries, size_t count) {
   for (size_t i = 0; i < count; i++) queries[i].field = (struct exu_field){0};
   struct search *search = search_create(queries, count);
   if (!search) return false;

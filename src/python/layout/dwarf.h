@@ -29,11 +29,11 @@ extern const char *const exu_layout_hint_symbols[];
  * Look for any fields in all units: `types` and `paths` as in fields.def, `paths` NULL for a type's size. A field that
  * is not there gets size 0. Returns false without memory.
  */
-struct exu_dwarf_query {
+struct exu_dwarf_field {
   const char *types;
   const char *paths;
   struct exu_field field;
 };
-bool exu_dwarf_find(Dwarf *dwarf, struct exu_dwarf_query *queries, size_t count);
+bool exu_dwarf_find(Dwarf *dwarf, struct exu_dwarf_field *queries, size_t count);
 
 #endif

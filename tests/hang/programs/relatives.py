@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# A parent and a child that wait for each other, and some that only look like it: which of them is the argument.
+# A parent and a child that wait for each other, and some that only look like it: which of them is the first argument. The
+# second one is a directory.
 import ctypes
 import mmap
 import multiprocessing
@@ -11,7 +12,7 @@ import struct
 import sys
 import time
 
-how = sys.argv[1]
+how, directory = sys.argv[1:]
 there, back, ready = os.pipe(), os.pipe(), os.pipe()
 signal.alarm(600)
 c = ctypes.CDLL(None)
@@ -25,6 +26,23 @@ ends = socket.socketpair()
 locks = multiprocessing.Lock(), multiprocessing.Lock()
 if how == 'has a handler':
     signal.signal(signal.SIGTERM, lambda *_: None)
+
+
+def connect(family, address):
+    """Both ends of a connection, of which the first was opened by connect(2), always with IPv4."""
+    listener = socket.socket(family)
+    listener.bind((address, 0))
+    listener.listen(1)
+    client = socket.create_connection(('127.0.0.1', listener.getsockname()[1]))
+    return client, listener.accept()[0]
+
+
+tcp = connect(socket.AF_INET, '127.0.0.1')
+mapped = connect(socket.AF_INET6, '::ffff:127.0.0.1')
+fifos = [os.path.join(directory, 'parent reads'), os.path.join(directory, 'child reads')]
+for fifo in fifos:
+    os.mkfifo(fifo)
+    os.link(fifo, fifo + ', by another name')
 
 
 def read(fd):
@@ -53,6 +71,54 @@ def poll(*fds):
 def read_with_limit():
     ends[1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack('ll', 3600, 0))
     ends[1].recv(1)
+
+
+def write_with_limit(end):
+    """The other end has to take what is written within an hour."""
+    def write():
+        tcp[end].setsockopt(socket.IPPROTO_TCP, 18, 3600000)  # TCP_USER_TIMEOUT
+        write_much(tcp[end].fileno())()
+    return write
+
+
+def read_half_closed():
+    tcp[0].shutdown(socket.SHUT_WR)
+    tcp[0].recv(1)
+
+
+def open_fifos(number, name=''):
+    """One to read from and one to write to, when the other process has opened both, too."""
+    own = os.open(fifos[number] + name, os.O_RDONLY | os.O_NONBLOCK)
+    other = os.open(fifos[1 - number] + name, os.O_WRONLY)
+    try:
+        while not os.read(own, 1):  # nobody can write to it yet
+            time.sleep(0.01)
+    except BlockingIOError:
+        os.set_blocking(own, True)
+    return own, other
+
+
+def read_fifo(number, name='', keep=True):
+    def read():
+        own = open_fifos(number, name)[0]
+        while not keep and os.path.exists(fifos[0]):
+            time.sleep(0.01)
+        os.read(own, 1)
+    return read
+
+
+def remove_fifos():
+    opened = open_fifos(0)
+    for number in 1, 0:
+        os.unlink(fifos[number] + ', by another name')
+        os.unlink(fifos[number])
+    os.read(opened[0], 1)
+
+
+def sleep_with_fifos():
+    opened = open_fifos(1)
+    sleep()
+    return opened
 
 
 def lock_mutex():
@@ -109,6 +175,17 @@ does = {  # the parent, the child
     'a socket with a time limit': (lambda: ends[0].recv(1), read_with_limit),
     'a socket and a sleeper': (lambda: ends[0].recv(1), sleep),
     'somebody else has the sockets': (lambda: ends[0].recv(1), read(second)),
+    'tcp': (lambda: tcp[0].recv(1), lambda: tcp[1].recv(1)),
+    'tcp of both families': (lambda: mapped[0].recv(1), read(mapped[1].fileno())),
+    'polls tcp': (lambda: tcp[0].recv(1), poll(tcp[1].fileno())),
+    'tcp that is full': (write_much(tcp[0].fileno()), write_much(tcp[1].fileno())),
+    'tcp that is full, with a time limit': (write_with_limit(0), write_much(tcp[1].fileno())),
+    'tcp that is half closed': (read_half_closed, read(there[0])),
+    'tcp and a sleeper': (lambda: tcp[0].recv(1), sleep),
+    'somebody else has the tcp': (lambda: tcp[0].recv(1), lambda: tcp[1].recv(1)),
+    'fifos': (read_fifo(0), read_fifo(1, ', by another name')),
+    'fifos that are deleted': (remove_fifos, read_fifo(1, '', False)),
+    'a fifo and a sleeper': (read_fifo(0), sleep_with_fifos),
     'semaphores': (acquire(1), acquire(0)),
     'a semaphore for a while': (acquire_for_a_while, acquire(0)),
     'a semaphore, and the child sleeps': (acquire(1), sleep),
