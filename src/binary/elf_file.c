@@ -3,7 +3,6 @@
 
 #include <elf.h>
 #include <elfutils/libdw.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <libelf.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/read_at.h"
 #include "binary/elf_file_private.h"
 #include "binary/open.h"
 
@@ -29,13 +29,7 @@ bool exu_elf_file_read(const struct exu_elf_file *file, uint64_t offset, void *b
     if (size > 0) memcpy(buffer, file->head + offset, size);
     return true;
   }
-  for (size_t done = 0; done < size;) {
-    ssize_t got = pread(file->fd, (char *)buffer + done, size - done, (off_t)(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    done += (size_t)got;
-  }
-  return true;
+  return exu_read_at(file->fd, buffer, size, offset);
 }
 
 /* The position in the file of an address in the file, by the program headers. */
@@ -97,7 +91,7 @@ static void read_dynamic(struct exu_elf_file *file) {
   if (!segment) return;
   const size_t word = file->header.is_64 ? 8 : 4;
   const size_t entry = 2 * word;
-  uint8_t bytes[64 * 16];
+  uint8_t bytes[64 * 16] = {0};
   uint64_t left = segment->filesz / entry < DYNAMIC_MAX ? segment->filesz / entry : DYNAMIC_MAX;
   uint64_t offset = segment->offset;
   while (left > 0) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "report/runtime_library.h"
 #include "report/text.h"
 
@@ -97,7 +98,7 @@ static void put_where(struct exu_text *text, const struct doing *doing) {
   struct exu_output *out = &text->out;
   if (module) {
     exu_out(out, " in ");
-    exu_out_escaped(out, exu_text_base_name(module->path), EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
+    exu_out_escaped(out, exu_base_name(module->path), EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
   }
   if (doing->function.data) {
     exu_out(out, module ? ", in " : " in ");

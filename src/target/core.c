@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/cursor.h"
+#include "base/read_at.h"
+#include "base/search.h"
 #include "target/live_private.h"
 #include "target/notes.h"
 #include "target/target.h"
@@ -60,17 +62,6 @@ struct opening {
   bool table_cut;    /* program headers are missing: `expected` may be too small */
   bool segments_damaged;
 };
-
-static size_t read_at(int fd, void *buffer, size_t size, uint64_t offset) {
-  size_t done = 0;
-  while (offset <= INT64_MAX - size && done < size) {
-    ssize_t got = pread(fd, (uint8_t *)buffer + done, size - done, (off_t)(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    done += (size_t)got;
-  }
-  return done;
-}
 
 static bool examine(int fd, uint64_t *size, struct exu_error *error) {
   struct stat status;
@@ -136,7 +127,8 @@ static const char *machine_name(uint16_t machine) {
 
 static bool read_header(struct opening *opening, struct header *header, struct exu_error *error) {
   uint8_t bytes[EHDR_SIZE] = {0};
-  size_t size = read_at(opening->target.fd, bytes, sizeof bytes, 0);
+  const ssize_t got = exu_read_some_at(opening->target.fd, bytes, sizeof bytes, 0);
+  const size_t size = got > 0 ? (size_t)got : 0;
   if (size < 4 || memcmp(bytes, "\177ELF", 4) != 0) return fail_no_elf(bytes, size, error);
   if (size < 20) return exu_fail(error, EXU_BAD_FORMAT, "the core is cut off within its first %zu bytes", size);
   uint8_t class = bytes[4];
@@ -199,14 +191,14 @@ static uint64_t segment_count(struct opening *opening, const struct header *head
   if (header->count != XNUM) return header->count;
   uint8_t bytes[SHDR_INFO + 4];
   expect(opening, header->sections, 64);
-  if (header->sections != 0 && read_at(opening->target.fd, bytes, sizeof bytes, header->sections) == sizeof bytes) {
+  if (header->sections != 0 && exu_read_at(opening->target.fd, bytes, sizeof bytes, header->sections)) {
     struct exu_cursor cursor = exu_cursor(bytes, sizeof bytes, opening->target.arch->big_endian);
     exu_cursor_skip(&cursor, SHDR_INFO);
     uint32_t count = exu_cursor_u32(&cursor);
     if (count >= XNUM) return count;
   }
   uint8_t first[PHDR_SIZE];
-  if (read_at(opening->target.fd, first, sizeof first, header->table) == sizeof first) {
+  if (exu_read_at(opening->target.fd, first, sizeof first, header->table)) {
     struct segment segment = parse_segment(opening, first);
     uint64_t size = segment.offset - header->table;
     if (segment.type == PT_NOTE_ && segment.offset > header->table && size % header->entry_size == 0 &&
@@ -272,7 +264,8 @@ static bool read_segments(struct opening *opening, const struct header *header, 
     size_t wanted = count - first < at_once ? (size_t)(count - first) : at_once;
     uint64_t offset;
     if (__builtin_add_overflow(header->table, first * header->entry_size, &offset)) offset = UINT64_MAX;
-    size_t got = read_at(opening->target.fd, chunk, wanted * PHDR_SIZE, offset) / PHDR_SIZE;
+    const ssize_t size = exu_read_some_at(opening->target.fd, chunk, wanted * PHDR_SIZE, offset);
+    const size_t got = size > 0 ? (size_t)size / PHDR_SIZE : 0;
     for (size_t i = 0; i < got; i++) {
       struct segment segment = parse_segment(opening, chunk + i * PHDR_SIZE);
       if (!add_segment(opening, &segment, first + i))
@@ -361,15 +354,6 @@ void exu_target_close(struct exu_target *target) {
 }
 
 const struct exu_file_mapping *exu_target_mapping(const struct exu_target *target, uint64_t address) {
-  size_t low = 0;
-  size_t high = target->mapping_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (target->mappings[middle].start <= address) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low > 0 && address < target->mappings[low - 1].end ? &target->mappings[low - 1] : NULL;
+  const size_t next = EXU_PARTITION_POINT(i, target->mapping_count, target->mappings[i].start <= address);
+  return next > 0 && address < target->mappings[next - 1].end ? &target->mappings[next - 1] : NULL;
 }

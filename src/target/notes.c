@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target/notes.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cursor.h"
+#include "base/read_at.h"
 #include "target/crash.h"
 #include "target/note_descriptors.h"
 
@@ -64,14 +64,8 @@ static const uint8_t *fetch(struct window *window, uint64_t position, size_t siz
   if (!grow(window, wanted) || wanted > window->notes->bytes_left) return NULL;
   window->notes->bytes_left -= wanted;
   window->start = position;
-  window->filled = 0;
-  while (window->filled < wanted) {
-    ssize_t got = pread(window->notes->target->fd, window->bytes + window->filled, wanted - window->filled,
-                        (off_t)(window->offset + position + window->filled));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    window->filled += (size_t)got;
-  }
+  const ssize_t got = exu_read_some_at(window->notes->target->fd, window->bytes, wanted, window->offset + position);
+  window->filled = got > 0 ? (size_t)got : 0;
   return window->filled < size ? NULL : window->bytes;
 }
 

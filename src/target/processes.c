@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/guard.h"
+#include "base/read_at.h"
 
 /* Lines of /proc/PID/maps: vm.max_map_count is 65530 unless somebody raised it. */
 enum { MAPPINGS_MAX = 1 << 17 };
@@ -121,7 +122,7 @@ bool exu_process_read(int64_t pid, uint64_t address, void *bytes, size_t size) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%" PRId64 "/mem", pid);
   EXU_GUARD(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-  return fd >= 0 && pread(fd, bytes, size, (off_t)address) == (ssize_t)size;
+  return fd >= 0 && exu_read_at(fd, bytes, size, address);
 }
 
 struct mapping {

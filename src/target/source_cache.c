@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/read_at.h"
 #include "target/pages.h"
 
 enum {
@@ -80,19 +81,6 @@ uint64_t exu_source_cache_size(const struct exu_source_cache *cache, uint32_t so
   return source < cache->source_count ? cache->sources[source].size : 0;
 }
 
-/* As pread, but goes on after short reads and interruptions. Returns the number of bytes, or -1. */
-static ssize_t read_at(int fd, void *buffer, size_t size, uint64_t offset) {
-  size_t done = 0;
-  while (done < size) {
-    ssize_t got = pread(fd, (uint8_t *)buffer + done, size - done, (off_t)(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return done > 0 ? (ssize_t)done : -1;
-    if (got == 0) break;
-    done += (size_t)got;
-  }
-  return (ssize_t)done;
-}
-
 static_assert(SET_COUNT * WAYS == BLOCK_COUNT, "every slot is in one set");
 
 /* Stacks and arenas lie at multiples of megabytes, so that low bits alone would put them all into the same set. */
@@ -109,7 +97,7 @@ static enum exu_fault load(struct exu_source_cache *cache, struct slot *slot, ui
   if (!cache->blocks) return EXU_READ_FAILED;
   uint8_t *bytes = cache->blocks + (size_t)(slot - cache->slots) * BLOCK_SIZE;
   slot->source = NO_SOURCE;
-  ssize_t got = read_at(cache->sources[source].fd, bytes, BLOCK_SIZE, block << BLOCK_SHIFT);
+  ssize_t got = exu_read_some_at(cache->sources[source].fd, bytes, BLOCK_SIZE, block << BLOCK_SHIFT);
   if (got < 0) return EXU_READ_FAILED;
   *slot = (struct slot){.block = block, .source = source, .size = (uint32_t)got};
   return EXU_READABLE;
@@ -132,7 +120,7 @@ static enum exu_fault find(struct exu_source_cache *cache, uint32_t source, uint
 
 static enum exu_fault read_direct(struct exu_source_cache *cache, uint32_t source, uint64_t offset, void *buffer,
                                   size_t size) {
-  ssize_t got = read_at(cache->sources[source].fd, buffer, size, offset);
+  ssize_t got = exu_read_some_at(cache->sources[source].fd, buffer, size, offset);
   if (got < 0) return EXU_READ_FAILED;
   return (size_t)got < size ? EXU_CUT_OFF : EXU_READABLE;
 }
@@ -187,7 +175,7 @@ static bool scan_with(int fd, const struct exu_source_scan *scan, uint8_t *buffe
   while (at < scan->size) {
     if (at >= stop && !next_data(fd, scan, &at, &stop)) break;
     size_t size = stop - at < SCAN_CHUNK ? (size_t)(stop - at) : SCAN_CHUNK;
-    ssize_t got = read_at(fd, buffer, size, scan->offset + at);
+    ssize_t got = exu_read_some_at(fd, buffer, size, scan->offset + at);
     if (got == 0) break; /* the file has shrunk */
     if (got > 0 && !callback(context, scan->address + at, buffer, (size_t)got)) return false;
     at = at + size >= stop ? stop : at + size - overlap;
