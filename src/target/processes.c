@@ -81,6 +81,16 @@ bool exu_task(int64_t pid, int64_t tid, struct exu_task *task) {
   return fields == 2;
 }
 
+bool exu_task_wchan(int64_t pid, int64_t tid, char wchan[EXU_WCHAN_SIZE]) {
+  char path[80];
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/task/%" PRId64 "/wchan", pid, tid);
+  FILE *file = fopen(path, "re");
+  if (!file) return false;
+  bool found = fgets(wchan, EXU_WCHAN_SIZE, file) && strcmp(wchan, "0") != 0;
+  fclose(file);
+  return found;
+}
+
 size_t exu_task_count(int64_t pid) {
   char path[64], line[256];
   size_t count = 0;
