@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/diagnostics.h"
+#include "base/str.h"
 #include "binary/abort_message.h"
 #include "binary/debug_file.h"
 #include "binary/mapped_file.h"
@@ -303,7 +304,7 @@ static enum exu_outcome explain(enum exu_outcome (*how)(struct analysis *), stru
 }
 
 enum exu_outcome exu_explain_core(const char *path, const struct exu_options *options, struct exu_report **report) {
-  return explain(explain_core, (struct exu_string){path, strlen(path)}, -1, options, report);
+  return explain(explain_core, exu_string_of(path), -1, options, report);
 }
 
 enum exu_outcome exu_explain_process(int64_t pid, const struct exu_options *options, struct exu_report **report) {

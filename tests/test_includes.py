@@ -32,7 +32,7 @@ ROOMS = {
     # It knows no Python.
     "native": ("public", *BYTES),
     # Pure functions.
-    "merge": (),
+    "merge": ("base",),
     "waits": ("public", *PYTHON),
     "report": ("public", *PYTHON, "native", "merge", "waits"),
     # It sees the report only, not how that is made.

@@ -113,6 +113,7 @@ enum exu_wait_kind {
   EXU_WAIT_UNKNOWN,
   EXU_WAIT_RUNNING, /* it is in no system call: nothing holds it up */
   EXU_WAIT_SYSCALL, /* in the kernel, for none of the reasons below: see the system call */
+  EXU_WAIT_KERNEL,  /* asleep in the kernel, as that says, and nothing tells of a system call: for a page (live only) */
   EXU_WAIT_CHILD,   /* for another process to end */
   EXU_WAIT_STOPPED, /* the whole process is stopped by a signal (live only) */
   EXU_WAIT_GIL,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/guard.h"
+#include "base/str.h"
 #include "binary/debug_file.h"
 #include "process/crash.h"
 #include "process/signal_names.h"
@@ -35,14 +36,10 @@ struct exu_string exu_abort_message_read(const struct exu_target *target, uint64
 
 static bool is_c_library(const struct exu_binary *module) {
   static const char *const names[] = {"libc.so", "libc-2."};
-  const struct exu_string path = module->path;
+  const struct exu_string name = exu_base_name(module->path);
   if (module->main) return true; /* it may be linked statically */
-  const char *slash = path.data ? memrchr(path.data, '/', path.size) : NULL;
-  if (!slash) return false;
-  const size_t left = path.size - (size_t)(slash + 1 - path.data);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    const size_t size = strlen(names[i]);
-    if (left >= size && memcmp(slash + 1, names[i], size) == 0) return true;
+    if (exu_string_starts(name, names[i])) return true;
   }
   return false;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "binary/elf_file_private.h"
 
 enum { CHUNK = 64 * 1024, NAME_SIZE_MAX = 16 * 1024 };
@@ -64,15 +65,7 @@ static void offer(const struct exu_elf_file *file, const struct exu_elf_table *t
 }
 
 static size_t first_at_or_after(const struct exu_elf_cover *covers, size_t count, uint64_t address) {
-  size_t low = 0, high = count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (covers[middle].address < address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
+  return EXU_PARTITION_POINT(i, count, covers[i].address < address);
 }
 
 static bool is_code(const struct exu_elf_record *record) {

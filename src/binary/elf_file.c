@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/read_at.h"
 #include "binary/elf_file_private.h"
 #include "binary/open.h"
 
@@ -28,7 +29,7 @@ bool exu_elf_file_read(const struct exu_elf_file *file, uint64_t offset, void *b
     if (size > 0) memcpy(buffer, file->head + offset, size);
     return true;
   }
-  return exu_read_at(file->fd, buffer, size, offset) == (ssize_t)size;
+  return exu_read_at(file->fd, buffer, size, offset);
 }
 
 /* The position in the file of an address in the file, by the program headers. */
@@ -90,7 +91,7 @@ static void read_dynamic(struct exu_elf_file *file) {
   if (!segment) return;
   const size_t word = file->header.is_64 ? 8 : 4;
   const size_t entry = 2 * word;
-  uint8_t bytes[64 * 16];
+  uint8_t bytes[64 * 16] = {0};
   uint64_t left = segment->filesz / entry < DYNAMIC_MAX ? segment->filesz / entry : DYNAMIC_MAX;
   uint64_t offset = segment->offset;
   while (left > 0) {
@@ -170,7 +171,7 @@ void exu_elf_file_close(struct exu_elf_file *file) {
 }
 
 static ssize_t read_source(const struct exu_source *source, uint64_t offset, void *buffer, size_t size) {
-  return exu_read_at(source->fd, buffer, size, offset);
+  return exu_read_some_at(source->fd, buffer, size, offset);
 }
 
 static void close_source(const struct exu_source *source) { exu_elf_file_close(source->state); }

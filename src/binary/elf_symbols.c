@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "binary/elf_file_private.h"
 
 enum {
@@ -141,16 +142,8 @@ static void find_strings(const struct exu_elf_file *file, const struct exu_elf_t
 }
 
 static bool has_offset(const struct offsets *offsets, uint32_t offset) {
-  size_t low = 0, high = offsets->count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (offsets->items[middle] == offset) return true;
-    if (offsets->items[middle] < offset)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return false;
+  const size_t found = EXU_PARTITION_POINT(i, offsets->count, offsets->items[i] < offset);
+  return found < offsets->count && offsets->items[found] == offset;
 }
 
 /* The first wanted symbol of [from, to) with one of these names. */

@@ -4,6 +4,8 @@
 #include <elf.h>
 #include <string.h>
 
+#include "base/str.h"
+
 enum {
   HEAD = 4096,        /* what kernels save of an image whose text they do not save */
   SEGMENTS_MAX = 256, /* real images have about ten */
@@ -123,10 +125,6 @@ enum exu_image_result exu_image_read(const struct exu_target *target, uint64_t s
   return EXU_IMAGE_OK;
 }
 
-static bool same_string(struct exu_string a, struct exu_string b) {
-  return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}
-
 bool exu_image_is_loaded(const struct exu_target *target, const struct exu_image *image) {
   const uint64_t mask = exu_target_page(target) - 1;
   const struct exu_file_mapping *first = exu_target_mapping(target, image->start);
@@ -143,7 +141,7 @@ bool exu_image_is_loaded(const struct exu_target *target, const struct exu_image
     if (!region && !mapping) return false;
     if (code && region && !(region->prot & (EXU_PROT_EXEC | EXU_PROT_UNKNOWN))) return false;
     if (!mapping || !first) continue;
-    if (!same_string(mapping->path, first->path)) return false;
+    if (!exu_string_equal(mapping->path, first->path)) return false;
     if (mapping->offset + (address - mapping->start) != (segment->offset & ~mask)) return false;
   }
   return true;

@@ -4,15 +4,14 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "binary/open.h"
 #include "process/crash.h"
 
 /* An absolute path that a file may have: not one that was deleted, which the kernel says behind its name. */
 static bool is_path(struct exu_string path) {
-  static const char deleted[] = " (deleted)";
-  const size_t size = sizeof deleted - 1;
   if (path.size == 0 || path.size >= PATH_MAX || *path.data != '/' || memchr(path.data, 0, path.size)) return false;
-  return path.size < size || memcmp(path.data + path.size - size, deleted, size) != 0;
+  return !exu_string_ends(path, " (deleted)");
 }
 
 static int64_t nanoseconds(struct timespec time) { return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec; }

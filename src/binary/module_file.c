@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/search.h"
+#include "base/str.h"
 #include "binary/debuginfod.h"
 #include "binary/module_proof.h"
 #include "binary/modules.h"
@@ -178,11 +180,10 @@ static void consider_all(struct search *search) {
 /* Make the target's path one of this machine. */
 static void prepare(struct search *search) {
   struct exu_string path = search->module->path;
-  const size_t suffix = sizeof DELETED - 1;
   if (!path.data) return;
-  if (path.size > suffix && memcmp(path.data + path.size - suffix, DELETED, suffix) == 0) {
+  if (exu_string_ends(path, DELETED)) {
     search->deleted = true;
-    path.size -= suffix;
+    path.size -= sizeof DELETED - 1;
   }
   if (path.size == 0 || path.size >= sizeof search->path || memchr(path.data, '\0', path.size)) return;
   memcpy(search->path, path.data, path.size);
@@ -314,15 +315,8 @@ bool exu_modules_overlay(void *context, const struct exu_region *region) {
   const struct exu_target *target = modules->target;
   if (!target || (region->prot & EXU_PROT_WRITE)) return false;
   bool done = false;
-  size_t low = 0, high = target->mapping_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (target->mappings[middle].end <= region->start)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  for (; low < target->mapping_count && target->mappings[low].start < region->end; low++)
-    done |= overlay_mapping(modules, region, &target->mappings[low]);
+  size_t next = EXU_PARTITION_POINT(i, target->mapping_count, target->mappings[i].end <= region->start);
+  for (; next < target->mapping_count && target->mappings[next].start < region->end; next++)
+    done |= overlay_mapping(modules, region, &target->mappings[next]);
   return done;
 }

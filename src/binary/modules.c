@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/search.h"
+#include "base/str.h"
 #include "binary/debug_file.h"
 #include "binary/debuginfod.h"
 #include "binary/link_map.h"
@@ -21,10 +23,6 @@ struct discovery {
   bool limited;
   bool no_memory;
 };
-
-static bool same_string(struct exu_string a, struct exu_string b) {
-  return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}
 
 static bool stopped(const struct discovery *found) { return found->limited || found->no_memory; }
 
@@ -48,28 +46,13 @@ static struct exu_binary *add(struct discovery *found, struct exu_string path, u
 static const struct exu_region *region_below(const struct exu_space *space, uint64_t address) {
   size_t count;
   const struct exu_region *regions = exu_space_regions(space, &count);
-  size_t low = 0, high = count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (regions[middle].start < address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low > 0 ? &regions[low - 1] : NULL;
+  const size_t next = EXU_PARTITION_POINT(i, count, regions[i].start < address);
+  return next > 0 ? &regions[next - 1] : NULL;
 }
 
 /* Index of the first file mapping that starts at the address or above. */
 static size_t mapping_from(const struct exu_target *target, uint64_t address) {
-  size_t low = 0, high = target->mapping_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (target->mappings[middle].start < address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
+  return EXU_PARTITION_POINT(i, target->mapping_count, target->mappings[i].start < address);
 }
 
 /* An image ends where its program headers say, but not beyond what is mapped, nor inside another file. */
@@ -78,7 +61,7 @@ static uint64_t clipped_end(const struct exu_target *target, const struct exu_im
   for (size_t i = mapping_from(target, image->start); i < target->mapping_count; i++) {
     const struct exu_file_mapping *mapping = &target->mappings[i];
     if (mapping->start >= end) break;
-    if (same_string(mapping->path, path)) {
+    if (exu_string_equal(mapping->path, path)) {
       mapped = mapping->end;
     } else {
       end = mapping->start;
@@ -133,7 +116,7 @@ static size_t add_without_header(struct discovery *found, size_t first) {
     next++;
     /* A loader maps a file's segments in the order of their offsets. */
   } while (next < target->mapping_count && mappings[next].offset > mappings[next - 1].offset &&
-           same_string(mappings[next].path, mappings[first].path));
+           exu_string_equal(mappings[next].path, mappings[first].path));
   if (executable) {
     struct exu_binary *module = add(found, mappings[first].path, mappings[first].start, mappings[next - 1].end);
     if (module) module->bias = mappings[first].start - mappings[first].offset;
@@ -207,7 +190,7 @@ static void drop_pages_mapped_again(struct discovery *found) {
     void **slot = module->image ? NULL : exu_map_find(&loaded, hash_of(module->path));
     const struct exu_image *image = slot ? *slot : NULL;
     const struct exu_file_mapping *first = image ? exu_target_mapping(found->target, image->start) : NULL;
-    if (first && same_string(first->path, module->path) && shows_code_of(found->target, module, image)) continue;
+    if (first && exu_string_equal(first->path, module->path) && shows_code_of(found->target, module, image)) continue;
     if (kept != i) found->list.items[kept] = *module;
     kept++;
   }

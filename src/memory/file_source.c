@@ -2,22 +2,11 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/read_at.h"
 #include "memory/source.h"
 
-ssize_t exu_read_at(int fd, void *buffer, size_t size, uint64_t offset) {
-  size_t done = 0;
-  while (done < size) {
-    ssize_t got = pread(fd, (uint8_t *)buffer + done, size - done, (off_t)(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return done > 0 ? (ssize_t)done : -1;
-    if (got == 0) break;
-    done += (size_t)got;
-  }
-  return (ssize_t)done;
-}
-
 static ssize_t read_file(const struct exu_source *source, uint64_t offset, void *buffer, size_t size) {
-  return exu_read_at(source->fd, buffer, size, offset);
+  return exu_read_some_at(source->fd, buffer, size, offset);
 }
 
 static bool next_data(const struct exu_source *source, uint64_t offset, uint64_t *start, uint64_t *end) {

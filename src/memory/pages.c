@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/map.h"
+#include "base/read_at.h"
 
 /* Pages of 4 KiB are the smallest of every machine: a larger one is so many of them. */
 enum { PAGE_SHIFT = 12, PAGE = 1 << PAGE_SHIFT, SLAB_PAGES = 256, BATCH = 64, VECTORS = 512 };
@@ -144,7 +145,7 @@ static void renew_batch(struct exu_pages *pages, struct renewal *renewal) {
     /* It ends before the first page that cannot be read; that may still work the other way. */
     struct iovec *local = &renewal->local[done], *remote = &renewal->remote[done];
     uint64_t address = (uint64_t)(uintptr_t)remote->iov_base;
-    if (pread(pages->fd, local->iov_base, PAGE, (off_t)address) != PAGE) forget_page(pages, address);
+    if (!exu_read_at(pages->fd, local->iov_base, PAGE, address)) forget_page(pages, address);
     done++;
   }
   renewal->count = 0;
@@ -235,7 +236,7 @@ static ssize_t read_kept(const struct exu_source *source, uint64_t offset, void 
 
 static ssize_t read_once(const struct exu_source *source, uint64_t offset, void *buffer, size_t size) {
   const struct exu_pages *pages = source->state;
-  return exu_read_at(pages->fd, buffer, size, offset);
+  return exu_read_some_at(pages->fd, buffer, size, offset);
 }
 
 static void close_pages(const struct exu_source *source) { exu_pages_destroy(source->state); }

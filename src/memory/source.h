@@ -42,7 +42,4 @@ struct exu_source {
 /* A file, read by position, not mapped: one that shrinks gives a short read, not a SIGBUS. Closes `fd` if `owned`. */
 struct exu_source exu_source_of_file(int fd, uint64_t size, bool owned);
 
-/* As pread(2), but goes on after short reads and interruptions. Returns the number of bytes, or -1. */
-ssize_t exu_read_at(int fd, void *buffer, size_t size, uint64_t offset);
-
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "memory/block_cache.h"
 #include "memory/intervals.h"
 
@@ -129,17 +130,7 @@ const struct exu_region *exu_space_regions(const struct exu_space *space, size_t
 
 /* The number of regions that start at or below the address. */
 static size_t regions_up_to(const struct exu_space *space, uint64_t address) {
-  size_t low = 0;
-  size_t high = space->region_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (space->regions[middle].start <= address) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
+  return EXU_PARTITION_POINT(i, space->region_count, space->regions[i].start <= address);
 }
 
 const struct exu_region *exu_space_find(const struct exu_space *space, uint64_t address) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 3.10 and later: the marker says where on the C stack the call of the eval loop is that runs some Python frames. */
+#include "base/search.h"
 #include "merge/merge_private.h"
 
 /* ---- The order of runs ------------------------------------------------------------------------------------------- */
@@ -64,15 +65,7 @@ static bool order(struct exu_merge_run *runs, size_t count, bool by_group) {
 
 /* The first frame whose memory ends after the address. */
 static size_t frame_at(const struct exu_merge_native *native, size_t count, uint64_t address) {
-  size_t low = 0, high = count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (native[middle].cfa != 0 && native[middle].cfa <= address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
+  return EXU_PARTITION_POINT(i, count, native[i].cfa != 0 && native[i].cfa <= address);
 }
 
 /*

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
 enum { SYMBOL_MAX = 1024, SCOPES_MAX = 32 };
 
 static const struct {
@@ -46,8 +48,7 @@ static long take_number(const char **text) {
 
 enum exu_cython_kind exu_cython_kind(struct exu_string symbol) {
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds && symbol.data; i++) {
-    const size_t size = strlen(kinds[i].prefix);
-    if (symbol.size > size && memcmp(symbol.data, kinds[i].prefix, size) == 0) return kinds[i].kind;
+    if (symbol.size > strlen(kinds[i].prefix) && exu_string_starts(symbol, kinds[i].prefix)) return kinds[i].kind;
   }
   return EXU_CYTHON_NONE;
 }

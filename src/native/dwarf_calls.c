@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "native/demangle.h"
 
 /* Deeper nesting of blocks and inlined calls than any compiler makes; entries of one unit that are looked at. */
@@ -129,15 +130,7 @@ static void answer(struct exu_dwarf_query *query, size_t *budget, struct exu_are
 }
 
 static size_t first_at_or_after(const struct exu_dwarf_query *queries, size_t count, Dwarf_Addr address) {
-  size_t low = 0, high = count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (queries[middle].address < address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
+  return EXU_PARTITION_POINT(i, count, queries[i].address < address);
 }
 
 /* Compilers may leave .debug_aranges out (clang does): what has no unit yet is looked for in the units' own ranges. */

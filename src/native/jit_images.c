@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/guard.h"
+#include "base/search.h"
 #include "binary/debug_file.h"
 
 enum {
@@ -104,17 +105,9 @@ void exu_jit_images_deinit(struct exu_jit_images *images) {
 }
 
 struct exu_jit_code *exu_jit_images_find(const struct exu_jit_images *images, uint64_t address) {
-  size_t low = 0, high = images->list.count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    struct exu_jit_code *code = &images->list.items[middle];
-    if (address >= code->start && address < code->end) return code;
-    if (address < code->start)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  return NULL;
+  struct exu_jit_code *codes = images->list.items;
+  const size_t found = EXU_PARTITION_POINT(i, images->list.count, codes[i].end <= address);
+  return found < images->list.count && codes[found].start <= address ? &codes[found] : NULL;
 }
 
 /* ---- A copy ------------------------------------------------------------------------------------------------------ */

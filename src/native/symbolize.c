@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/guard.h"
+#include "base/str.h"
 #include "binary/debug_file.h"
 #include "native/cython_name.h"
 #include "native/demangle.h"
@@ -51,7 +52,7 @@ static bool has_symbol(void *context, const char *name) {
   for (size_t i = 0; i < where->place->call_count; i++) {
     const struct exu_native_call *call = &where->place->calls[i];
     const struct exu_string known = call->symbol.data ? call->symbol : call->function;
-    if (known.size == strlen(name) && memcmp(known.data, name, known.size) == 0) return true;
+    if (exu_string_is(known, name)) return true;
   }
   if (!where->file || where->symbolizer->cython_lookups++ >= CYTHON_LOOKUPS_MAX) return false;
   return exu_elf_file_symbol(where->file, name, &symbol);

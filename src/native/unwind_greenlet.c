@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/str.h"
 #include "binary/debug_file.h"
 #include "native/function_table.h"
 #include "native/unwind_private.h"
@@ -37,11 +38,8 @@ enum { FUNCTION_MAX = 4096 }; /* bytes of code: g_initialstub has about 1200, sl
 
 bool exu_greenlet_module(const struct exu_binary *module) {
   /* greenlet.so, greenlet.cpython-39-x86_64-linux-gnu.so, _greenlet.so, ... */
-  static const char name[] = "greenlet.";
-  size_t start = module->path.size;
-  while (start > 0 && module->path.data[start - 1] != '/') start--;
-  if (start < module->path.size && module->path.data[start] == '_') start++;
-  return module->path.size - start > sizeof name - 1 && memcmp(module->path.data + start, name, sizeof name - 1) == 0;
+  const struct exu_string file = exu_base_name(module->path);
+  return exu_string_starts(file, "greenlet.") || exu_string_starts(file, "_greenlet.");
 }
 
 /* The function that covers an address, without suffixes, as the linker knows it. */
@@ -54,12 +52,6 @@ static struct exu_string function_at(const struct exu_unwinder *unwinder, struct
   const char *suffix = cover.name.data ? memchr(cover.name.data, '.', cover.name.size) : NULL;
   if (suffix) cover.name.size = (size_t)(suffix - cover.name.data);
   return cover.name;
-}
-
-static bool is_among(struct exu_string name, const char *const *names, size_t count) {
-  for (size_t i = 0; i < count && name.data; i++)
-    if (name.size == strlen(names[i]) && memcmp(name.data, names[i], name.size) == 0) return true;
-  return false;
 }
 
 /* Is this address what another module knows by one of the names? */
@@ -79,8 +71,9 @@ static enum exu_greenlet_place place_of_call(const struct exu_unwinder *unwinder
   if (!callee) return EXU_GREENLET_UNCERTAIN;
   if (callee == module) {
     struct exu_string name = function_at(unwinder, callee, target);
-    bool begins = name.size >= sizeof bootstrap - 1 && memcmp(name.data, bootstrap, sizeof bootstrap - 1) == 0;
-    return begins || is_among(name, new_calls, COUNT(new_calls)) ? EXU_GREENLET_FIRST : EXU_GREENLET_UNCERTAIN;
+    bool begins = exu_string_starts(name, bootstrap);
+    return begins || exu_string_is_among(name, new_calls, COUNT(new_calls)) ? EXU_GREENLET_FIRST
+                                                                            : EXU_GREENLET_UNCERTAIN;
   }
   if (is_any_symbol(unwinder, callee, run_calls, COUNT(run_calls), target)) return EXU_GREENLET_FIRST;
   bool before = is_any_symbol(unwinder, callee, old_calls, COUNT(old_calls), target);
@@ -140,8 +133,8 @@ enum exu_greenlet_place exu_greenlet_place(const struct exu_unwinder *unwinder, 
   uint64_t target, start = 0;
   uint8_t code[FUNCTION_MAX];
   struct exu_string function = function_at(unwinder, module, address);
-  bool starter = is_among(function, starters, COUNT(starters));
-  if (is_among(function, switchers, COUNT(switchers))) return EXU_GREENLET_SWITCH;
+  bool starter = exu_string_is_among(function, starters, COUNT(starters));
+  if (exu_string_is_among(function, switchers, COUNT(switchers))) return EXU_GREENLET_SWITCH;
   if (!function.data) {
     size_t size = read_code(unwinder, address, &start, code);
     if (moves_stack(code, size)) return EXU_GREENLET_SWITCH;

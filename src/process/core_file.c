@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/search.h"
 #include "elf/format.h"
 #include "process/live_private.h"
 #include "process/notes.h"
@@ -314,15 +315,6 @@ void exu_target_close(struct exu_target *target) {
 }
 
 const struct exu_file_mapping *exu_target_mapping(const struct exu_target *target, uint64_t address) {
-  size_t low = 0;
-  size_t high = target->mapping_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (target->mappings[middle].start <= address) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low > 0 && address < target->mappings[low - 1].end ? &target->mappings[low - 1] : NULL;
+  const size_t next = EXU_PARTITION_POINT(i, target->mapping_count, target->mappings[i].start <= address);
+  return next > 0 && address < target->mappings[next - 1].end ? &target->mappings[next - 1] : NULL;
 }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/search.h"
+#include "base/str.h"
 #include "process/obstacle.h"
 #include "process/signal_names.h"
 
@@ -40,17 +42,8 @@ static const struct exu_region *stack_of_crash(const struct exu_target *target) 
   if (is_writable(stack)) return stack;
   size_t count;
   const struct exu_region *regions = exu_space_regions(target->space, &count);
-  size_t low = 0;
-  size_t high = count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (regions[middle].start <= sp) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  stack = low < count && regions[low].start - sp <= guard_reach ? &regions[low] : NULL;
+  const size_t next = EXU_PARTITION_POINT(i, count, regions[i].start <= sp);
+  stack = next < count && regions[next].start - sp <= guard_reach ? &regions[next] : NULL;
   return is_writable(stack) ? stack : NULL;
 }
 
@@ -114,8 +107,7 @@ struct exu_string exu_crash_place(const struct exu_target *target, uint64_t addr
 /* Does the second mapping go on where the first one ends? The kernel splits a mapping where it was mprotect()ed. */
 static bool goes_on(const struct exu_file_mapping *first, const struct exu_file_mapping *second) {
   return first->end == second->start && second->offset > first->offset &&
-         second->offset - first->offset == first->end - first->start && first->path.size == second->path.size &&
-         memcmp(first->path.data, second->path.data, first->path.size) == 0;
+         second->offset - first->offset == first->end - first->start && exu_string_equal(first->path, second->path);
 }
 
 struct exu_crash_file exu_crash_file(const struct exu_target *target, uint64_t address) {

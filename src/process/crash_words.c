@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/str.h"
 #include "process/crash.h"
 #include "process/crash_place.h"
 #include "process/signal_names.h"
@@ -65,8 +66,7 @@ static struct exu_string memory_fault(const struct exu_target *target, const str
   if (crash->address < NEAR && !exu_space_find(target->space, crash->address)) {
     static const char null[] = "NULL";
     static const char near_null[] = "near NULL";
-    place = crash->address == 0 ? (struct exu_string){null, sizeof null - 1}
-                                : (struct exu_string){near_null, sizeof near_null - 1};
+    place = crash->address == 0 ? (struct exu_string)EXU_STRING(null) : (struct exu_string)EXU_STRING(near_null);
   }
   /* "in /usr/lib/libc.so.6 (r-x)", but "(no mapping)" */
   bool mapped = place.size > 0 && place.data[place.size - 1] == ')';

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/guard.h"
+#include "base/read_at.h"
 #include "process/live_private.h"
 #include "process/task_list.h"
 
@@ -94,8 +95,7 @@ static const struct exu_arch *arch_of(const struct exu_live *live, uint16_t *mac
 #else
   *machine = EM_NONE;
 #endif
-  if (fd < 0 || pread(fd, header, sizeof header, 0) != (ssize_t)sizeof header)
-    return exu_arch_find(*machine, ELFCLASS64, ELFDATA2LSB);
+  if (fd < 0 || !exu_read_at(fd, header, sizeof header, 0)) return exu_arch_find(*machine, ELFCLASS64, ELFDATA2LSB);
   uint16_t theirs = (uint16_t)(header[18] | header[19] << 8);
   bool same = theirs == *machine;
   *machine = theirs;

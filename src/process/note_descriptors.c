@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/str.h"
+
 /* Positions in struct elf_prpsinfo, the same on every 64-bit machine whose uid_t has 32 bits. */
 enum { PRPSINFO_PID = 24, PRPSINFO_FNAME = 40, FNAME_SIZE = 16, PSARGS_SIZE = 80 };
 
@@ -95,12 +97,11 @@ bool exu_note_arm_tls(struct exu_notes *notes, struct exu_cursor descriptor) {
 
 /* Paths repeat, a library has four or five mappings in a row: keep one copy. */
 static struct exu_string path_of(struct exu_notes *notes, const char *path, size_t first) {
-  size_t length = strlen(path);
   if (notes->mappings.count > first) {
     struct exu_string last = notes->mappings.items[notes->mappings.count - 1].path;
-    if (last.data && last.size == length && memcmp(last.data, path, length) == 0) return last;
+    if (exu_string_is(last, path)) return last;
   }
-  return exu_arena_string(notes->arena, path, length);
+  return exu_arena_string(notes->arena, path, strlen(path));
 }
 
 /*

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/guard.h"
+#include "base/read_at.h"
 
 /* Lines of /proc/PID/maps: vm.max_map_count is 65530 unless somebody raised it. */
 enum { MAPPINGS_MAX = 1 << 17 };
@@ -80,6 +81,16 @@ bool exu_task(int64_t pid, int64_t tid, struct exu_task *task) {
   return fields == 2;
 }
 
+bool exu_task_wchan(int64_t pid, int64_t tid, char wchan[EXU_WCHAN_SIZE]) {
+  char path[80];
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/task/%" PRId64 "/wchan", pid, tid);
+  FILE *file = fopen(path, "re");
+  if (!file) return false;
+  bool found = fgets(wchan, EXU_WCHAN_SIZE, file) && strcmp(wchan, "0") != 0;
+  fclose(file);
+  return found;
+}
+
 size_t exu_task_count(int64_t pid) {
   char path[64], line[256];
   size_t count = 0;
@@ -121,7 +132,7 @@ bool exu_process_read(int64_t pid, uint64_t address, void *bytes, size_t size) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%" PRId64 "/mem", pid);
   EXU_GUARD(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-  return fd >= 0 && pread(fd, bytes, size, (off_t)address) == (ssize_t)size;
+  return fd >= 0 && exu_read_at(fd, bytes, size, address);
 }
 
 struct mapping {

@@ -40,6 +40,10 @@ struct exu_task {
 bool exu_task(int64_t pid, int64_t tid, struct exu_task *task);
 size_t exu_task_count(int64_t pid); /* 0: unknown */
 
+/* The kernel's function in which a thread sleeps; false: it does not, or that may not be asked. */
+enum { EXU_WCHAN_SIZE = 128 };
+bool exu_task_wchan(int64_t pid, int64_t tid, char wchan[EXU_WCHAN_SIZE]);
+
 int64_t exu_process_parent(int64_t pid); /* -1: unknown */
 
 /* What a descriptor of a process is, as its link in /proc says: "pipe:[123]"; a long one is cut. False: unknown. */

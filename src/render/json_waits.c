@@ -8,6 +8,7 @@ static const char *kind_word(enum exu_wait_kind kind) {
   case EXU_WAIT_UNKNOWN: return "unknown";
   case EXU_WAIT_RUNNING: return "running";
   case EXU_WAIT_SYSCALL: return "system-call";
+  case EXU_WAIT_KERNEL: return "kernel";
   case EXU_WAIT_CHILD: return "child";
   case EXU_WAIT_STOPPED: return "stopped";
   case EXU_WAIT_GIL: return "gil";

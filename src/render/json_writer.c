@@ -4,68 +4,97 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "render/utf8.h"
 
 /* ---- Containers -------------------------------------------------------------------------------------------------- */
 
+/* What comes before the next element of the container that is open. */
+enum separator {
+  SEPARATOR_NONE,       /* nothing: it is the first one */
+  SEPARATOR_BLANK,      /* a comma and a blank */
+  SEPARATOR_LINE_FIRST, /* a new line */
+  SEPARATOR_LINE,       /* a comma and a new line */
+  SEPARATOR_BREAK,      /* likewise, once, in an inline container */
+};
+
+enum {
+  AFTER_MAX = 8, /* room that is left behind a key, for the beginning of the value */
+  BEFORE_MAX = 2 * (EXU_JSON_DEPTH_MAX + 1) + EXU_JSON_KEY_MAX + 8,
+};
+
 void exu_json_init(struct exu_json *json, struct exu_output *out) { *json = (struct exu_json){.out = out}; }
 
-/* Everything before a value: what separates it from the one before, and its key. */
-static void begin_value(struct exu_json *json, const char *key) {
-  struct exu_json_container *container = &json->open[json->depth];
-  const size_t key_size = key ? strlen(key) : 0;
-  char *start = exu_out_reserve(json->out, (size_t)2 * EXU_JSON_DEPTH_MAX + key_size + 8), *at = start;
-  assert((container->end == '}') == (key != NULL));
-  if (container->used) *at++ = ',';
-  if (container->lines || json->breaks_line) {
-    const size_t indent = 2 * (json->lines + json->breaks_line);
-    *at++ = '\n';
-    memset(at, ' ', indent);
-    at += indent;
-    json->breaks_line = false;
-  } else if (container->used) {
-    *at++ = ' ';
-  }
-  if (key) {
-    *at++ = '"';
-    at = mempcpy(at, key, key_size);
-    at = mempcpy(at, "\": ", 3);
-  }
-  container->used = true;
-  exu_out_commit(json->out, (size_t)(at - start));
+static char *put_separator(struct exu_json *json, char *at) {
+  const enum separator separator = json->current.separator;
+  const size_t lines = json->lines + (separator == SEPARATOR_BREAK);
+  json->current.separator = json->current.lines ? SEPARATOR_LINE : SEPARATOR_BLANK;
+  if (separator == SEPARATOR_NONE) return at;
+  if (separator != SEPARATOR_LINE_FIRST) *at++ = ',';
+  *at++ = separator == SEPARATOR_BLANK ? ' ' : '\n';
+  for (size_t i = 0; i < lines && separator != SEPARATOR_BLANK; i++) at = mempcpy(at, "  ", 2);
+  return at;
 }
 
-static void begin_container(struct exu_json *json, const char *key, enum exu_json_form form, char begin, char end) {
+/* What comes before a value: most of what there is to write, so it goes right into the buffer. */
+static void begin_value(struct exu_json *json, const char *key) {
+  struct exu_output *out = json->out;
+  assert((json->current.end == '}') == (key != NULL) && (!key || strlen(key) <= EXU_JSON_KEY_MAX));
+  if (sizeof out->buffer - out->used < BEFORE_MAX + AFTER_MAX) exu_out_flush(out);
+  char *at = out->buffer + out->used;
+  if (json->current.separator == SEPARATOR_BLANK)
+    at = mempcpy(at, ", ", 2);
+  else
+    at = put_separator(json, at);
+  if (key) {
+    *at++ = '"';
+    at = stpcpy(at, key);
+    at = mempcpy(at, "\": ", 3);
+  }
+  out->used = (size_t)(at - out->buffer);
+}
+
+/* The beginning of a value, up to AFTER_MAX bytes, right after begin_value. */
+static void put_first(struct exu_json *json, const char *text, size_t size) {
+  assert(size <= AFTER_MAX);
+  memcpy(json->out->buffer + json->out->used, text, size);
+  json->out->used += size;
+}
+
+static void begin_container(struct exu_json *json, const char *key, enum exu_json_form form, const char ends[2]) {
   const bool lines = form == EXU_JSON_LINES;
   begin_value(json, key);
-  exu_out_char(json->out, begin);
+  put_first(json, ends, 1);
   assert(json->depth < EXU_JSON_DEPTH_MAX);
-  json->open[++json->depth] = (struct exu_json_container){.end = end, .lines = lines};
+  json->outer[json->depth++] = json->current;
+  json->current = (struct exu_json_container){
+      .end = ends[1], .lines = lines, .separator = lines ? SEPARATOR_LINE_FIRST : SEPARATOR_NONE};
   json->lines += lines;
 }
 
 void exu_json_begin_object(struct exu_json *json, const char *key, enum exu_json_form form) {
-  begin_container(json, key, form, '{', '}');
+  begin_container(json, key, form, "{}");
 }
 
 void exu_json_begin_array(struct exu_json *json, const char *key, enum exu_json_form form) {
-  begin_container(json, key, form, '[', ']');
+  begin_container(json, key, form, "[]");
 }
 
 void exu_json_end(struct exu_json *json) {
+  const struct exu_json_container ended = json->current;
   assert(json->depth > 0);
-  const struct exu_json_container *container = &json->open[json->depth--];
-  json->lines -= container->lines;
-  if (container->lines && container->used) {
+  json->current = json->outer[--json->depth];
+  json->lines -= ended.lines;
+  if (ended.separator == SEPARATOR_LINE) {
     exu_out_char(json->out, '\n');
     exu_out_repeat(json->out, ' ', 2 * json->lines);
   }
-  exu_out_char(json->out, container->end);
+  exu_out_char(json->out, ended.end);
 }
 
 void exu_json_break_line(struct exu_json *json) {
-  assert(json->open[json->depth].used && !json->open[json->depth].lines);
-  json->breaks_line = true;
+  assert(json->current.separator == SEPARATOR_BLANK);
+  json->current.separator = SEPARATOR_BREAK;
 }
 
 /* ---- Strings ----------------------------------------------------------------------------------------------------- */
@@ -100,8 +129,8 @@ static size_t put_special(struct exu_output *out, const char *data, size_t size)
 /* Printable ASCII but for the quote and the backslash. */
 static const bool is_plain[256] = {[0x20 ... 0x21] = true, [0x23 ... 0x5b] = true, [0x5d ... 0x7e] = true};
 
+/* All but the first quote. */
 static void put_string(struct exu_output *out, struct exu_string string) {
-  exu_out_char(out, '"');
   size_t at = 0;
   while (at < string.size) {
     size_t run = at;
@@ -119,23 +148,24 @@ void exu_json_string(struct exu_json *json, const char *key, struct exu_string s
     return;
   }
   begin_value(json, key);
+  put_first(json, "\"", 1);
   put_string(json->out, string);
 }
 
 void exu_json_word(struct exu_json *json, const char *key, const char *word) {
-  exu_json_string(json, key, (struct exu_string){word, word ? strlen(word) : 0});
+  exu_json_string(json, key, exu_string_of(word));
 }
 
 /* ---- Other values ------------------------------------------------------------------------------------------------ */
 
 void exu_json_null(struct exu_json *json, const char *key) {
   begin_value(json, key);
-  exu_out(json->out, "null");
+  put_first(json, "null", 4);
 }
 
 void exu_json_bool(struct exu_json *json, const char *key, bool value) {
   begin_value(json, key);
-  exu_out(json->out, value ? "true" : "false");
+  put_first(json, value ? "true" : "false", value ? 4 : 5);
 }
 
 void exu_json_tristate(struct exu_json *json, const char *key, enum exu_tristate value) {
@@ -168,7 +198,7 @@ void exu_json_address(struct exu_json *json, const char *key, bool known, uint64
     return;
   }
   begin_value(json, key);
-  exu_out_char(json->out, '"');
+  put_first(json, "\"", 1);
   exu_out_hex(json->out, address);
   exu_out_char(json->out, '"');
 }

@@ -4,7 +4,7 @@
  * container are made here: an inline one is `{"a": 1, "b": 2}`, the other has every element on a line of its own, so that
  * line tools and diff work on it.
  *
- * `key` is the name of a member of an object, in plain ASCII, and NULL for an element of an array.
+ * `key` is the name of a member of an object, in plain ASCII, at most EXU_JSON_KEY_MAX bytes, and NULL for an element of an array.
  */
 #ifndef EXUVIA_RENDER_JSON_WRITER_H
 #define EXUVIA_RENDER_JSON_WRITER_H
@@ -12,22 +12,22 @@
 #include "exuvia/exuvia.h"
 #include "render/output.h"
 
-enum { EXU_JSON_DEPTH_MAX = 16 };
+enum { EXU_JSON_DEPTH_MAX = 16, EXU_JSON_KEY_MAX = 64 };
 
 enum exu_json_form { EXU_JSON_INLINE, EXU_JSON_LINES };
 
 struct exu_json_container {
   char end; /* '}' or ']'; 0: the text as a whole */
   bool lines;
-  bool used; /* it has an element */
+  unsigned char separator; /* of json_writer.c: what comes before the next element */
 };
 
 struct exu_json {
   struct exu_output *out;
-  size_t depth;     /* containers that are open */
-  size_t lines;     /* how many of those have their elements on lines of their own */
-  bool breaks_line; /* the next element begins on a new line */
-  struct exu_json_container open[EXU_JSON_DEPTH_MAX + 1];
+  size_t depth; /* containers that are open */
+  size_t lines; /* how many of those have their elements on lines of their own */
+  struct exu_json_container current;
+  struct exu_json_container outer[EXU_JSON_DEPTH_MAX];
 };
 
 void exu_json_init(struct exu_json *json, struct exu_output *out);

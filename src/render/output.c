@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "render/output.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -18,34 +17,23 @@ static void write_out(struct exu_output *output, const void *data, size_t size) 
   if (fwrite(data, 1, size, output->file) != size) output->error = errno ? errno : EIO;
 }
 
-static void flush(struct exu_output *output) {
+void exu_out_flush(struct exu_output *output) {
   write_out(output, output->buffer, output->used);
   output->used = 0;
 }
 
 bool exu_output_finish(struct exu_output *output) {
-  flush(output);
+  exu_out_flush(output);
   errno = 0;
   if (!output->error && fflush(output->file) != 0) output->error = errno ? errno : EIO;
   if (output->error) errno = output->error;
   return !output->error;
 }
 
-char *exu_out_reserve(struct exu_output *output, size_t size) {
-  assert(size <= sizeof output->buffer);
-  if (size > sizeof output->buffer - output->used) flush(output);
-  return output->buffer + output->used;
-}
-
-void exu_out_commit(struct exu_output *output, size_t used) {
-  assert(used <= sizeof output->buffer - output->used);
-  output->used += used;
-}
-
 void exu_out_bytes(struct exu_output *output, const void *data, size_t size) {
   if (size == 0) return;
   if (size > sizeof output->buffer - output->used) {
-    flush(output);
+    exu_out_flush(output);
     if (size > sizeof output->buffer) {
       write_out(output, data, size);
       return;
@@ -58,7 +46,7 @@ void exu_out_bytes(struct exu_output *output, const void *data, size_t size) {
 void exu_out(struct exu_output *output, const char *text) { exu_out_bytes(output, text, strlen(text)); }
 
 void exu_out_char(struct exu_output *output, char character) {
-  if (output->used == sizeof output->buffer) flush(output);
+  if (output->used == sizeof output->buffer) exu_out_flush(output);
   output->buffer[output->used++] = character;
 }
 
@@ -66,21 +54,25 @@ void exu_out_repeat(struct exu_output *output, char character, size_t count) {
   while (count-- > 0) exu_out_char(output, character);
 }
 
-/* The digits of `number`, right-aligned in digits[20]; returns how many there are. */
-static size_t to_decimal(uint64_t number, char digits[20]) {
-  size_t count = 0;
-  do {
-    digits[20 - ++count] = (char)('0' + number % 10);
-    number /= 10;
-  } while (number > 0);
+enum { DIGITS_MAX = 20 }; /* of 64 bits, in decimal */
+
+static inline size_t count_digits(uint64_t number, unsigned base) {
+  size_t count = 1;
+  while ((number /= base) > 0) count++;
   return count;
 }
 
-void exu_out_unsigned(struct exu_output *output, uint64_t number) {
-  char digits[20];
-  size_t count = to_decimal(number, digits);
-  exu_out_bytes(output, digits + 20 - count, count);
+/* Right into the buffer: numbers are what reports have most of. Inlined so that the base is a constant. */
+static inline void put_digits(struct exu_output *output, uint64_t number, unsigned base) {
+  if (sizeof output->buffer - output->used < DIGITS_MAX) exu_out_flush(output);
+  size_t at = output->used += count_digits(number, base);
+  do {
+    output->buffer[--at] = "0123456789abcdef"[number % base];
+    number /= base;
+  } while (number > 0);
 }
+
+void exu_out_unsigned(struct exu_output *output, uint64_t number) { put_digits(output, number, 10); }
 
 void exu_out_signed(struct exu_output *output, int64_t number) {
   if (number < 0) exu_out_char(output, '-');
@@ -88,21 +80,15 @@ void exu_out_signed(struct exu_output *output, int64_t number) {
 }
 
 void exu_out_grouped(struct exu_output *output, uint64_t number) {
-  char digits[20];
-  size_t count = to_decimal(number, digits);
-  for (size_t left = count; left > 0; left--) {
-    exu_out_char(output, digits[20 - left]);
+  uint64_t unit = 1;
+  for (size_t left = count_digits(number, 10); left > 1; left--) unit *= 10;
+  for (size_t left = count_digits(number, 10); left > 0; left--, unit /= 10) {
+    exu_out_char(output, (char)('0' + number / unit % 10));
     if (left > 1 && left % 3 == 1) exu_out_char(output, ',');
   }
 }
 
 void exu_out_hex(struct exu_output *output, uint64_t number) {
-  char digits[16];
-  size_t count = 0;
-  do {
-    digits[16 - ++count] = "0123456789abcdef"[number % 16];
-    number /= 16;
-  } while (number > 0);
   exu_out_bytes(output, "0x", 2);
-  exu_out_bytes(output, digits + 16 - count, count);
+  put_digits(output, number, 16);
 }

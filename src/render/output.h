@@ -23,12 +23,8 @@ void exu_output_init(struct exu_output *output, FILE *file);
 /* Write out all that is buffered, also by stdio. False, with errno, when anything since exu_output_init was lost. */
 bool exu_output_finish(struct exu_output *output);
 
-/*
- * Room for `size` bytes, at most as many as the buffer has, to be filled in by the caller: the first `used` of them count
- * once they are committed.
- */
-char *exu_out_reserve(struct exu_output *output, size_t size);
-void exu_out_commit(struct exu_output *output, size_t used);
+/* Make the whole buffer free. Callers that fill it themselves add to `used` what they have put there. */
+void exu_out_flush(struct exu_output *output);
 
 void exu_out_bytes(struct exu_output *output, const void *data, size_t size);
 void exu_out(struct exu_output *output, const char *text);

@@ -13,6 +13,7 @@
 
 #include "base/guard.h"
 #include "base/map.h"
+#include "base/str.h"
 #include "render/source_fit.h"
 #include "render/utf8.h"
 
@@ -263,8 +264,7 @@ static uint64_t hash_of(struct exu_string path) {
 }
 
 static bool has_path(const struct source *source, struct exu_string path) {
-  return source->path.size == path.size &&
-         (source->path.data == path.data || memcmp(source->path.data, path.data, path.size) == 0);
+  return exu_string_equal(source->path, path);
 }
 
 /* The entry of a file, made when it is not there; NULL when there can be no such file, or no memory. */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/str.h"
+
 enum { DECORATOR_LINES_MAX = 2000 };
 
 static bool is_blank(char byte) { return byte == ' ' || byte == '\t' || byte == '\f'; }
@@ -15,16 +17,8 @@ static bool is_in_name(char byte) {
          !is_ascii(byte);
 }
 
-static bool is(struct exu_string name, const char *text) {
-  return name.size == strlen(text) && memcmp(name.data, text, name.size) == 0;
-}
-
-static struct exu_string behind(struct exu_string text, size_t size) {
-  return (struct exu_string){text.data + size, text.size - size};
-}
-
 static struct exu_string without_blanks(struct exu_string text) {
-  while (text.size > 0 && is_blank(*text.data)) text = behind(text, 1);
+  while (text.size > 0 && is_blank(*text.data)) text = exu_string_behind(text, 1);
   return text;
 }
 
@@ -32,7 +26,7 @@ static struct exu_string without_blanks(struct exu_string text) {
 static bool begins_with(struct exu_string line, struct exu_string word, struct exu_string *rest) {
   if (line.size < word.size || memcmp(line.data, word.data, word.size) != 0) return false;
   if (line.size > word.size && is_in_name(line.data[word.size])) return false;
-  *rest = without_blanks(behind(line, word.size));
+  *rest = without_blanks(exu_string_behind(line, word.size));
   return true;
 }
 
@@ -46,7 +40,8 @@ static bool has_word(struct exu_string line, struct exu_string word) {
 
 /* Is the line, without its indentation, the definition of something of that name? */
 static bool defines(struct exu_string line, struct exu_string name) {
-  static const struct exu_string words[] = {{"def", 3}, {"class", 5}, {"type", 4}}, async = {"async", 5};
+  static const struct exu_string words[] = {EXU_STRING("def"), EXU_STRING("class"), EXU_STRING("type")};
+  static const struct exu_string async = EXU_STRING("async");
   struct exu_string rest;
   if (begins_with(line, async, &rest)) line = rest;
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -57,7 +52,7 @@ static bool defines(struct exu_string line, struct exu_string name) {
     if (begins_with(rest, name, &line)) return true;
     /* The bound of a type parameter is code of the parameter's name: class A[T: int]. */
     const char *bracket = memchr(rest.data, '[', rest.size);
-    return bracket && has_word(behind(rest, (size_t)(bracket - rest.data)), name);
+    return bracket && has_word(exu_string_behind(rest, (size_t)(bracket - rest.data)), name);
   }
   return false;
 }
@@ -74,18 +69,18 @@ static struct exu_string first_line(struct exu_string text, size_t *size) {
 
 bool exu_source_fits(struct exu_string text, bool whole, struct exu_string name) {
   if (!name.data || name.size == 0) return true;
-  if (text.size >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) text = behind(text, 3);
+  if (exu_string_starts(text, "\xef\xbb\xbf")) text = exu_string_behind(text, 3);
   /* No line begins there. A module's code has a first line even when its file is empty. */
-  if (text.size == 0) return !whole || is(name, "<module>");
+  if (text.size == 0) return !whole || exu_string_is(name, "<module>");
   size_t size;
   struct exu_string line = first_line(text, &size);
-  if (is(name, "<lambda>")) return has_word(line, (struct exu_string){"lambda", 6});
+  if (exu_string_is(name, "<lambda>")) return has_word(line, (struct exu_string)EXU_STRING("lambda"));
   /* Names that no source has: of modules, comprehensions, type parameters (3.12), annotations (3.14). */
-  if (*name.data == '<' || is(name, "__annotate__")) return true;
+  if (*name.data == '<' || exu_string_is(name, "__annotate__")) return true;
   if (line.size == 0 || *line.data != '@') return defines(line, name);
   /* Code begins at the first decorator, which may have lines of anything. */
   for (size_t i = 0; i < DECORATOR_LINES_MAX; i++) {
-    text = behind(text, size);
+    text = exu_string_behind(text, size);
     if (text.size == 0) return !whole;
     line = first_line(text, &size);
     if (defines(line, name)) return true;

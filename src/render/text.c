@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/str.h"
 
 /* Diagnostics of one code that are shown without `verbose`. */
 enum { SHOWN_PER_CODE = 10 };
@@ -18,11 +19,6 @@ static const struct exu_style colored = {
     .dim = "\033[2m",
     .reset = "\033[0m",
 };
-
-bool exu_string_equal(struct exu_string a, struct exu_string b) {
-  if (!a.data || !b.data) return a.data == b.data;
-  return a.size == b.size && (a.data == b.data || memcmp(a.data, b.data, a.size) == 0);
-}
 
 static void put_diagnostic(struct exu_text *text, const struct exu_diagnostic *diagnostic) {
   struct exu_output *out = &text->out;

@@ -79,9 +79,4 @@ void exu_text_folded(struct exu_text *text, const struct exu_text_folds *folds, 
 /* True when text shows the two frames as the same line. text_frames.c */
 bool exu_text_same_line(const struct exu_frame *a, const struct exu_frame *b);
 
-/* What follows the last slash; all of it when there is none, or nothing follows. text_frames.c */
-struct exu_string exu_text_base_name(struct exu_string path);
-
-bool exu_string_equal(struct exu_string a, struct exu_string b);
-
 #endif

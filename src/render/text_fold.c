@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/str.h"
 #include "render/text.h"
 
 enum { FOLDED_MIN = 3 /* shorter runs of native frames are not worth a line of their own */ };
@@ -13,7 +14,7 @@ static bool is_named(const struct exu_frame *frame, const char *const *names, si
   for (size_t i = 0; i < count && frame->function.data; i++) {
     const size_t size = strlen(names[i]);
     const struct exu_string name = frame->function;
-    if (name.size < size || memcmp(name.data, names[i], size) != 0) continue;
+    if (!exu_string_starts(name, names[i])) continue;
     /* What compilers append to a part or a copy of a function, and digits as in __futex_abstimed_wait_common64. */
     if (name.size == size || name.data[size] == '.' || (name.data[size] >= '0' && name.data[size] <= '9')) return true;
   }
@@ -29,9 +30,9 @@ static size_t count_start(const struct exu_thread *thread) {
   static const char *const names[] = {"_bootstrap", "__bootstrap", "_bootstrap_inner", "__bootstrap_inner", "run"};
   const size_t left = thread->frame_count;
   const struct exu_frame *first = &thread->frames[left - 1];
-  const struct exu_string file = first->file, name = exu_text_base_name(file);
+  const struct exu_string file = first->file;
   size_t count = 0;
-  if (!IS_NAMED(first, names) || name.size != 12 || memcmp(name.data, "threading.py", 12) != 0) return 0;
+  if (!IS_NAMED(first, names) || !exu_string_is(exu_base_name(file), "threading.py")) return 0;
   for (; count < 3 && count + 1 < left; count++) {
     const struct exu_frame *frame = first - count;
     if (frame->kind != EXU_FRAME_PYTHON || !exu_string_equal(frame->file, file) || !IS_NAMED(frame, names)) break;
@@ -167,16 +168,11 @@ static size_t count_nameless(const struct exu_thread *thread, size_t from, size_
 
 /* ---- Cython's wrappers ------------------------------------------------------------------------------------------- */
 
-static bool begins_with(struct exu_string string, const char *beginning) {
-  const size_t size = strlen(beginning);
-  return string.size >= size && memcmp(string.data, beginning, size) == 0;
-}
-
 /* A wrapper calls the implementation of a `def` function; of a `cpdef` function either calls the one for C. */
 static int depth_of(const struct exu_frame *frame) {
   static const char *const prefixes[] = {"__pyx_pw_", "__pyx_pf_", "__pyx_f_"};
   for (int i = 0; i < 3; i++) {
-    if (begins_with(frame->symbol, prefixes[i])) return i;
+    if (exu_string_starts(frame->symbol, prefixes[i])) return i;
   }
   return -1;
 }
@@ -216,7 +212,7 @@ static void put_name(struct exu_text *text, struct exu_string function) {
 
 static void put_module(struct exu_text *text, int32_t index) {
   if (index < 0 || (size_t)index >= text->report->module_count) return;
-  struct exu_string name = exu_text_base_name(text->report->modules[index].path);
+  struct exu_string name = exu_base_name(text->report->modules[index].path);
   exu_out_escaped(&text->out, name, EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/str.h"
 #include "render/text.h"
 
 #include <string.h>
@@ -121,10 +122,6 @@ static void put_source(struct exu_text *text, const struct exu_frame *frame) {
   exu_out_char(out, '\n');
 }
 
-static bool ends_with(struct exu_string string, struct exu_string end) {
-  return string.size >= end.size && memcmp(string.data + string.size - end.size, end.data, end.size) == 0;
-}
-
 static void put_place(struct exu_text *text, struct exu_string string, int flags, size_t shown) {
   exu_out(&text->out, text->style->place);
   exu_out_escaped(&text->out, string, flags, shown);
@@ -149,12 +146,17 @@ static void put_file(struct exu_text *text, struct exu_string file) {
   if (file.data) exu_out_char(&text->out, '"');
 }
 
+static bool qualname_says_all(const struct exu_frame *frame) {
+  const struct exu_string name = frame->function, qualname = frame->qualname;
+  return qualname.size >= name.size && exu_string_equal(exu_string_behind(qualname, qualname.size - name.size), name);
+}
+
 /* The qualified name, which nearly always ends with the name, or both. */
 static void put_function(struct exu_text *text, const struct exu_frame *frame) {
   exu_out(&text->out, ", in ");
   if (!frame->qualname.data || frame->qualname.size == 0) {
     put_place(text, frame->function, 0, EXU_NAME_SHOWN);
-  } else if (!frame->function.data || ends_with(frame->qualname, frame->function)) {
+  } else if (!frame->function.data || qualname_says_all(frame)) {
     put_place(text, frame->qualname, 0, EXU_NAME_SHOWN);
   } else {
     put_place(text, frame->function, 0, EXU_NAME_SHOWN);
@@ -196,12 +198,6 @@ static void put_python_frame(struct exu_text *text, const struct exu_thread *thr
   put_source(text, frame);
 }
 
-struct exu_string exu_text_base_name(struct exu_string path) {
-  size_t start = path.size;
-  while (start > 0 && path.data[start - 1] != '/') start--;
-  return start < path.size ? (struct exu_string){path.data + start, path.size - start} : path;
-}
-
 static void put_dim(struct exu_text *text, const char *words) {
   exu_out(&text->out, text->style->dim);
   exu_out(&text->out, words);
@@ -214,7 +210,7 @@ static const struct exu_module *module_of(const struct exu_text *text, const str
 }
 
 static void put_module(struct exu_text *text, const struct exu_module *module) {
-  struct exu_string name = text->options->verbose ? module->path : exu_text_base_name(module->path);
+  struct exu_string name = text->options->verbose ? module->path : exu_base_name(module->path);
   exu_out_escaped(&text->out, name, EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
 }
 
@@ -234,15 +230,14 @@ static void put_module_offset(struct exu_text *text, const struct exu_frame *fra
 
 /* "./Modules/main.c", as compilers wrote it down, without the dot. */
 static struct exu_string native_file(struct exu_string file) {
-  if (file.size > 2 && memcmp(file.data, "./", 2) == 0) return (struct exu_string){file.data + 2, file.size - 2};
-  return file;
+  return file.size > 2 && exu_string_starts(file, "./") ? exu_string_behind(file, 2) : file;
 }
 
 /* What Cython writes for a C compiler says nothing to whoever wrote the .pyx file. */
 static bool is_generated(const struct exu_frame *frame) {
   static const char *const suffixes[] = {".c", ".cpp", ".cc", ".cxx"};
   for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes && frame->symbol.data; i++) {
-    if (ends_with(frame->file, (struct exu_string){suffixes[i], strlen(suffixes[i])})) return true;
+    if (exu_string_ends(frame->file, suffixes[i])) return true;
   }
   return false;
 }

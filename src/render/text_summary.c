@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/runtime_library.h"
+#include "base/str.h"
 #include "render/text.h"
 
 enum {
@@ -97,7 +98,7 @@ static void put_where(struct exu_text *text, const struct doing *doing) {
   struct exu_output *out = &text->out;
   if (module) {
     exu_out(out, " in ");
-    exu_out_escaped(out, exu_text_base_name(module->path), EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
+    exu_out_escaped(out, exu_base_name(module->path), EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
   }
   if (doing->function.data) {
     exu_out(out, module ? ", in " : " in ");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Threads, with those that have the same stack shown once. */
+#include "base/str.h"
 #include "render/text.h"
 
 #include <stdlib.h>

@@ -43,6 +43,7 @@ struct range {
 static const struct range zero_width[] = {
 #define EXU_ZERO_WIDTH RANGE
 #define EXU_DOUBLE_WIDTH(first, last)
+#include "base/search.h"
 #include "render/width.def"
 #undef EXU_ZERO_WIDTH
 #undef EXU_DOUBLE_WIDTH
@@ -56,18 +57,8 @@ static const struct range double_width[] = {
 };
 
 static bool contains(const struct range *ranges, size_t count, uint32_t code) {
-  size_t low = 0, high = count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (code > ranges[middle].last) {
-      low = middle + 1;
-    } else if (code < ranges[middle].first) {
-      high = middle;
-    } else {
-      return true;
-    }
-  }
-  return false;
+  const size_t found = EXU_PARTITION_POINT(i, count, ranges[i].last < code);
+  return found < count && ranges[found].first <= code;
 }
 
 unsigned exu_char_cells(uint32_t code) {

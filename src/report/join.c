@@ -2,6 +2,7 @@
 /* Threads of the operating system joined with Python's thread states, and what those wait for. */
 #include <string.h>
 
+#include "base/str.h"
 #include "report/stacks_private.h"
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
@@ -20,7 +21,7 @@ static struct exu_string name_in(const struct exu_stacks *stacks, size_t index, 
   const struct exu_py_names *names = &stacks->names[state->interpreter];
   struct exu_string name = exu_py_name(names, ident);
   bool is_main = main && names->no_threading && !stacks->doubtful[index] && is_oldest(stacks, index);
-  if (!name.data && is_main) name = (struct exu_string){"MainThread", strlen("MainThread")};
+  if (!name.data && is_main) name = (struct exu_string)EXU_STRING("MainThread");
   return name;
 }
 

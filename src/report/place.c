@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/guard.h"
+#include "base/search.h"
 #include "report/stacks_private.h"
 
 /* Bytes of stacks that are searched for frame objects, in all; frame objects of one thread state that are sought. */
@@ -82,15 +83,8 @@ static void free_lookup(struct lookup *lookup) {
 
 /* The ident of the thread whose descriptor the address lies in; 0: of none. */
 static uint64_t ident_around(const struct lookup *lookup, uint64_t address) {
-  size_t low = 0, high = lookup->count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (lookup->by_ident[middle]->ident <= address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  const uint64_t ident = low > 0 ? lookup->by_ident[low - 1]->ident : 0;
+  const size_t next = EXU_PARTITION_POINT(i, lookup->count, lookup->by_ident[i]->ident <= address);
+  const uint64_t ident = next > 0 ? lookup->by_ident[next - 1]->ident : 0;
   return address - ident < EXU_DESCRIPTOR_MAX ? ident : 0;
 }
 
@@ -175,15 +169,8 @@ static bool find_stacks(struct placing *placing) {
  * which nothing else is known is its own if it ends with the descriptor of the one that made the state.
  */
 static size_t thread_at(const struct placing *placing, uint64_t address, size_t maker, uint64_t ident) {
-  size_t low = 0, high = placing->count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (placing->by_sp[middle].sp <= address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  const struct stack *stack = low > 0 ? &placing->by_sp[low - 1] : NULL;
+  const size_t next = EXU_PARTITION_POINT(i, placing->count, placing->by_sp[i].sp <= address);
+  const struct stack *stack = next > 0 ? &placing->by_sp[next - 1] : NULL;
   if (!stack || address >= stack->end) return NO_THREAD;
   const bool ends_with_ident = placing->stacks->untold[stack->thread - 1] && ident > address && ident < stack->end;
   return stack->thread == maker || stack->is_own || ends_with_ident ? stack->thread : NO_THREAD;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/str.h"
+
 /*
  * Names of Objects/call.c, Objects/abstract.c, Objects/methodobject.c, Objects/descrobject.c, Objects/classobject.c,
  * Objects/typeobject.c, Objects/genobject.c, Python/ceval.c, Python/pythonrun.c, Modules/main.c and
@@ -210,17 +212,6 @@ static bool is_among(struct exu_string text, const char *const *names, size_t co
 
 #define IS_AMONG(text, names) is_among((text), (names), sizeof(names) / sizeof *(names))
 
-static struct exu_string base_name(struct exu_string path) {
-  size_t start = path.size;
-  while (start > 0 && path.data[start - 1] != '/') start--;
-  return (struct exu_string){path.data ? path.data + start : NULL, path.size - start};
-}
-
-static bool begins_with(const char *text, size_t size, const char *beginning) {
-  const size_t wanted = strlen(beginning);
-  return size >= wanted && memcmp(text, beginning, wanted) == 0;
-}
-
 /*
  * A C++ name may have a return type before it ("void pybind11::cpp_function::initialize<...>(...)"); arguments, which
  * may be of any type, come behind it.
@@ -232,11 +223,11 @@ static bool is_binding(struct exu_string name) {
     if (depth == 0 && c == '(') return false;
     if (depth == 0 && (i == 0 || name.data[i - 1] == ' ')) {
       for (size_t k = 0; k < sizeof binding_names / sizeof *binding_names; k++) {
-        if (begins_with(name.data + i, name.size - i, binding_names[k])) return true;
+        if (exu_string_starts(exu_string_behind(name, i), binding_names[k])) return true;
       }
     }
     for (size_t k = 0; depth == 0 && k < sizeof pyo3_names / sizeof *pyo3_names; k++) {
-      if (begins_with(name.data + i, name.size - i, pyo3_names[k])) return true;
+      if (exu_string_starts(exu_string_behind(name, i), pyo3_names[k])) return true;
     }
     if (c == '<') depth++;
     if (c == '>' && depth > 0) depth--;
@@ -249,7 +240,7 @@ static size_t find_pyo3(struct exu_string name, const char **word) {
   for (size_t i = 0; i < name.size; i++) {
     for (size_t k = 0; k < 2; k++) {
       *word = pyo3_names[k];
-      if (begins_with(name.data + i, name.size - i, *word)) return i;
+      if (exu_string_starts(exu_string_behind(name, i), *word)) return i;
     }
   }
   return name.size;
@@ -260,7 +251,7 @@ bool exu_binding_names(struct exu_string binding, struct exu_string callee) {
   const size_t scope = find_pyo3(binding, &word);
   if (scope == binding.size) return true;
   /* "engine::__pyfunction_run" is for "engine::run", "engine::Engine::__pymethod_go__" for "engine::Engine::go". */
-  struct exu_string name = {binding.data + scope + strlen(word), binding.size - scope - strlen(word)};
+  struct exu_string name = exu_string_behind(binding, scope + strlen(word));
   if (strcmp(word, "::__pymethod_") == 0 && name.size > 2) name.size -= 2;
   return callee.size == scope + 2 + name.size && memcmp(callee.data, binding.data, scope + 2) == 0 &&
          memcmp(callee.data + scope + 2, name.data, name.size) == 0;
@@ -278,7 +269,7 @@ enum exu_function_class exu_classify_function(struct exu_string function, struct
   }
   if (function.data && IS_AMONG(function, cython_names)) return EXU_FUNCTION_PLUMBING;
   if (function.data) return is_binding(function) ? EXU_FUNCTION_BINDING : EXU_FUNCTION_TELLING;
-  return IS_AMONG(base_name(module), libc_names) ? EXU_FUNCTION_LIBC : EXU_FUNCTION_UNKNOWN;
+  return IS_AMONG(exu_base_name(module), libc_names) ? EXU_FUNCTION_LIBC : EXU_FUNCTION_UNKNOWN;
 }
 
 bool exu_is_eval_loop(struct exu_string function, bool python2) {

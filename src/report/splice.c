@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/guard.h"
+#include "base/str.h"
 #include "merge/merge.h"
 #include "report/plumbing.h"
 #include "report/splice_private.h"
@@ -101,7 +102,7 @@ static struct exu_frame gap_frame(enum exu_gap gap, struct exu_string reason) {
 /* What has just been said, with nothing shown since, is not said again. */
 static void put_gap(struct output *output, enum exu_gap gap, const char *reason) {
   if (output->after_gap && output->last_gap == gap) return;
-  *new_frame(output) = gap_frame(gap, (struct exu_string){reason, strlen(reason)});
+  *new_frame(output) = gap_frame(gap, exu_string_of(reason));
   output->after_gap = true;
   output->last_gap = gap;
   output->cut.total_gaps++;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/guard.h"
+#include "base/search.h"
 #include "report/plumbing.h"
 
 /* Which call of a host is the eval loop: it may have been inlined into its caller. */
@@ -76,6 +77,11 @@ struct exu_merge_native *exu_merge_natives(const struct exu_splicer *splicer, co
   return native;
 }
 
+/* The order of the chains, in which runs are found. */
+static bool is_before(const struct exu_merge_run *a, const struct exu_merge_run *b) {
+  return a->chain != b->chain ? a->chain < b->chain : a->index < b->index;
+}
+
 /*
  * Put runs of compiled code back among those that got an order: each right before the next one of its chain, the rest
  * last. `runs`, in the order of the chains, has all of them and gets the result. False without memory.
@@ -87,20 +93,11 @@ static bool put_back(struct exu_merge_run *runs, size_t count, const struct exu_
   size_t used = 0;
   if (!all || !done) return false;
   for (size_t k = 0; k < ordered_count; k++) {
-    size_t low = 0, high = count;
-    while (low < high) { /* runs are ascending by chain and index */
-      size_t middle = low + (high - low) / 2;
-      const struct exu_merge_run *run = &runs[middle];
-      bool before = run->chain != ordered[k].chain ? run->chain < ordered[k].chain : run->index < ordered[k].index;
-      if (before)
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    size_t first = low;
+    const size_t at = EXU_PARTITION_POINT(i, count, is_before(&runs[i], &ordered[k]));
+    size_t first = at;
     while (first > 0 && runs[first - 1].compiled && !done[first - 1] && runs[first - 1].chain == ordered[k].chain)
       first--;
-    for (; first < low; first++) {
+    for (; first < at; first++) {
       all[used++] = runs[first];
       done[first] = true;
     }

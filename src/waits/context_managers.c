@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "waits/context_managers.h"
 
+#include "base/str.h"
 #include "python/object/deque.h"
 #include "python/object/dict.h"
 #include "python/object/str.h"
@@ -11,7 +12,7 @@
 static const char contextlib[] = "contextlib.py";
 
 static bool is_type(struct exu_py *py, uint64_t object, const char *name) {
-  return exu_py_string_is(exu_py_type_name(py, object), name);
+  return exu_string_is(exu_py_type_name(py, object), name);
 }
 
 /* ---- Methods ----------------------------------------------------------------------------------------------------- */
@@ -21,10 +22,10 @@ bool exu_py_bound(struct exu_py *py, uint64_t object, struct exu_py_method *meth
   const struct exu_layout *layout = &py->layout;
   struct exu_string type = exu_py_type_name(py, object);
   method->function = 0;
-  if (exu_py_string_is(type, "builtin_function_or_method")) {
+  if (exu_string_is(type, "builtin_function_or_method")) {
     return exu_py_get(py, object, layout->cfunction_self, &method->self) && exu_py_plausible(method->self);
   }
-  if (exu_py_string_is(type, "method") || exu_py_string_is(type, "instancemethod")) {
+  if (exu_string_is(type, "method") || exu_string_is(type, "instancemethod")) {
     if (!exu_py_get(py, object, layout->method_self, &method->self) || !exu_py_plausible(method->self)) return false;
     if (!exu_py_get(py, object, layout->method_function, &method->function)) return false;
     if (is_type(py, method->function, "method_descriptor")) method->function = 0;
@@ -35,8 +36,8 @@ bool exu_py_bound(struct exu_py *py, uint64_t object, struct exu_py_method *meth
 
 bool exu_py_unbound(struct exu_py *py, uint64_t function, uint64_t self, struct exu_py_method *method) {
   struct exu_string type = exu_py_type_name(py, function);
-  bool python = exu_py_string_is(type, "function");
-  if (!python && !exu_py_string_is(type, "method_descriptor")) return false;
+  bool python = exu_string_is(type, "function");
+  if (!python && !exu_string_is(type, "method_descriptor")) return false;
   *method = (struct exu_py_method){.self = self, .function = python ? function : 0};
   return true;
 }
@@ -50,7 +51,7 @@ static const struct exu_py_code *code_of(struct exu_py *py, uint64_t function) {
 
 bool exu_py_is_exit_of(struct exu_py *py, const struct exu_py_method *method, const char *file) {
   const struct exu_py_code *code = code_of(py, method->function);
-  return code && exu_py_is_in(code, file) && exu_py_string_is(code->function, "__exit__");
+  return code && exu_py_is_in(code, file) && exu_string_is(code->function, "__exit__");
 }
 
 /* ---- @contextmanager --------------------------------------------------------------------------------------------- */
@@ -78,7 +79,7 @@ struct exits {
 static bool wrapped(struct exu_py *py, uint64_t function, struct exu_py_method *method) {
   const struct exu_py_code *code = is_type(py, function, "function") ? code_of(py, function) : NULL;
   uint64_t closure, count, cells[2], self, exit;
-  if (!code || !exu_py_is_in(code, contextlib) || !exu_py_string_is(code->function, "_exit_wrapper")) return false;
+  if (!code || !exu_py_is_in(code, contextlib) || !exu_string_is(code->function, "_exit_wrapper")) return false;
   if (!exu_py_get(py, function, py->layout.function_closure, &closure) || !is_type(py, closure, "tuple")) return false;
   if (!exu_py_get(py, closure, py->layout.var_size, &count) || count != 2) return false;
   uint64_t items = closure + py->layout.tuple_items.offset;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "waits/executors.h"
 
+#include "base/str.h"
 #include "python/frame/value_stack.h"
 #include "python/object/deque.h"
 #include "python/object/dict.h"
@@ -14,7 +15,7 @@
 static uint64_t head(const struct exu_py *py) { return py->layout.object_size.size; }
 
 static bool is_type(struct exu_py *py, uint64_t object, const char *name) {
-  return exu_py_string_is(exu_py_type_name(py, object), name);
+  return exu_string_is(exu_py_type_name(py, object), name);
 }
 
 /* "weakref" up to 3.10, "weakref.ReferenceType" since. */
@@ -168,5 +169,5 @@ uint64_t exu_py_task_of(struct exu_py *py, uint64_t result) {
   }
   /* It can be in a queue and be cancelled: then somebody will be told so, who waits no more. */
   if (!exu_py_attribute(py, result, "_state", &object) || exu_py_text(py, object, &state) != EXU_PY_TEXT_OK) return 0;
-  return exu_py_string_is(state, "PENDING") ? result : 0;
+  return exu_string_is(state, "PENDING") ? result : 0;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/runtime_library.h"
+#include "base/str.h"
 #include "waits/waits_private.h"
 
 /* Who holds the GIL that this thread waits for. */
@@ -16,11 +17,6 @@ static struct exu_seen *gil_holder(struct exu_finishing *finishing, const struct
     }
   }
   return NULL;
-}
-
-static bool ends_with(struct exu_string text, const char *end) {
-  size_t size = strlen(end);
-  return text.size >= size && memcmp(text.data + text.size - size, end, size) == 0;
 }
 
 /*
@@ -49,13 +45,13 @@ static struct exu_string place_of(struct exu_arena *arena, const struct exu_seen
   } else if (frame->kind != EXU_FRAME_PYTHON || !file.data) {
     return (struct exu_string){NULL, 0};
   }
-  const char *slash = memrchr(file.data, '/', file.size);
-  const char *base = slash ? slash + 1 : file.data;
-  int size = (int)(file.size - (size_t)(base - file.data)), name = (int)frame->function.size;
+  const struct exu_string base = exu_base_name(file);
+  int size = (int)base.size, name = (int)frame->function.size;
   if (frame->file.data && frame->position.line > 0) {
-    return exu_arena_printf(arena, "%.*s (%.*s:%d)", name, frame->function.data, size, base, (int)frame->position.line);
+    return exu_arena_printf(arena, "%.*s (%.*s:%d)", name, frame->function.data, size, base.data,
+                            (int)frame->position.line);
   }
-  return exu_arena_printf(arena, "%.*s (%.*s)", name, frame->function.data, size, base);
+  return exu_arena_printf(arena, "%.*s (%.*s)", name, frame->function.data, size, base.data);
 }
 
 /* ", which runs f (x.py:12)", ", which, in f (x.py:12), reads from fd 3 (read)" */
@@ -68,9 +64,9 @@ static struct exu_string doing(const struct exu_finishing *finishing, const stru
   for (size_t i = 0; i < thread->frame_count; i++) {
     const struct exu_frame *frame = &thread->frames[i];
     struct exu_string at = place_of(arena, holder, frame);
-    if (!at.data || (place.size && ends_with(frame->file, "/threading.py"))) continue;
+    if (!at.data || (place.size && exu_string_ends(frame->file, "/threading.py"))) continue;
     place = at;
-    if (!ends_with(frame->file, "/threading.py")) break; /* what it was started by says little */
+    if (!exu_string_ends(frame->file, "/threading.py")) break; /* what it was started by says little */
   }
   if (waits) {
     struct exu_string at =

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/str.h"
 #include "python/frame/bytecode.h"
 #include "python/frame/exception_table.h"
 #include "python/frame/value_stack.h"
@@ -123,8 +124,8 @@ static bool variable(struct exu_py *py, const struct exu_py_frame *frame, const 
   }
   if (index >= values.local_count || !exu_py_slot(py, values.locals + 8 * index, object)) return false;
   if (call->load != EXU_OP_LOAD_DEREF) return true;
-  return exu_py_string_is(exu_py_type_name(py, *object), "cell") &&
-         exu_py_get(py, *object, py->layout.cell_ref, object) && exu_py_plausible(*object);
+  return exu_string_is(exu_py_type_name(py, *object), "cell") && exu_py_get(py, *object, py->layout.cell_ref, object) &&
+         exu_py_plausible(*object);
 }
 
 /* What the method is called of, as its name stands for it now. */
@@ -151,7 +152,7 @@ static bool enters_lock(struct exu_py *py, const struct exu_py_frame *frame, uin
   if (!exu_py_values(py, frame, &values) || slot >= values.stack_size) return false;
   if (!exu_py_slot(py, values.stack + UINT64_C(8) * slot, &object)) return false;
   if (is_lock(py, object)) return true;
-  return exu_py_string_is(exu_py_type_name(py, object), "builtin_function_or_method") &&
+  return exu_string_is(exu_py_type_name(py, object), "builtin_function_or_method") &&
          exu_py_get(py, object, py->layout.cfunction_self, &self) && exu_py_plausible(self) && is_lock(py, self);
 }
 

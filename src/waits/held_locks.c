@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/str.h"
 #include "python/frame/block_stack.h"
 #include "python/frame/exception_table.h"
 #include "python/frame/value_stack.h"
@@ -92,7 +93,7 @@ static bool is_library(const struct exu_py_code *code) {
   static const char folder[] = "/python", others[] = "-packages/";
   struct exu_string file = code->file;
   const char *at = file.data ? memmem(file.data, file.size, folder, sizeof folder - 1) : NULL;
-  if (exu_py_string_is(code->function, "<module>")) return false;
+  if (exu_string_is(code->function, "<module>")) return false;
   if (file.data && file.size > 0 && file.data[0] == '<') return true; /* <frozen importlib._bootstrap> */
   if (!at || memmem(file.data, file.size, others, sizeof others - 1)) return false;
   at += sizeof folder - 1;

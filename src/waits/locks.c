@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "waits/locks.h"
 
+#include "base/str.h"
 #include "python/object/types.h"
 
 /* ---- Sleeping ---------------------------------------------------------------------------------------------------- */
@@ -56,7 +57,7 @@ enum exu_py_lock_type exu_py_lock_type(struct exu_py *py, uint64_t object) {
   };
   struct exu_string name = exu_py_native_type_name(py, object);
   for (size_t i = 0; name.data && i < sizeof types / sizeof *types; i++) {
-    if (exu_py_string_is(name, types[i].name)) return types[i].type;
+    if (exu_string_is(name, types[i].name)) return types[i].type;
   }
   return EXU_PY_NO_LOCK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "waits/python_join.h"
 
+#include "base/str.h"
 #include "python/frame/value_stack.h"
 #include "python/object/dict.h"
 #include "python/object/int.h"
@@ -44,7 +45,7 @@ void exu_py_wait_for_handle(struct exu_py *py, const struct exu_py_frame *frame,
       !exu_py_attribute(py, thread, "_handle", &object)) {
     return;
   }
-  if (!exu_py_string_is(exu_py_type_name(py, object), "_thread._ThreadHandle")) return;
+  if (!exu_string_is(exu_py_type_name(py, object), "_thread._ThreadHandle")) return;
   if (!exu_py_get(py, object, layout->thread_handle, &handle)) return;
   if (sleep->parked && sleep->parked == handle + layout->thread_handle_exiting.offset) {
     set_join(py, frame, "parked on the event of the thread's handle at", handle, wait);

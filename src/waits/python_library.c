@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/str.h"
 #include "python/frame/value_stack.h"
 #include "python/object/dict.h"
 #include "python/object/int.h"
@@ -108,7 +109,7 @@ static bool check_loop(struct exu_py *py, const struct exu_py_frame *frame, uint
   (void)frame;
   (void)wait;
   return exu_py_attribute(py, self, "_ready", &ready) &&
-         exu_py_string_is(exu_py_type_name(py, ready), "collections.deque") &&
+         exu_string_is(exu_py_type_name(py, ready), "collections.deque") &&
          exu_py_get(py, ready, py->layout.var_size, &size) && size == 0;
 }
 
@@ -196,13 +197,13 @@ static const struct step {
 };
 
 static bool is_file(struct exu_string path, const char *name) {
-  size_t size = strlen(name);
-  if (!path.data || path.size < size || memcmp(path.data + path.size - size, name, size) != 0) return false;
+  const size_t size = strlen(name);
+  if (!exu_string_ends(path, name)) return false;
   return path.size == size || path.data[path.size - size - 1] == '/';
 }
 
 bool exu_py_is_function(const struct exu_py_frame *frame, const char *file, const char *function) {
-  return frame->code->valid && exu_py_string_is(frame->code->function, function) && is_file(frame->code->file, file);
+  return frame->code->valid && exu_string_is(frame->code->function, function) && is_file(frame->code->file, file);
 }
 
 static void say(struct exu_py *py, const struct exu_py_frame *frame, struct exu_py_wait *wait) {
@@ -249,7 +250,7 @@ static bool passes_on(const struct exu_py_frame *frame) {
 /* Classes of multiprocessing have the names of those of threading and queue. */
 static struct exu_string type_name(struct exu_py *py, const struct step *step, uint64_t self) {
   static const char multiprocessing[] = "multiprocessing";
-  static const struct exu_string future = {"Future", 6};
+  static const struct exu_string future = EXU_STRING("Future");
   if (!step->type) return future;
   struct exu_string type = exu_py_type_name(py, self);
   if (strncmp(step->file, multiprocessing, sizeof multiprocessing - 1) != 0 || !type.data) return type;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/str.h"
 #include "python/frame/value_stack.h"
 #include "python/object/dict.h"
 #include "python/object/types.h"
@@ -13,14 +14,8 @@
  */
 enum { FRAMES = 3, WORDS = 512 };
 
-static struct exu_string base_name(struct exu_string path) {
-  const char *slash = path.data ? memrchr(path.data, '/', path.size) : NULL;
-  if (!slash) return path;
-  return (struct exu_string){slash + 1, path.size - (size_t)(slash + 1 - path.data)};
-}
-
 struct exu_string exu_py_frame_text(struct exu_py *py, const struct exu_py_frame *frame) {
-  struct exu_string function = frame->code->function, file = base_name(frame->code->file);
+  struct exu_string function = frame->code->function, file = exu_base_name(frame->code->file);
   if (frame->position.line < 1) {
     return exu_arena_printf(py->arena, "%.*s (%.*s)", (int)function.size, function.data, (int)file.size, file.data);
   }
@@ -44,12 +39,12 @@ static bool in_stream(struct exu_py *py, uint64_t object, const struct exu_py_sl
   const struct exu_layout *layout = &py->layout;
   struct exu_string type = exu_py_native_type_name(py, object);
   uint64_t reader, writer;
-  if (exu_py_string_is(type, "_io.TextIOWrapper")) {
+  if (exu_string_is(type, "_io.TextIOWrapper")) {
     if (!exu_py_get(py, object, layout->textio_buffer, &object)) return false;
     if (is_lock(py, object, sleep, found)) return true;
     type = exu_py_native_type_name(py, object);
   }
-  if (!exu_py_string_is(type, "_io.BufferedRWPair")) return false;
+  if (!exu_string_is(type, "_io.BufferedRWPair")) return false;
   return (exu_py_get(py, object, layout->rwpair_reader, &reader) && is_lock(py, reader, sleep, found)) ||
          (exu_py_get(py, object, layout->rwpair_writer, &writer) && is_lock(py, writer, sleep, found));
 }
@@ -106,7 +101,7 @@ static uint64_t find_wrapper(struct exu_py *py, const struct exu_py_frame *frame
   if (!frame->code || !frame->code->valid || !exu_py_values(py, frame, &values)) return 0;
   for (uint32_t i = 0; i < values.local_count && i < LOCALS; i++) {
     if (!exu_py_slot(py, values.locals + UINT64_C(8) * i, &object)) continue;
-    if (exu_py_string_is(exu_py_type_name(py, object), "cell") &&
+    if (exu_string_is(exu_py_type_name(py, object), "cell") &&
         (!exu_py_get(py, object, py->layout.cell_ref, &object) || !exu_py_plausible(object))) {
       continue;
     }

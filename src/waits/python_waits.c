@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "waits/python_waits.h"
 
+#include "base/str.h"
 #include "process/system_calls.h"
 #include "python/frame/value_stack.h"
 #include "python/object/types.h"
@@ -14,9 +15,9 @@
 static struct exu_string type_name(struct exu_py *py, uint64_t object) {
   static const struct exu_string lock = {"Lock", 4}, rlock = {"RLock", 5}, simple = {"SimpleQueue", 11};
   struct exu_string name = exu_py_type_name(py, object);
-  if (exu_py_string_is(name, "_queue.SimpleQueue")) return simple;
-  if (exu_py_string_is(name, "_thread.lock") || exu_py_string_is(name, "thread.lock")) return lock;
-  return exu_py_string_is(name, "_thread.RLock") ? rlock : name;
+  if (exu_string_is(name, "_queue.SimpleQueue")) return simple;
+  if (exu_string_is(name, "_thread.lock") || exu_string_is(name, "thread.lock")) return lock;
+  return exu_string_is(name, "_thread.RLock") ? rlock : name;
 }
 
 /* ---- Locks ------------------------------------------------------------------------------------------------------- */

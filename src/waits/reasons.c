@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "waits/waits_private.h"
 
 /* ---- Owners ------------------------------------------------------------------------------------------------------ */
@@ -100,7 +101,7 @@ struct exu_string exu_wait_concat(struct exu_arena *arena, const char *before, s
 }
 
 struct exu_string exu_wait_word(const char *text) {
-  return (struct exu_string){text, strlen(text)};
+  return exu_string_of(text);
 }
 
 /* "waits for the child process "Process-1" (pid 12) to end" */

@@ -56,6 +56,7 @@ struct exu_waits {
   struct exu_py_held_list held; /* exu_py_held.thread is an index into `seen` */
   EXU_VECTOR(struct exu_wait_pool) pools;
   struct exu_descriptors descriptors;
+  size_t tasks_asked; /* threads of which the kernel was asked where in it they sleep */
 };
 
 /* The second step: what was seen, put together. */

@@ -53,6 +53,16 @@ static struct exu_string file_of(struct exu_waits *waits, int64_t fd) {
   return exu_descriptor(&waits->descriptors, fd);
 }
 
+/* Only the kernel tells of it: it has not stopped. */
+static bool is_unstopped(const struct exu_seen *seen) {
+  return seen->subject.os->unstopped && !seen->subject.os->registers.valid;
+}
+
+/* It sleeps although the call it is in does not wait: for a lock of the kernel, or a device. */
+static bool is_uninterruptible(const struct exu_seen *seen) {
+  return is_unstopped(seen) && seen->subject.os->state == 'D';
+}
+
 /* ---- System calls ------------------------------------------------------------------------------------------------ */
 
 /* "waits for events on 3 descriptors (poll): fd 3, pipe; fd 4, /dev/pts/1; ..." */
@@ -108,12 +118,19 @@ static void say_lock_holder(struct exu_waits *waits, const struct exu_wait *wait
   }
 }
 
+/* A call that does not wait for long, but does now, is one of which only the name tells. */
+static enum exu_call_class class_of(const struct exu_seen *seen) {
+  enum exu_call_class class = seen->call.call->class;
+  bool passing = class == EXU_CALL_QUICK || (class == EXU_CALL_FUTEX && !seen->in_futex);
+  return passing && is_uninterruptible(seen) ? EXU_CALL_OTHER : class;
+}
+
 static void say_call(struct exu_waits *waits, const struct exu_seen *seen, const struct exu_wait *wait,
                      struct words *words) {
   enum { F_SETLKW = 7, F_OFD_SETLKW = 38 }; /* asm-generic/fcntl.h */
   const char *name = seen->call.call->name;
   uint64_t command = seen->call.args[1];
-  switch (seen->call.call->class) {
+  switch (class_of(seen)) {
   case EXU_CALL_READ: say_with_file(wait, words, "reads from", name); return;
   case EXU_CALL_WRITE: say_with_file(wait, words, "writes to", name); return;
   case EXU_CALL_SYNC: say_with_file(wait, words, "waits until the device has what was written to", name); return;
@@ -180,7 +197,7 @@ static void say_call(struct exu_waits *waits, const struct exu_seen *seen, const
 
 static enum exu_wait_kind kind_of(const struct exu_seen *seen) {
   if (!seen->call.call) return EXU_WAIT_SYSCALL;
-  switch (seen->call.call->class) {
+  switch (class_of(seen)) {
   case EXU_CALL_CHILD: return EXU_WAIT_CHILD;
   case EXU_CALL_FUTEX: return seen->in_futex ? EXU_WAIT_FUTEX : EXU_WAIT_RUNNING;
   case EXU_CALL_QUICK: return EXU_WAIT_RUNNING;
@@ -191,12 +208,40 @@ static enum exu_wait_kind kind_of(const struct exu_seen *seen) {
 static void put_evidence(struct exu_waits *waits, const struct exu_seen *seen, struct exu_wait *wait) {
   const struct exu_call *call = &seen->call;
   struct words words = {.used = 0};
-  say(&words, "registers: %s", wait->system_call_name ? wait->system_call_name : "system call");
+  say(&words, "%s: %s", is_unstopped(seen) ? "the kernel" : "registers",
+      wait->system_call_name ? wait->system_call_name : "system call");
   if (!wait->system_call_name) say(&words, " %" PRId64, wait->system_call);
   for (size_t i = 0; i < 4; i++) say(&words, "%s0x%" PRIx64, i ? ", " : "(", call->args[i]);
   say(&words, ", ...)");
   if (call->restarted) say(&words, ", restarted after an interruption");
   wait->evidence = exu_arena_string(waits->arena, words.text, words.used);
+}
+
+/*
+ * Where in the kernel a thread sleeps that has been let go again and sleeps in the same call as before, and has not been
+ * given a processor meanwhile.
+ */
+static bool ask_wchan(struct exu_waits *waits, const struct exu_seen *seen, char wchan[EXU_WCHAN_SIZE]) {
+  enum { ASKED_MAX = 64 };
+  int64_t pid = waits->target->pid, tid = seen->subject.os->tid;
+  struct exu_task before, after;
+  if (waits->target->kind != EXU_SOURCE_LIVE || waits->tasks_asked == ASKED_MAX) return false;
+  waits->tasks_asked++;
+  if (!exu_task(pid, tid, &before) || !exu_task_wchan(pid, tid, wchan) || !exu_task(pid, tid, &after)) return false;
+  return before.call == seen->call.number && memcmp(before.arguments, seen->call.args, sizeof before.arguments) == 0 &&
+         memcmp(&before, &after, sizeof before) == 0;
+}
+
+/* Of calls whose arguments do not tell what it waits for, and of who cannot be stopped. */
+static void say_wchan(struct exu_waits *waits, const struct exu_seen *seen, struct words *words) {
+  char wchan[EXU_WCHAN_SIZE];
+  const struct exu_os_thread *os = seen->subject.os;
+  bool is_known = seen->call.call && class_of(seen) != EXU_CALL_OTHER;
+  if (is_unstopped(seen)) {
+    if (os->wchan.data) say(words, ", asleep in the kernel's %.*s", (int)os->wchan.size, os->wchan.data);
+  } else if (!is_known && !os->unstopped && !os->ran && ask_wchan(waits, seen, wchan)) {
+    say(words, ", asleep in the kernel's %s", wchan);
+  }
 }
 
 void exu_wait_in_call(struct exu_waits *waits, const struct exu_seen *seen, struct exu_wait *wait) {
@@ -221,7 +266,13 @@ void exu_wait_in_call(struct exu_waits *waits, const struct exu_seen *seen, stru
     } else {
       say(&words, "is in the system call with the number %" PRId64, call->number);
     }
+    say_wchan(waits, seen, &words);
     put_evidence(waits, seen, wait);
+  } else if (is_uninterruptible(seen)) { /* it has touched a page that is not there yet, say */
+    wait->kind = EXU_WAIT_KERNEL;
+    struct exu_string wchan = seen->subject.os->wchan;
+    say(&words, "sleeps in the kernel%s%.*s", wchan.data ? "'s " : "", (int)wchan.size, wchan.data ? wchan.data : "");
+    wait->evidence = exu_arena_printf(waits->arena, "the kernel: state D");
   } else {
     return;
   }

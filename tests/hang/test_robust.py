@@ -327,7 +327,10 @@ def test_a_thread_that_cannot_be_interrupted_is_one_thread_and_the_rest_is_shown
         message, = [entry["message"] for entry in result["diagnostics"] if entry["tid"] == tid and entry["incomplete"]]
         assert "sleeps in the kernel" in message
         thread, = [thread for thread in result["threads"] if thread["tid"] == tid]
+        wchan = pathlib.Path(f"/proc/{hung.pid}/task/{tid}/wchan").read_text()
         assert thread["waits_on"]["system_call"]["name"] == "vfork", thread["waits_on"]
+        assert thread["waits_on"]["summary"] == f"is in the system call vfork, asleep in the kernel's {wchan}"
+        assert thread["waits_on"]["evidence"].startswith("the kernel: vfork(")
         named = [entry for entry in result["threads"] if entry["name"] == "stuck"]
         assert len(named) == 1, named
         assert named == [thread] and thread["python"] is True, (thread, named)
@@ -342,6 +345,46 @@ def test_a_thread_that_cannot_be_interrupted_is_one_thread_and_the_rest_is_shown
             time.sleep(0.01)
         assert (hung.directory / "released").exists()
         assert hanging.state(hung.pid, stuck) == "S"
+
+
+MOUNT = ["unshare", "--mount", "--kill-child"]
+
+
+def can_mount():
+    return os.access("/dev/fuse", os.W_OK) and subprocess.run([*MOUNT, "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="file systems cannot be mounted here")
+def test_where_in_the_kernel_a_thread_sleeps_is_said_when_its_call_does_not_tell(tmp_path):
+    interpreter = [entry for entry in HOST if entry.version >= (3, 8)][-1]
+    process = subprocess.Popen([*MOUNT, interpreter.path, hanging.PROGRAMS / "silent_disk.py", tmp_path],
+                               start_new_session=True, stdout=subprocess.PIPE, text=True)
+    try:
+        tids = {name: int(tid) for name, tid in (process.stdout.readline().split() for _ in range(3))}
+        pid = int(next(iter(hanging.status(tids["read"], "Tgid").values()))[0])
+        where = {"several": "futex_wait_multiple", "read": "request_wait_answer", "touch": "request_wait_answer"}
+        deadline = time.monotonic() + 20
+        while (now := {name: pathlib.Path(f"/proc/{tid}/wchan").read_text() for name, tid in tids.items()}) != where:
+            assert time.monotonic() < deadline, now
+            time.sleep(0.01)
+        for _ in range(10):  # what was let go again may need a moment until it sleeps
+            status, result, said = hanging.attach(pid)
+            assert status == 1, said
+            waits = {name: thread["waits_on"] for name, tid in tids.items() for thread in result["threads"]
+                     if thread["tid"] == tid}
+            if "asleep" in waits["several"]["summary"]:
+                break
+        states = {name: hanging.state(pid, tid) for name, tid in tids.items()}
+    finally:
+        hanging.end(process)
+        process.stdout.close()
+    # A debugger makes them wait for the server without an end.
+    assert states == {"several": "S", "read": "D", "touch": "D"}
+    assert waits["several"]["summary"] == "is in the system call futex_waitv, asleep in the kernel's futex_wait_multiple"
+    assert waits["read"]["summary"].startswith("reads from fd ")
+    assert waits["read"]["summary"].endswith(f"{tmp_path}/read, asleep in the kernel's request_wait_answer")
+    assert waits["touch"]["summary"] == "sleeps in the kernel's request_wait_answer"
+    assert (waits["touch"]["kind"], waits["touch"]["system_call"]) == ("kernel", None)
 
 
 def static_interpreter():

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "python/frame/value_stack.h"
 #include "python/object/str.h"
 #include "python/object/types.h"
@@ -47,7 +48,7 @@ static struct exu_string say_function(struct exu_py *py, uint64_t object, struct
     return say_method(py, name, exu_py_type_name(py, self));
   }
   if (exu_py_text(py, module, &text) != EXU_PY_TEXT_OK || !text.data) return unknown;
-  if (exu_py_string_is(text, "builtins") || exu_py_string_is(text, "__builtin__"))
+  if (exu_string_is(text, "builtins") || exu_string_is(text, "__builtin__"))
     return say(py, "function", name, "", unknown);
   return say(py, "function", text, ".", name);
 }
@@ -59,12 +60,12 @@ struct exu_string exu_py_builtin(struct exu_py *py, uint64_t object, uint64_t fu
   /* What it defines is looked at before its type: most words refer to nothing of the kind. */
   if (exu_py_get(py, object, layout->cfunction_definition, &definition) && defines(py, definition, function)) {
     const struct exu_string name = exu_py_type_name(py, object);
-    if (exu_py_string_is(name, "builtin_function_or_method") || exu_py_string_is(name, "builtin_method"))
+    if (exu_string_is(name, "builtin_function_or_method") || exu_string_is(name, "builtin_method"))
       return say_function(py, object, name_of(py, definition));
   }
   if (exu_py_get(py, object, layout->descriptor_definition, &definition) && defines(py, definition, function)) {
     const struct exu_string name = exu_py_type_name(py, object);
-    if ((exu_py_string_is(name, "method_descriptor") || exu_py_string_is(name, "classmethod_descriptor")) &&
+    if ((exu_string_is(name, "method_descriptor") || exu_string_is(name, "classmethod_descriptor")) &&
         exu_py_get(py, object, layout->descriptor_type, &type) && exu_py_plausible(type))
       return say_method(py, name_of(py, definition), exu_py_name_of_type(py, type));
   }
@@ -75,7 +76,7 @@ struct exu_string exu_py_builtin(struct exu_py *py, uint64_t object, uint64_t fu
 static bool agree(struct exu_py *py, uint64_t object, uint64_t function, struct exu_string *name) {
   const struct exu_string found = exu_py_builtin(py, object, function);
   if (!found.data) return true;
-  if (name->data && (name->size != found.size || memcmp(name->data, found.data, found.size) != 0)) return false;
+  if (name->data && !exu_string_equal(*name, found)) return false;
   *name = found;
   return true;
 }

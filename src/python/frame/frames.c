@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "python/frame/frames.h"
+#include "base/str.h"
 #include "python/object/types.h"
 
 /*
@@ -106,8 +107,8 @@ static struct exu_position outside_code(struct walk *walk, uint64_t address) {
 static bool is_compiled(struct walk *walk, uint64_t type) {
   if (type == walk->frame_type || !exu_py_plausible(type)) return false;
   const struct exu_string name = exu_py_name_of_type(walk->py, type);
-  if (exu_py_string_is(name, "frame")) walk->frame_type = type;
-  return exu_py_string_is(name, "compiled_frame");
+  if (exu_string_is(name, "frame")) walk->frame_type = type;
+  return exu_string_is(name, "compiled_frame");
 }
 
 /* ---- Up to 3.10: a chain of PyFrameObjects ------------------------------------------------------------------- */

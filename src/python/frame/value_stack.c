@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "python/frame/value_stack.h"
 
+#include "base/str.h"
 #include "python/object/str.h"
 #include "python/object/types.h"
 
@@ -38,7 +39,7 @@ bool exu_py_slot(const struct exu_py *py, uint64_t address, uint64_t *object) {
 }
 
 static bool in_cell(struct exu_py *py, uint64_t cell, uint64_t *object) {
-  return exu_py_string_is(exu_py_type_name(py, cell), "cell") && exu_py_get(py, cell, py->layout.cell_ref, object) &&
+  return exu_string_is(exu_py_type_name(py, cell), "cell") && exu_py_get(py, cell, py->layout.cell_ref, object) &&
          exu_py_plausible(*object);
 }
 

@@ -31,6 +31,7 @@ static const struct {
 } layout_fields[] = {
 #define EXU_FIELD(name, types, paths) {offsetof(struct exu_layout, name), types, paths},
 #define EXU_SIZE(name, types) {offsetof(struct exu_layout, name), types, NULL},
+#include "base/search.h"
 #include "offsets/fields.def"
 };
 enum { FIELD_COUNT = sizeof layout_fields / sizeof *layout_fields };
@@ -331,15 +332,8 @@ static void consider_type(struct search *search, Dwarf_Die *die) {
 
 /* Remember that a unit was passed over. Returns false when it was before, or when there are too many. */
 static bool enter_unit(struct search *search, const void *unit) {
-  size_t low = 0, high = search->unit_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if ((uintptr_t)search->units[middle] < (uintptr_t)unit)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  if (low < search->unit_count && search->units[low] == unit) return false;
+  const size_t at = EXU_PARTITION_POINT(i, search->unit_count, (uintptr_t)search->units[i] < (uintptr_t)unit);
+  if (at < search->unit_count && search->units[at] == unit) return false;
   if (search->unit_count == MAX_UNITS) return false;
   if (search->unit_count == search->unit_capacity) {
     size_t capacity = search->unit_capacity ? search->unit_capacity * 2 : 64;
@@ -348,8 +342,8 @@ static bool enter_unit(struct search *search, const void *unit) {
     search->units = units;
     search->unit_capacity = capacity;
   }
-  memmove(&search->units[low + 1], &search->units[low], (search->unit_count - low) * sizeof *search->units);
-  search->units[low] = unit;
+  memmove(&search->units[at + 1], &search->units[at], (search->unit_count - at) * sizeof *search->units);
+  search->units[at] = unit;
   search->unit_count++;
   return true;
 }

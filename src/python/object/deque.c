@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "python/object/deque.h"
 
+#include "base/str.h"
 #include "python/object/types.h"
 
 /* Modules/_collectionsmodule.c since 3.4: blocks of 64 objects, with a link before and one behind them. */
@@ -8,7 +9,7 @@ bool exu_py_deque_items(struct exu_py *py, uint64_t deque, uint64_t limit, exu_p
                         void *context) {
   enum { BLOCK = 64 };
   uint64_t count, words[3], item; /* leftblock, rightblock, leftindex */
-  if (!exu_py_string_is(exu_py_type_name(py, deque), "collections.deque") ||
+  if (!exu_string_is(exu_py_type_name(py, deque), "collections.deque") ||
       !exu_py_get(py, deque, py->layout.var_size, &count))
     return false;
   if (exu_space_read(py->space, deque + py->layout.var_size.offset + 8, words, sizeof words) != EXU_READABLE)

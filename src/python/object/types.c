@@ -3,17 +3,13 @@
 
 #include <string.h>
 
+#include "base/str.h"
 #include "python/object/str.h"
 
 /* Longer names are cut: none that is looked for is as long. */
 enum { NAME_MAX_BYTES = 64, BASES_MAX = 16 };
 
 static const struct exu_string unknown = {NULL, 0};
-
-bool exu_py_string_is(struct exu_string string, const char *text) {
-  size_t size = strlen(text);
-  return string.data && string.size == size && memcmp(string.data, text, size) == 0;
-}
 
 /* Word by word, because the text may end right before a page that is not there. */
 struct exu_string exu_py_c_string(struct exu_py *py, uint64_t address) {
@@ -83,7 +79,7 @@ struct exu_string exu_py_name_of_type(struct exu_py *py, uint64_t type) {
 /* 2.7: the class of an instance of an old-style class, 0: it is none. */
 static uint64_t old_class(struct exu_py *py, uint64_t object, uint64_t type) {
   uint64_t class;
-  if (!exu_py_has(py->layout.instance_class) || !exu_py_string_is(exu_py_name_of_type(py, type), "instance")) return 0;
+  if (!exu_py_has(py->layout.instance_class) || !exu_string_is(exu_py_name_of_type(py, type), "instance")) return 0;
   return exu_py_get(py, object, py->layout.instance_class, &class) && exu_py_plausible(class) ? class : 0;
 }
 
@@ -130,7 +126,7 @@ bool exu_py_is_a(struct exu_py *py, uint64_t object, const char *name) {
   uint64_t class = old_class(py, object, type);
   if (class) return old_is_a(py, class, name);
   for (int i = 0; i < BASES_MAX && exu_py_plausible(type); i++) {
-    if (exu_py_string_is(exu_py_name_of_type(py, type), name)) return true;
+    if (exu_string_is(exu_py_name_of_type(py, type), name)) return true;
     if (!exu_py_get(py, type, py->layout.type_base, &type)) return false;
   }
   return false;

@@ -27,6 +27,4 @@ struct exu_string exu_py_c_string(struct exu_py *py, uint64_t address);
 /* Is the object of the type called `name`, or of one whose first bases lead to it? */
 bool exu_py_is_a(struct exu_py *py, uint64_t object, const char *name);
 
-bool exu_py_string_is(struct exu_string string, const char *text);
-
 #endif

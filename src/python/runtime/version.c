@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
 /* Longest text of Py_GetVersion() that is looked at: its buffer has 250 bytes (Python/getversion.c). */
 enum { VERSION_TEXT_MAX = 256, SCAN_MAX_MIB = 1024 };
 
@@ -104,25 +106,17 @@ bool exu_py_version_from_text(struct exu_py *py, const struct exu_binary *module
   return true;
 }
 
-static const char *base_name(struct exu_string path, size_t *size) {
-  const char *slash = path.data ? memrchr(path.data, '/', path.size) : NULL;
-  const char *name = slash ? slash + 1 : path.data;
-  *size = path.data ? path.size - (size_t)(name - path.data) : 0;
-  return name;
-}
-
 bool exu_python_like(struct exu_string path) {
-  size_t size;
-  const char *name = base_name(path, &size);
-  return (size >= 9 && memcmp(name, "libpython", 9) == 0) || (size >= 6 && memcmp(name, "python", 6) == 0);
+  const struct exu_string name = exu_base_name(path);
+  return exu_string_starts(name, "libpython") || exu_string_starts(name, "python");
 }
 
 /* The parts of "libpython3.9d.so.1.0": major and minor, and what follows them. */
 static bool parse_name(struct exu_string path, unsigned *major, unsigned *minor, const char **flags, const char **end) {
-  size_t size;
-  const char *next = base_name(path, &size);
+  const struct exu_string name = exu_base_name(path);
   if (!exu_python_like(path)) return false;
-  *end = next + size;
+  const char *next = name.data;
+  *end = next + name.size;
   literal(&next, *end, "lib");
   bool named = literal(&next, *end, "python") && number(&next, *end, major) && literal(&next, *end, ".") &&
                number(&next, *end, minor) && *major >= 2 && *major <= 3;
