@@ -419,8 +419,11 @@ STARTED = [("fork", "RLock", "lock", True), ("spawn", "Lock", "lock", False), ("
 @pytest.mark.skipif(not can_unshare(), reason="only root sees what others have mapped")
 @pytest.mark.parametrize("how, kind, child, certain", STARTED, ids=[f"{entry[0]} {entry[2]}" for entry in STARTED])
 def test_locks_of_processes_that_wait_for_each_other_hang_until_others_open_them_by_name(how, kind, child, certain):
-    process = subprocess.Popen(["unshare", "--mount-proc", *UNSHARE[1:], LATEST.path,
-                                hanging.PROGRAMS / "spawned.py", how, kind, child], start_new_session=True, stdout=subprocess.PIPE)
+    # What is killed leaves its semaphores behind: in a /dev/shm of its own.
+    process = subprocess.Popen(["unshare", "--mount-proc", *UNSHARE[1:], "sh", "-c",
+                                'mount -t tmpfs none /dev/shm && exec "$0" "$@"', LATEST.path,
+                                hanging.PROGRAMS / "spawned.py", how, kind, child],
+                               start_new_session=True, stdout=subprocess.PIPE)
     try:
         seen = [int(pid) for pid in process.stdout.readline().split()]
         outside = outer_ids(process.pid)
