@@ -240,9 +240,10 @@ def test_a_descendant_of_another_user_is_refused_by_name_and_the_rest_is_shown()
     script = ("import subprocess, sys, time\n"
               "child = subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL)\n"
               "import os; os.setgid(65534); os.setuid(65534)\n"
-              "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+              "runs = 'print(1, flush=True); import time; time.sleep(600)'\n"
+              "other = subprocess.Popen([sys.executable, '-c', runs], stdout=subprocess.PIPE)\n"
+              "other.stdout.readline()\n"
               "import ctypes; ctypes.CDLL(None).prctl(4, 1)\n"
-              "time.sleep(0.2)\n"
               "print(child.pid, other.pid, flush=True)\n"
               "time.sleep(600)\n")
     process = subprocess.Popen([PUBLIC.path, "-c", script], start_new_session=True, stdout=subprocess.PIPE, cwd="/")

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support import interpreters, report, scenarios
+from support import hanging, interpreters, report, scenarios
 
 HERE = pathlib.Path(__file__).resolve().parent
 EVERY = os.environ.get("EXUVIA_EVERY_INTERPRETER") == "1"
@@ -28,7 +28,21 @@ def _chosen():
 
 
 LINES = 3
+# time.sleep() up to 3.10, and since.
+SLEEPS = ("select", "pselect6", "clock_nanosleep")
 SCENES = ("spins", "sleeps", "ended", "own", "swaps")
+
+
+def await_places(pid, lines):
+    """From the last line that is written to where each thread stays."""
+    computing = {int(line[1]) for line in lines if line[0] == "GIL"}
+    for tid in computing:
+        hanging.await_computing(pid, tid)
+    deadline = time.monotonic() + 20
+    for tid in {int(line[0]) for line in lines if line[0] != "GIL"} - computing:
+        while hanging.system_call(pid, tid) not in SLEEPS:
+            assert time.monotonic() < deadline, f"thread {tid} does not come to rest"
+            time.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -45,8 +59,9 @@ def running(interpreter, what):
                 some = os.read(process.stdout.fileno(), 4096)
                 assert some, f"it ended after {said}"
                 said += some
-            time.sleep(0.15)  # from the last line that is written to where it stays
-            yield process.pid, [line.split() for line in said.decode().splitlines()]
+            lines = [line.split() for line in said.decode().splitlines()]
+            await_places(process.pid, lines)
+            yield process.pid, lines
         finally:
             process.kill()
             process.communicate()
