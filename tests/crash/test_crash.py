@@ -128,7 +128,10 @@ def waiting(interpreter, directory, how):
                                stdout=subprocess.PIPE, preexec_fn=scenarios._allow_cores)
     if how != "self":
         assert process.stdout.readline() == b"ready\n"
-        hanging.await_rest(process.pid)
+        if how == "fault_at_the_same_place":
+            hanging.await_computing(process.pid)
+        else:
+            hanging.await_rest(process.pid)
     return process
 
 

@@ -6,6 +6,7 @@ EXUVIA_STOPS says how often each interpreter is stopped: 10 times by default.
 """
 
 import os
+import pathlib
 import time
 
 import pytest

@@ -79,7 +79,12 @@ class Run:
         while sum(stack[-1][1] in ("stay", "hold") for stack in self.stacks().values()) < leaves:
             assert self.process.poll() is None and time.monotonic() < deadline, (self.process.poll(), self.stacks())
             time.sleep(0.02)
-        hanging.await_rest(self.pid)  # from the last line that it wrote to where it stays
+        # From the last line that each wrote to where it stays; who asks for a GIL does so again and again.
+        ends = {tid: stack[-1][1] for tid, stack in self.stacks().items()}
+        hanging.await_calls(self.pid, {tid: hanging.SLEEPS if end == "stay" else ("futex",) for tid, end in ends.items()
+                                       if end in ("stay", "hold")})
+        if "hold" in ends.values():
+            time.sleep(0.1)  # they meet at a barrier first
 
 
 @contextlib.contextmanager

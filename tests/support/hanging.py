@@ -64,9 +64,13 @@ def state(pid, tid=None):
 
 # asm/unistd_64.h, asm-generic/unistd.h
 CALLS = {"x86_64": {0: "read", 1: "write", 7: "poll", 23: "select", 45: "recvfrom", 44: "sendto", 61: "wait4", 202: "futex",
-                    230: "clock_nanosleep"},
+                    230: "clock_nanosleep", 270: "pselect6"},
          "aarch64": {63: "read", 64: "write", 72: "pselect6", 73: "ppoll", 207: "recvfrom", 206: "sendto", 260: "wait4", 98: "futex",
                      115: "clock_nanosleep"}}[platform.machine()]
+
+
+# time.sleep(), up to 3.10 and since.
+SLEEPS = ("select", "pselect6", "clock_nanosleep")
 
 
 def system_call(pid, tid=None):
@@ -131,13 +135,23 @@ def await_rest(pid, moving=False, timeout=60):
         time.sleep(0.01)
 
 
+def await_calls(pid, calls, timeout=60):
+    """Until threads sleep in system calls: `calls` is {thread id: names}."""
+    deadline = time.monotonic() + timeout
+    while wrong := {tid: now for tid in calls if (now := system_call(pid, tid)) not in calls[tid]}:
+        assert time.monotonic() < deadline, f"threads do not come to where they stay: {wrong}"
+        time.sleep(0.01)
+
+
 def await_state(pid, letter, timeout=60):
     """The footprint of the process as soon as all its threads are in a state."""
     deadline = time.monotonic() + timeout
-    while {fields[0][0] for fields in (now := footprint(pid)).values()} != {letter}:
+    while True:
+        now = footprint(pid)
+        if {fields[0][0] for fields in now.values()} == {letter}:
+            return now
         assert time.monotonic() < deadline, f"not all threads came to {letter}: {now}"
         time.sleep(0.005)
-    return now
 
 
 def computed(pid, tid=None):
