@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/guard.h"
@@ -136,6 +137,7 @@ bool exu_process_read(int64_t pid, uint64_t address, void *bytes, size_t size) {
 }
 
 struct mapping {
+  const char *name; /* as the kernel has it, with all up to the end of the line */
   uint64_t start, end;
   bool shared;
   struct exu_shared_place place;
@@ -143,13 +145,19 @@ struct mapping {
 
 typedef bool take_mapping(const struct mapping *mapping, void *context);
 
-/* No other process can map it from now on, but from a descriptor that it has. */
-static bool is_nameless(const char *name) {
-  size_t length = strcspn(name, "\n");
-  static const char deleted[] = " (deleted)";
-  bool is_deleted =
-      length >= strlen(deleted) && strncmp(name + length - strlen(deleted), deleted, strlen(deleted)) == 0;
-  return is_deleted && strncmp(name, "/SYSV", 5) != 0 && strncmp(name, "/memfd:", 7) != 0;
+/*
+ * Can no other process map it from now on, but from a descriptor that it has? Memory without a file, and a semaphore that
+ * has no name any more. glibc's sem_open(3) gives a new one its name by link(2), and deletes the one that it was mapped
+ * by: only the number of its names tells, which is asked of nothing but /dev/shm, where no server answers.
+ */
+static bool is_nameless(int64_t pid, const struct mapping *mapping) {
+  static const char zero[] = "/dev/zero (deleted)", shm[] = "/dev/shm/";
+  char path[96];
+  struct stat status;
+  if (strncmp(mapping->name, zero, sizeof zero - 1) == 0) return true;
+  if (strncmp(mapping->name, shm, sizeof shm - 1) != 0) return false;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/map_files/%" PRIx64 "-%" PRIx64, pid, mapping->start, mapping->end);
+  return stat(path, &status) == 0 && status.st_ino == mapping->place.inode && status.st_nlink == 0;
 }
 
 /*
@@ -172,7 +180,7 @@ static enum exu_tristate find_mapping(int64_t pid, take_mapping *take, void *con
                &shared, &place->offset, &place->major, &place->minor, &place->inode, &name) != 7)
       continue;
     mapping.shared = shared == 's' && place->inode != 0;
-    place->nameless = mapping.shared && is_nameless(line + name);
+    mapping.name = line + name;
     found = take(&mapping, context);
   }
   bool known = found || (i < MAPPINGS_MAX && (!ferror(file) || errno == ESRCH));
@@ -182,6 +190,7 @@ static enum exu_tristate find_mapping(int64_t pid, take_mapping *take, void *con
 }
 
 struct wanted {
+  int64_t pid;
   uint64_t address;
   struct exu_shared_place *place;
 };
@@ -190,12 +199,13 @@ static bool holds_address(const struct mapping *mapping, void *context) {
   struct wanted *wanted = context;
   if (wanted->address < mapping->start || wanted->address >= mapping->end || !mapping->shared) return false;
   *wanted->place = mapping->place;
+  wanted->place->nameless = is_nameless(wanted->pid, mapping);
   wanted->place->offset += wanted->address - mapping->start;
   return true;
 }
 
 bool exu_shared_place(int64_t pid, uint64_t address, struct exu_shared_place *place) {
-  struct wanted wanted = {address, place};
+  struct wanted wanted = {pid, address, place};
   return find_mapping(pid, holds_address, &wanted) == EXU_YES;
 }
 

@@ -293,6 +293,16 @@ static void decide(struct search *search, const struct sought *sought) {
   move(stacks, sought->state, NO_THREAD);
 }
 
+/*
+ * A marker that was found on no stack is on one that is not known, or on a fiber's. May the thread that made the state run
+ * it all the same: would it have been found on the stack of any other?
+ */
+static bool may_be_maker(const struct placing *placing, size_t maker) {
+  size_t others = 0;
+  for (size_t i = 0; i < placing->count; i++) others += placing->by_sp[i].is_own && placing->by_sp[i].thread != maker;
+  return others + 1 >= placing->stacks->target->thread_count;
+}
+
 static bool place_by_stacks(struct placing *placing) {
   struct exu_stacks *stacks = placing->stacks;
   struct search search = {
@@ -310,6 +320,7 @@ static bool place_by_stacks(struct placing *placing) {
       const size_t before = search.items.count;
       if (!has_marker) memory = seek(&search, i, py, state->tstate);
       stacks->doubtful[i] = search.items.count == before;
+      if (marker && !may_be_maker(placing, stacks->place[i])) move(stacks, i, NO_THREAD);
     }
   }
   for (size_t i = 0; memory && search.items.count > 0 && i < placing->count; i++)

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from support import interpreters, report, scenarios
+from support import hanging, interpreters, report, scenarios
 
 HERE = pathlib.Path(__file__).resolve().parent
 FOUND = [item for item in interpreters.find() if not item.root]
@@ -128,7 +128,10 @@ def waiting(interpreter, directory, how):
                                stdout=subprocess.PIPE, preexec_fn=scenarios._allow_cores)
     if how != "self":
         assert process.stdout.readline() == b"ready\n"
-        time.sleep(0.1)
+        if how == "fault_at_the_same_place":
+            hanging.await_computing(process.pid)
+        else:
+            hanging.await_rest(process.pid)
     return process
 
 

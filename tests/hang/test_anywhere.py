@@ -6,6 +6,7 @@ EXUVIA_STOPS says how often each interpreter is stopped: 10 times by default.
 """
 
 import os
+import pathlib
 import time
 
 import pytest
@@ -81,7 +82,8 @@ def test_a_process_that_is_stopped_at_any_instruction_is_shown_whole(interpreter
             while not (outside / "ready").exists() and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert (outside / "ready").exists(), (outside / "output.txt").read_text(errors="replace")
-            time.sleep(0.1)  # "ready" is written before the loops begin
+            for path in pathlib.Path(f"/proc/{process.pid}/task").iterdir():
+                hanging.await_computing(process.pid, int(path.name))  # "ready" is written before the loops begin
             unlucky = 0
             while stops < STOPS and unlucky <= STOPS // 2:
                 answer = hanging.attach(process.pid, "--native-all")

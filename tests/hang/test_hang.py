@@ -196,7 +196,7 @@ def test_a_lock_that_a_fork_copied_is_blamed_on_no_thread_of_the_child(interpret
 def test_a_stopped_process_is_said_to_be_stopped_and_stays_stopped(interpreter):
     with hanging.hang(interpreter, "imports") as hung:
         os.kill(hung.pid, signal.SIGSTOP)
-        before = settled(hung.pid, "T")
+        before = hanging.await_state(hung.pid, "T")
         status, result, said = hanging.attach(hung.pid)
         changed = hanging.same_footprint(hung.pid, before)
         assert changed is None, changed
@@ -206,18 +206,8 @@ def test_a_stopped_process_is_said_to_be_stopped_and_stays_stopped(interpreter):
         if kinds != {"stopped"}:
             problems.append(f"the threads wait for {kinds}; the process is stopped")
         os.kill(hung.pid, signal.SIGCONT)
-        settled(hung.pid, "S")
+        hanging.await_state(hung.pid, "S")
         fail(problems)
-
-
-def settled(pid, letter):
-    """The footprint of the process as soon as all its threads are in a state."""
-    for _ in range(500):
-        footprint = hanging.footprint(pid)
-        if {fields[0][0] for fields in footprint.values()} == {letter}:
-            return footprint
-        hanging.time.sleep(0.01)
-    raise AssertionError(f"not all threads came to {letter}: {footprint}")
 
 
 @pytest.mark.skipif(not shutil.which("gcore"), reason="gcore (package gdb) is not installed")

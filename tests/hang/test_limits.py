@@ -77,8 +77,7 @@ def test_what_is_left_out_as_asked_for_is_counted_and_nothing_else_changes(inter
             while not (outside / "ready").exists() and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert (outside / "ready").exists(), (outside / "output.txt").read_text(errors="replace")
-            while not hanging.at_rest(process.pid):
-                assert time.monotonic() < deadline, "it does not come to rest"
+            hanging.await_rest(process.pid)
             problems = problems_with_threads(process.pid)
             for options in ((), ("--native-all",), ("--python-only",)):
                 merged = "--python-only" not in options

@@ -113,10 +113,12 @@ FORKS = [interpreter for interpreter in FOUND if not interpreter.root and interp
                                          (FORKS if EVERY else [FORKS[0], LATEST])])
 def test_the_gil_that_a_fork_copied_is_held_by_nobody(interpreter):
     """C code forks while another thread has the GIL, and asks for the GIL in the child."""
-    script = ("import ctypes, threading, time\n"
+    # Not before the main thread waits for that, in nanosleep or clock_nanosleep of x86-64 or aarch64.
+    script = ("import ctypes, os, threading, time\n"
               f"name = {str(hanging.library())!r}\n"
+              "call = '/proc/self/task/%d/syscall' % os.getpid()\n"
               "def spin():\n"
-              "    time.sleep(0.3)\n"
+              "    while open(call).read().split()[0] not in ('35', '230', '101', '115'): time.sleep(0.005)\n"
               "    ctypes.PyDLL(name).hang_raise_and_spin()\n"
               "t = threading.Thread(target=spin, name='spins')\n"
               "t.daemon = True\n"
@@ -124,7 +126,7 @@ def test_the_gil_that_a_fork_copied_is_held_by_nobody(interpreter):
               "ctypes.CDLL(name).hang_fork_after_flag()\n")
     process = subprocess.Popen([interpreter.path, "-c", script], start_new_session=True)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not children(process.pid) and time.monotonic() < deadline:
             time.sleep(0.01)
         child, = children(process.pid)

@@ -56,8 +56,7 @@ def waiting_process(first="", wrapper=(), interpreter=PUBLIC or LATEST):
         # The program may be below what started it.
         while (children := pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
             pid = int(children[0])
-        while not hanging.at_rest(pid):
-            pass
+        hanging.await_rest(pid)
         yield pid
     finally:
         hanging.end(process)

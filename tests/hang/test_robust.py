@@ -131,9 +131,7 @@ def test_a_process_goes_on_when_exuvia_is_killed_at_any_moment(number, chance):
 def test_a_stopped_process_stays_stopped_when_exuvia_is_killed(chance):
     with hanging.hang(LATEST, "imports") as hung:
         os.kill(hung.pid, signal.SIGSTOP)
-        time.sleep(0.05)
-        before = hanging.footprint(hung.pid)
-        assert {fields[0][0] for fields in before.values()} == {"T"}
+        before = hanging.await_state(hung.pid, "T")
         for number in [signal.SIGKILL, signal.SIGTERM] * 15:
             tool = subprocess.Popen([report.exuvia(), "attach", "--json", str(hung.pid)], stdout=subprocess.DEVNULL,
                                     stderr=subprocess.DEVNULL)
@@ -155,10 +153,10 @@ def test_stop_and_continue_that_arrive_during_an_attach_have_their_effect(chance
             _, said = tool.communicate(timeout=30)
             if tool.returncode not in (0, 1):
                 problems.append(f"exit status {tool.returncode}: {said.decode()}")
-            time.sleep(0.02)
-            states = {fields[0][0] for fields in hanging.status(target.pid, "State").values()}
-            if states != {"T"}:
-                problems.append(f"the stop was lost: {states}")
+            try:
+                hanging.await_state(target.pid, "T", timeout=10)
+            except AssertionError as lost:
+                problems.append(f"the stop was lost: {lost}")
             tool = subprocess.Popen([report.exuvia(), "attach", "--json", str(target.pid)], stdout=subprocess.DEVNULL,
                                     stderr=subprocess.DEVNULL)
             time.sleep(chance.uniform(0, 0.03))
@@ -452,12 +450,10 @@ def test_a_process_in_other_namespaces_is_shown_by_the_ids_of_this_one(tmp_path)
             deadline = time.monotonic() + 30
             while not (outside / "truth.json").exists() and time.monotonic() < deadline:
                 time.sleep(0.01)
-            time.sleep(0.3)
             truth = hanging.json.loads((outside / "truth.json").read_bytes())
             ids = outer_ids(process.pid)
             pid = ids[truth["pid"]]
-            while not hanging.at_rest(pid):
-                pass
+            hanging.await_rest(pid)
             status, result, said = hanging.attach(pid)
         finally:
             hanging.end(process)

@@ -62,7 +62,7 @@ def running(interpreter, directory, script="job.py"):
                                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
     try:
         assert process.stdout.readline()
-        time.sleep(0.1)
+        hanging.await_rest(process.pid)
         yield process
     finally:
         hanging.end(process)

@@ -240,9 +240,10 @@ def test_a_descendant_of_another_user_is_refused_by_name_and_the_rest_is_shown()
     script = ("import subprocess, sys, time\n"
               "child = subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL)\n"
               "import os; os.setgid(65534); os.setuid(65534)\n"
-              "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+              "runs = 'print(1, flush=True); import time; time.sleep(600)'\n"
+              "other = subprocess.Popen([sys.executable, '-c', runs], stdout=subprocess.PIPE)\n"
+              "other.stdout.readline()\n"
               "import ctypes; ctypes.CDLL(None).prctl(4, 1)\n"
-              "time.sleep(0.2)\n"
               "print(child.pid, other.pid, flush=True)\n"
               "time.sleep(600)\n")
     process = subprocess.Popen([PUBLIC.path, "-c", script], start_new_session=True, stdout=subprocess.PIPE, cwd="/")
@@ -398,3 +399,49 @@ def test_processes_of_a_tree_that_wait_for_each_other_are_said_to_hang_and_no_ot
         assert entry["certain"] == ("for ever" in entry["sentence"]) != ("opens what these share" in entry["sentence"])
         for part in says:
             assert part.format(parent=seen[0], child=seen[1]) in entry["sentence"], entry
+
+
+def outer_ids(pid):
+    """{id inside its innermost namespace: id as seen from here} of the descendants."""
+    ids, todo = {}, children(pid)
+    while todo:
+        pid = todo.pop()
+        ids[int(hanging.status(pid, "NSpid")[pid][0].split()[-1])] = pid
+        todo += children(pid)
+    return ids
+
+
+# How the child is started, what both wait for, and whether others can open the semaphores yet: only those of fork have no
+# name any more. The parent made its own, which the C library did under another name.
+STARTED = [("fork", "RLock", "lock", True), ("spawn", "Lock", "lock", False), ("spawn", "Lock", "pipe", False),
+           ("forkserver", "Lock", "lock", False)]
+
+
+@pytest.mark.skipif(not can_unshare(), reason="only root sees what others have mapped")
+@pytest.mark.parametrize("how, kind, child, certain", STARTED, ids=[f"{entry[0]} {entry[2]}" for entry in STARTED])
+def test_locks_of_processes_that_wait_for_each_other_hang_until_others_open_them_by_name(how, kind, child, certain):
+    # What is killed leaves its semaphores behind: in a /dev/shm of its own.
+    process = subprocess.Popen(["unshare", "--mount-proc", *UNSHARE[1:], "sh", "-c",
+                                'mount -t tmpfs none /dev/shm && exec "$0" "$@"', LATEST.path,
+                                hanging.PROGRAMS / "spawned.py", how, kind, child],
+                               start_new_session=True, stdout=subprocess.PIPE)
+    try:
+        seen = [int(pid) for pid in process.stdout.readline().split()]
+        outside = outer_ids(process.pid)
+        await_calls(dict(zip([outside[pid] for pid in seen], ("futex", {"lock": "futex", "pipe": "read"}[child]))))
+        status, reports, said = tree(seen[0], wrapper=["nsenter", "-t", str(outside[1]), "-p", "-m"])
+    finally:
+        hanging.end(process)
+        process.stdout.close()
+    assert (status, said) == (0, [])
+    hangs = {document["process"]["pid"]: entry for document in reports for entry in document["hangs"]}
+    # multiprocessing's own process, which waits until these close its pipe, hangs with them.
+    assert set(hangs) >= set(seen) and all(hangs[pid]["kind"] == "pipe" for pid in set(hangs) - set(seen)), reports
+    assert all(entry["certain"] is certain for entry in hangs.values()), hangs
+    for entry in (hangs[pid] for pid in seen):
+        assert entry["kind"] == "shared-lock"
+        beginning = "for ever: " if certain else ", unless another process opens what these share: "
+        assert entry["sentence"].startswith(f"Hangs{' ' if certain else ''}{beginning}process "), entry
+        for pid in seen:
+            assert f"process {pid} (" in entry["sentence"]
+        assert f"waits for the multiprocessing.{kind}" in entry["sentence"]

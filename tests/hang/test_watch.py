@@ -162,13 +162,14 @@ def test_a_process_that_becomes_another_program_is_watched_on(other):
                 if len(seen) == 2:
                     (directory / "end").touch()
                     (directory / "go").touch()
-                if (directory / "other").exists() and (not other or any(map(is_other, seen))):
+                # What was read may be older than what it is now.
+                if is_other(document) and document["threads"][0]["moved"] is False if other else not document["python"]:
                     break
                 assert len(seen) < 200
             for _, document in zip(range(3), living.reports(tool)):
                 seen.append(document)
             os.kill(process.pid, signal.SIGKILL)
-            list(living.reports(tool))
+            last = list(living.reports(tool))
             status, said = tool.wait(timeout=10), tool.stderr.read().decode().splitlines()
         process.wait()
     before = [document for document in seen if (document["python"] or {}).get("version", "").startswith(LATEST.minor)]
@@ -177,8 +178,8 @@ def test_a_process_that_becomes_another_program_is_watched_on(other):
     if other:
         assert is_other(seen[-1])
         assert seen[-1]["threads"][0]["moved"] is False
-        # A round may have met it before it was Python again.
-        assert status == 0 or len(said) > 1
+        # A round may have met it before it was Python again, or when it had begun to end.
+        assert status == 0 or len(said) > 1 or any(map(report.incomplete, seen + last))
         assert len(seen[-1]["threads"]) == 1
     else:
         assert seen[-1]["python"] is None and status == 1 and len(said) >= 2

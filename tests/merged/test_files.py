@@ -47,7 +47,7 @@ def running(command, directory, **environment):
                                env={**os.environ, **environment})
     try:
         assert process.stdout.readline() == b"ready\n"
-        time.sleep(0.2)
+        hanging.await_rest(process.pid)
         yield process
     finally:
         hanging.end(process)

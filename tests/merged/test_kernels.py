@@ -71,7 +71,7 @@ def computing(tmp_path, program, requirements, **settings):
             while not (tmp_path / "ready").exists() and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert (tmp_path / "ready").exists(), "the program does not get ready"
-            time.sleep(0.1)
+            hanging.await_computing(process.pid)
             yield process
         finally:
             hanging.end(process)

@@ -34,6 +34,7 @@ def deeper():
 inside()
 '''
 ready, write_ready = os.pipe()
+resting = threading.Event()
 
 
 def line(functions, computes=False):
@@ -44,6 +45,8 @@ def line(functions, computes=False):
 
 def enter(interpreter, computes):
     # Up to 3.11 one that computes there does not give the GIL to threads of this interpreter: those come to rest first.
+    if computes:
+        resting.wait()
     time.sleep(0.2)
     code = 'while True: pass' if computes else 'time.sleep(1000)'
     run(interpreter, SCRIPT % (line('enter,inside,deeper', computes), write_ready, code))
@@ -51,6 +54,7 @@ def enter(interpreter, computes):
 
 def rest():
     os.write(1, line('rest'))
+    resting.set()
     time.sleep(1000)
 
 

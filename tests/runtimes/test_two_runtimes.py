@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from support import binaries, interpreters, report
+from support import binaries, hanging, interpreters, report
 
 HERE = pathlib.Path(__file__).resolve().parent
 EVERY = os.environ.get("EXUVIA_EVERY_INTERPRETER") == "1"
@@ -79,7 +79,12 @@ class Run:
         while sum(stack[-1][1] in ("stay", "hold") for stack in self.stacks().values()) < leaves:
             assert self.process.poll() is None and time.monotonic() < deadline, (self.process.poll(), self.stacks())
             time.sleep(0.02)
-        time.sleep(0.1)  # from the last line that it wrote to where it stays
+        # From the last line that each wrote to where it stays; who asks for a GIL does so again and again.
+        ends = {tid: stack[-1][1] for tid, stack in self.stacks().items()}
+        hanging.await_calls(self.pid, {tid: hanging.SLEEPS if end == "stay" else ("futex",) for tid, end in ends.items()
+                                       if end in ("stay", "hold")})
+        if "hold" in ends.values():
+            time.sleep(0.1)  # they meet at a barrier first
 
 
 @contextlib.contextmanager
@@ -214,7 +219,7 @@ def test_the_library_of_the_same_version_loaded_into_a_static_interpreter_is_unu
     process = subprocess.Popen(["/usr/bin/python3.11", "-c", code], stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == b"here\n"
-        time.sleep(0.1)
+        hanging.await_rest(process.pid)
         options = ["--sysroot", tmp_path] if sealed else []
         status, result, said = report.run_command("attach", process.pid, *options)
     finally:

@@ -63,10 +63,14 @@ def state(pid, tid=None):
 
 
 # asm/unistd_64.h, asm-generic/unistd.h
-CALLS = {"x86_64": {0: "read", 1: "write", 7: "poll", 45: "recvfrom", 44: "sendto", 61: "wait4", 202: "futex",
-                    230: "clock_nanosleep"},
-         "aarch64": {63: "read", 64: "write", 73: "ppoll", 207: "recvfrom", 206: "sendto", 260: "wait4", 98: "futex",
+CALLS = {"x86_64": {0: "read", 1: "write", 7: "poll", 23: "select", 45: "recvfrom", 44: "sendto", 61: "wait4", 202: "futex",
+                    230: "clock_nanosleep", 270: "pselect6"},
+         "aarch64": {63: "read", 64: "write", 72: "pselect6", 73: "ppoll", 207: "recvfrom", 206: "sendto", 260: "wait4", 98: "futex",
                      115: "clock_nanosleep"}}[platform.machine()]
+
+
+# time.sleep(), up to 3.10 and since.
+SLEEPS = ("select", "pselect6", "clock_nanosleep")
 
 
 def system_call(pid, tid=None):
@@ -107,17 +111,61 @@ def same_footprint(pid, before, timeout=5):
 
 
 def at_rest(pid, moving=False, waits=None):
-    """Has no thread run between two looks? `moving`: but the main thread, which never rests; "others": but those of
-    which the program does not say what they wait for."""
+    """Has no thread run, or wanted to, between two looks? `moving`: but the main thread, which never rests; "others": but
+    those of which the program does not say what they wait for."""
     def rests(tid):
         return str(tid) in waits["waits"] if moving == "others" else not moving or tid != pid
 
     def look():
-        threads = status(pid, "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
-        return {tid: counts for tid, counts in threads.items() if rests(tid)}
+        threads = status(pid, "State", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
+        return {tid: fields for tid, fields in threads.items() if rests(tid)}
     first = look()
+    # One that waits for a processor on a busy machine has not run either.
+    if any(fields[0][0] == "R" for fields in first.values()):
+        return False
     time.sleep(0.03)
     return first == look()
+
+
+def await_rest(pid, moving=False, timeout=60):
+    """Until no thread of the process runs."""
+    deadline = time.monotonic() + timeout
+    while not at_rest(pid, moving):
+        assert time.monotonic() < deadline, f"it does not come to rest: {status(pid, 'Name', 'State')}"
+        time.sleep(0.01)
+
+
+def await_calls(pid, calls, timeout=60):
+    """Until threads sleep in system calls: `calls` is {thread id: names}."""
+    deadline = time.monotonic() + timeout
+    while wrong := {tid: now for tid in calls if (now := system_call(pid, tid)) not in calls[tid]}:
+        assert time.monotonic() < deadline, f"threads do not come to where they stay: {wrong}"
+        time.sleep(0.01)
+
+
+def await_state(pid, letter, timeout=60):
+    """The footprint of the process as soon as all its threads are in a state."""
+    deadline = time.monotonic() + timeout
+    while True:
+        now = footprint(pid)
+        if {fields[0][0] for fields in now.values()} == {letter}:
+            return now
+        assert time.monotonic() < deadline, f"not all threads came to {letter}: {now}"
+        time.sleep(0.005)
+
+
+def computed(pid, tid=None):
+    """Processor time of a thread in user mode, in the kernel's ticks."""
+    text = pathlib.Path(f"/proc/{pid}/task/{tid or pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return int(text[text.rindex(")") + 2:].split()[11])
+
+
+def await_computing(pid, tid=None, timeout=60):
+    """Until a thread has computed for some time, in whatever it does now."""
+    deadline, before = time.monotonic() + timeout, computed(pid, tid)
+    while computed(pid, tid) < before + 5:
+        assert time.monotonic() < deadline, "it does not compute"
+        time.sleep(0.01)
 
 
 @functools.cache

@@ -48,6 +48,7 @@ struct frame {
   uint64_t trap, error, address;
   int32_t signal, signal_code; /* of siginfo; 0: a handler without SA_SIGINFO */
   uint64_t word;               /* its address, or pid and uid */
+  int32_t signal_error;
 };
 #define CODE(bytes) .code = (bytes), .size = sizeof(bytes)
 
@@ -59,6 +60,8 @@ struct scene {
   bool elsewhere;   /* by one that has gone on since */
   bool incomplete;  /* unwinding broke */
   bool returned;    /* the thread is where the inner one was interrupted */
+  bool in_call;     /* but it is in a system call there */
+  bool swapped;     /* the thread that the signal ended has no handlers, but the other one */
 };
 
 static void put_frame(uint8_t *context, uint8_t *text, const struct frame *frame, uint64_t rip) {
@@ -78,7 +81,7 @@ static void put_frame(uint8_t *context, uint8_t *text, const struct frame *frame
   words[5 + 22] = frame->address;
   words[5 + 23] = STACK + 0x3000;
   memcpy(context, words, sizeof words);
-  const int32_t info[4] = {frame->signal, 0, frame->signal_code, 0};
+  const int32_t info[4] = {frame->signal, frame->signal_error, frame->signal_code, 0};
   if (frame->signal) memcpy(context + sizeof words, info, sizeof info);
   if (frame->signal) memcpy(context + sizeof words + sizeof info, &frame->word, 8);
   if (frame->code) memcpy(text + (rip - TEXT), frame->code, frame->size);
@@ -99,16 +102,18 @@ static void open_scene(struct opened *opened, const struct scene *scene) {
   if (scene->count > 1) put_frame(stack + (OUTER - STACK), text, &scene->outer, TEXT + 0x100);
   const int32_t signal = scene->signal ? scene->signal : EXU_SIGSEGV;
   struct core_builder *core = core_builder_create();
-  const struct core_registers in_call = {
+  struct core_registers in_call = {
       .rdi = PID, .rsi = TID, .rdx = (uint64_t)signal, .rip = RAISED, .rsp = STACK + 0x100, .orig_rax = 234};
   struct core_registers idle = {.rip = RAISED, .rsp = STACK + 0x100, .orig_rax = 34};
-  const struct core_registers back = {
+  struct core_registers back = {
       .rax = scene->inner.rax, .rdi = PID, .rsi = TID, .rdx = 11, .rip = TEXT, .rsp = STACK + 0x8000, .orig_rax = -1};
+  if (scene->in_call) back.orig_rax = 0;
+  if (scene->swapped) in_call.rsp = DATA + 0x100;
   const struct core_registers *first = scene->other_sends || scene->elsewhere ? &idle : &in_call;
   core_builder_prstatus(core, TID, (int16_t)signal, scene->returned ? &back : first);
   core_builder_prpsinfo(core, PID, "x", "x");
   core_builder_siginfo(core, signal, EXU_SI_TKILL, PID);
-  idle.rsp = DATA + 0x100;
+  if (!scene->swapped) idle.rsp = DATA + 0x100;
   struct core_registers other = in_call;
   other.rsp = idle.rsp;
   core_builder_prstatus(core, PID, 0, scene->other_sends ? &other : &idle);
@@ -229,6 +234,9 @@ static void a_page_fault_that_is_long_past_is_not_taken_for_the_signal(void **st
   scene.inner.code = store;
   scene.inner.size = sizeof store;
   assert_unproven(&scene);
+  /* What was to be executed is elsewhere. */
+  scene.inner = (struct frame){CODE(load), .rax = 0x20, .trap = PAGE_FAULT, .error = 0x14, .address = 0x20};
+  assert_unproven(&scene);
   /* The memory is there by now: a handler has mended it. */
   scene = (struct scene){.inner = {CODE(load), .rax = DATA, .trap = PAGE_FAULT, .error = 4, .address = DATA}};
   assert_unproven(&scene);
@@ -249,6 +257,15 @@ static void what_the_kernel_told_the_handler_is_said_when_the_instruction_agrees
   scene.inner.code = gather;
   scene.inner.size = sizeof gather;
   assert_proven(&scene, "Segmentation fault reading address 0x10 (near NULL) in thread 1234" AGAIN);
+  const struct frame proven = scene.inner;
+  scene.inner.word = 0x18; /* but not that address */
+  assert_unproven(&scene);
+  scene.inner = proven;
+  scene.inner.signal_code = 9; /* SEGV_MTESERR: not of a page fault */
+  assert_unproven(&scene);
+  scene.inner = proven;
+  scene.inner.signal_error = 5; /* which the kernel never sets */
+  assert_unproven(&scene);
   scene.inner.signal = 0;
   assert_unproven(&scene);
   /* A mapped file that is too short, and then abort(). */
@@ -275,6 +292,22 @@ static void what_the_kernel_told_the_handler_is_said_when_the_instruction_agrees
   assert_proven(&scene, "Floating point exception (floating point invalid operation) at 0x400000 in anonymous memory "
                         "(r-x) in thread 1234" AGAIN);
   scene.inner.signal_code = 99;
+  assert_unproven(&scene);
+}
+
+/* In a mapping that is there only a guard page is not (Linux 6.13), and what runs on it has its stack in it. */
+static void a_guard_page_is_one_that_was_not_there(void **state) {
+  (void)state;
+  struct scene scene = {
+      .inner = {CODE(load), .rax = STACK + 0x4000, .trap = PAGE_FAULT, .error = 4, .address = STACK + 0x4000}};
+  struct opened opened;
+  assert_true(handled(&opened, &scene));
+  assert_string_equal(opened.target.crash->code_name, "SEGV_MAPERR");
+  forget(&opened);
+  scene.inner.error = 5; /* it was there, and might be read */
+  assert_unproven(&scene);
+  scene.inner.error = 4;
+  scene.inner.rax = scene.inner.address = DATA; /* no stack of its own */
   assert_unproven(&scene);
 }
 
@@ -309,6 +342,8 @@ static void a_thread_that_raised_its_signal_and_handled_it_raised_it_itself(void
   const struct frame raised = {.rip = RAISED};
   struct scene scene = {.inner = raised};
   assert_proven(&scene, "Segmentation fault (SIGSEGV raised by the process itself) in thread 1234" AGAIN);
+  scene.inner.rax = UINT64_MAX; /* tgkill failed */
+  assert_unproven(&scene);
   /* A handler that calls the one before it. */
   scene = (struct scene){
       .inner = raised, .count = 2, .outer = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .address = 0x10}};
@@ -324,6 +359,32 @@ static void a_thread_that_raised_its_signal_and_handled_it_raised_it_itself(void
   scene = (struct scene){.inner = raised, .incomplete = true};
   assert_true(handled(&opened, &scene));
   assert_null(opened.target.scene.thread);
+  forget(&opened);
+}
+
+/* tgkill for itself arrives there, whatever handlers other threads run. */
+static void a_thread_without_handlers_that_sent_the_signal_to_itself_crashed(void **state) {
+  (void)state;
+  const struct scene scene = {.inner = {CODE(jump)}, .swapped = true};
+  struct opened opened;
+  open_scene(&opened, &scene);
+  assert_false(exu_crash_may_handle(&opened.target, &opened.target.threads[0]));
+  assert_true(exu_crash_may_handle(&opened.target, &opened.target.threads[1]));
+  assert_int_equal(opened.target.crash->tid, TID);
+  assert_string_equal(opened.target.crash->summary.data,
+                      "Segmentation fault (SIGSEGV raised by the process itself) in thread 1234");
+  forget(&opened);
+}
+
+static void who_may_run_a_handler_is_not_called_crashed_for_want_of_another(void **state) {
+  (void)state;
+  const struct scene scene = {.inner = {CODE(jump)}};
+  struct opened opened;
+  open_scene(&opened, &scene);
+  assert_true(exu_crash_may_handle(&opened.target, &opened.target.threads[0]));
+  exu_crash_unhandled(&opened.target, &opened.arena);
+  assert_null(opened.target.scene.thread);
+  assert_int_equal(opened.target.crash->tid, -1);
   forget(&opened);
 }
 
@@ -368,7 +429,25 @@ static void a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_b
   /* One register differs: it is a leftover of another time. */
   scene.inner.rsi = 5;
   open_scene(&opened, &scene);
-  assert_string_equal(opened.target.crash->summary.data, "Bus error (SIGBUS raised by the process itself)");
+  const char *unproven = "Bus error (SIGBUS raised by the process itself)";
+  assert_string_equal(opened.target.crash->summary.data, unproven);
+  forget(&opened);
+  /* Nor in a system call, nor by an instruction alone: what a file has grown by since is not seen. */
+  scene.inner.rsi = 0;
+  scene.in_call = true;
+  open_scene(&opened, &scene);
+  assert_string_equal(opened.target.crash->summary.data, unproven);
+  forget(&opened);
+  scene = (struct scene){.signal = EXU_SIGBUS, .inner = {CODE(load), .rax = 0x10, .rsi = 5}, .returned = true};
+  open_scene(&opened, &scene);
+  assert_string_equal(opened.target.crash->summary.data, unproven);
+  forget(&opened);
+  /* It ran for something else than what the process ended of. */
+  scene = (struct scene){.signal = EXU_SIGABRT,
+                         .inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .error = 4, .address = 0x10},
+                         .returned = true};
+  open_scene(&opened, &scene);
+  assert_string_equal(opened.target.crash->summary.data, "Aborted (SIGABRT raised by the process itself)");
   forget(&opened);
   /* But this instruction cannot be carried out. */
   scene = (struct scene){.inner = {CODE(load), .rax = 0x10, .rsi = 5}, .returned = true};
@@ -396,7 +475,10 @@ int main(void) {
       cmocka_unit_test(a_page_fault_is_known_by_its_address_and_its_instruction),
       cmocka_unit_test(a_page_fault_that_is_long_past_is_not_taken_for_the_signal),
       cmocka_unit_test(what_the_kernel_told_the_handler_is_said_when_the_instruction_agrees),
+      cmocka_unit_test(a_guard_page_is_one_that_was_not_there),
       cmocka_unit_test(other_exceptions_are_known_by_their_instruction),
+      cmocka_unit_test(a_thread_without_handlers_that_sent_the_signal_to_itself_crashed),
+      cmocka_unit_test(who_may_run_a_handler_is_not_called_crashed_for_want_of_another),
       cmocka_unit_test(a_thread_that_raised_its_signal_and_handled_it_raised_it_itself),
       cmocka_unit_test(another_thread_may_raise_the_same_signal_again_and_another_one_for_itself),
       cmocka_unit_test(a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_back),

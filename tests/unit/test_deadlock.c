@@ -187,6 +187,7 @@ static void a_group_is_locked_when_all_its_threads_wait_for_its_work(void **stat
       {over, {1, 0, 0}, {-1, 0, -1}, false, false, EXU_PROOF_CERTAIN},
       {over, {1, 0, 1}, {-1, 2, -1}, false, false, EXU_PROOF_CERTAIN},
       {NULL, {1, 0, 0}, {-1, 0, -1}, false, false, EXU_PROOF_LEAD},
+      {NULL, {1, 2, 0}, {-1, 0, -1}, false, false, EXU_PROOF_CERTAIN},
   };
   for (size_t i = 0; i < sizeof groups_of / sizeof *groups_of; i++) {
     struct exu_arena arena;

@@ -27,8 +27,8 @@ static const struct {
   struct exu_stand stands[THREADS];
   size_t count;
   enum exu_outside outside;
-  size_t circle; /* how many of the first threads are in a certain deadlock */
-  bool timed;
+  size_t circle; /* how many of the first threads are in a deadlock */
+  enum { CERTAIN, TIMED, UNCERTAIN } deadlock;
   const char *sentences[SENTENCES];
   enum exu_hang_kind kinds[SENTENCES];
 } cases[] = {
@@ -38,7 +38,7 @@ static const struct {
      2,
      EXU_OUTSIDE_SIGNAL,
      0,
-     false,
+     CERTAIN,
      {"Hangs for ever: \"a\" waits for the RLock 0x10 held by thread 9."},
      {EXU_HANG_LOST_OWNER}},
     {"those who wait for one lost lock are one hang",
@@ -48,7 +48,7 @@ static const struct {
      3,
      EXU_OUTSIDE_SIGNAL,
      0,
-     false,
+     CERTAIN,
      {"Hangs for ever: \"a\" waits for the mutex 0x10, and has the GIL meanwhile; so does \"c\".",
       "Hangs for ever: \"b\" waits for the mutex 0x20."},
      {EXU_HANG_LOST_OWNER, EXU_HANG_LOST_OWNER}},
@@ -59,7 +59,7 @@ static const struct {
      3,
      EXU_OUTSIDE_SIGNAL,
      0,
-     false,
+     CERTAIN,
      {"Hangs for ever: \"b\" waits for the RLock 0x10.",
       "Hangs for ever: \"a\" waits for \"b\" to end, which waits for the RLock 0x10."},
      {EXU_HANG_LOST_OWNER, EXU_HANG_JOIN}},
@@ -70,7 +70,7 @@ static const struct {
      4,
      EXU_OUTSIDE_SIGNAL,
      2,
-     false,
+     CERTAIN,
      {"Hangs for ever: \"c\" waits for \"a\" to end, which is in a deadlock."},
      {EXU_HANG_JOIN}},
     {"a deadlock that a time limit ends lets others go on",
@@ -79,7 +79,7 @@ static const struct {
      3,
      EXU_OUTSIDE_SIGNAL,
      2,
-     true,
+     TIMED,
      {NULL},
      {0}},
     {"a thread that can run could let any other go on",
@@ -88,7 +88,7 @@ static const struct {
      2,
      EXU_OUTSIDE_NOTHING,
      0,
-     false,
+     CERTAIN,
      {NULL},
      {0}},
     {"the only thread waits for another one",
@@ -96,7 +96,7 @@ static const struct {
      2,
      EXU_OUTSIDE_NOTHING,
      0,
-     false,
+     CERTAIN,
      {"Hangs for ever: \"a\" waits for the Queue 0x10 (it is empty), and is the only thread."},
      {EXU_HANG_QUEUE}},
     {"the end of a thread that nobody is left to wake",
@@ -105,7 +105,7 @@ static const struct {
      2,
      EXU_OUTSIDE_NOTHING,
      0,
-     false,
+     CERTAIN,
      {"Hangs for ever: \"a\" waits for \"b\" to end, which waits for the Event 0x10 to be set."},
      {EXU_HANG_JOIN}},
     {"the first with Python comes first, and many are counted",
@@ -118,7 +118,7 @@ static const struct {
      6,
      EXU_OUTSIDE_UNKNOWN,
      0,
-     false,
+     CERTAIN,
      {"Hangs, unless a signal's handler ends it: \"a\" waits for the Barrier 0x10, and every other thread sleeps until "
       "another one wakes it: thread 1 waits for the futex 0x1; thread 2 waits for the futex 0x1; thread 3 waits for "
       "the "
@@ -129,7 +129,7 @@ static const struct {
      1,
      EXU_OUTSIDE_SIGNAL,
      0,
-     false,
+     CERTAIN,
      {NULL},
      {0}},
     {"a circle that is no deadlock for certain is followed once",
@@ -139,17 +139,72 @@ static const struct {
      4,
      EXU_OUTSIDE_SIGNAL,
      0,
-     false,
+     CERTAIN,
      {NULL},
      {0}},
+    {"who runs waits for nobody, whatever it waited for",
+     {STAND("\"a\"", "waits for the RLock 0x10", .lost = true, .address = 16, .owner = -1),
+      ASLEEP("\"b\"", "waits for \"c\" to end", .kind = EXU_WAIT_JOIN, .owner = 2),
+      STAND("\"c\"", "waits for \"d\" to end", .kind = EXU_WAIT_JOIN, .owner = 3),
+      ASLEEP("\"d\"", "waits for the RLock 0x20", .lost = true, .address = 32, .owner = -1)},
+     4,
+     EXU_OUTSIDE_SIGNAL,
+     0,
+     CERTAIN,
+     {"Hangs for ever: \"d\" waits for the RLock 0x20."},
+     {EXU_HANG_LOST_OWNER}},
+    {"a deadlock that is not certain holds nobody",
+     {ASLEEP("\"a\"", "waits for the Lock 0x10", .owner = 1), ASLEEP("\"b\"", "waits for the Lock 0x20", .owner = 0),
+      ASLEEP("\"c\"", "waits for \"a\" to end", .kind = EXU_WAIT_JOIN, .owner = 0)},
+     3,
+     EXU_OUTSIDE_SIGNAL,
+     2,
+     UNCERTAIN,
+     {NULL},
+     {0}},
+    {"a deadlock of all threads says it all",
+     {ASLEEP("\"a\"", "waits for the RLock 0x10", .owner = 1), ASLEEP("\"b\"", "waits for the RLock 0x20", .owner = 0)},
+     2,
+     EXU_OUTSIDE_NOTHING,
+     2,
+     CERTAIN,
+     {NULL},
+     {0}},
+    {"and so does a lost lock",
+     {ASLEEP("\"a\"", "waits for the RLock 0x10", .lost = true, .address = 16, .owner = -1)},
+     1,
+     EXU_OUTSIDE_NOTHING,
+     0,
+     CERTAIN,
+     {"Hangs for ever: \"a\" waits for the RLock 0x10."},
+     {EXU_HANG_LOST_OWNER}},
+    {"two things at one address are two",
+     {ASLEEP("\"a\"", "waits for the RLock 0x10", .lost = true, .kind = EXU_WAIT_RLOCK, .address = 16, .owner = -1),
+      ASLEEP("\"b\"", "waits for the mutex 0x10", .lost = true, .kind = EXU_WAIT_MUTEX, .address = 16, .owner = -1)},
+     2,
+     EXU_OUTSIDE_SIGNAL,
+     0,
+     CERTAIN,
+     {"Hangs for ever: \"a\" waits for the RLock 0x10.", "Hangs for ever: \"b\" waits for the mutex 0x10."},
+     {EXU_HANG_LOST_OWNER, EXU_HANG_LOST_OWNER}},
+    {"a hang has the kind of what the first waits for",
+     {ASLEEP("\"a\"", "waits for the read-write lock 0x10", .kind = EXU_WAIT_RWLOCK, .owner = -1)},
+     1,
+     EXU_OUTSIDE_NOTHING,
+     0,
+     CERTAIN,
+     {"Hangs for ever: \"a\" waits for the read-write lock 0x10, and is the only thread."},
+     {EXU_HANG_RWLOCK}},
 };
 
 static void hangs_are_said_when_nobody_can_end_them(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     static const size_t threads[] = {0, 1, 2, 3};
-    const struct exu_deadlock deadlock = {
-        .certain = true, .timed = cases[i].timed, .threads = threads, .thread_count = cases[i].circle};
+    const struct exu_deadlock deadlock = {.certain = cases[i].deadlock != UNCERTAIN,
+                                          .timed = cases[i].deadlock == TIMED,
+                                          .threads = threads,
+                                          .thread_count = cases[i].circle};
     const struct exu_hang *hangs;
     size_t count, expected = 0;
     assert_true(exu_hangs_find(&arena, cases[i].stands, cases[i].count, cases[i].outside, &deadlock,

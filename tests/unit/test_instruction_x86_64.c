@@ -43,6 +43,24 @@ static const struct {
     {{0xc4, 0xe2, 0xe0, 0xf2, 0xd9}, 5, B, false},                   /* andn %rcx, %rbx, %rbx */
     {{0x62, 0xf1, 0x7c, 0x48, 0x10, 0x44, 0x24, 0x01}, 8, 0, false}, /* vmovups 64(%rsp), %zmm0 */
     {{0x62, 0x92, 0x7d, 0x48, 0x18, 0x5c, 0x16, 0x01}, 8, 0, false}, /* vbroadcastss 4(%r14,%r10), %zmm3 */
+    {{0xf6, 0xdb}, 2, B, false},                                     /* neg %bl */
+    {{0xf6, 0xc3, 0x01}, 3, 0, false},                               /* test $1, %bl */
+    {{0xf7, 0x1c, 0x24}, 3, 0, true},                                /* negl (%rsp) */
+    {{0xf7, 0x24, 0x24}, 3, A | D, false},                           /* mull (%rsp) */
+    {{0xff, 0x04, 0x24}, 3, 0, true},                                /* incl (%rsp) */
+    {{0xff, 0x34, 0x24}, 3, 0, false},                               /* push (%rsp) */
+    {{0x39, 0x1c, 0x24}, 3, 0, false},                               /* cmp %ebx, (%rsp) */
+    {{0x01, 0x1c, 0x24}, 3, 0, true},                                /* add %ebx, (%rsp) */
+    {{0x8a, 0xe0}, 2, A, false},                                     /* mov %al, %ah: not rsp */
+    {{0x40, 0x8a, 0xe0}, 3, SP, false},                              /* mov %al, %spl */
+    {{0x48, 0x0f, 0xcb}, 3, B, false},                               /* bswap %rbx */
+    {{0xe2, 0x10}, 2, C, false},                                     /* loop */
+    {{0x66, 0x48, 0x0f, 0x7e, 0xc3}, 5, B, false},                   /* movq %xmm0, %rbx */
+    {{0xf3, 0x0f, 0x7e, 0x1c, 0x24}, 5, 0, false},                   /* movq (%rsp), %xmm3 */
+    {{0x66, 0x0f, 0x7e, 0x1c, 0x24}, 5, 0, true},                    /* movd %xmm3, (%rsp) */
+    {{0x66, 0x0f, 0x3a, 0x16, 0xc3, 0x01}, 6, B, false},             /* pextrd $1, %xmm0, %ebx */
+    {{0x66, 0x0f, 0x3a, 0x16, 0x04, 0x24, 0x01}, 7, 0, true},        /* pextrd $1, %xmm0, (%rsp) */
+    {{0x62, 0xf2, 0x7d, 0x49, 0xa2, 0x1c, 0x04}, 7, 0, true},        /* vscatterdps %zmm3, (%rsp,%zmm0){%k1} */
 };
 
 static void instructions_are_as_long_as_they_are(void **state) {
@@ -75,8 +93,16 @@ static void operands_are_where_they_say(void **state) {
 }
 
 static void what_is_no_instruction_is_not_decoded(void **state) {
-  static const uint8_t bad[][4] = {{0x06},       {0x62, 0x00, 0x00, 0x00}, {0xd5}, {0xea},
-                                   {0x0f, 0x0a}, {0x66, 0xc5, 0xf8, 0x77}};
+  static const uint8_t bad[][4] = {{0x06},
+                                   {0x62, 0x00, 0x00, 0x00},
+                                   {0xd5},
+                                   {0xea},
+                                   {0x0f, 0x0a},
+                                   {0x66, 0xc5, 0xf8, 0x77},
+                                   /* enter, which has two immediates; calls and jumps of 16 bits */
+                                   {0xc8, 0x10},
+                                   {0x66, 0xe8, 0x10},
+                                   {0x66, 0xe9, 0x10}};
   uint8_t prefixes[EXU_X86_INSTRUCTION_MAX];
   struct exu_x86_decoded decoded;
   (void)state;

@@ -109,6 +109,16 @@ static void a_run_of_ones_own_is_no_start(void **state) {
                "  File \"/lib/threading.py\", line 320, in wait\n");
 }
 
+static void functions_of_the_same_names_elsewhere_are_no_start(void **state) {
+  (void)state;
+  const struct exu_frame frames[] = {PY("work", "/app.py", 7), PY("run", "/app/threads.py", 9),
+                                     PY("_bootstrap", "/app/threads.py", 5)};
+  const struct exu_thread thread = THREAD(frames, .python = true);
+  check_frames(&thread, plain,
+               "  File \"/app/threads.py\", line 5, in _bootstrap\n  File \"/app/threads.py\", line 9, in run\n"
+               "  File \"/app.py\", line 7, in work\n");
+}
+
 static void where_a_thread_is_stays_when_it_is_part_of_its_start(void **state) {
   (void)state;
   const struct exu_frame frames[] = {PY("_bootstrap_inner", "/lib/threading.py", 1038),
@@ -150,6 +160,39 @@ static void frames_wait_only_where_the_thread_is_said_to(void **state) {
   }
 }
 
+static void where_a_thread_that_waits_crashed_is_shown(void **state) {
+  (void)state;
+  const struct exu_wait lock = WAIT(EXU_WAIT_LOCK, "waits for the Lock 0x10");
+  const struct exu_thread thread = THREAD(waiting, .python = true, .crashed = true, .wait = &lock);
+  char *text = text_of(&thread, 1, plain);
+  assert_non_null(strstr(text, "in __futex_abstimed_wait_common64\n"));
+  assert_null(strstr(text, "frames that wait"));
+  free(text);
+}
+
+/* Two functions that wait, and what ends them. */
+static void check_not_folded(struct exu_frame third) {
+  const struct exu_frame frames[] = {NATIVE("futex_wait", LIBC, 0x2010), NATIVE("do_futex_wait", LIBC, 0x2020), third,
+                                     PY("work", "/app.py", 7)};
+  const struct exu_wait lock = WAIT(EXU_WAIT_LOCK, "waits for the Lock 0x10");
+  const struct exu_thread thread = THREAD(frames, .python = true, .wait = &lock);
+  char *text = text_of(&thread, 1, plain);
+  assert_non_null(strstr(text, "in do_futex_wait\n"));
+  assert_non_null(strstr(text, "in futex_wait\n"));
+  assert_null(strstr(text, "frames that wait"));
+  free(text);
+}
+
+static void only_functions_that_wait_and_those_without_names_beside_them_are_folded(void **state) {
+  (void)state;
+  check_not_folded((struct exu_frame)NATIVE("sem_waiting_room", FOO, 0x3010)); /* its name only begins like theirs */
+  check_not_folded((struct exu_frame)NAMELESS(FOO, 0x3010));                   /* of another library */
+  struct exu_frame interrupted = NATIVE("sem_wait", LIBC, 0x2030);
+  interrupted.signal = true;
+  check_not_folded(interrupted);
+  check_not_folded((struct exu_frame)PY("sem_wait", "/app.py", 8)); /* two are not worth a line */
+}
+
 static void a_function_that_does_more_than_wait_is_shown(void **state) {
   (void)state;
   const struct exu_frame frames[] = {NATIVE("futex_wait", LIBC, 0x2010), NATIVE("do_futex_wait", LIBC, 0x2020),
@@ -173,6 +216,17 @@ static void functions_without_names_are_counted_by_library(void **state) {
                "  (native) libfoo.so+0x50, in g\n  (native) libarrow.so.15+0x20, in ??\n"
                "  (native) libarrow.so.15+0x10, in ??\n  (native) 4 frames without names in libfoo.so\n");
   char *text = text_of(&thread, 1, verbose);
+  assert_null(strstr(text, "without names"));
+  free(text);
+}
+
+static void the_frame_of_a_signal_without_a_name_is_shown(void **state) {
+  (void)state;
+  struct exu_frame frames[] = {NAMELESS(FOO, 0x3010), NAMELESS(FOO, 0x3020), NAMELESS(FOO, 0x3030),
+                               PY("f", "/a.py", 1)};
+  frames[1].signal = true;
+  const struct exu_thread thread = THREAD(frames, .python = true);
+  char *text = text_of(&thread, 1, plain);
   assert_null(strstr(text, "without names"));
   free(text);
 }
@@ -216,6 +270,17 @@ static void a_function_of_cython_is_one_frame_with_the_line_of_its_source(void *
   char *text = text_of(&thread, 1, all);
   assert_int_equal(count_lines(text, "  (native) "), 7);
   free(text);
+}
+
+static void a_wrapper_of_cython_that_runs_another_function_is_shown(void **state) {
+  (void)state;
+  const struct exu_frame frames[] = {CYTHON("m.other", "__pyx_pf_1m_2other", "m.pyx", 14),
+                                     CYTHON("m.run", "__pyx_pw_1m_1run", "m.pyx", 11), PY("f", "/app.py", 1)};
+  const struct exu_thread thread = THREAD(frames, .python = true);
+  check_frames(&thread, plain,
+               "  File \"/app.py\", line 1, in f\n"
+               "  (native) File \"m.pyx\", line 11, in m.run (libfoo.so) [cython]\n"
+               "  (native) File \"m.pyx\", line 14, in m.other (libfoo.so) [cython]\n");
 }
 
 /* ---- threads without Python ---- */
@@ -286,6 +351,11 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_start_of_a_thread_is_one_line),
       cmocka_unit_test(a_run_of_ones_own_is_no_start),
+      cmocka_unit_test(functions_of_the_same_names_elsewhere_are_no_start),
+      cmocka_unit_test(where_a_thread_that_waits_crashed_is_shown),
+      cmocka_unit_test(only_functions_that_wait_and_those_without_names_beside_them_are_folded),
+      cmocka_unit_test(the_frame_of_a_signal_without_a_name_is_shown),
+      cmocka_unit_test(a_wrapper_of_cython_that_runs_another_function_is_shown),
       cmocka_unit_test(where_a_thread_is_stays_when_it_is_part_of_its_start),
       cmocka_unit_test(how_a_thread_waits_is_one_line),
       cmocka_unit_test(frames_wait_only_where_the_thread_is_said_to),

@@ -164,7 +164,7 @@ static void the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none(void **
     struct scene scene;
     scene_create(&scene);
     put_mutex(&scene, FIRST, 100);
-    add(&scene, "asks", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
+    add(&scene, "asks", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0, SECOND}); /* again and again */
     add(&scene, "has", with_mutex ? FUTEX : -1, (const uint64_t[6]){FIRST, 0x80, 2});
     scene.gil[0] = scene.has_gil[1] = 0x10;
     explain(&scene);
@@ -172,6 +172,7 @@ static void the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none(void **
           with_mutex ? "waits for the GIL held by \"has\", which waits for the mutex 0x100100 held by \"asks\""
                      : "waits for the GIL held by \"has\"");
     assert_int_equal(scene.report.deadlock_count, with_mutex);
+    assert_false(with_mutex && scene.report.deadlocks[0].timed);
     scene_destroy(&scene);
   }
 }
@@ -365,7 +366,83 @@ static void a_circle_through_a_thread_of_another_moment_is_no_deadlock(void **st
   }
 }
 
-/* Every thread sleeps in a futex of its process until another one changes it. */
+/* Two threads sleep in a futex of their process until another one changes it. */
+struct sleep {
+  uint64_t operation, timeout;
+  int32_t word;
+  bool no_pointer; /* it may be no thread of the C library */
+  bool more;       /* there is a thread that was not looked at */
+};
+
+static size_t hangs_of(const struct sleep *sleep) {
+  struct scene scene;
+  scene_create(&scene);
+  small_target_write(&scene.small, FIRST, &sleep->word, sizeof sleep->word);
+  for (uint64_t i = 0; i < 2; i++) {
+    struct exu_os_thread *thread =
+        add(&scene, NULL, FUTEX, (const uint64_t[6]){FIRST, sleep->operation, 2, sleep->timeout});
+    thread->registers.has_thread_pointer = !sleep->no_pointer;
+    thread->registers.thread_pointer = SECOND + 64 * i;
+  }
+  look(&scene);
+  scene.small.target.thread_count += sleep->more;
+  finish(&scene);
+  const size_t count = scene.report.hang_count;
+  scene_destroy(&scene);
+  return count;
+}
+
+static void all_threads_hang_that_only_they_could_wake(void **state) {
+  enum { WAIT = 0x80, SHARED = 0 };
+  (void)state;
+  assert_int_equal(hangs_of(&(struct sleep){.operation = WAIT, .word = 2}), 1);
+  assert_int_equal(hangs_of(&(struct sleep){.operation = WAIT, .word = 3}), 0); /* somebody is about to wake them */
+  assert_int_equal(hangs_of(&(struct sleep){.operation = WAIT, .word = 2, .timeout = SECOND}), 0);
+  assert_int_equal(hangs_of(&(struct sleep){.operation = SHARED, .word = 2}), 0);
+  assert_int_equal(hangs_of(&(struct sleep){.operation = WAIT, .word = 2, .no_pointer = true}), 0);
+  assert_int_equal(hangs_of(&(struct sleep){.operation = WAIT, .word = 2, .more = true}), 0);
+}
+
+static size_t hangs_for_gils(uint64_t one, uint64_t other, uint64_t holder) {
+  struct scene scene;
+  scene_create(&scene);
+  add(&scene, "one", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
+  add(&scene, "other", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
+  scene.gil[0] = one;
+  scene.gil[1] = other;
+  scene.gil_holder = holder;
+  explain(&scene);
+  const size_t count = scene.report.hang_count;
+  scene_destroy(&scene);
+  return count;
+}
+
+static void the_gil_is_lost_when_all_threads_wait_for_one_that_somebody_has(void **state) {
+  (void)state;
+  assert_int_equal(hangs_for_gils(0x10, 0x10, 0x5000), 1);
+  assert_int_equal(hangs_for_gils(0x10, 0x20, 0x5000), 0);
+  assert_int_equal(hangs_for_gils(0x10, 0x10, 0), 0);
+  assert_int_equal(hangs_for_gils(0x10, 0, 0x5000), 0);
+}
+
+/* The child of a fork believes that it has the parent's locks. */
+static void a_lock_that_processes_share_proves_no_deadlock_with_a_main_thread(void **state) {
+  (void)state;
+  for (int shared = 0; shared < 2; shared++) {
+    struct scene scene;
+    scene_create(&scene);
+    put_mutex(&scene, FIRST, 100);
+    add_waiter(&scene, "selfish", FIRST);
+    scene.threads[0].main = true;
+    look(&scene);
+    scene.waits->seen.items[0].py.shared = shared;
+    finish(&scene);
+    assert_int_equal(scene.report.deadlock_count, !shared);
+    scene_destroy(&scene);
+  }
+}
+
+/* Every thread sleeps until another one wakes it. */
 static void a_thread_of_another_moment_may_have_woken_the_others(void **state) {
   (void)state;
   for (int how = AT_ONCE; how < WAYS; how++) {
@@ -437,25 +514,37 @@ static void what_a_late_thread_waits_for_is_said_and_it_stays_a_thread_of_its_po
 }
 
 /* All threads of a pool wait for what only it could run: so does one that stopped late, but perhaps no more. */
+static size_t deadlocks_of_pool(int how, uint64_t limit, bool more) {
+  struct scene scene;
+  scene_create(&scene);
+  for (int i = 0; i < 2; i++) {
+    struct exu_os_thread *thread = add(&scene, "worker", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
+    if (i == 1) make_late(thread, how);
+  }
+  look(&scene);
+  for (size_t i = 0; i < 2; i++) scene.waits->seen.items[i].works_for = scene.waits->seen.items[i].queued_in = 1;
+  struct exu_wait_pool *pool = EXU_PUSH(&scene.small.arena, &scene.waits->pools);
+  assert_non_null(pool);
+  *pool = (struct exu_wait_pool){.of = {.limit = limit, .object = 0x10}, .workers = 2};
+  scene.small.target.thread_count += more;
+  finish(&scene);
+  const size_t count = scene.report.deadlock_count;
+  scene_destroy(&scene);
+  return count;
+}
+
 static void a_pool_one_of_whose_threads_is_late_is_no_deadlock(void **state) {
   (void)state;
-  for (int how = AT_ONCE; how < WAYS; how++) {
-    if (how == RAN) continue; /* what it waits for is not said at all */
-    struct scene scene;
-    scene_create(&scene);
-    for (int i = 0; i < 2; i++) {
-      struct exu_os_thread *thread = add(&scene, "worker", FUTEX, (const uint64_t[6]){SECOND, 0x80, 0});
-      if (i == 1) make_late(thread, how);
-    }
-    look(&scene);
-    for (size_t i = 0; i < 2; i++) scene.waits->seen.items[i].works_for = scene.waits->seen.items[i].queued_in = 1;
-    struct exu_wait_pool *pool = EXU_PUSH(&scene.small.arena, &scene.waits->pools);
-    assert_non_null(pool);
-    *pool = (struct exu_wait_pool){.of = {.limit = 2, .object = 0x10}, .workers = 2};
-    finish(&scene);
-    assert_int_equal(scene.report.deadlock_count, how == AT_ONCE);
-    scene_destroy(&scene);
-  }
+  assert_int_equal(deadlocks_of_pool(AT_ONCE, 2, false), 1);
+  assert_int_equal(deadlocks_of_pool(UNSTOPPED, 2, false), 0);
+}
+
+static void a_pool_that_has_or_may_start_another_thread_is_no_deadlock(void **state) {
+  (void)state;
+  assert_int_equal(deadlocks_of_pool(AT_ONCE, UINT64_MAX, false), 1);
+  assert_int_equal(deadlocks_of_pool(AT_ONCE, 3, false), 0);
+  assert_int_equal(deadlocks_of_pool(AT_ONCE, 0, false), 0);
+  assert_int_equal(deadlocks_of_pool(AT_ONCE, 2, true), 0);
 }
 
 int main(void) {
@@ -474,6 +563,10 @@ int main(void) {
       cmocka_unit_test(system_calls_are_told_with_their_descriptor),
       cmocka_unit_test(without_registers_nothing_is_said),
       cmocka_unit_test(a_stopped_process_is_stopped_first_and_still_deadlocked),
+      cmocka_unit_test(all_threads_hang_that_only_they_could_wake),
+      cmocka_unit_test(the_gil_is_lost_when_all_threads_wait_for_one_that_somebody_has),
+      cmocka_unit_test(a_lock_that_processes_share_proves_no_deadlock_with_a_main_thread),
+      cmocka_unit_test(a_pool_that_has_or_may_start_another_thread_is_no_deadlock),
       cmocka_unit_test(a_circle_through_a_thread_of_another_moment_is_no_deadlock),
       cmocka_unit_test(a_thread_of_another_moment_may_have_woken_the_others),
       cmocka_unit_test(a_thread_of_another_moment_may_have_the_gil),

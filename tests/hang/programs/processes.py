@@ -143,7 +143,16 @@ taker = subprocess.Popen([sys.executable, '-c', TAKER], close_fds=True)
 if sys.version_info >= (3, 15):
     # Before, it asks again and again, and never rests.
     wait('Popen.wait, timeout', 'child', None, taker.wait, 3600, child=taker.pid, says=[str(taker.pid)])
-fifo = os.open('fifo', os.O_RDONLY)  # returns when the taker has opened it, after its locks
+fifo = os.open('fifo', os.O_RDONLY)  # returns when the taker opens it, after its locks, and before it has a descriptor
+
+
+def has_open(pid, name):
+    files = '/proc/%d/fd' % pid
+    return any(os.path.basename(os.readlink(os.path.join(files, fd))) == name for fd in os.listdir(files))
+
+
+while not has_open(taker.pid, 'fifo'):
+    time.sleep(0.005)
 wait('reads a FIFO', 'system-call', None, os.read, fifo, 1, calls=['read'], fd=fifo,
      file=['FIFO', 'other end: pid %d' % taker.pid])
 wait('opens a FIFO', 'system-call', None, os.open, 'lonely', os.O_RDONLY, calls=['open', 'openat'], says=['lonely'])
