@@ -37,6 +37,12 @@ extern "C" {
 #define EXU_SCHEMA "exuvia-report/1"
 
 /*
+ * Every enumeration of the report is one list of X(constant, word), which also makes its function exu_..._name: the word
+ * that JSON has for it; NULL where that is null, and for a value that is none of the enumeration's. Words are static.
+ */
+#define EXU_ENUMERATOR(constant, word) constant,
+
+/*
  * Text. Bytes that are not NUL-terminated and may contain NUL. The encoding is UTF-8, with one extension: a lone
  * surrogate of the target's string (U+D800..U+DFFF) is kept as its three-byte form, so that no information is lost;
  * writers escape it. `data == NULL` means unknown; an empty string has a non-NULL `data` and `size == 0`.
@@ -48,23 +54,32 @@ struct exu_string {
 
 /* A truth value that may be unknown. */
 enum exu_tristate { EXU_NO = 0, EXU_YES = 1, EXU_UNKNOWN = -1 };
+EXU_API const char *exu_tristate_name(enum exu_tristate value);
 
-enum exu_frame_kind {
-  EXU_FRAME_PYTHON,
-  EXU_FRAME_NATIVE,
-  EXU_FRAME_GAP, /* a remark between its neighbours, `gap` and in words `function`: mostly that frames are missing here */
-};
+#define EXU_FRAME_KINDS(X)                                                                                             \
+  X(EXU_FRAME_PYTHON, "python")                                                                                        \
+  X(EXU_FRAME_NATIVE, "native")                                                                                        \
+  /* a remark between its neighbours, `gap` and in words `function`: mostly that frames are missing here */            \
+  X(EXU_FRAME_GAP, "gap")
+
+enum exu_frame_kind { EXU_FRAME_KINDS(EXU_ENUMERATOR) };
+EXU_API const char *exu_frame_kind_name(enum exu_frame_kind value);
 
 /* What a frame of the kind EXU_FRAME_GAP says. */
-enum exu_gap {
-  EXU_GAP_NATIVE,   /* native frames are missing */
-  EXU_GAP_PYTHON,   /* Python frames are missing: an eval loop runs here that none of the thread state's belong to */
-  EXU_GAP_MOVED,    /* the thread ran while it was read: its inner frames are left out */
-  EXU_GAP_GREENLET, /* nothing is missing: the stack of the greenlet that runs begins here */
-  EXU_GAP_LEFT_OUT, /* outer frames are left out, as exu_options.max_frames asked for */
-  EXU_GAP_COMPILED, /* nothing is missing: compiled Python code, of whose frames no native frame is known to run which */
-  EXU_GAP_SWITCH,   /* the thread is switching greenlets: which of them the native frames here belong to is not known */
-};
+#define EXU_GAPS(X)                                                                                                    \
+  X(EXU_GAP_NATIVE, "native-missing") /* native frames are missing */                                                  \
+  /* Python frames are missing: an eval loop runs here that none of the thread state's belong to */                    \
+  X(EXU_GAP_PYTHON, "python-missing")                                                                                  \
+  X(EXU_GAP_MOVED, "moved")             /* the thread ran while it was read: its inner frames are left out */          \
+  X(EXU_GAP_GREENLET, "greenlet-start") /* nothing is missing: the stack of the greenlet that runs begins here */      \
+  X(EXU_GAP_LEFT_OUT, "left-out")       /* outer frames are left out, as exu_options.max_frames asked for */           \
+  /* nothing is missing: compiled Python code, of whose frames no native frame is known to run which */                \
+  X(EXU_GAP_COMPILED, "compiled-code")                                                                                 \
+  /* the thread is switching greenlets: which of them the native frames here belong to is not known */                 \
+  X(EXU_GAP_SWITCH, "greenlet-switch")
+
+enum exu_gap { EXU_GAPS(EXU_ENUMERATOR) };
+EXU_API const char *exu_gap_name(enum exu_gap value);
 
 /* Source positions are 1-based lines and 0-based UTF-8 byte columns (PEP 657); -1 means unknown. */
 struct exu_position {
@@ -98,43 +113,58 @@ struct exu_frame {
   int32_t module;   /* native: index into exu_report.modules, or -1 */
 };
 
-enum exu_gil { EXU_GIL_UNKNOWN, EXU_GIL_NONE, EXU_GIL_HOLDS, EXU_GIL_WAITS };
+#define EXU_GIL_STATES(X)                                                                                              \
+  X(EXU_GIL_UNKNOWN, "unknown")                                                                                        \
+  X(EXU_GIL_NONE, "none")                                                                                              \
+  X(EXU_GIL_HOLDS, "holds")                                                                                            \
+  X(EXU_GIL_WAITS, "waits")
+
+enum exu_gil { EXU_GIL_STATES(EXU_ENUMERATOR) };
+EXU_API const char *exu_gil_name(enum exu_gil value);
 
 /* What told which native frame runs which Python frames. */
-enum exu_splice_rule {
-  EXU_SPLICE_NONE,    /* nothing did, or there was nothing to splice: no native frames, no Python frames */
-  EXU_SPLICE_MARKER,  /* 3.10 and later: an address on the C stack that the eval loop leaves */
-  EXU_SPLICE_POINTER, /* before 3.10: the eval loop's native frame keeps the address of its Python frame */
-  EXU_SPLICE_NAME,    /* before 3.10: only the symbol of the eval loop told */
-};
+#define EXU_SPLICE_RULES(X)                                                                                            \
+  X(EXU_SPLICE_NONE, NULL)       /* nothing did, or there was nothing to splice: no native frames, no Python frames */ \
+  X(EXU_SPLICE_MARKER, "marker") /* 3.10 and later: an address on the C stack that the eval loop leaves */             \
+  /* before 3.10: the eval loop's native frame keeps the address of its Python frame */                                \
+  X(EXU_SPLICE_POINTER, "pointer")                                                                                     \
+  X(EXU_SPLICE_NAME, "name") /* before 3.10: only the symbol of the eval loop told */
+
+enum exu_splice_rule { EXU_SPLICE_RULES(EXU_ENUMERATOR) };
+EXU_API const char *exu_splice_rule_name(enum exu_splice_rule value);
 
 /* What a thread waits for. The order is of no importance; unknown is an answer. */
-enum exu_wait_kind {
-  EXU_WAIT_UNKNOWN,
-  EXU_WAIT_RUNNING, /* it is in no system call: nothing holds it up */
-  EXU_WAIT_SYSCALL, /* in the kernel, for none of the reasons below: see the system call */
-  EXU_WAIT_KERNEL,  /* asleep in the kernel, as that says, and nothing tells of a system call: for a page (live only) */
-  EXU_WAIT_CHILD,   /* for another process to end */
-  EXU_WAIT_STOPPED, /* the whole process is stopped by a signal (live only) */
-  EXU_WAIT_GIL,
-  EXU_WAIT_LOCK, /* threading.Lock */
-  EXU_WAIT_RLOCK,
-  EXU_WAIT_CONDITION,
-  EXU_WAIT_SEMAPHORE, /* threading.Semaphore, BoundedSemaphore */
-  EXU_WAIT_EVENT,
-  EXU_WAIT_BARRIER,
-  EXU_WAIT_QUEUE,
-  EXU_WAIT_FUTURE,     /* a result of concurrent.futures or of a multiprocessing.Pool; who works on it is the owner */
-  EXU_WAIT_EVENT_LOOP, /* asyncio: for events, and none of the loop's tasks can run */
-  EXU_WAIT_JOIN,       /* for another thread to end: that one is the owner */
-  EXU_WAIT_IMPORT_LOCK,
-  EXU_WAIT_MUTEX,   /* pthread_mutex_t */
-  EXU_WAIT_RWLOCK,  /* pthread_rwlock_t */
-  EXU_WAIT_COND,    /* pthread_cond_t */
-  EXU_WAIT_ONCE,    /* an initialisation that another thread runs: of a static variable of C++, or by pthread_once */
-  EXU_WAIT_PYMUTEX, /* 3.13 on: a mutex of the interpreter's own or, free-threaded, that of an object */
-  EXU_WAIT_FUTEX,   /* futex(2), and nothing tells for what */
-};
+#define EXU_WAIT_KINDS(X)                                                                                              \
+  X(EXU_WAIT_UNKNOWN, "unknown")                                                                                       \
+  X(EXU_WAIT_RUNNING, "running")     /* it is in no system call: nothing holds it up */                                \
+  X(EXU_WAIT_SYSCALL, "system-call") /* in the kernel, for none of the reasons below: see the system call */           \
+  /* asleep in the kernel, as that says, and nothing tells of a system call: for a page (live only) */                 \
+  X(EXU_WAIT_KERNEL, "kernel")                                                                                         \
+  X(EXU_WAIT_CHILD, "child")     /* for another process to end */                                                      \
+  X(EXU_WAIT_STOPPED, "stopped") /* the whole process is stopped by a signal (live only) */                            \
+  X(EXU_WAIT_GIL, "gil")                                                                                               \
+  X(EXU_WAIT_LOCK, "lock") /* threading.Lock */                                                                        \
+  X(EXU_WAIT_RLOCK, "rlock")                                                                                           \
+  X(EXU_WAIT_CONDITION, "condition")                                                                                   \
+  X(EXU_WAIT_SEMAPHORE, "semaphore") /* threading.Semaphore, BoundedSemaphore */                                       \
+  X(EXU_WAIT_EVENT, "event")                                                                                           \
+  X(EXU_WAIT_BARRIER, "barrier")                                                                                       \
+  X(EXU_WAIT_QUEUE, "queue")                                                                                           \
+  /* a result of concurrent.futures or of a multiprocessing.Pool; who works on it is the owner */                      \
+  X(EXU_WAIT_FUTURE, "future")                                                                                         \
+  X(EXU_WAIT_EVENT_LOOP, "event-loop") /* asyncio: for events, and none of the loop's tasks can run */                 \
+  X(EXU_WAIT_JOIN, "join")             /* for another thread to end: that one is the owner */                          \
+  X(EXU_WAIT_IMPORT_LOCK, "import-lock")                                                                               \
+  X(EXU_WAIT_MUTEX, "mutex")             /* pthread_mutex_t */                                                         \
+  X(EXU_WAIT_RWLOCK, "read-write-lock")  /* pthread_rwlock_t */                                                        \
+  X(EXU_WAIT_COND, "condition-variable") /* pthread_cond_t */                                                          \
+  /* an initialisation that another thread runs: of a static variable of C++, or by pthread_once */                    \
+  X(EXU_WAIT_ONCE, "once")                                                                                             \
+  X(EXU_WAIT_PYMUTEX, "py-mutex") /* 3.13 on: a mutex of the interpreter's own or, free-threaded, that of an object */ \
+  X(EXU_WAIT_FUTEX, "futex")      /* futex(2), and nothing tells for what */
+
+enum exu_wait_kind { EXU_WAIT_KINDS(EXU_ENUMERATOR) };
+EXU_API const char *exu_wait_kind_name(enum exu_wait_kind value);
 
 /*
  * A thread whose frames tell that it took a lock and is to release it. The lock itself records nobody: it may have been
@@ -188,27 +218,24 @@ struct exu_deadlock {
 };
 
 /*
- * Why threads wait for ever although they are in no circle: X(name, word in JSON). By what the first of them waits for,
+ * Why threads wait for ever although they are in no circle. By what the first of them waits for,
  * where no thread is left that could let another one go on.
  */
 #define EXU_HANG_KINDS(X)                                                                                              \
-  X(LOST_OWNER, "lost-owner") /* what holds it does not exist in this process: lost at fork, or it has ended */        \
-  X(JOIN, "join")             /* for the end of a thread that waits for ever */                                        \
-  X(QUEUE, "queue")                                                                                                    \
-  X(BARRIER, "barrier")                                                                                                \
-  X(RWLOCK, "read-write-lock")                                                                                         \
-  X(ONCE, "once")               /* an initialisation that is run once, by another thread */                            \
-  X(CHILD, "child")             /* several processes, see exu_report_relate: for the end of one that hangs */          \
-  X(PIPE, "pipe")               /* likewise: all who have the other end of a pipe hang */                              \
-  X(SOCKET, "socket")           /* likewise: all who have the other end of a socket hang */                            \
-  X(SHARED_LOCK, "shared-lock") /* likewise: a lock that another process holds, or all who share it hang */            \
-  X(NOBODY, "nobody-left")      /* something else */
+  X(EXU_HANG_LOST_OWNER, "lost-owner") /* what holds it is not in this process: lost at fork, or it has ended */       \
+  X(EXU_HANG_JOIN, "join")             /* for the end of a thread that waits for ever */                               \
+  X(EXU_HANG_QUEUE, "queue")                                                                                           \
+  X(EXU_HANG_BARRIER, "barrier")                                                                                       \
+  X(EXU_HANG_RWLOCK, "read-write-lock")                                                                                \
+  X(EXU_HANG_ONCE, "once")               /* an initialisation that is run once, by another thread */                   \
+  X(EXU_HANG_CHILD, "child")             /* several processes, see exu_report_relate: for the end of one that hangs */ \
+  X(EXU_HANG_PIPE, "pipe")               /* likewise: all who have the other end of a pipe hang */                     \
+  X(EXU_HANG_SOCKET, "socket")           /* likewise: all who have the other end of a socket hang */                   \
+  X(EXU_HANG_SHARED_LOCK, "shared-lock") /* likewise: a lock that another process holds, or all who share it hang */   \
+  X(EXU_HANG_NOBODY, "nobody-left")      /* something else */
 
-enum exu_hang_kind {
-#define X(name, word) EXU_HANG_##name,
-  EXU_HANG_KINDS(X)
-#undef X
-};
+enum exu_hang_kind { EXU_HANG_KINDS(EXU_ENUMERATOR) };
+EXU_API const char *exu_hang_kind_name(enum exu_hang_kind value);
 
 /* Threads that no thread of the process can ever let go on. */
 struct exu_hang {
@@ -257,17 +284,27 @@ struct exu_interpreter {
   int64_t gil_holder; /* who holds its GIL, which it may share: index into exu_report.threads; -1: nobody, or unknown */
 };
 
-enum exu_module_file {
-  EXU_FILE_UNCHECKED,  /* nobody asked for it */
-  EXU_FILE_MATCHED,    /* build ids are equal; without any, headers, dynamic section and constants are */
-  EXU_FILE_MISMATCHED, /* a file is there but it is another build */
-  EXU_FILE_MISSING,    /* no file at that path, in the sysroot or the search directories */
-  EXU_FILE_DELETED,    /* the process had a file that was already deleted or replaced: "(deleted)" */
-  EXU_FILE_UNVERIFIED, /* a file is there, but nothing proves that it is the same */
-  EXU_FILE_CORE,       /* only the image in the core is used */
-};
+#define EXU_MODULE_FILES(X)                                                                                            \
+  X(EXU_FILE_UNCHECKED, NULL)    /* nobody asked for it */                                                             \
+  X(EXU_FILE_MATCHED, "matched") /* build ids are equal; without any, headers, dynamic section and constants are */    \
+  X(EXU_FILE_MISMATCHED, "mismatched") /* a file is there but it is another build */                                   \
+  X(EXU_FILE_MISSING, "missing")       /* no file at that path, in the sysroot or the search directories */            \
+  X(EXU_FILE_DELETED, "deleted")       /* the process had a file that was already deleted or replaced: "(deleted)" */  \
+  X(EXU_FILE_UNVERIFIED, "unverified") /* a file is there, but nothing proves that it is the same */                   \
+  X(EXU_FILE_CORE, "core")             /* only the image in the core is used */
 
-enum exu_symbols { EXU_SYMBOLS_UNKNOWN, EXU_SYMBOLS_NONE, EXU_SYMBOLS_DYNSYM, EXU_SYMBOLS_SYMTAB, EXU_SYMBOLS_DWARF };
+enum exu_module_file { EXU_MODULE_FILES(EXU_ENUMERATOR) };
+EXU_API const char *exu_module_file_name(enum exu_module_file value);
+
+#define EXU_SYMBOL_KINDS(X)                                                                                            \
+  X(EXU_SYMBOLS_UNKNOWN, NULL)                                                                                         \
+  X(EXU_SYMBOLS_NONE, "none")                                                                                          \
+  X(EXU_SYMBOLS_DYNSYM, "dynsym")                                                                                      \
+  X(EXU_SYMBOLS_SYMTAB, "symtab")                                                                                      \
+  X(EXU_SYMBOLS_DWARF, "dwarf")
+
+enum exu_symbols { EXU_SYMBOL_KINDS(EXU_ENUMERATOR) };
+EXU_API const char *exu_symbols_name(enum exu_symbols value);
 
 struct exu_module {
   struct exu_string path;
@@ -326,14 +363,23 @@ struct exu_crash {
   struct exu_string summary; /* one plain sentence */
 };
 
-enum exu_found_by {
-  EXU_FOUND_BY_NONE,
-  EXU_FOUND_BY_SYMBOL,
-  EXU_FOUND_BY_SECTION,
-  EXU_FOUND_BY_COOKIE,
-  EXU_FOUND_BY_ANCHOR
-};
-enum exu_layout_from { EXU_LAYOUT_NONE, EXU_LAYOUT_DEBUG_OFFSETS, EXU_LAYOUT_DWARF, EXU_LAYOUT_TABLE };
+#define EXU_WAYS_FOUND(X)                                                                                              \
+  X(EXU_FOUND_BY_NONE, NULL)                                                                                           \
+  X(EXU_FOUND_BY_SYMBOL, "symbol")                                                                                     \
+  X(EXU_FOUND_BY_SECTION, "section")                                                                                   \
+  X(EXU_FOUND_BY_COOKIE, "cookie")                                                                                     \
+  X(EXU_FOUND_BY_ANCHOR, "anchor")
+
+enum exu_found_by { EXU_WAYS_FOUND(EXU_ENUMERATOR) };
+EXU_API const char *exu_found_by_name(enum exu_found_by value);
+#define EXU_LAYOUTS_FROM(X)                                                                                            \
+  X(EXU_LAYOUT_NONE, NULL)                                                                                             \
+  X(EXU_LAYOUT_DEBUG_OFFSETS, "debug-offsets")                                                                         \
+  X(EXU_LAYOUT_DWARF, "dwarf")                                                                                         \
+  X(EXU_LAYOUT_TABLE, "table")
+
+enum exu_layout_from { EXU_LAYOUTS_FROM(EXU_ENUMERATOR) };
+EXU_API const char *exu_layout_from_name(enum exu_layout_from value);
 
 /* A runtime: one initialised copy of CPython. */
 struct exu_python {
@@ -347,7 +393,13 @@ struct exu_python {
   int32_t module;               /* that it is in: index into exu_report.modules, or -1 */
 };
 
-enum exu_source_kind { EXU_SOURCE_CORE, EXU_SOURCE_LIVE, EXU_SOURCE_PACKED };
+#define EXU_SOURCE_KINDS(X)                                                                                            \
+  X(EXU_SOURCE_CORE, "core")                                                                                           \
+  X(EXU_SOURCE_LIVE, "live")                                                                                           \
+  X(EXU_SOURCE_PACKED, "packed")
+
+enum exu_source_kind { EXU_SOURCE_KINDS(EXU_ENUMERATOR) };
+EXU_API const char *exu_source_kind_name(enum exu_source_kind value);
 
 struct exu_report {
   /* source */

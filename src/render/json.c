@@ -4,83 +4,9 @@
  */
 #include "render/json.h"
 
-static const char *source_kind(enum exu_source_kind kind) {
-  switch (kind) {
-  case EXU_SOURCE_CORE: return "core";
-  case EXU_SOURCE_LIVE: return "live";
-  case EXU_SOURCE_PACKED: return "packed";
-  }
-  return NULL;
-}
-
-static const char *found_by(enum exu_found_by how) {
-  switch (how) {
-  case EXU_FOUND_BY_NONE: return NULL;
-  case EXU_FOUND_BY_SYMBOL: return "symbol";
-  case EXU_FOUND_BY_SECTION: return "section";
-  case EXU_FOUND_BY_COOKIE: return "cookie";
-  case EXU_FOUND_BY_ANCHOR: return "anchor";
-  }
-  return NULL;
-}
-
-static const char *layout_from(enum exu_layout_from from) {
-  switch (from) {
-  case EXU_LAYOUT_NONE: return NULL;
-  case EXU_LAYOUT_DEBUG_OFFSETS: return "debug-offsets";
-  case EXU_LAYOUT_DWARF: return "dwarf";
-  case EXU_LAYOUT_TABLE: return "table";
-  }
-  return NULL;
-}
-
-static const char *gil(enum exu_gil state) {
-  switch (state) {
-  case EXU_GIL_UNKNOWN: return "unknown";
-  case EXU_GIL_NONE: return "none";
-  case EXU_GIL_HOLDS: return "holds";
-  case EXU_GIL_WAITS: return "waits";
-  }
-  return "unknown";
-}
-
-static const char *splice(enum exu_splice_rule rule) {
-  switch (rule) {
-  case EXU_SPLICE_NONE: return NULL;
-  case EXU_SPLICE_MARKER: return "marker";
-  case EXU_SPLICE_POINTER: return "pointer";
-  case EXU_SPLICE_NAME: return "name";
-  }
-  return NULL;
-}
-
-static const char *module_file(enum exu_module_file file) {
-  switch (file) {
-  case EXU_FILE_UNCHECKED: return NULL;
-  case EXU_FILE_MATCHED: return "matched";
-  case EXU_FILE_MISMATCHED: return "mismatched";
-  case EXU_FILE_MISSING: return "missing";
-  case EXU_FILE_DELETED: return "deleted";
-  case EXU_FILE_UNVERIFIED: return "unverified";
-  case EXU_FILE_CORE: return "core";
-  }
-  return NULL;
-}
-
-static const char *symbols(enum exu_symbols kind) {
-  switch (kind) {
-  case EXU_SYMBOLS_UNKNOWN: return NULL;
-  case EXU_SYMBOLS_NONE: return "none";
-  case EXU_SYMBOLS_DYNSYM: return "dynsym";
-  case EXU_SYMBOLS_SYMTAB: return "symtab";
-  case EXU_SYMBOLS_DWARF: return "dwarf";
-  }
-  return NULL;
-}
-
 static void put_source(struct exu_json *json, const struct exu_report *report) {
   exu_json_begin_object(json, "source", EXU_JSON_INLINE);
-  exu_json_word(json, "kind", source_kind(report->source_kind));
+  exu_json_word(json, "kind", exu_source_kind_name(report->source_kind));
   exu_json_string(json, "path", report->source_path);
   exu_json_unsigned(json, "bytes", report->source_bytes);
   exu_json_null(json, "compression");
@@ -163,8 +89,8 @@ static void put_python(struct exu_json *json, const char *key, const struct exu_
   exu_json_tristate(json, "debug", python->debug);
   exu_json_tristate(json, "free_threaded", python->free_threaded);
   exu_json_address(json, "runtime", python->runtime != 0, python->runtime);
-  exu_json_word(json, "found_by", found_by(python->found_by));
-  exu_json_word(json, "layout_from", layout_from(python->layout_from));
+  exu_json_word(json, "found_by", exu_found_by_name(python->found_by));
+  exu_json_word(json, "layout_from", exu_layout_from_name(python->layout_from));
   exu_json_tristate(json, "finalizing", python->finalizing);
   put_module_path(json, report, python->module);
   exu_json_end(json);
@@ -182,7 +108,7 @@ static void put_interpreter(struct exu_json *json, const struct exu_interpreter 
 
 static void put_python_frame(struct exu_json *json, const struct exu_report *report, const struct exu_frame *frame) {
   exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
-  exu_json_word(json, "kind", "python");
+  exu_json_word(json, "kind", exu_frame_kind_name(frame->kind));
   exu_json_string(json, "function", frame->function);
   exu_json_string(json, "qualname", frame->qualname);
   exu_json_string(json, "file", frame->file);
@@ -200,7 +126,7 @@ static void put_python_frame(struct exu_json *json, const struct exu_report *rep
 static void put_native_frame(struct exu_json *json, const struct exu_report *report, const struct exu_frame *frame) {
   bool has_module = frame->module >= 0 && (size_t)frame->module < report->module_count;
   exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
-  exu_json_word(json, "kind", "native");
+  exu_json_word(json, "kind", exu_frame_kind_name(frame->kind));
   exu_json_string(json, "function", frame->function);
   exu_json_string(json, "symbol", frame->symbol);
   exu_json_string(json, "file", frame->file);
@@ -214,23 +140,10 @@ static void put_native_frame(struct exu_json *json, const struct exu_report *rep
   exu_json_end(json);
 }
 
-static const char *gap(enum exu_gap gap) {
-  switch (gap) {
-  case EXU_GAP_NATIVE: return "native-missing";
-  case EXU_GAP_PYTHON: return "python-missing";
-  case EXU_GAP_MOVED: return "moved";
-  case EXU_GAP_GREENLET: return "greenlet-start";
-  case EXU_GAP_COMPILED: return "compiled-code";
-  case EXU_GAP_LEFT_OUT: return "left-out";
-  case EXU_GAP_SWITCH: return "greenlet-switch";
-  }
-  return NULL;
-}
-
 static void put_gap(struct exu_json *json, const struct exu_frame *frame) {
   exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
-  exu_json_word(json, "kind", "gap");
-  exu_json_word(json, "code", gap(frame->gap));
+  exu_json_word(json, "kind", exu_frame_kind_name(frame->kind));
+  exu_json_word(json, "code", exu_gap_name(frame->gap));
   exu_json_string(json, "reason", frame->function);
   exu_json_end(json);
 }
@@ -255,9 +168,9 @@ static void put_thread(struct exu_json *json, const struct exu_report *report, c
   exu_json_id(json, "runtime", thread->runtime);
   exu_json_tristate(json, "python", thread->python_unknown ? EXU_UNKNOWN : thread->python ? EXU_YES : EXU_NO);
   exu_json_bool(json, "crashed", thread->crashed);
-  exu_json_word(json, "gil", gil(thread->gil));
+  exu_json_word(json, "gil", exu_gil_name(thread->gil));
   exu_json_tristate(json, "native_complete", thread->native_complete);
-  exu_json_word(json, "splice", splice(thread->splice));
+  exu_json_word(json, "splice", exu_splice_rule_name(thread->splice));
   exu_json_bool(json, "frames_complete", thread->frames_complete);
   exu_json_tristate(json, "moved", is_live ? thread->moved : EXU_UNKNOWN);
   exu_json_id(json, "cpu_us", is_live ? thread->cpu_us : -1);
@@ -280,8 +193,8 @@ static void put_module(struct exu_json *json, const struct exu_module *module) {
   exu_json_string(json, "build_id", module->build_id);
   exu_json_address(json, "start", true, module->start);
   exu_json_address(json, "end", true, module->end);
-  exu_json_word(json, "symbols", symbols(module->symbols));
-  exu_json_word(json, "file", module_file(module->file));
+  exu_json_word(json, "symbols", exu_symbols_name(module->symbols));
+  exu_json_word(json, "file", exu_module_file_name(module->file));
   exu_json_end(json);
 }
 

@@ -3,36 +3,6 @@
 
 #include "render/json.h"
 
-static const char *kind_word(enum exu_wait_kind kind) {
-  switch (kind) {
-  case EXU_WAIT_UNKNOWN: return "unknown";
-  case EXU_WAIT_RUNNING: return "running";
-  case EXU_WAIT_SYSCALL: return "system-call";
-  case EXU_WAIT_KERNEL: return "kernel";
-  case EXU_WAIT_CHILD: return "child";
-  case EXU_WAIT_STOPPED: return "stopped";
-  case EXU_WAIT_GIL: return "gil";
-  case EXU_WAIT_LOCK: return "lock";
-  case EXU_WAIT_RLOCK: return "rlock";
-  case EXU_WAIT_CONDITION: return "condition";
-  case EXU_WAIT_SEMAPHORE: return "semaphore";
-  case EXU_WAIT_EVENT: return "event";
-  case EXU_WAIT_BARRIER: return "barrier";
-  case EXU_WAIT_QUEUE: return "queue";
-  case EXU_WAIT_FUTURE: return "future";
-  case EXU_WAIT_EVENT_LOOP: return "event-loop";
-  case EXU_WAIT_JOIN: return "join";
-  case EXU_WAIT_IMPORT_LOCK: return "import-lock";
-  case EXU_WAIT_MUTEX: return "mutex";
-  case EXU_WAIT_RWLOCK: return "read-write-lock";
-  case EXU_WAIT_COND: return "condition-variable";
-  case EXU_WAIT_ONCE: return "once";
-  case EXU_WAIT_PYMUTEX: return "py-mutex";
-  case EXU_WAIT_FUTEX: return "futex";
-  }
-  return "unknown";
-}
-
 static void put_object(struct exu_json *json, const struct exu_wait *wait) {
   if (wait->address == 0 && !wait->type.data) {
     exu_json_null(json, "object");
@@ -101,7 +71,7 @@ void exu_json_wait(struct exu_json *json, const char *key, const struct exu_repo
     return;
   }
   exu_json_begin_object(json, key, EXU_JSON_INLINE);
-  exu_json_word(json, "kind", kind_word(wait->kind));
+  exu_json_word(json, "kind", exu_wait_kind_name(wait->kind));
   exu_json_string(json, "summary", wait->summary);
   exu_json_string(json, "evidence", wait->evidence);
   put_object(json, wait);
@@ -118,13 +88,8 @@ static void put_threads(struct exu_json *json, const struct exu_report *report, 
 }
 
 void exu_json_hang(struct exu_json *json, const struct exu_report *report, const struct exu_hang *hang) {
-  static const char *const words[] = {
-#define X(name, word) [EXU_HANG_##name] = (word),
-      EXU_HANG_KINDS(X)
-#undef X
-  };
   exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
-  exu_json_word(json, "kind", words[hang->kind]);
+  exu_json_word(json, "kind", exu_hang_kind_name(hang->kind));
   exu_json_string(json, "sentence", hang->sentence);
   exu_json_string(json, "evidence", hang->evidence);
   exu_json_bool(json, "certain", hang->certain);

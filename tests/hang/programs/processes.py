@@ -133,6 +133,7 @@ whole, part = open("whole"), open("part", "r+")
 fcntl.flock(whole, fcntl.LOCK_EX)
 fcntl.lockf(part, fcntl.LOCK_EX)
 fifo = open("fifo", "w")
+open("opened", "w").close()
 time.sleep(600)
 '''
 os.mkfifo('fifo')
@@ -144,14 +145,7 @@ if sys.version_info >= (3, 15):
     # Before, it asks again and again, and never rests.
     wait('Popen.wait, timeout', 'child', None, taker.wait, 3600, child=taker.pid, says=[str(taker.pid)])
 fifo = os.open('fifo', os.O_RDONLY)  # returns when the taker opens it, after its locks, and before it has a descriptor
-
-
-def has_open(pid, name):
-    files = '/proc/%d/fd' % pid
-    return any(os.path.basename(os.readlink(os.path.join(files, fd))) == name for fd in os.listdir(files))
-
-
-while not has_open(taker.pid, 'fifo'):
+while not os.path.exists('opened'):
     time.sleep(0.005)
 wait('reads a FIFO', 'system-call', None, os.read, fifo, 1, calls=['read'], fd=fifo,
      file=['FIFO', 'other end: pid %d' % taker.pid])

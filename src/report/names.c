@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words of the report's enumerations, from the lists of the public header. */
+#include "exuvia/exuvia.h"
+
+#define WORD(constant, word) [constant] = (word),
+#define LOOK_UP(words, value) ((size_t)(value) < sizeof(words) / sizeof *(words) ? (words)[value] : NULL)
+
+const char *exu_tristate_name(enum exu_tristate value) {
+  return value == EXU_YES ? "true" : value == EXU_NO ? "false" : NULL;
+}
+
+const char *exu_frame_kind_name(enum exu_frame_kind value) {
+  static const char *const words[] = {EXU_FRAME_KINDS(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_gap_name(enum exu_gap value) {
+  static const char *const words[] = {EXU_GAPS(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_gil_name(enum exu_gil value) {
+  static const char *const words[] = {EXU_GIL_STATES(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_splice_rule_name(enum exu_splice_rule value) {
+  static const char *const words[] = {EXU_SPLICE_RULES(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_wait_kind_name(enum exu_wait_kind value) {
+  static const char *const words[] = {EXU_WAIT_KINDS(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_hang_kind_name(enum exu_hang_kind value) {
+  static const char *const words[] = {EXU_HANG_KINDS(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_module_file_name(enum exu_module_file value) {
+  static const char *const words[] = {EXU_MODULE_FILES(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_symbols_name(enum exu_symbols value) {
+  static const char *const words[] = {EXU_SYMBOL_KINDS(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_found_by_name(enum exu_found_by value) {
+  static const char *const words[] = {EXU_WAYS_FOUND(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_layout_from_name(enum exu_layout_from value) {
+  static const char *const words[] = {EXU_LAYOUTS_FROM(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_source_kind_name(enum exu_source_kind value) {
+  static const char *const words[] = {EXU_SOURCE_KINDS(WORD)};
+  return LOOK_UP(words, value);
+}

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lists of words in the source, in the JSON schema and in the documents are the same."""
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = (ROOT / "include/exuvia/exuvia.h").read_text(encoding="utf-8")
+SCHEMA = json.loads((ROOT / "docs/report.schema.json").read_text(encoding="utf-8"))
+
+LIST = re.compile(r"#define (EXU_\w+)\(X\)\s*\\\n((?:.*\\\n)*.*)\n")
+ENTRY = re.compile(r'^\s*X\(EXU_\w+, (?:"([a-z-]+)"|NULL)\)', re.MULTILINE)
+USE = re.compile(r"enum (exu_\w+) \{ (EXU_\w+)\(EXU_ENUMERATOR\) \};\nEXU_API const char \*(\w+)\(enum (\w+) value\);")
+
+# Where the schema has the words of an enumeration, below $defs unless it begins with a slash.
+PLACES = {
+    "exu_source_kind": "/properties/source/properties/kind",
+    "exu_found_by": "python/properties/found_by",
+    "exu_layout_from": "python/properties/layout_from",
+    "exu_gil": "thread/properties/gil",
+    "exu_splice_rule": "thread/properties/splice",
+    "exu_frame_kind": "thread/properties/frames/items/properties/kind",
+    "exu_gap": "gap/properties/code",
+    "exu_wait_kind": "wait/properties/kind",
+    "exu_hang_kind": "hang/properties/kind",
+    "exu_module_file": "module/properties/file",
+    "exu_symbols": "module/properties/symbols",
+}
+WITHOUT_LIST = {"exu_tristate", "exu_outcome"}  # true, false and null; not in JSON
+OTHER_WORDS = {"wait/properties/taken_by/items/properties/by"}  # no enumeration of the header
+
+
+def lists():
+    """The words of each list of the header: {"EXU_GAPS": ["native-missing", ...]}; None is null."""
+    return {name: [word or None for word in ENTRY.findall(body)] for name, body in LIST.findall(HEADER)}
+
+
+def enumerations():
+    """{"exu_gap": its words}"""
+    words = lists()
+    return {enumeration: words[name] for enumeration, name, _, _ in USE.findall(HEADER)}
+
+
+def schema_at(place):
+    node = SCHEMA if place.startswith("/") else SCHEMA["$defs"]
+    for key in place.strip("/").split("/"):
+        node = node[key]
+    return node
+
+
+def schema_enums(node, place=""):
+    """Every place of the schema that lists words."""
+    if isinstance(node, dict):
+        if "enum" in node:
+            yield place
+        for key, value in node.items():
+            yield from schema_enums(value, f"{place}/{key}")
+
+
+def test_every_enumeration_of_the_public_header_comes_from_a_list_and_has_a_name_function():
+    declared = set(re.findall(r"^enum (exu_\w+) \{", HEADER, re.MULTILINE))
+    assert declared - WITHOUT_LIST == set(enumerations()) == set(PLACES)
+    assert all(function == f"{enumeration}_name" and argument == enumeration
+               for enumeration, _, function, argument in USE.findall(HEADER))
+
+
+def test_the_schema_has_the_words_of_every_enumeration_and_no_others():
+    for enumeration, words in enumerations().items():
+        assert len(words) == len(set(words)), enumeration
+        listed = schema_at(PLACES[enumeration])["enum"]
+        assert len(listed) == len(set(listed)), enumeration
+        assert set(listed) == set(words), enumeration
+
+
+def test_no_other_place_of_the_schema_has_words_of_its_own():
+    known = {place if place.startswith("/") else f"/$defs/{place}" for place in set(PLACES.values()) | OTHER_WORDS}
+    assert set(schema_enums(SCHEMA)) == known
+
+
+def test_what_the_schema_says_of_a_gap_or_a_hang_is_of_words_that_it_lists():
+    """`word: what it means; ...` in a description."""
+    for enumeration in ("exu_gap", "exu_hang_kind", "exu_wait_kind"):
+        node = schema_at(PLACES[enumeration])
+        named = {word for part in node["description"].split(";") if ":" in part
+                 for word in re.findall(r"[a-z]+(?:-[a-z]+)+", part.split(":")[0])}
+        assert named and named <= set(node["enum"]), enumeration
