@@ -9,6 +9,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
+pytestmark = pytest.mark.release_only
+
 
 @pytest.fixture
 def machine(tmp_path):
