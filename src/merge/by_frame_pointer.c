@@ -61,36 +61,25 @@ static size_t find_ahead(struct matching *matching, size_t call, size_t next, si
 }
 
 /*
- * The innermost call may not have given its frame to the thread state yet, or have taken it away already. Registers may
- * still have its caller's frame then, which that call keeps too: but not the frame of the call after it, as it would if
- * it were the turn of that.
- */
-static bool is_callers(struct matching *matching, size_t next, size_t run) {
-  return is_kept(matching, next, run) && !is_kept(matching, next, run + 1);
-}
-
-/*
  * Give the calls of a function to the runs, one each. Normally every call keeps the pointer of the run whose turn it
  * is. A call is skipped when its frame is not the thread state's yet, or no more (a stack overflow at the very entry);
  * runs are left out when their calls are missing (an unnamed part of the eval loop, a gap).
  */
-static struct fit assign(struct matching *matching, struct candidate candidate) {
+static struct fit assign_from(struct matching *matching, struct candidate candidate, size_t innermost) {
   enum { NEAR = 8 };
   const struct exu_merge_stack *stack = matching->stack;
   struct fit fit = {0, 0};
   size_t run = 0, gap = 0;
   bool after_gap = false;
   exu_merge_clear_hosts(matching->runs, matching->run_count);
-  const size_t innermost = next_call(stack, candidate, 0);
   for (size_t call = innermost, next; call < stack->count; call = next) {
     next = next_call(stack, candidate, call + 1);
     for (; gap < stack->gap_count && stack->gaps[gap] <= call; gap++) after_gap = true;
-    size_t follows = gap < stack->gap_count && stack->gaps[gap] <= next ? stack->count : next;
     /* What a symbol calls the eval loop may be called further out, for frames that are not the thread state's. */
     if (candidate.named && run == matching->run_count) break;
-    if (call == innermost && is_callers(matching, follows, run)) continue;
     if (!is_kept(matching, call, run)) {
       size_t far = after_gap ? matching->run_count : NEAR;
+      size_t follows = gap < stack->gap_count && stack->gaps[gap] <= next ? stack->count : next;
       size_t ahead = 0;
       if (candidate.named && !is_kept(matching, follows, run)) ahead = find_ahead(matching, call, follows, run, far);
       if (ahead == 0) {
@@ -105,6 +94,20 @@ static struct fit assign(struct matching *matching, struct candidate candidate) 
     after_gap = false;
   }
   return fit;
+}
+
+/*
+ * The innermost call may not have given its frame to the thread state yet, or have taken it away already; registers may
+ * still have its caller's frame then. It has none if the others alone fit as well: there are fewer runs than calls.
+ */
+static struct fit assign(struct matching *matching, struct candidate candidate) {
+  const size_t innermost = next_call(matching->stack, candidate, 0);
+  const size_t next = next_call(matching->stack, candidate, innermost + 1);
+  struct fit all = assign_from(matching, candidate, innermost);
+  if (!is_kept(matching, next, 0)) return all;
+  struct fit others = assign_from(matching, candidate, next);
+  const bool as_good = others.matched == all.matched && others.skipped <= all.skipped;
+  return others.matched > all.matched || as_good ? others : assign_from(matching, candidate, innermost);
 }
 
 /* Calls that keep no pointer are the exception. A function that no symbol calls the eval loop has none. */
