@@ -52,7 +52,6 @@ struct analysis {
 static void describe_target(struct analysis *analysis) {
   const struct exu_target *target = &analysis->target;
   struct exu_report *report = analysis->report;
-  report->source_kind = target->kind;
   report->source_bytes = target->bytes;
   report->source_truncated = target->truncated;
   report->source_missing_bytes = target->missing_bytes;
@@ -63,7 +62,7 @@ static void describe_target(struct analysis *analysis) {
   report->crash = target->crash;
   report->directory = target->directory;
   report->sources_as_of = target->sources_as_of;
-  if (target->live) report->root = exu_live_root_for_later(target, analysis->arena).data;
+  if (target->running_pid >= 0) report->root = exu_live_root_for_later(target, analysis->arena).data;
 }
 
 static struct exu_string build_id_text(struct exu_arena *arena, const struct exu_build_id *id) {
@@ -174,6 +173,7 @@ static bool find_modules(struct analysis *analysis) {
 static enum exu_outcome explain_core(struct analysis *analysis) {
   struct exu_error error;
   const char *path = analysis->report->source_path.data;
+  analysis->report->source_kind = EXU_SOURCE_CORE;
   enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
   analysis->has_target = exu_target_open_core(path, analysis->arena, &analysis->diagnostics, &analysis->target, &error);
   if (!analysis->has_target) {
@@ -205,15 +205,15 @@ static struct exu_runtimes *find_live_python(struct analysis *analysis, struct e
   if (try_find_python(analysis, error) && !analysis->runtimes.no_anchors) return &analysis->runtimes;
   struct exu_runtimes *found = analysis->runtimes.count > 0 ? &analysis->runtimes : NULL;
   struct exu_error ended;
-  if (!exu_live_glance(&analysis->target, analysis->arena, &ended)) return found;
+  if (!exu_process_sample(&analysis->target, analysis->arena, &ended)) return found;
   if (!exu_live_knows_descriptors(&analysis->target)) return found;
   return try_find_python(analysis, error) ? &analysis->runtimes : NULL;
 }
 
 static bool stop(struct analysis *analysis, struct exu_error *error) {
-  if (analysis->options->no_stop) return exu_live_glance(&analysis->target, analysis->arena, error);
-  if (!exu_live_stop(&analysis->target, analysis->arena, error)) return false;
-  if (!analysis->options->python_only) exu_live_copy_stacks(&analysis->target);
+  if (analysis->options->no_stop) return exu_process_sample(&analysis->target, analysis->arena, error);
+  if (!exu_process_pause(&analysis->target, analysis->arena, error)) return false;
+  if (!analysis->options->python_only) exu_process_capture_stacks(&analysis->target);
   return true;
 }
 
@@ -233,11 +233,11 @@ static enum exu_outcome explain_stopped(struct analysis *analysis) {
   else
     say_no_python(analysis, &missing);
   read_stacks(analysis, runtimes);
-  if (analysis->options->no_stop) exu_live_look_back(&analysis->target);
-  exu_live_release(&analysis->target);
-  exu_live_take_late(&analysis->target);
+  if (analysis->options->no_stop) exu_process_check_samples(&analysis->target);
+  exu_process_resume(&analysis->target);
+  exu_process_take_late(&analysis->target);
   exu_stacks_look_late(analysis->stacks);
-  exu_live_describe_threads(&analysis->target, analysis->arena);
+  exu_process_describe_threads(&analysis->target, analysis->arena);
   enum exu_outcome outcome = finish_stacks(analysis, runtimes);
   describe_modules(analysis);
   return outcome;
@@ -253,9 +253,9 @@ static enum exu_outcome explain_process(struct analysis *analysis) {
     exu_missing(&analysis->diagnostics, "process-unreadable", -1, "%s", error.message);
     return outcome;
   }
-  if (!analysis->options->sysroot && exu_live_root(&analysis->target)) {
+  if (!analysis->options->sysroot && exu_process_root(&analysis->target)) {
     analysis->with_root = *analysis->options;
-    analysis->with_root.sysroot = exu_live_root(&analysis->target);
+    analysis->with_root.sysroot = exu_process_root(&analysis->target);
     analysis->options = &analysis->with_root;
   }
   if (find_modules(analysis)) outcome = explain_stopped(analysis);

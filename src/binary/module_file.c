@@ -13,7 +13,6 @@
 #include "binary/module_proof.h"
 #include "binary/modules.h"
 #include "binary/open.h"
-#include "process/live.h"
 
 /* What the kernel appends to the name of a mapped file that has no name any more. */
 static const char DELETED[] = " (deleted)";
@@ -117,7 +116,7 @@ static enum verdict consider(struct search *search, const char *root, const char
     return ABSENT;
   }
   /* The root of a live process has no name here: a path is as the process has it. */
-  const char *own = exu_live_root(search->modules->target);
+  const char *own = exu_process_root(search->modules->target);
   bool inside = root && *root != '\0' && !(own && strcmp(own, root) == 0);
   char full[PATH_MAX];
   if ((size_t)snprintf(full, sizeof full, "%s%s%s", inside ? root : "", inside && *path != '/' ? "/" : "", path) >=
@@ -146,8 +145,8 @@ static void consider_executable(struct search *search) {
 static void consider_mapped(struct search *search) {
   const struct exu_target *target = search->modules->target;
   const struct exu_file_mapping *mapping = exu_target_mapping(target, search->module->start);
-  if (search->verdict == MATCHED || target->kind != EXU_SOURCE_LIVE || !mapping) return;
-  int fd = exu_live_open_mapping(target, mapping);
+  if (search->verdict == MATCHED || !mapping) return;
+  int fd = exu_process_open_mapping(target, mapping);
   if (fd >= 0) judge(search, fd, search->path, "the mapped file", true);
 }
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "native/unwind_private.h"
-#include "process/live.h"
 
 /*
  * Where a signal handler has a stack of its own, the frames before and after it do not ascend. That many handlers do
@@ -34,7 +33,8 @@ static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread_arg) {
 /* What was copied of a live process after it went on may belong to other frames by then. */
 bool exu_unwind_read(const struct exu_unwinder *unwinder, uint64_t address, void *bytes, size_t size) {
   return exu_space_read(unwinder->target->space, address, bytes, size) == EXU_READABLE &&
-         !exu_live_late(unwinder->target, address) && !exu_live_late(unwinder->target, address + size - 1);
+         exu_process_is_consistent(unwinder->target, address) &&
+         exu_process_is_consistent(unwinder->target, address + size - 1);
 }
 
 static bool read_word(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *arg) {

@@ -8,9 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/search.h"
 #include "elf/format.h"
-#include "process/live_private.h"
 #include "process/notes.h"
 #include "process/process.h"
 
@@ -292,7 +290,7 @@ static bool create_space(struct opening *opening, struct exu_error *error) {
 bool exu_target_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
                           struct exu_target *target, struct exu_error *error) {
   struct opening opening = {
-      .target = {.kind = EXU_SOURCE_CORE, .pid = -1, .pause_us = -1}, .arena = arena, .diagnostics = diagnostics};
+      .target = {.pid = -1, .running_pid = -1, .pause_us = -1}, .arena = arena, .diagnostics = diagnostics};
   int fd = -1;
   struct stat status;
   if (!open_regular(path, &fd, &opening.target.bytes, error)) return false;
@@ -305,16 +303,4 @@ bool exu_target_open_core(const char *path, struct exu_arena *arena, struct exu_
   }
   *target = opening.target;
   return true;
-}
-
-void exu_target_close(struct exu_target *target) {
-  exu_space_destroy(target->space);
-  target->space = NULL;
-  exu_live_close(target->live);
-  target->live = NULL;
-}
-
-const struct exu_file_mapping *exu_target_mapping(const struct exu_target *target, uint64_t address) {
-  const size_t next = EXU_PARTITION_POINT(i, target->mapping_count, target->mappings[i].start <= address);
-  return next > 0 && address < target->mappings[next - 1].end ? &target->mappings[next - 1] : NULL;
 }

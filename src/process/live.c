@@ -165,7 +165,7 @@ static bool open_target(struct exu_target *target, struct exu_arena *arena, stru
                     (int)live->pid, machine);
   open_root(live);
   read_auxv(live, &target->auxv);
-  target->pid = live->pid;
+  target->pid = target->running_pid = live->pid;
   target->comm = comm_of(live->process, "comm", arena);
   read_arguments(target, arena);
   target->directory = exu_live_directory(live->self, arena);
@@ -173,34 +173,9 @@ static bool open_target(struct exu_target *target, struct exu_arena *arena, stru
   return create_space(target, arena, error);
 }
 
-bool exu_target_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
-                          struct exu_target *target, struct exu_error *error) {
-  if (pid <= 0 || pid > INT32_MAX) return exu_fail(error, EXU_NOT_FOUND, "there is no process %" PRId64, pid);
-  struct exu_live *live = calloc(1, sizeof *live);
-  if (!live) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
-  *live = (struct exu_live){
-      .pid = (pid_t)pid, .diagnostics = diagnostics, .process = -1, .tasks = -1, .self = -1, .memory = -1, .root = -1};
-  struct exu_target opened = {.kind = EXU_SOURCE_LIVE, .pause_us = -1, .live = live};
-  if (!open_target(&opened, arena, error)) {
-    exu_target_close(&opened);
-    return false;
-  }
-  *target = opened;
-  return true;
-}
-
-void exu_live_close(struct exu_live *live) {
-  if (!live) return;
-  if (live->stop) exu_stop_end(live->stop);
-  const int descriptors[] = {live->process, live->tasks, live->self, live->memory, live->root};
-  for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
-    if (descriptors[i] >= 0) close(descriptors[i]);
-  free(live);
-}
-
 /* ---- The pause --------------------------------------------------------------------------------------------------- */
 
-void exu_live_forget(const struct exu_target *target) { exu_pages_forget(target->live->changing); }
+static void invalidate(const struct exu_target *target) { exu_pages_forget(target->live->changing); }
 
 /*
  * Is every thread's stack in a mapping that is known, and readable? If not, the mappings have changed since they were
@@ -296,8 +271,21 @@ static pid_t first_stopped(const struct exu_stop *stop) {
   return 0;
 }
 
-bool exu_live_stop(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+static void resume(struct exu_target *target) {
   struct exu_live *live = target->live;
+  if (!live->stop) return;
+  bool expired;
+  target->pause_us = exu_stop_release(live->stop, &expired);
+  if (expired)
+    exu_missing(live->diagnostics, "pause-too-long", -1,
+                "the process went on after %d ms, before everything was read: what is shown may not fit together",
+                EXU_STOP_MAX_MS);
+  exu_pages_freeze(live->changing);
+}
+
+static bool pause_process(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = target->live;
+  target->sampled = false;
   int refused;
   live->stop = exu_stop_begin(live->pid, live->tasks, &refused, error);
   if (!live->stop) return refused ? exu_live_refused(live->pid, refused, error) : false;
@@ -307,7 +295,7 @@ bool exu_live_stop(struct exu_target *target, struct exu_arena *arena, struct ex
     exu_space_reset(target->space);
     fine = exu_live_read_maps(target, arena, error);
   }
-  if (!fine) exu_live_release(target);
+  if (!fine) resume(target);
   return fine;
 }
 
@@ -334,20 +322,8 @@ static void copy_stack(const struct exu_target *target, const struct exu_os_thre
   if (end) exu_pages_hold(target->live->changing, sp, end);
 }
 
-void exu_live_copy_stacks(struct exu_target *target) {
+static void capture_stacks(struct exu_target *target) {
   for (size_t i = 0; i < target->thread_count; i++) copy_stack(target, &target->threads[i]);
-}
-
-void exu_live_release(struct exu_target *target) {
-  struct exu_live *live = target->live;
-  if (!live->stop) return;
-  bool expired;
-  target->pause_us = exu_stop_release(live->stop, &expired);
-  if (expired)
-    exu_missing(live->diagnostics, "pause-too-long", -1,
-                "the process went on after %d ms, before everything was read: what is shown may not fit together",
-                EXU_STOP_MAX_MS);
-  exu_pages_freeze(live->changing);
 }
 
 static void say_unstopped(const struct exu_live *live, const struct exu_os_thread *thread) {
@@ -374,7 +350,7 @@ static void take_late(const struct exu_target *target, const struct exu_stopped_
   exu_pages_freeze(live->changing);
 }
 
-void exu_live_take_late(struct exu_target *target) {
+static void take_late_threads(struct exu_target *target) {
   struct exu_live *live = target->live;
   size_t count, unstopped = 0, at = 0;
   if (!live->stop) return;
@@ -390,8 +366,8 @@ void exu_live_take_late(struct exu_target *target) {
   live->stop = NULL;
 }
 
-bool exu_live_late(const struct exu_target *target, uint64_t address) {
-  return target->live && exu_pages_late(target->live->changing, address);
+static bool is_consistent(const struct exu_target *target, uint64_t address) {
+  return !exu_pages_late(target->live->changing, address);
 }
 
 /* ---- Without a pause, and after it ------------------------------------------------------------------------------- */
@@ -409,16 +385,15 @@ static uint64_t slices_of(const struct exu_live *live, int64_t tid) {
   return sscanf(text, "%*u %*u %" SCNu64, &slices) == 1 ? slices : 0;
 }
 
-bool exu_live_slept(const struct exu_target *target, const struct exu_os_thread *thread) {
+static bool has_slept(const struct exu_target *target, const struct exu_os_thread *thread) {
   return thread->slices != 0 && slices_of(target->live, thread->tid) == thread->slices;
 }
 
-void exu_live_look_back(struct exu_target *target) {
-  for (size_t i = 0; i < target->thread_count; i++)
-    target->threads[i].ran = !exu_live_slept(target, &target->threads[i]);
+static void check_samples(struct exu_target *target) {
+  for (size_t i = 0; i < target->thread_count; i++) target->threads[i].ran = !has_slept(target, &target->threads[i]);
 }
 
-bool exu_live_glance(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+static bool sample(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
   struct exu_live *live = target->live;
   struct exu_task_list list;
   if (!exu_task_list_read(live->tasks, &list))
@@ -432,7 +407,8 @@ bool exu_live_glance(struct exu_target *target, struct exu_arena *arena, struct 
     glance_at(live, &target->threads[i]);
   }
   exu_task_list_deinit(&list);
-  exu_live_forget(target);
+  target->sampled = true;
+  invalidate(target);
   return target->threads || exu_fail(error, EXU_NO_MEMORY, "not enough memory");
 }
 
@@ -454,7 +430,7 @@ static int64_t cpu_of(struct exu_live *live, int64_t tid) {
   return sscanf(text, "%" SCNu64, &nanoseconds) == 1 ? (int64_t)(nanoseconds / 1000) : -1;
 }
 
-void exu_live_describe_threads(struct exu_target *target, struct exu_arena *arena) {
+static void describe_threads(struct exu_target *target, struct exu_arena *arena) {
   for (size_t i = 0; i < target->thread_count; i++) {
     struct exu_os_thread *thread = &target->threads[i];
     char name[32];
@@ -470,13 +446,12 @@ struct exu_string exu_live_root_for_later(const struct exu_target *target, struc
   return exu_arena_string(arena, path, (size_t)size + 1);
 }
 
-const char *exu_live_root(const struct exu_target *target) {
-  return target->live && target->live->root_path[0] ? target->live->root_path : NULL;
+static const char *root_of(const struct exu_target *target) {
+  return target->live->root_path[0] ? target->live->root_path : NULL;
 }
 
-int exu_live_open_mapping(const struct exu_target *target, const struct exu_file_mapping *mapping) {
+static int open_mapping(const struct exu_target *target, const struct exu_file_mapping *mapping) {
   char name[64];
-  if (!target->live) return -1;
   snprintf(name, sizeof name, "map_files/%" PRIx64 "-%" PRIx64, mapping->start, mapping->end);
   int fd = openat(target->live->process, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   struct stat status;
@@ -485,4 +460,48 @@ int exu_live_open_mapping(const struct exu_target *target, const struct exu_file
     return -1;
   }
   return fd;
+}
+
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
+
+static void close_live(struct exu_target *target) {
+  struct exu_live *live = target->live;
+  if (live->stop) exu_stop_end(live->stop);
+  const int descriptors[] = {live->process, live->tasks, live->self, live->memory, live->root};
+  for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
+    if (descriptors[i] >= 0) close(descriptors[i]);
+  free(live);
+  target->live = NULL;
+}
+
+static const struct exu_process_ops operations = {
+    .pause = pause_process,
+    .capture_stacks = capture_stacks,
+    .resume = resume,
+    .take_late = take_late_threads,
+    .sample = sample,
+    .check_samples = check_samples,
+    .has_slept = has_slept,
+    .describe_threads = describe_threads,
+    .invalidate = invalidate,
+    .is_consistent = is_consistent,
+    .open_mapping = open_mapping,
+    .root = root_of,
+    .close = close_live,
+};
+
+bool exu_target_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                          struct exu_target *target, struct exu_error *error) {
+  if (pid <= 0 || pid > INT32_MAX) return exu_fail(error, EXU_NOT_FOUND, "there is no process %" PRId64, pid);
+  struct exu_live *live = calloc(1, sizeof *live);
+  if (!live) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
+  *live = (struct exu_live){
+      .pid = (pid_t)pid, .diagnostics = diagnostics, .process = -1, .tasks = -1, .self = -1, .memory = -1, .root = -1};
+  struct exu_target opened = {.ops = &operations, .running_pid = -1, .pause_us = -1, .live = live};
+  if (!open_target(&opened, arena, error)) {
+    exu_target_close(&opened);
+    return false;
+  }
+  *target = opened;
+  return true;
 }

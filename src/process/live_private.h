@@ -45,7 +45,4 @@ bool exu_live_proc_is_own(struct exu_error *error);
 /* Fill in *error for a process that /proc does not show, for `reason` (an errno). Returns false. */
 bool exu_live_hidden(pid_t pid, int reason, struct exu_error *error);
 
-/* Release what `live` holds; a stopped process goes on. NULL is allowed. */
-void exu_live_close(struct exu_live *live);
-
 #endif

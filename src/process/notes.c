@@ -176,6 +176,7 @@ bool exu_notes_finish(struct exu_notes *notes) {
   /* gcore of a process that was well writes pr_cursig 0, and a siginfo about the debugger's own stop. */
   bool only_siginfo = target->thread_count == 0 && notes->siginfo.present;
   int32_t signal = only_siginfo ? notes->siginfo.signal : notes->cursig;
+  target->died = signal > 0 || target->thread_count == 0 || notes->damaged;
   if (signal <= 0) return true;
   const struct exu_siginfo *siginfo =
       notes->siginfo.present && notes->siginfo.signal == signal ? &notes->siginfo : NULL;

@@ -69,8 +69,30 @@ struct exu_scene {
   struct exu_os_thread *sender;   /* the process sent the signal to itself, in this thread; NULL: not known */
 };
 
+struct exu_target;
+
+/*
+ * What a process that is still there can do, and one of which a file is left cannot: NULL operations do nothing, and
+ * answer what is said here. Call them through the functions below.
+ */
+struct exu_process_ops {
+  bool (*pause)(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
+  void (*capture_stacks)(struct exu_target *target);
+  void (*resume)(struct exu_target *target);
+  void (*take_late)(struct exu_target *target);
+  bool (*sample)(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
+  void (*check_samples)(struct exu_target *target);
+  bool (*has_slept)(const struct exu_target *target, const struct exu_os_thread *thread); /* true */
+  void (*describe_threads)(struct exu_target *target, struct exu_arena *arena);
+  void (*invalidate)(const struct exu_target *target);
+  bool (*is_consistent)(const struct exu_target *target, uint64_t address);                     /* true */
+  int (*open_mapping)(const struct exu_target *target, const struct exu_file_mapping *mapping); /* -1 */
+  const char *(*root)(const struct exu_target *target);                                         /* NULL */
+  void (*close)(struct exu_target *target);
+};
+
 struct exu_target {
-  enum exu_source_kind kind;
+  const struct exu_process_ops *ops; /* NULL: of a core, which can do nothing */
   const struct exu_arch *arch;
   struct exu_space *space;
   uint64_t bytes; /* size of the core file */
@@ -78,6 +100,9 @@ struct exu_target {
   uint64_t missing_bytes;
 
   int64_t pid;                 /* -1 unknown */
+  int64_t running_pid;         /* it is still there to be asked, as /proc/running_pid; -1: it is not */
+  bool died;                   /* false: it is certain that it lived when it was read, or its core was written */
+  bool sampled;                /* it ran while it was read: what belongs together may be of several moments */
   struct exu_string comm;      /* of the main thread */
   struct exu_string arguments; /* as the kernel kept them: 80 bytes at most in a core, joined by blanks */
   struct exu_auxv auxv;
@@ -93,7 +118,7 @@ struct exu_target {
   bool first_died;         /* the first thread is the one that the signal was delivered to */
   bool keeps_calls;        /* the registers of threads tell which system call they are in */
 
-  struct exu_live *live; /* private to live.h; NULL: a core */
+  struct exu_live *live; /* of the process that is still there: private to its operations */
   int64_t pause_us;      /* live: for how long it was stopped; -1: it was not */
   int stop_signal;       /* live: the signal that had stopped it before (SIGSTOP, ...); 0: none */
 };
@@ -107,6 +132,56 @@ bool exu_target_open_core(const char *path, struct exu_arena *arena, struct exu_
 
 /* Release what open took. The arena keeps the rest. A zeroed target is allowed. */
 void exu_target_close(struct exu_target *target);
+
+/*
+ * Stop the process, read anew what was read while it ran, and fill in its threads with their registers. Threads that did
+ * not stop in time are marked. On failure it runs on.  */
+bool exu_process_pause(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
+
+/* Copy the used part of every thread's stack. While the process is stopped. */
+void exu_process_capture_stacks(struct exu_target *target);
+
+/*
+ * Let the process go on. Sets target->pause_us, and says when it has run already. What is read of its changing memory
+ * from now on is not consistent with the registers.
+ */
+void exu_process_resume(struct exu_target *target);
+
+/*
+ * After exu_process_resume: the registers and the stacks of threads that stopped only now, for want of a processor; they
+ * have run no instruction since the others were stopped. Those of which nothing is to be had are said.
+ */
+void exu_process_take_late(struct exu_target *target);
+
+/*
+ * Instead of a pause: fill in the threads, and of the registers what the kernel tells of a thread that sleeps: the system
+ * call, the stack pointer and the pc. What was read before is forgotten.
+ */
+bool exu_process_sample(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
+
+/* After reading without a pause: set `ran` of the threads that did not sleep all the time since exu_process_sample. */
+void exu_process_check_samples(struct exu_target *target);
+
+/* Has the thread slept, and done nothing else, ever since? What was read of it since was so all the while. */
+bool exu_process_has_slept(const struct exu_target *target, const struct exu_os_thread *thread);
+
+/* Threads' names and the processor time that they have used, as they are now. */
+void exu_process_describe_threads(struct exu_target *target, struct exu_arena *arena);
+
+/* Forget what was read of the memory that changes, to read it anew. */
+void exu_process_invalidate(const struct exu_target *target);
+
+/* Does the memory at this address go with the registers: was it read while the process was stopped, or never changes? */
+bool exu_process_is_consistent(const struct exu_target *target, uint64_t address);
+
+/* The file behind a mapping, also when it has no name any more. A descriptor, or -1. */
+int exu_process_open_mapping(const struct exu_target *target, const struct exu_file_mapping *mapping);
+
+/*
+ * A path on this machine for the root directory of the process; NULL when it is this process's own, or nobody's any more.
+ * Lives as long as the target.
+ */
+const char *exu_process_root(const struct exu_target *target);
 
 /* The file mapping that contains the address, or NULL. */
 const struct exu_file_mapping *exu_target_mapping(const struct exu_target *target, uint64_t address);

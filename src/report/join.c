@@ -132,9 +132,8 @@ static bool add_thread_state(struct exu_stacks *stacks, size_t index, struct exu
   size_t first = stacks->stack.frames.count;
   thread->python = true;
   add_gil(stacks, index, thread, exu_py_gil(py, &stacks->python, state, os ? &os->registers : NULL), subject);
-  bool runs = stacks->target->kind == EXU_SOURCE_LIVE && stacks->options->no_stop;
-  if (runs ? !exu_glimpse(stacks, py, state->tstate, os, thread->tid)
-           : !exu_py_frames(py, state->tstate, thread->tid, 0, &stacks->stack))
+  if (stacks->target->sampled ? !exu_glimpse(stacks, py, state->tstate, os, thread->tid)
+                              : !exu_py_frames(py, state->tstate, thread->tid, 0, &stacks->stack))
     return false;
   thread->frames_complete &= stacks->stack.complete;
   return add_chain(stacks, first, state->interpreter);
@@ -218,7 +217,7 @@ static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
  * after the threads were listed.
  */
 static bool may_be_there(const struct exu_stacks *stacks) {
-  if (stacks->target->kind == EXU_SOURCE_LIVE && stacks->options->no_stop) return true;
+  if (stacks->target->sampled) return true;
   for (size_t i = 0; i < stacks->target->thread_count; i++)
     if (stacks->untold[i] || stacks->target->threads[i].unstopped) return true;
   return false;

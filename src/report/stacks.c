@@ -163,7 +163,7 @@ static struct exu_splicer make_splicer(const struct exu_stacks *stacks, const st
 static void describe_threads(struct exu_stacks *stacks) {
   for (size_t i = 0; i < stacks->report->thread_count; i++) {
     const struct exu_os_thread *os = stacks->joined[i].os;
-    if (!os || stacks->target->kind != EXU_SOURCE_LIVE) continue;
+    if (!os || stacks->target->running_pid < 0) continue;
     stacks->threads[i].comm = os->comm;
     stacks->threads[i].cpu_us = os->cpu_us;
   }

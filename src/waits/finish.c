@@ -52,12 +52,13 @@ static bool put_in_map(struct exu_map *map, uint64_t key, struct exu_seen *seen)
 static bool index_threads(struct exu_finishing *finishing) {
   struct exu_waits *waits = finishing->waits;
   const struct exu_target *target = waits->target;
-  bool elsewhere = target->kind == EXU_SOURCE_LIVE && exu_tid_inside(target->pid, target->pid) != target->pid;
+  const int64_t pid = target->running_pid;
+  bool elsewhere = pid >= 0 && exu_tid_inside(pid, pid) != pid;
   for (size_t i = 0; i < waits->seen.count; i++) {
     struct exu_seen *seen = &waits->seen.items[i];
     const struct exu_registers *registers = &seen->subject.os->registers;
     uint64_t self = registers->has_thread_pointer ? target->arch->pthread_self(registers->thread_pointer) : 0;
-    if (elsewhere) seen->tid = exu_tid_inside(target->pid, seen->tid);
+    if (elsewhere) seen->tid = exu_tid_inside(pid, seen->tid);
     if (seen->tid > 0 && !put_in_map(&finishing->by_tid, (uint64_t)seen->tid, seen)) return false;
     if (!put_in_map(&finishing->by_ident, seen->subject.ident ? seen->subject.ident : self, seen)) return false;
     if (!add_name(finishing, seen)) return false;

@@ -10,21 +10,21 @@
  * the lock lies in. Memory that is this process's alone was copied by fork(2), and the lock with it.
  */
 static void look_outside(const struct exu_finishing *finishing, struct exu_seen *seen, uint64_t lock, int64_t tid) {
-  const struct exu_target *target = finishing->waits->target;
+  const int64_t pid = finishing->waits->target->running_pid;
   struct exu_arena *arena = finishing->waits->arena;
   struct exu_shared_place place;
   struct exu_other other;
   if (exu_wait_is_thread(finishing, tid)) return;
   seen->other =
       exu_arena_printf(arena, "thread %lld, which is not of this process (processes share it)", (long long)tid);
-  if (target->kind != EXU_SOURCE_LIVE || target->pid < 0) return;
-  if (!exu_shared_place(target->pid, lock, &place)) {
+  if (pid < 0) return;
+  if (!exu_shared_place(pid, lock, &place)) {
     seen->other = (struct exu_string){NULL, 0};
     return;
   }
   /* In another PID namespace the same number may be another thread's. */
-  if (exu_tid_inside(target->pid, target->pid) != target->pid || !exu_process_of_thread(tid, &other)) return;
-  if (other.pid == target->pid || exu_has_mapped(other.pid, &place) != EXU_YES) return;
+  if (exu_tid_inside(pid, pid) != pid || !exu_process_of_thread(tid, &other)) return;
+  if (other.pid == pid || exu_has_mapped(other.pid, &place) != EXU_YES) return;
   seen->other = other.pid == tid ? exu_arena_printf(arena, "process %lld (%s)", (long long)tid, other.comm)
                                  : exu_arena_printf(arena, "thread %lld of process %lld (%s)", (long long)tid,
                                                     (long long)other.pid, other.comm);

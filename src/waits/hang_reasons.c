@@ -69,8 +69,8 @@ static enum exu_outside outside(const struct exu_waits *waits) {
   for (size_t i = 0; i < waits->seen.count; i++) {
     if (!waits->seen.items[i].subject.os->registers.has_thread_pointer) return EXU_OUTSIDE_SIGNAL;
   }
-  if (target->kind != EXU_SOURCE_LIVE) return EXU_OUTSIDE_UNKNOWN;
-  return target->stop_signal || exu_wait_has_handler(target->pid) ? EXU_OUTSIDE_SIGNAL : EXU_OUTSIDE_NOTHING;
+  if (target->running_pid < 0) return EXU_OUTSIDE_UNKNOWN;
+  return target->stop_signal || exu_wait_has_handler(target->running_pid) ? EXU_OUTSIDE_SIGNAL : EXU_OUTSIDE_NOTHING;
 }
 
 static struct exu_stand make_stand(const struct exu_finishing *finishing, const struct exu_seen *seen) {

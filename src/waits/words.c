@@ -48,8 +48,8 @@ static void say_file(struct words *words, struct exu_string file) {
 
 /* Only a live process is still there to be asked. */
 static struct exu_string file_of(struct exu_waits *waits, int64_t fd) {
-  if (waits->target->kind != EXU_SOURCE_LIVE || waits->target->pid < 0 || fd < 0) return (struct exu_string){NULL, 0};
-  if (!waits->descriptors.arena) exu_descriptors_init(&waits->descriptors, waits->arena, waits->target->pid);
+  if (waits->target->running_pid < 0 || fd < 0) return (struct exu_string){NULL, 0};
+  if (!waits->descriptors.arena) exu_descriptors_init(&waits->descriptors, waits->arena, waits->target->running_pid);
   return exu_descriptor(&waits->descriptors, fd);
 }
 
@@ -223,9 +223,9 @@ static void put_evidence(struct exu_waits *waits, const struct exu_seen *seen, s
  */
 static bool ask_wchan(struct exu_waits *waits, const struct exu_seen *seen, char wchan[EXU_WCHAN_SIZE]) {
   enum { ASKED_MAX = 64 };
-  int64_t pid = waits->target->pid, tid = seen->subject.os->tid;
+  int64_t pid = waits->target->running_pid, tid = seen->subject.os->tid;
   struct exu_task before, after;
-  if (waits->target->kind != EXU_SOURCE_LIVE || waits->tasks_asked == ASKED_MAX) return false;
+  if (pid < 0 || waits->tasks_asked == ASKED_MAX) return false;
   waits->tasks_asked++;
   if (!exu_task(pid, tid, &before) || !exu_task_wchan(pid, tid, wchan) || !exu_task(pid, tid, &after)) return false;
   return before.call == seen->call.number && memcmp(before.arguments, seen->call.args, sizeof before.arguments) == 0 &&

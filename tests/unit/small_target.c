@@ -12,7 +12,8 @@
 void small_target_create(struct small_target *small, uint16_t machine) {
   *small = (struct small_target){0};
   exu_arena_init(&small->arena, 16 << 20);
-  small->target = (struct exu_target){.kind = EXU_SOURCE_CORE,
+  small->target = (struct exu_target){.running_pid = -1,
+                                      .died = true,
                                       .arch = exu_arch_find(machine, 2, 1),
                                       .space = exu_space_create(&small->arena),
                                       .pid = 100,

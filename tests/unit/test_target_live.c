@@ -628,26 +628,26 @@ static void test_target(void **state) {
   exu_arena_init(&arena, 16 << 20);
   exu_diagnostics_init(&diagnostics, &arena);
   assert_true(exu_target_open_live(child.pid, &arena, &diagnostics, &target, &error));
-  assert_int_equal(target.kind, EXU_SOURCE_LIVE);
+  assert_int_equal(target.running_pid, target.pid);
   assert_int_equal(target.pid, child.pid);
-  assert_null(exu_live_root(&target)); /* it is this process's own */
+  assert_null(exu_process_root(&target)); /* it is this process's own */
   assert_true(target.auxv.phdr != 0 && target.auxv.vdso != 0);
   assert_non_null(exu_target_mapping(&target, (uintptr_t)run_child));
-  int fd = exu_live_open_mapping(&target, exu_target_mapping(&target, (uintptr_t)run_child));
+  int fd = exu_process_open_mapping(&target, exu_target_mapping(&target, (uintptr_t)run_child));
   if (fd >= 0) close(fd); /* not everybody may */
 
-  assert_true(exu_live_stop(&target, &arena, &error));
+  assert_true(exu_process_pause(&target, &arena, &error));
   assert_int_equal(target.thread_count, THREADS);
   assert_int_equal(target.threads[0].tid, child.pid);
   for (size_t i = 0; i < THREADS; i++) {
     assert_true(target.threads[i].registers.valid != 0);
     assert_true(target.threads[i].registers.has_thread_pointer);
   }
-  exu_live_copy_stacks(&target);
+  exu_process_capture_stacks(&target);
   uint64_t number = 0, word = 0;
   assert_int_equal(exu_space_read(target.space, (uintptr_t)&shared->number, &number, sizeof number), EXU_READABLE);
   assert_int_equal(number, 0x1122334455667788);
-  exu_live_release(&target);
+  exu_process_resume(&target);
   assert_true(target.pause_us >= 0);
   assert_true(all_run());
 
@@ -662,8 +662,8 @@ static void test_target(void **state) {
   assert_int_equal(number, 0x1122334455667788);
   for (size_t i = 0; i < THREADS; i++)
     assert_int_equal(exu_space_read(target.space, target.threads[i].registers.sp, &word, sizeof word), EXU_READABLE);
-  for (size_t i = 0; i < THREADS; i++) assert_false(exu_live_late(&target, target.threads[i].registers.sp));
-  exu_live_describe_threads(&target, &arena);
+  for (size_t i = 0; i < THREADS; i++) assert_true(exu_process_is_consistent(&target, target.threads[i].registers.sp));
+  exu_process_describe_threads(&target, &arena);
   assert_true(target.threads[0].comm.size > 0 && target.threads[0].cpu_us >= 0);
   exu_target_close(&target);
   exu_arena_deinit(&arena);

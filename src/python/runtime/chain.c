@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "python/runtime/chain.h"
 
-#include "process/live.h"
+#include "process/process.h"
 
 /* A reading of more frames than these takes so long that no two of a thread that runs have much in common. */
 enum { LINKS_MAX = 100 * 1000, STRUCTURE_MAX = 640 };
@@ -38,7 +38,7 @@ static bool read_link(const struct exu_py *py, uint64_t address, struct exu_py_l
 
 bool exu_py_chain_read(struct exu_py *py, uint64_t tstate, struct exu_py_chain *chain) {
   uint64_t base_frame = 0;
-  exu_live_forget(py->target);
+  exu_process_invalidate(py->target);
   chain->links.count = 0;
   chain->whole = false;
   uint64_t address = innermost(py, tstate);

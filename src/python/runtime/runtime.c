@@ -142,7 +142,7 @@ static bool is_known_machine(const struct exu_arch *arch) {
 static bool give_up(const struct finding *finding, struct exu_error *error) {
   const struct exu_target *target = finding->blank.target;
   const struct exu_py_copy *unsupported = copy_in_state(finding, EXU_PY_COPY_UNSUPPORTED);
-  const bool live = target->kind == EXU_SOURCE_LIVE;
+  const bool here = target->running_pid >= 0;
   if (unsupported && !is_known_machine(target->arch)) {
     return exu_fail(error, EXU_UNSUPPORTED,
                     "Python on this machine, %s, is not supported: there is no layout of CPython %.*s for it",
@@ -158,7 +158,7 @@ static bool give_up(const struct finding *finding, struct exu_error *error) {
     return exu_fail(error, EXU_NOT_FOUND,
                     "Python is there, but its interpreter and thread states cannot be read: %stheir "
                     "memory was overwritten",
-                    live ? "" : "the core lacks them, or ");
+                    here ? "" : "the core lacks them, or ");
   }
   if (copy_in_state(finding, EXU_PY_COPY_UNUSED)) {
     return exu_fail(error, EXU_NOT_FOUND,
@@ -168,7 +168,7 @@ static bool give_up(const struct finding *finding, struct exu_error *error) {
     return exu_fail(error, EXU_NOT_FOUND,
                     "no Python interpreter was found in the memory of the process, although a file of it is mapped: "
                     "it was not initialised yet, or %s",
-                    live ? "it has shut down" : "the core lacks its data");
+                    here ? "it has shut down" : "the core lacks its data");
   }
   return exu_fail(error, EXU_NOT_FOUND, "this is not a Python process: no interpreter was found in it");
 }
