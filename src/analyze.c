@@ -103,7 +103,7 @@ static void describe_runtime(struct analysis *analysis, const struct exu_py *py,
                                 .finalizing = py->finalizing,
                                 .module = py->module ? (int32_t)(py->module - modules->items) : -1};
   if (!py->layout_known) {
-    exu_note(&analysis->diagnostics, "layout-newer", -1,
+    exu_note(&analysis->diagnostics, EXU_DIAGNOSTIC_LAYOUT_NEWER, -1,
              "CPython %.*s is newer than any release that this program knows; it is read like the newest of them",
              (int)py->version_text.size, py->version_text.data);
   }
@@ -123,7 +123,7 @@ static struct exu_native *unwinding(struct analysis *analysis) {
   analysis->has_native = exu_native_init(&analysis->native, &analysis->target, &analysis->modules, analysis->arena,
                                          &analysis->diagnostics);
   if (analysis->has_native) return &analysis->native;
-  exu_missing(&analysis->diagnostics, "native-unavailable", -1, "the native stacks cannot be unwound");
+  exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_NATIVE_UNAVAILABLE, -1, "the native stacks cannot be unwound");
   return NULL;
 }
 
@@ -134,7 +134,8 @@ static bool try_find_python(struct analysis *analysis, struct exu_error *error) 
 }
 
 static void say_no_python(struct analysis *analysis, const struct exu_error *error) {
-  const char *code = error->status == EXU_UNSUPPORTED ? "python-unsupported" : "python-not-found";
+  const enum exu_diagnostic_code code =
+      error->status == EXU_UNSUPPORTED ? EXU_DIAGNOSTIC_PYTHON_UNSUPPORTED : EXU_DIAGNOSTIC_PYTHON_NOT_FOUND;
   exu_missing(&analysis->diagnostics, code, -1, "%s", error->message);
 }
 
@@ -177,7 +178,7 @@ static enum exu_outcome explain_core(struct analysis *analysis) {
   enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
   analysis->has_target = exu_target_open_core(path, analysis->arena, &analysis->diagnostics, &analysis->target, &error);
   if (!analysis->has_target) {
-    exu_missing(&analysis->diagnostics, "core-unreadable", -1, "%s", error.message);
+    exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_CORE_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
   if (find_modules(analysis)) {
@@ -223,7 +224,7 @@ static enum exu_outcome explain_stopped(struct analysis *analysis) {
   const bool registers_help = !analysis->options->no_stop && !exu_live_knows_descriptors(&analysis->target);
   if (runtimes && !analysis->options->no_stop) exu_stacks_rehearse(runtimes);
   if (!stop(analysis, &error)) {
-    exu_missing(&analysis->diagnostics, "process-unreadable", -1, "%s", error.message);
+    exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
     return EXU_OUTCOME_NOTHING;
   }
   if (runtimes)
@@ -250,7 +251,7 @@ static enum exu_outcome explain_process(struct analysis *analysis) {
   analysis->has_target =
       exu_target_open_live(analysis->report->pid, analysis->arena, &analysis->diagnostics, &analysis->target, &error);
   if (!analysis->has_target) {
-    exu_missing(&analysis->diagnostics, "process-unreadable", -1, "%s", error.message);
+    exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
   if (!analysis->options->sysroot && exu_process_root(&analysis->target)) {
@@ -268,7 +269,7 @@ static enum exu_outcome explain_process(struct analysis *analysis) {
 static enum exu_outcome finish(struct analysis *analysis, enum exu_outcome outcome) {
   struct exu_report *report = analysis->report;
   if (analysis->arena->exhausted) {
-    exu_missing(&analysis->diagnostics, "memory-budget", -1,
+    exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_MEMORY_BUDGET, -1,
                 "the report is not complete: it needs more than %d MiB of memory", MEMORY_BUDGET_MIB);
   }
   exu_diagnostics_finish(&analysis->diagnostics);

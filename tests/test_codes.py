@@ -27,7 +27,7 @@ PLACES = {
     "exu_symbols": "module/properties/symbols",
 }
 WITHOUT_LIST = {"exu_tristate", "exu_outcome"}  # true, false and null; not in JSON
-OTHER_WORDS = {"wait/properties/taken_by/items/properties/by"}  # no enumeration of the header
+OTHER_WORDS = {"wait/properties/taken_by/items/properties/by", "diagnostic/properties/code"}  # none of the header
 
 
 def lists():
@@ -57,6 +57,14 @@ def schema_enums(node, place=""):
             yield from schema_enums(value, f"{place}/{key}")
 
 
+def diagnostics():
+    """[(constant, code, kind, meaning)]"""
+    text = (ROOT / "src/base/diagnostics.def").read_text(encoding="utf-8")
+    found = re.findall(r'^EXU_DIAGNOSTIC\((\w+), "([a-z0-9-]+)", (\w+),\s+"([^"]+)"\)$', text, re.MULTILINE)
+    assert len(found) == text.count("\nEXU_DIAGNOSTIC(")
+    return found
+
+
 def test_every_enumeration_of_the_public_header_comes_from_a_list_and_has_a_name_function():
     declared = set(re.findall(r"^enum (exu_\w+) \{", HEADER, re.MULTILINE))
     assert declared - WITHOUT_LIST == set(enumerations()) == set(PLACES)
@@ -84,3 +92,23 @@ def test_what_the_schema_says_of_a_gap_or_a_hang_is_of_words_that_it_lists():
         named = {word for part in node["description"].split(";") if ":" in part
                  for word in re.findall(r"[a-z]+(?:-[a-z]+)+", part.split(":")[0])}
         assert named and named <= set(node["enum"]), enumeration
+
+
+def test_the_schema_and_the_documents_have_every_diagnostic_and_no_others():
+    known = diagnostics()
+    assert [code for _, code, _, _ in known] == sorted({code for _, code, _, _ in known})
+    assert all(constant == code.upper().replace("-", "_") for constant, code, _, _ in known)
+    assert schema_at("diagnostic/properties/code")["enum"] == [code for _, code, _, _ in known]
+    words = {"MISSING": "yes", "NOTE": "no", "EITHER": "yes or no"}
+    rows = re.findall(r"^\| (`.*)$", (ROOT / "docs/diagnostics.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == [f"`{code}` | {words[kind]} | {meaning} |" for _, code, kind, meaning in known]
+
+
+def test_every_diagnostic_is_said_somewhere_and_as_what_it_is_listed():
+    calls = re.compile(r"\b(exu_missing|exu_missing_first|exu_note)\([^;]*?\bEXU_DIAGNOSTIC_(\w+)")
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "src").rglob("*.c")]
+    said = {(constant, "NOTE" if function == "exu_note" else "MISSING")
+            for text in sources for function, constant in calls.findall(text)}
+    for constant, code, kind, _ in diagnostics():
+        assert any(f"EXU_DIAGNOSTIC_{constant}" in text for text in sources), code
+        assert (constant, {"NOTE": "MISSING", "MISSING": "NOTE"}.get(kind)) not in said, code

@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/diagnostics.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+enum kind { MISSING, NOTE, EITHER };
+
+#define EXU_DIAGNOSTIC(constant, code, kind, meaning) [EXU_DIAGNOSTIC_##constant] = {(code), (kind)},
+static const struct {
+  const char *code;
+  enum kind kind;
+} known[] = {
+#include "base/diagnostics.def"
+};
+#undef EXU_DIAGNOSTIC
 
 void exu_diagnostics_init(struct exu_diagnostics *diagnostics, struct exu_arena *arena) {
   *diagnostics = (struct exu_diagnostics){.arena = arena};
@@ -23,28 +35,30 @@ static struct exu_diagnostic *push(struct exu_diagnostics *diagnostics, const ch
   return one;
 }
 
-__attribute__((format(printf, 5, 0))) static void add(struct exu_diagnostics *diagnostics, const char *code,
-                                                      int64_t tid, bool incomplete, const char *format,
-                                                      va_list arguments) {
+__attribute__((format(printf, 5, 0))) static void add(struct exu_diagnostics *diagnostics,
+                                                      enum exu_diagnostic_code code, int64_t tid, bool incomplete,
+                                                      const char *format, va_list arguments) {
+  assert(known[code].kind != (incomplete ? NOTE : MISSING));
   diagnostics->incomplete |= incomplete;
-  struct exu_diagnostic *one = push(diagnostics, code);
+  struct exu_diagnostic *one = push(diagnostics, known[code].code);
   if (!one) return;
   char message[1024];
   vsnprintf(message, sizeof message, format, arguments);
-  *one = (struct exu_diagnostic){.code = code,
+  *one = (struct exu_diagnostic){.code = known[code].code,
                                  .message = exu_arena_string(diagnostics->arena, message, strlen(message)),
                                  .tid = tid,
                                  .incomplete = incomplete};
 }
 
-void exu_missing(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...) {
+void exu_missing(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format,
+                 ...) {
   va_list arguments;
   va_start(arguments, format);
   add(diagnostics, code, tid, true, format, arguments);
   va_end(arguments);
 }
 
-void exu_missing_first(struct exu_diagnostics *diagnostics, const char *code, const char *format, ...) {
+void exu_missing_first(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, const char *format, ...) {
   const size_t before = diagnostics->list.count;
   va_list arguments;
   va_start(arguments, format);
@@ -56,26 +70,28 @@ void exu_missing_first(struct exu_diagnostics *diagnostics, const char *code, co
   list[0] = one;
 }
 
-void exu_note(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...) {
+void exu_note(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format,
+              ...) {
   va_list arguments;
   va_start(arguments, format);
   add(diagnostics, code, tid, false, format, arguments);
   va_end(arguments);
 }
 
-static bool is_among(const char *code, const char *const *codes) {
-  for (; *codes; codes++) {
-    if (strcmp(code, *codes) == 0) return true;
+static bool is_among(const char *code, const enum exu_diagnostic_code *codes, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(code, known[codes[i]].code) == 0) return true;
   }
   return false;
 }
 
-void exu_diagnostics_excuse(struct exu_diagnostics *diagnostics, int64_t tid, const char *const *codes) {
+void exu_diagnostics_excuse(struct exu_diagnostics *diagnostics, int64_t tid, const enum exu_diagnostic_code *codes,
+                            size_t count) {
   /* Of those that are not on the list it is not known whose they are. */
   bool incomplete = diagnostics->incomplete && diagnostics->suppressed > 0;
   for (size_t i = 0; i < diagnostics->list.count; i++) {
     struct exu_diagnostic *one = &diagnostics->list.items[i];
-    if (one->tid == tid && is_among(one->code, codes)) one->incomplete = false;
+    if (one->tid == tid && is_among(one->code, codes, count)) one->incomplete = false;
     incomplete |= one->incomplete;
   }
   diagnostics->incomplete = incomplete;
@@ -96,7 +112,7 @@ void exu_diagnostics_finish(struct exu_diagnostics *diagnostics) {
   snprintf(message, sizeof message, "%zu more diagnostics of the same kinds are not listed", diagnostics->suppressed);
   struct exu_diagnostic *one = EXU_PUSH(diagnostics->arena, &diagnostics->list);
   if (!one) return;
-  *one = (struct exu_diagnostic){.code = "diagnostics-suppressed",
+  *one = (struct exu_diagnostic){.code = known[EXU_DIAGNOSTIC_DIAGNOSTICS_SUPPRESSED].code,
                                  .message = exu_arena_string(diagnostics->arena, message, strlen(message)),
                                  .tid = -1,
                                  .incomplete = false};

@@ -8,6 +8,12 @@
 
 enum { EXU_DIAGNOSTICS_MAX = 1000, EXU_DIAGNOSTICS_MAX_PER_CODE = 50 };
 
+enum exu_diagnostic_code {
+#define EXU_DIAGNOSTIC(constant, code, kind, meaning) EXU_DIAGNOSTIC_##constant,
+#include "base/diagnostics.def"
+#undef EXU_DIAGNOSTIC
+};
+
 struct exu_diagnostics {
   struct exu_arena *arena;
   EXU_VECTOR(struct exu_diagnostic) list;
@@ -18,25 +24,26 @@ struct exu_diagnostics {
 void exu_diagnostics_init(struct exu_diagnostics *diagnostics, struct exu_arena *arena);
 
 /*
- * Something is missing or damaged: the outcome is partial. `code` is kebab-case and static. `tid` is -1 for the whole
+ * Something is missing or damaged: the outcome is partial. `code` is not of the kind NOTE. `tid` is -1 for the whole
  * process. Only the first EXU_DIAGNOSTICS_MAX_PER_CODE of one code are kept, the rest is counted.
  */
-void exu_missing(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void exu_missing(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format,
+                 ...) __attribute__((format(printf, 4, 5)));
 
 /* The same, as the first of all: what to do about those that follow. */
-void exu_missing_first(struct exu_diagnostics *diagnostics, const char *code, const char *format, ...)
+void exu_missing_first(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Something worth knowing that takes nothing away from the report. */
-void exu_note(struct exu_diagnostics *diagnostics, const char *code, int64_t tid, const char *format, ...)
+/* Something worth knowing that takes nothing away from the report. `code` is not of the kind MISSING. */
+void exu_note(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /*
  * What was missing of a thread is not shown after all, for a reason that is said elsewhere: its diagnostics with one of
  * these codes (up to a NULL) take nothing away from the report any more.
  */
-void exu_diagnostics_excuse(struct exu_diagnostics *diagnostics, int64_t tid, const char *const *codes);
+void exu_diagnostics_excuse(struct exu_diagnostics *diagnostics, int64_t tid, const enum exu_diagnostic_code *codes,
+                            size_t count);
 
 /* What was said elsewhere, as if it were said here. `other` may be of another arena that lives as long. */
 void exu_diagnostics_append(struct exu_diagnostics *diagnostics, const struct exu_diagnostics *other);

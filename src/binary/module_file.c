@@ -222,27 +222,28 @@ static void conclude(struct search *search) {
     module->file_state = EXU_FILE_MATCHED;
   } else if (search->verdict == UNVERIFIED) {
     module->file_state = EXU_FILE_UNVERIFIED;
-    exu_note(diagnostics, "module-unverified", -1, "%s cannot be proved to be the file that the process used: %s",
-             search->used,
+    exu_note(diagnostics, EXU_DIAGNOSTIC_MODULE_UNVERIFIED, -1,
+             "%s cannot be proved to be the file that the process used: %s", search->used,
              module->build_id.size > 0 ? "it has no build id" : "too little of it was saved, and no build id");
   } else if (search->other[0]) {
     module->file_state = EXU_FILE_MISMATCHED;
-    exu_note(diagnostics, "module-mismatched", -1, "%s is not the file that the process used (build id there: %s)",
-             search->other, id);
+    exu_note(diagnostics, EXU_DIAGNOSTIC_MODULE_MISMATCHED, -1,
+             "%s is not the file that the process used (build id there: %s)", search->other, id);
   } else if (search->deleted) {
     module->file_state = EXU_FILE_DELETED;
-    exu_note(diagnostics, "module-deleted", -1,
+    exu_note(diagnostics, EXU_DIAGNOSTIC_MODULE_DELETED, -1,
              "%s was deleted or replaced while the process used it (build id there: %s)", path, id);
   } else {
     module->file_state = EXU_FILE_MISSING;
-    exu_note(diagnostics, "module-missing", -1, "%s at 0x%llx is not on this machine (build id there: %s)%s%s", path,
-             (unsigned long long)module->start, id, search->reason[0] ? ": " : "", search->reason);
+    exu_note(diagnostics, EXU_DIAGNOSTIC_MODULE_MISSING, -1,
+             "%s at 0x%llx is not on this machine (build id there: %s)%s%s", path, (unsigned long long)module->start,
+             id, search->reason[0] ? ": " : "", search->reason);
   }
   if (search->executable && search->executable_verdict == ABSENT)
-    exu_note(diagnostics, "executable-missing", -1, "%s cannot be opened", search->executable);
+    exu_note(diagnostics, EXU_DIAGNOSTIC_EXECUTABLE_MISSING, -1, "%s cannot be opened", search->executable);
   else if (search->executable && search->executable_verdict == OTHER_BUILD && search->file)
-    exu_note(diagnostics, "executable-mismatched", -1, "%s is not the program that the process ran; %s is used",
-             search->executable, search->used);
+    exu_note(diagnostics, EXU_DIAGNOSTIC_EXECUTABLE_MISMATCHED, -1,
+             "%s is not the program that the process ran; %s is used", search->executable, search->used);
   if (module->file && !module->has_header) place(search->modules->target, module);
 }
 

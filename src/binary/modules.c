@@ -281,7 +281,7 @@ bool exu_modules_init(struct exu_modules *modules, const struct exu_target *targ
   drop_pages_mapped_again(&found);
   add_vdso(&found);
   if (found.limited)
-    exu_missing(diagnostics, "modules-limit", -1,
+    exu_missing(diagnostics, EXU_DIAGNOSTIC_MODULES_LIMIT, -1,
                 "more modules than this program looks at: only the first %zu are known", found.list.count);
   *modules = (struct exu_modules){
       .items = found.list.items,

@@ -165,7 +165,7 @@ static uint64_t segment_count(struct opening *opening) {
 
 static void say_segment_damaged(struct opening *opening, uint64_t number, const char *what) {
   if (!opening->segments_damaged)
-    exu_missing(opening->diagnostics, "segment-damaged", -1, "segment %" PRIu64 " %s", number, what);
+    exu_missing(opening->diagnostics, EXU_DIAGNOSTIC_SEGMENT_DAMAGED, -1, "segment %" PRIu64 " %s", number, what);
   opening->segments_damaged = true;
 }
 
@@ -210,7 +210,7 @@ static bool read_segments(struct opening *opening, struct exu_error *error) {
   if (__builtin_mul_overflow(count, (uint64_t)header->phentsize, &table_size)) table_size = UINT64_MAX;
   expect(opening, header->phoff, table_size);
   if (count > SEGMENTS_MAX) {
-    exu_missing(opening->diagnostics, "too-many-segments", -1,
+    exu_missing(opening->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_SEGMENTS, -1,
                 "the core has %" PRIu64 " segments, of which the first %d are used", count, SEGMENTS_MAX);
     count = SEGMENTS_MAX;
   }
@@ -250,7 +250,7 @@ static void say_truncated(struct opening *opening) {
   if (opening->expected <= target->bytes && !opening->table_cut) return;
   target->truncated = true;
   if (opening->expected > target->bytes) target->missing_bytes = opening->expected - target->bytes;
-  exu_missing(opening->diagnostics, "core-truncated", -1,
+  exu_missing(opening->diagnostics, EXU_DIAGNOSTIC_CORE_TRUNCATED, -1,
               "the core is cut off: %s%" PRIu64 " of its bytes are missing%s", opening->table_cut ? "at least " : "",
               target->missing_bytes, opening->table_cut ? ", among them a part of its list of segments" : "");
 }
@@ -273,7 +273,7 @@ static bool read_core(struct opening *opening, struct exu_error *error) {
     return exu_fail(error, EXU_BAD_FORMAT, "the core has neither threads nor memory");
   }
   if (target->thread_count == 0)
-    exu_missing(opening->diagnostics, "no-threads", -1, "the core has no registers of any thread");
+    exu_missing(opening->diagnostics, EXU_DIAGNOSTIC_NO_THREADS, -1, "the core has no registers of any thread");
   return true;
 }
 

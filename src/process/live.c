@@ -52,7 +52,8 @@ static void find_main_thread(struct exu_live *live) {
   snprintf(path, sizeof path, "/proc/%d", main);
   int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return;
-  exu_note(live->diagnostics, "thread-id", live->pid, "%d is a thread of process %d", (int)live->pid, main);
+  exu_note(live->diagnostics, EXU_DIAGNOSTIC_THREAD_ID, live->pid, "%d is a thread of process %d", (int)live->pid,
+           main);
   close(live->process);
   live->process = directory;
   live->pid = main;
@@ -192,8 +193,8 @@ static bool maps_are_current(const struct exu_target *target) {
 
 static void say_cut(const struct exu_live *live, size_t count) {
   if (count < EXU_TASKS_MAX) return;
-  exu_missing(live->diagnostics, "too-many-threads", -1, "more than %d threads: the others are missing, and run on",
-              EXU_TASKS_MAX - 1);
+  exu_missing(live->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_THREADS, -1,
+              "more than %d threads: the others are missing, and run on", EXU_TASKS_MAX - 1);
 }
 
 /*
@@ -277,7 +278,7 @@ static void resume(struct exu_target *target) {
   bool expired;
   target->pause_us = exu_stop_release(live->stop, &expired);
   if (expired)
-    exu_missing(live->diagnostics, "pause-too-long", -1,
+    exu_missing(live->diagnostics, EXU_DIAGNOSTIC_PAUSE_TOO_LONG, -1,
                 "the process went on after %d ms, before everything was read: what is shown may not fit together",
                 EXU_STOP_MAX_MS);
   exu_pages_freeze(live->changing);
@@ -329,11 +330,11 @@ static void capture_stacks(struct exu_target *target) {
 static void say_unstopped(const struct exu_live *live, const struct exu_os_thread *thread) {
   struct exu_string in = thread->wchan;
   if (thread->state == 'D')
-    exu_missing(live->diagnostics, "thread-not-stopped", thread->tid,
+    exu_missing(live->diagnostics, EXU_DIAGNOSTIC_THREAD_NOT_STOPPED, thread->tid,
                 "the thread sleeps in the kernel%s%.*s%s and cannot be interrupted: its native frames are unknown",
                 in.data ? " (" : "", (int)in.size, in.data ? in.data : "", in.data ? ")" : "");
   else
-    exu_missing(live->diagnostics, "thread-not-stopped", thread->tid,
+    exu_missing(live->diagnostics, EXU_DIAGNOSTIC_THREAD_NOT_STOPPED, thread->tid,
                 "the thread did not stop in time: its native frames are unknown");
 }
 
@@ -345,6 +346,9 @@ static void take_late(const struct exu_target *target, const struct exu_stopped_
     say_unstopped(live, thread);
     return;
   }
+  exu_note(live->diagnostics, EXU_DIAGNOSTIC_THREAD_STOPPED_LATE, thread->tid,
+           "the thread got no processor to stop on in time: it is shown as it was then, but what it waits for was read "
+           "after the others had gone on, and is part of no deadlock");
   exu_pages_thaw(live->changing, stopped->tid);
   copy_stack(target, thread);
   exu_pages_freeze(live->changing);

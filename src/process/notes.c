@@ -37,7 +37,8 @@ void exu_notes_init(struct exu_notes *notes, struct exu_target *target, const st
 }
 
 static void say_damaged(struct exu_notes *notes, const char *what) {
-  if (!notes->damaged) exu_missing(notes->diagnostics, "notes-damaged", -1, "the core's notes are damaged: %s", what);
+  if (!notes->damaged)
+    exu_missing(notes->diagnostics, EXU_DIAGNOSTIC_NOTES_DAMAGED, -1, "the core's notes are damaged: %s", what);
   notes->damaged = true;
 }
 

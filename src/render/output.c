@@ -80,11 +80,15 @@ void exu_out_signed(struct exu_output *output, int64_t number) {
 }
 
 void exu_out_grouped(struct exu_output *output, uint64_t number) {
-  uint64_t unit = 1;
-  for (size_t left = count_digits(number, 10); left > 1; left--) unit *= 10;
-  for (size_t left = count_digits(number, 10); left > 0; left--, unit /= 10) {
-    exu_out_char(output, (char)('0' + number / unit % 10));
-    if (left > 1 && left % 3 == 1) exu_out_char(output, ',');
+  char digits[DIGITS_MAX]; /* the last one first */
+  size_t count = 0;
+  do {
+    digits[count++] = (char)('0' + number % 10);
+    number /= 10;
+  } while (number > 0);
+  while (count-- > 0) {
+    exu_out_char(output, digits[count]);
+    if (count > 0 && count % 3 == 0) exu_out_char(output, ',');
   }
 }
 

@@ -111,7 +111,7 @@ bool exu_glimpse(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, 
   stacks->stack.complete = false;
   stacks->moved = true;
   exu_missing(
-      stacks->diagnostics, "thread-moved", tid,
+      stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_MOVED, tid,
       "the thread ran while it was read: its %zu outermost frames were the same in %d readings, those inside of "
       "them are left out",
       stacks->stack.frames.count - first, READINGS + 2);

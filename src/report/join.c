@@ -226,19 +226,19 @@ static bool may_be_there(const struct exu_stacks *stacks) {
 static void say_alone(const struct exu_stacks *stacks, size_t index, bool unplaced) {
   const struct exu_py_thread *state = &stacks->python.threads.items[index];
   if (stacks->doubtful[index]) {
-    exu_note(stacks->diagnostics, "thread-state-alone", -1,
+    exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_ALONE, -1,
              "it is not known which thread runs the thread state at 0x%llx: it may be another one than made it (thread "
              "ident 0x%llx), and no stack tells",
              (unsigned long long)state->tstate, (unsigned long long)state->ident);
     return;
   }
   if (unplaced) {
-    exu_note(stacks->diagnostics, "thread-state-alone", -1,
+    exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_ALONE, -1,
              "it is not known which thread runs the thread state at 0x%llx (thread ident 0x%llx), if there is one",
              (unsigned long long)state->tstate, (unsigned long long)state->ident);
     return;
   }
-  exu_note(stacks->diagnostics, "thread-state-alone", -1,
+  exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_ALONE, -1,
            "the thread state at 0x%llx belongs to no thread of the process (thread ident 0x%llx)",
            (unsigned long long)state->tstate, (unsigned long long)state->ident);
 }
@@ -309,7 +309,7 @@ void exu_join(struct exu_stacks *stacks) {
   while (count < shown && add_os_thread(stacks, count)) stacks->report->thread_count = ++count;
   if (shown < target->thread_count) {
     stacks->report->threads_left_out = target->thread_count - shown;
-    exu_note(stacks->diagnostics, "max-threads", -1, "%zu of %zu threads are shown, as asked for", shown,
+    exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_MAX_THREADS, -1, "%zu of %zu threads are shown, as asked for", shown,
              target->thread_count);
   } else if (has_python && count == shown) {
     add_orphans(stacks, &count);

@@ -255,11 +255,11 @@ static void move(struct exu_stacks *stacks, size_t state, size_t thread) {
   if (maker == NO_THREAD && stacks->untold[thread - 1]) return; /* it may be its maker */
   const int64_t tid = stacks->target->threads[thread - 1].tid;
   if (maker) {
-    exu_note(stacks->diagnostics, "thread-state-moved", tid,
+    exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_MOVED, tid,
              "the thread state at 0x%llx was made by thread %lld; its frames are on the stack of thread %lld",
              (unsigned long long)one->tstate, (long long)stacks->target->threads[maker - 1].tid, (long long)tid);
   } else {
-    exu_note(stacks->diagnostics, "thread-state-moved", tid,
+    exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_MOVED, tid,
              "the thread state at 0x%llx was made by a thread that is not there; its frames are on the stack of thread "
              "%lld",
              (unsigned long long)one->tstate, (long long)tid);

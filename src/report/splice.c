@@ -244,7 +244,7 @@ static void say_lost(const struct exu_splicer *splicer, const struct exu_merge_r
   size_t lost = 0;
   for (size_t i = 0; i < run_count; i++) lost += runs[i].host == EXU_MERGE_NO_HOST && !runs[i].compiled;
   if (lost == 0) return;
-  exu_missing(splicer->diagnostics, "splice-incomplete", tid,
+  exu_missing(splicer->diagnostics, EXU_DIAGNOSTIC_SPLICE_INCOMPLETE, tid,
               "for %zu of %zu runs of Python frames the native frame that runs them is not known: they follow after a "
               "gap",
               lost, run_count);
@@ -256,7 +256,7 @@ static void say_alone(const struct exu_splicer *splicer, const struct exu_merge_
   for (size_t i = 0; i < count; i++) alone += items[i].kind == EXU_MERGE_ALONE;
   if (alone == 0) return;
   exu_missing(
-      splicer->diagnostics, "eval-loop-alone", tid,
+      splicer->diagnostics, EXU_DIAGNOSTIC_EVAL_LOOP_ALONE, tid,
       "at %zu places the eval loop runs on the native stack, and no Python frame of the thread's belongs to it: "
       "those frames are of another stack or interpreter, or were lost",
       alone);
@@ -487,19 +487,20 @@ static bool splice_native(struct exu_splicer *splicer, struct exu_splice *splice
   splice->no_inlines = true;
   if (!write_frames(splicer, splice, &plan, thread)) return false;
   splicer->arena->exhausted = exhausted; /* what is missing is said below */
-  exu_missing(splicer->diagnostics, "inlines-left-out", thread->tid,
+  exu_missing(splicer->diagnostics, EXU_DIAGNOSTIC_INLINES_LEFT_OUT, thread->tid,
               "the thread has %zu native frames: inlined calls are not shown", splice->native->count);
   return true;
 }
 
 bool exu_splice(struct exu_splicer *splicer, const struct exu_splice *parts, struct exu_thread *thread) {
-  static const char *const of_frames[] = {"call-not-begun",   "code-unreadable",          "frame-cycle",
-                                          "frame-unreadable", "instruction-outside-code", NULL};
+  static const enum exu_diagnostic_code of_frames[] = {EXU_DIAGNOSTIC_CALL_NOT_BEGUN, EXU_DIAGNOSTIC_CODE_UNREADABLE,
+                                                       EXU_DIAGNOSTIC_FRAME_CYCLE, EXU_DIAGNOSTIC_FRAME_UNREADABLE,
+                                                       EXU_DIAGNOSTIC_INSTRUCTION_OUTSIDE_CODE};
   struct exu_splice copy = *parts, *splice = &copy;
   size_t run_count;
   if (is_chain_lost(splicer, splice)) {
     splice->chain_count = 0;
-    exu_diagnostics_excuse(splicer->diagnostics, thread->tid, of_frames);
+    exu_diagnostics_excuse(splicer->diagnostics, thread->tid, of_frames, sizeof of_frames / sizeof *of_frames);
   }
   struct exu_merge_run *runs = merge_runs(splice, &run_count);
   if (!runs) return false;

@@ -54,7 +54,7 @@ static bool keeps_pointer(void *context, size_t index, uint64_t pointer) {
 }
 
 void exu_say_order(const struct exu_splicer *splicer, int64_t tid) {
-  exu_note(splicer->diagnostics, "interpreter-order", tid,
+  exu_note(splicer->diagnostics, EXU_DIAGNOSTIC_INTERPRETER_ORDER, tid,
            "several interpreters have frames on this thread, and how they interleave is not known: the frames of each "
            "are together");
 }
@@ -163,7 +163,7 @@ bool exu_find_hosts(struct exu_splicer *splicer, const struct exu_splice *splice
   }
   if (!(exu_merge_groups(runs, run_count) && known)) exu_say_order(splicer, thread->tid);
   if (thread->splice == EXU_SPLICE_NAME)
-    exu_note(splicer->diagnostics, "spliced-by-name", thread->tid,
+    exu_note(splicer->diagnostics, EXU_DIAGNOSTIC_SPLICED_BY_NAME, thread->tid,
              "the Python frames are placed by the name of the eval loop: its frames do not show which Python frame "
              "they run");
   return true;

@@ -346,6 +346,14 @@ def documents(text):
     return found
 
 
-def attach(pid, *options, merged=True, timeout=120):
-    """(exit status, report or None, what it said on stderr) of `exuvia attach --json`."""
-    return report.run_command("attach", pid, *options, merged=merged, timeout=timeout)
+def attach(pid, *options, merged=True, timeout=120, late=False):
+    """(exit status, report or None, what it said on stderr) of `exuvia attach --json`.
+
+    On a busy machine a thread may get no processor to stop on in time, and then is part of no deadlock. Such an attach
+    is done again, a few times, unless `late` says that it is wanted.
+    """
+    for _ in range(5):
+        answer = report.run_command("attach", pid, *options, merged=merged, timeout=timeout)
+        if late or not answer[1] or "thread-stopped-late" not in [entry["code"] for entry in answer[1]["diagnostics"]]:
+            break
+    return answer

@@ -503,7 +503,8 @@ static const struct exu_thread evil_threads[] = {
      .frame_count = COUNT(evil_frames)},
     {.tid = 2, .comm = TEXT("] \x1b[2J"), .frames_complete = true},
 };
-static const struct exu_diagnostic evil_diagnostics[] = {{"bad-name", TEXT("the name \x1b[2J of\nit"), -1, true}};
+static const struct exu_diagnostic evil_diagnostics[] = {
+    {"name-unreadable", TEXT("the name \x1b[2J of\nit"), -1, true}};
 
 const struct exu_report sample_evil = {.source_kind = EXU_SOURCE_PACKED,
                                        .source_path = TEXT("core\n\xff"),

@@ -81,7 +81,7 @@ static void in_a_switch_of_greenlets_no_python_frame_is_shown_where_their_chain_
   scene_create(&scene, true, EXU_UNWIND_SWITCH);
   add_native(&scene, TEXT("slp_switch"));
   scene.python.marker = SP + 8; /* by chance in the native frame */
-  exu_missing(&scene.diagnostics, "frame-unreadable", TID, "a frame cannot be read");
+  exu_missing(&scene.diagnostics, EXU_DIAGNOSTIC_FRAME_UNREADABLE, TID, "a frame cannot be read");
   assert_true(exu_splice(&scene.splicer, &scene.splice, &scene.thread));
   check(&scene, "nG");
   assert_int_equal(scene.thread.frames[1].gap, EXU_GAP_SWITCH);
@@ -94,9 +94,11 @@ static void in_a_switch_of_greenlets_no_python_frame_is_shown_where_their_chain_
 
 static void what_else_is_missing_in_a_switch_of_greenlets_is_missing_all_the_same(void **state) {
   static const struct {
-    const char *code;
+    enum exu_diagnostic_code code;
     int64_t tid;
-  } others[] = {{"frame-unreadable", TID + 1}, {"frame-unreadable", -1}, {"native-incomplete", TID}};
+  } others[] = {{EXU_DIAGNOSTIC_FRAME_UNREADABLE, TID + 1},
+                {EXU_DIAGNOSTIC_FRAME_UNREADABLE, -1},
+                {EXU_DIAGNOSTIC_NATIVE_INCOMPLETE, TID}};
   (void)state;
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
     struct scene scene;

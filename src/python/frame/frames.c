@@ -34,7 +34,7 @@ static enum step enter(struct walk *walk, uint64_t address) {
   struct exu_py *py = walk->py;
   size_t depth = walk->stack->frames.count;
   if (!exu_py_plausible(address)) {
-    exu_missing(py->diagnostics, "frame-unreadable", walk->tid,
+    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_FRAME_UNREADABLE, walk->tid,
                 "the stack goes on at 0x%llx, which cannot be a frame: the frames outside of it are missing",
                 (unsigned long long)address);
     walk->stack->complete = false;
@@ -45,7 +45,7 @@ static enum step enter(struct walk *walk, uint64_t address) {
     return STEP_END;
   }
   if (py->frames_left == 0) {
-    exu_missing(py->diagnostics, "frame-budget", walk->tid,
+    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_FRAME_BUDGET, walk->tid,
                 "the process has more than %d frames, or very long names in them: the frames outside of the innermost "
                 "%zu of this thread are missing",
                 EXU_PY_FRAMES_MAX, depth);
@@ -55,7 +55,7 @@ static enum step enter(struct walk *walk, uint64_t address) {
   bool is_new;
   if (!exu_map_insert(&walk->seen, address, &is_new)) return STEP_NO_MEMORY;
   if (!is_new) {
-    exu_missing(py->diagnostics, "frame-cycle", walk->tid,
+    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_FRAME_CYCLE, walk->tid,
                 "the list of frames leads back to the frame at 0x%llx: the frames outside of it are missing",
                 (unsigned long long)address);
     walk->stack->complete = false;
@@ -65,7 +65,7 @@ static enum step enter(struct walk *walk, uint64_t address) {
 }
 
 static enum step unreadable(struct walk *walk, uint64_t address, enum exu_fault fault) {
-  exu_missing(walk->py->diagnostics, "frame-unreadable", walk->tid,
+  exu_missing(walk->py->diagnostics, EXU_DIAGNOSTIC_FRAME_UNREADABLE, walk->tid,
               "the frame at 0x%llx cannot be read (%s): it and the frames outside of it are missing",
               (unsigned long long)address, exu_fault_text(fault));
   walk->stack->complete = false;
@@ -87,14 +87,14 @@ static enum step push(struct walk *walk, uint64_t address, struct exu_py_code *c
 static void lost_code(struct walk *walk, uint64_t address, uint64_t code) {
   walk->unreadable_code++;
   walk->stack->complete = false;
-  exu_missing(walk->py->diagnostics, "code-unreadable", walk->tid,
+  exu_missing(walk->py->diagnostics, EXU_DIAGNOSTIC_CODE_UNREADABLE, walk->tid,
               "the frame at 0x%llx is left out: its code object at 0x%llx cannot be read", (unsigned long long)address,
               (unsigned long long)code);
 }
 
 /* The frame is there, but where it was is not known. */
 static struct exu_position outside_code(struct walk *walk, uint64_t address) {
-  exu_missing(walk->py->diagnostics, "instruction-outside-code", walk->tid,
+  exu_missing(walk->py->diagnostics, EXU_DIAGNOSTIC_INSTRUCTION_OUTSIDE_CODE, walk->tid,
               "the line of the frame at 0x%llx is unknown: its instruction lies outside its code object",
               (unsigned long long)address);
   return (struct exu_position){-1, -1, -1, -1};
@@ -306,10 +306,10 @@ static void say_not_begun(struct walk *walk) {
   static const char text[] =
       "the innermost call of the eval loop has no frame of its own yet, or it was overwritten: its caller's are shown";
   if (!walk->py->target->died) {
-    exu_note(walk->py->diagnostics, "call-not-begun", walk->tid, "%s", text);
+    exu_note(walk->py->diagnostics, EXU_DIAGNOSTIC_CALL_NOT_BEGUN, walk->tid, "%s", text);
     return;
   }
-  exu_missing(walk->py->diagnostics, "call-not-begun", walk->tid, "%s", text);
+  exu_missing(walk->py->diagnostics, EXU_DIAGNOSTIC_CALL_NOT_BEGUN, walk->tid, "%s", text);
   walk->stack->complete = false;
 }
 
@@ -358,8 +358,8 @@ bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t lim
 
   stack->complete = true;
   if (!first_frame(&walk, tstate, &address)) {
-    exu_missing(py->diagnostics, "thread-state-unreadable", tid, "the thread state at 0x%llx cannot be read",
-                (unsigned long long)tstate);
+    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_UNREADABLE, tid,
+                "the thread state at 0x%llx cannot be read", (unsigned long long)tstate);
     stack->complete = false;
     return true;
   }

@@ -48,7 +48,7 @@ static void scan_writable(struct exu_py *py, const struct exu_binary *module, ex
       }
       if (exu_space_scan(py->space, region, 8, count_bytes, &search)) continue;
       if (search.left == 0) {
-        exu_missing(py->diagnostics, "search-budget", -1,
+        exu_missing(py->diagnostics, EXU_DIAGNOSTIC_SEARCH_BUDGET, -1,
                     "the search for the interpreter stopped after %d MiB of memory", SCAN_MAX_MIB);
       }
       return;

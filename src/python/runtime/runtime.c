@@ -44,7 +44,7 @@ static void add(struct finding *finding, const struct exu_py *py) {
     if (runtimes->items[i].interpreters == py->interpreters) return;
   }
   if (runtimes->count == EXU_RUNTIMES_MAX) {
-    exu_missing(py->diagnostics, "too-many-runtimes", -1,
+    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_RUNTIMES, -1,
                 "more than %d interpreters run in the process: the others are missing", EXU_RUNTIMES_MAX);
     return;
   }
@@ -185,17 +185,17 @@ static void say_copies(const struct finding *finding) {
     switch (copy->state) {
     case EXU_PY_COPY_UNUSED:
       exu_note(
-          diagnostics, "python-unused", -1,
+          diagnostics, EXU_DIAGNOSTIC_PYTHON_UNUSED, -1,
           "%.*s has a CPython %.*s of its own, which is not running: it was not initialised yet, or already shut down",
           size, name, version_size, version);
       break;
     case EXU_PY_COPY_DAMAGED:
-      exu_missing(diagnostics, "python-unreadable", -1,
+      exu_missing(diagnostics, EXU_DIAGNOSTIC_PYTHON_UNREADABLE, -1,
                   "%.*s has a CPython %.*s of its own, whose interpreter cannot be read: what it runs is missing", size,
                   name, version_size, version);
       break;
     case EXU_PY_COPY_UNSUPPORTED:
-      exu_missing(diagnostics, "python-unsupported", -1,
+      exu_missing(diagnostics, EXU_DIAGNOSTIC_PYTHON_UNSUPPORTED, -1,
                   "%.*s has a CPython %.*s of its own, for which there is no layout: what it may run is missing", size,
                   name, version_size, version);
       break;
