@@ -19,15 +19,15 @@ static long long cpu_time_us(void) {
   return (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static bool unwind_all(const struct exu_target *target, struct exu_modules *modules, struct exu_arena *arena) {
-  struct exu_unwinder *unwinder = exu_unwinder_create(target, modules, arena);
+static bool unwind_all(const struct exu_process *process, struct exu_modules *modules, struct exu_arena *arena) {
+  struct exu_unwinder *unwinder = exu_unwinder_create(process, modules, arena);
   struct exu_native_stack stack = {0};
   size_t frames = 0;
   bool done = unwinder != NULL;
   long long start = cpu_time_us();
-  for (size_t i = 0; i < target->thread_count && done; i++) {
+  for (size_t i = 0; i < process->thread_count && done; i++) {
     stack.frames.count = 0;
-    done = exu_unwind(unwinder, &target->threads[i], 0, &stack);
+    done = exu_unwind(unwinder, &process->threads[i], 0, &stack);
     frames += stack.frames.count;
   }
   if (done) printf("%zu %lld\n", frames, cpu_time_us() - start);
@@ -39,7 +39,7 @@ int main(int argc, char **argv) {
   static const struct exu_options options = EXU_OPTIONS_DEFAULT;
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
-  struct exu_target target;
+  struct exu_process process;
   struct exu_modules modules;
   struct exu_error error;
   bool done = false;
@@ -49,17 +49,17 @@ int main(int argc, char **argv) {
   }
   exu_arena_init(&arena, (size_t)1 << 30);
   exu_diagnostics_init(&diagnostics, &arena);
-  if (!exu_target_open_core(argv[1], &arena, &diagnostics, &target, &error)) {
+  if (!exu_process_open_core(argv[1], &arena, &diagnostics, &process, &error)) {
     fprintf(stderr, "unwind: %s: %s\n", argv[1], error.message);
     exu_arena_deinit(&arena);
     return EXIT_FAILURE;
   }
-  if (exu_modules_init(&modules, &target, &options, &arena, &diagnostics)) {
-    exu_space_set_overlay(target.space, exu_modules_overlay, &modules);
-    done = unwind_all(&target, &modules, &arena);
+  if (exu_modules_init(&modules, &process, &options, &arena, &diagnostics)) {
+    exu_space_set_overlay(process.space, exu_modules_overlay, &modules);
+    done = unwind_all(&process, &modules, &arena);
     exu_modules_deinit(&modules);
   }
-  exu_target_close(&target);
+  exu_process_close(&process);
   exu_arena_deinit(&arena);
   return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }

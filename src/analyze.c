@@ -39,7 +39,7 @@ struct analysis {
   struct exu_options with_root; /* the options of a live process that has another root directory */
   struct exu_report *report;
   struct exu_diagnostics diagnostics;
-  struct exu_target target;
+  struct exu_process process;
   struct exu_modules modules;
   struct exu_runtimes runtimes;
   bool has_target;
@@ -49,20 +49,20 @@ struct analysis {
   struct exu_stacks *stacks;
 };
 
-static void describe_target(struct analysis *analysis) {
-  const struct exu_target *target = &analysis->target;
+static void describe_process(struct analysis *analysis) {
+  const struct exu_process *process = &analysis->process;
   struct exu_report *report = analysis->report;
-  report->source_bytes = target->bytes;
-  report->source_truncated = target->truncated;
-  report->source_missing_bytes = target->missing_bytes;
-  report->pause_us = target->pause_us;
-  report->pid = target->pid;
-  report->arguments = target->arguments;
-  report->arch = target->arch->name;
-  report->crash = target->crash;
-  report->directory = target->directory;
-  report->sources_as_of = target->sources_as_of;
-  if (target->running_pid >= 0) report->root = exu_live_root_for_later(target, analysis->arena).data;
+  report->source_bytes = process->bytes;
+  report->source_truncated = process->truncated;
+  report->source_missing_bytes = process->missing_bytes;
+  report->pause_us = process->pause_us;
+  report->pid = process->pid;
+  report->arguments = process->arguments;
+  report->arch = process->arch->name;
+  report->crash = process->crash;
+  report->directory = process->directory;
+  report->sources_as_of = process->sources_as_of;
+  if (process->running_pid >= 0) report->root = exu_live_root_for_later(process, analysis->arena).data;
 }
 
 static struct exu_string build_id_text(struct exu_arena *arena, const struct exu_build_id *id) {
@@ -120,7 +120,7 @@ static void describe_python(struct analysis *analysis, const struct exu_runtimes
 /* NULL when native frames are not asked for. */
 static struct exu_native *unwinding(struct analysis *analysis) {
   if (analysis->options->python_only) return NULL;
-  analysis->has_native = exu_native_init(&analysis->native, &analysis->target, &analysis->modules, analysis->arena,
+  analysis->has_native = exu_native_init(&analysis->native, &analysis->process, &analysis->modules, analysis->arena,
                                          &analysis->diagnostics);
   if (analysis->has_native) return &analysis->native;
   exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_NATIVE_UNAVAILABLE, -1, "the native stacks cannot be unwound");
@@ -129,7 +129,7 @@ static struct exu_native *unwinding(struct analysis *analysis) {
 
 static bool try_find_python(struct analysis *analysis, struct exu_error *error) {
   exu_runtimes_deinit(&analysis->runtimes);
-  return exu_runtimes_find(&analysis->runtimes, &analysis->target, &analysis->modules, analysis->arena,
+  return exu_runtimes_find(&analysis->runtimes, &analysis->process, &analysis->modules, analysis->arena,
                            &analysis->diagnostics, error);
 }
 
@@ -149,10 +149,10 @@ static struct exu_runtimes *find_python(struct analysis *analysis) {
 
 static void read_stacks(struct analysis *analysis, struct exu_runtimes *runtimes) {
   analysis->stacks =
-      exu_stacks_read(analysis->report, &analysis->target, runtimes, analysis->options, &analysis->diagnostics);
+      exu_stacks_read(analysis->report, &analysis->process, runtimes, analysis->options, &analysis->diagnostics);
 }
 
-/* What needs no more of the target's changing memory than its stacks. */
+/* What needs no more of the process's changing memory than its stacks. */
 static enum exu_outcome finish_stacks(struct analysis *analysis, const struct exu_runtimes *runtimes) {
   if (!analysis->stacks) return EXU_OUTCOME_NOTHING;
   exu_stacks_finish(analysis->stacks, unwinding(analysis));
@@ -163,9 +163,9 @@ static enum exu_outcome finish_stacks(struct analysis *analysis, const struct ex
 }
 
 static bool find_modules(struct analysis *analysis) {
-  analysis->has_modules = exu_modules_init(&analysis->modules, &analysis->target, analysis->options, analysis->arena,
+  analysis->has_modules = exu_modules_init(&analysis->modules, &analysis->process, analysis->options, analysis->arena,
                                            &analysis->diagnostics);
-  if (analysis->has_modules) exu_space_set_overlay(analysis->target.space, exu_modules_overlay, &analysis->modules);
+  if (analysis->has_modules) exu_space_set_overlay(analysis->process.space, exu_modules_overlay, &analysis->modules);
   return analysis->has_modules;
 }
 
@@ -176,22 +176,23 @@ static enum exu_outcome explain_core(struct analysis *analysis) {
   const char *path = analysis->report->source_path.data;
   analysis->report->source_kind = EXU_SOURCE_CORE;
   enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
-  analysis->has_target = exu_target_open_core(path, analysis->arena, &analysis->diagnostics, &analysis->target, &error);
+  analysis->has_target =
+      exu_process_open_core(path, analysis->arena, &analysis->diagnostics, &analysis->process, &error);
   if (!analysis->has_target) {
     exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_CORE_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
   if (find_modules(analysis)) {
-    exu_calls_check(&analysis->target);
-    exu_crash_describe(&analysis->target, analysis->arena);
+    exu_calls_check(&analysis->process);
+    exu_crash_describe(&analysis->process, analysis->arena);
     struct exu_runtimes *runtimes = find_python(analysis);
     read_stacks(analysis, runtimes);
     outcome = finish_stacks(analysis, runtimes);
-    exu_abort_message_find(&analysis->target, &analysis->modules, analysis->arena);
-    exu_mapped_file_measure(&analysis->target, analysis->options->sysroot, analysis->arena);
+    exu_abort_message_find(&analysis->process, &analysis->modules, analysis->arena);
+    exu_mapped_file_measure(&analysis->process, analysis->options->sysroot, analysis->arena);
     describe_modules(analysis);
   }
-  describe_target(analysis);
+  describe_process(analysis);
   return outcome;
 }
 
@@ -206,22 +207,22 @@ static struct exu_runtimes *find_live_python(struct analysis *analysis, struct e
   if (try_find_python(analysis, error) && !analysis->runtimes.no_anchors) return &analysis->runtimes;
   struct exu_runtimes *found = analysis->runtimes.count > 0 ? &analysis->runtimes : NULL;
   struct exu_error ended;
-  if (!exu_process_sample(&analysis->target, analysis->arena, &ended)) return found;
-  if (!exu_live_knows_descriptors(&analysis->target)) return found;
+  if (!exu_process_sample(&analysis->process, analysis->arena, &ended)) return found;
+  if (!exu_live_knows_descriptors(&analysis->process)) return found;
   return try_find_python(analysis, error) ? &analysis->runtimes : NULL;
 }
 
 static bool stop(struct analysis *analysis, struct exu_error *error) {
-  if (analysis->options->no_stop) return exu_process_sample(&analysis->target, analysis->arena, error);
-  if (!exu_process_pause(&analysis->target, analysis->arena, error)) return false;
-  if (!analysis->options->python_only) exu_process_capture_stacks(&analysis->target);
+  if (analysis->options->no_stop) return exu_process_sample(&analysis->process, analysis->arena, error);
+  if (!exu_process_pause(&analysis->process, analysis->arena, error)) return false;
+  if (!analysis->options->python_only) exu_process_capture_stacks(&analysis->process);
   return true;
 }
 
 static enum exu_outcome explain_stopped(struct analysis *analysis) {
   struct exu_error error, missing;
   struct exu_runtimes *runtimes = find_live_python(analysis, &missing);
-  const bool registers_help = !analysis->options->no_stop && !exu_live_knows_descriptors(&analysis->target);
+  const bool registers_help = !analysis->options->no_stop && !exu_live_knows_descriptors(&analysis->process);
   if (runtimes && !analysis->options->no_stop) exu_stacks_rehearse(runtimes);
   if (!stop(analysis, &error)) {
     exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
@@ -234,11 +235,11 @@ static enum exu_outcome explain_stopped(struct analysis *analysis) {
   else
     say_no_python(analysis, &missing);
   read_stacks(analysis, runtimes);
-  if (analysis->options->no_stop) exu_process_check_samples(&analysis->target);
-  exu_process_resume(&analysis->target);
-  exu_process_take_late(&analysis->target);
+  if (analysis->options->no_stop) exu_process_check_samples(&analysis->process);
+  exu_process_resume(&analysis->process);
+  exu_process_take_late(&analysis->process);
   exu_stacks_look_late(analysis->stacks);
-  exu_process_describe_threads(&analysis->target, analysis->arena);
+  exu_process_describe_threads(&analysis->process, analysis->arena);
   enum exu_outcome outcome = finish_stacks(analysis, runtimes);
   describe_modules(analysis);
   return outcome;
@@ -249,18 +250,18 @@ static enum exu_outcome explain_process(struct analysis *analysis) {
   enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
   analysis->report->source_kind = EXU_SOURCE_LIVE;
   analysis->has_target =
-      exu_target_open_live(analysis->report->pid, analysis->arena, &analysis->diagnostics, &analysis->target, &error);
+      exu_process_open_live(analysis->report->pid, analysis->arena, &analysis->diagnostics, &analysis->process, &error);
   if (!analysis->has_target) {
     exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
-  if (!analysis->options->sysroot && exu_process_root(&analysis->target)) {
+  if (!analysis->options->sysroot && exu_process_root(&analysis->process)) {
     analysis->with_root = *analysis->options;
-    analysis->with_root.sysroot = exu_process_root(&analysis->target);
+    analysis->with_root.sysroot = exu_process_root(&analysis->process);
     analysis->options = &analysis->with_root;
   }
   if (find_modules(analysis)) outcome = explain_stopped(analysis);
-  describe_target(analysis);
+  describe_process(analysis);
   return outcome;
 }
 
@@ -299,7 +300,7 @@ static enum exu_outcome explain(enum exu_outcome (*how)(struct analysis *), stru
   exu_runtimes_deinit(&analysis.runtimes);
   if (analysis.has_native) exu_native_deinit(&analysis.native);
   if (analysis.has_modules) exu_modules_deinit(&analysis.modules);
-  if (analysis.has_target) exu_target_close(&analysis.target);
+  if (analysis.has_target) exu_process_close(&analysis.process);
   *report = &box->report;
   return outcome;
 }

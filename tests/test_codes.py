@@ -18,7 +18,7 @@ PLACES = {
     "exu_found_by": "python/properties/found_by",
     "exu_layout_from": "python/properties/layout_from",
     "exu_gil": "thread/properties/gil",
-    "exu_splice_rule": "thread/properties/splice",
+    "exu_merged_by": "thread/properties/merged_by",
     "exu_frame_kind": "thread/properties/frames/items/properties/kind",
     "exu_gap": "gap/properties/code",
     "exu_wait_kind": "wait/properties/kind",

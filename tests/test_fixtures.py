@@ -26,7 +26,7 @@ CASES = [(name, view) for name in NAMES for view in ("alone", "merged")
 RECORDED = sorted(path.parent.name for path in FIXTURES.glob("*/record.json"))
 # Their native stacks cannot be whole: code without unwinding information lies between their frames. The rule of the
 # splice is that of what is left of them.
-BROKEN = {"3.9-no-cfi": None, "3.11-musl": "marker", "3.13-no-cfi": None}
+BROKEN = {"3.9-no-cfi": None, "3.11-musl": "stack-address", "3.13-no-cfi": None}
 
 
 def unpack(name, view, folder):
@@ -84,10 +84,10 @@ def test_the_report_of_a_stored_core_is_the_stored_report(name, view, tmp_path):
 def test_every_stack_of_a_core_with_its_binaries_is_whole_and_spliced_by_address(name, tmp_path):
     unpack(name, "merged", tmp_path)
     answer = json.loads(explain(tmp_path, "--json")[1])
-    rule = "pointer" if answer["python"]["version"].startswith("2.") else "marker"
+    rule = "frame-pointer" if answer["python"]["version"].startswith("2.") else "stack-address"
     for thread in answer["threads"]:
         assert thread["native_complete"] and thread["frames_complete"], thread["tid"]
-        assert thread["splice"] == rule, thread["tid"]
+        assert thread["merged_by"] == rule, thread["tid"]
         assert not any(frame["kind"] == "gap" for frame in thread["frames"]), thread["tid"]
 
 
@@ -97,13 +97,13 @@ def test_stacks_that_cannot_be_whole_say_where_frames_are_missing(name, tmp_path
     answer = json.loads(explain(tmp_path, "--json")[1])
     assert len(answer["threads"]) == 3
     for thread in answer["threads"]:
-        assert not thread["native_complete"] and thread["splice"] == BROKEN[name], thread["tid"]
+        assert not thread["native_complete"] and thread["merged_by"] == BROKEN[name], thread["tid"]
         kinds = [frame["kind"] for frame in thread["frames"]]
         # What a thread does innermost is C code, and the gap is between that and the Python code that called it.
         assert kinds.index("native") < kinds.index("gap") < kinds.index("python"), thread["tid"]
         assert kinds.count("gap") == 1, thread["tid"]
         said = {entry["code"] for entry in answer["diagnostics"] if entry["tid"] == thread["tid"]}
-        assert ("native-gap" if BROKEN[name] else "splice-incomplete") in said, thread["tid"]
+        assert ("native-gap" if BROKEN[name] else "merge-incomplete") in said, thread["tid"]
 
 
 def test_behind_the_gap_of_musl_every_run_of_python_frames_is_at_its_eval_loop(tmp_path):

@@ -123,15 +123,16 @@ enum exu_gil { EXU_GIL_STATES(EXU_ENUMERATOR) };
 EXU_API const char *exu_gil_name(enum exu_gil value);
 
 /* What told which native frame runs which Python frames. */
-#define EXU_SPLICE_RULES(X)                                                                                            \
-  X(EXU_SPLICE_NONE, NULL)       /* nothing did, or there was nothing to splice: no native frames, no Python frames */ \
-  X(EXU_SPLICE_MARKER, "marker") /* 3.10 and later: an address on the C stack that the eval loop leaves */             \
+#define EXU_MERGED_BY(X)                                                                                               \
+  X(EXU_MERGED_BY_NONE, NULL) /* nothing did, or there was nothing to merge: no native frames, no Python frames */     \
+  /* 3.10 and later: an address on the C stack that the eval loop leaves */                                            \
+  X(EXU_MERGED_BY_STACK_ADDRESS, "stack-address")                                                                      \
   /* before 3.10: the eval loop's native frame keeps the address of its Python frame */                                \
-  X(EXU_SPLICE_POINTER, "pointer")                                                                                     \
-  X(EXU_SPLICE_NAME, "name") /* before 3.10: only the symbol of the eval loop told */
+  X(EXU_MERGED_BY_FRAME_POINTER, "frame-pointer")                                                                      \
+  X(EXU_MERGED_BY_SYMBOL, "symbol") /* before 3.10: only the symbol of the eval loop told */
 
-enum exu_splice_rule { EXU_SPLICE_RULES(EXU_ENUMERATOR) };
-EXU_API const char *exu_splice_rule_name(enum exu_splice_rule value);
+enum exu_merged_by { EXU_MERGED_BY(EXU_ENUMERATOR) };
+EXU_API const char *exu_merged_by_name(enum exu_merged_by value);
 
 /* What a thread waits for. The order is of no importance; unknown is an answer. */
 #define EXU_WAIT_KINDS(X)                                                                                              \
@@ -265,7 +266,7 @@ struct exu_thread {
   enum exu_gil gil;
   /* did native unwinding reach the start of the thread, or of the greenlet; unknown when it was not asked for */
   enum exu_tristate native_complete;
-  enum exu_splice_rule splice;
+  enum exu_merged_by merged_by;
   bool frames_complete;        /* every Python frame of the thread was read */
   const struct exu_wait *wait; /* NULL: it was not looked at (a thread state without a thread, an old report) */
   /* With exu_report_compare: since the report before, has it moved? */
@@ -368,7 +369,7 @@ struct exu_crash {
   X(EXU_FOUND_BY_SYMBOL, "symbol")                                                                                     \
   X(EXU_FOUND_BY_SECTION, "section")                                                                                   \
   X(EXU_FOUND_BY_COOKIE, "cookie")                                                                                     \
-  X(EXU_FOUND_BY_ANCHOR, "anchor")
+  X(EXU_FOUND_BY_THREAD_POINTER, "thread-pointer")
 
 enum exu_found_by { EXU_WAYS_FOUND(EXU_ENUMERATOR) };
 EXU_API const char *exu_found_by_name(enum exu_found_by value);

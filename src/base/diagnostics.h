@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was missing, damaged or uncertain in the target, collected for the report. */
+/* What was missing, damaged or uncertain in the process, collected for the report. */
 #ifndef EXUVIA_BASE_DIAGNOSTICS_H
 #define EXUVIA_BASE_DIAGNOSTICS_H
 

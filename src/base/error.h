@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Why something could not go on. A function that can fail for more than one reason takes a `struct exu_error *`
- * last, and fills it in exactly when it fails. Damage in the *target* is no error: it is a diagnostic (diagnostics.h).
+ * last, and fills it in exactly when it fails. Damage in the *process* is no error: it is a diagnostic (diagnostics.h).
  */
 #ifndef EXUVIA_BASE_ERROR_H
 #define EXUVIA_BASE_ERROR_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hash table from addresses of the target to pointers. Cycle guards use it as a set. */
+/* A hash table from addresses of the process to pointers. Cycle guards use it as a set. */
 #ifndef EXUVIA_BASE_MAP_H
 #define EXUVIA_BASE_MAP_H
 
@@ -12,7 +12,7 @@ struct exu_map_slot {
   void *value;
 };
 
-/* Zero-initialised is empty. Key 0 is not allowed: no structure of the target lies there. */
+/* Zero-initialised is empty. Key 0 is not allowed: no structure of the process lies there. */
 struct exu_map {
   struct exu_map_slot *slots;
   size_t count;

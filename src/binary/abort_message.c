@@ -16,17 +16,17 @@
  */
 enum { HEADER = 4, MESSAGE_MAX = 65536 };
 
-struct exu_string exu_abort_message_read(const struct exu_target *target, uint64_t address, struct exu_arena *arena) {
+struct exu_string exu_abort_message_read(const struct exu_process *process, uint64_t address, struct exu_arena *arena) {
   const struct exu_string none = {NULL, 0};
-  const uint64_t mask = exu_target_page(target) - 1;
+  const uint64_t mask = exu_process_page(process) - 1;
   uint8_t header[HEADER];
   if (address == 0 || (address & mask) != 0) return none;
-  if (exu_space_read(target->space, address, header, sizeof header) != EXU_READABLE) return none;
-  const uint32_t size = exu_elf_u32(header, target->arch->big_endian);
+  if (exu_space_read(process->space, address, header, sizeof header) != EXU_READABLE) return none;
+  const uint32_t size = exu_elf_u32(header, process->arch->big_endian);
   if (size == 0 || (size & mask) != 0) return none;
   const size_t wanted = size - HEADER < MESSAGE_MAX ? size - HEADER : MESSAGE_MAX;
   EXU_GUARD(free) char *text = malloc(wanted);
-  const size_t got = text ? exu_space_read_some(target->space, address + HEADER, text, wanted) : 0;
+  const size_t got = text ? exu_space_read_some(process->space, address + HEADER, text, wanted) : 0;
   const char *end = got > 0 ? memchr(text, 0, got) : NULL;
   if (!end) return none;
   size_t length = (size_t)(end - text);
@@ -45,27 +45,27 @@ static bool is_c_library(const struct exu_binary *module) {
 }
 
 /* The value of __abort_msg in this module; 0: there is none, or nothing was said. */
-static uint64_t variable_of(const struct exu_target *target, struct exu_modules *modules, struct exu_binary *module) {
+static uint64_t variable_of(const struct exu_process *process, struct exu_modules *modules, struct exu_binary *module) {
   enum { POINTER = 8 };
   struct exu_elf_symbol symbol;
   struct exu_elf_file *file = exu_modules_file_or_image(modules, module);
-  if (!file || module->file_state == EXU_FILE_UNVERIFIED || target->arch->word_size != POINTER) return 0;
+  if (!file || module->file_state == EXU_FILE_UNVERIFIED || process->arch->word_size != POINTER) return 0;
   if (!exu_elf_file_symbol(file, "__abort_msg", &symbol) || symbol.size != POINTER) return 0;
   uint64_t address;
-  return exu_target_word(target, module->bias + symbol.value, &address) ? address : 0;
+  return exu_process_word(process, module->bias + symbol.value, &address) ? address : 0;
 }
 
-void exu_abort_message_find(struct exu_target *target, struct exu_modules *modules, struct exu_arena *arena) {
-  const struct exu_crash *crash = target->crash;
+void exu_abort_message_find(struct exu_process *process, struct exu_modules *modules, struct exu_arena *arena) {
+  const struct exu_crash *crash = process->crash;
   struct exu_string message = {NULL, 0};
-  if (!crash || crash->signal != EXU_SIGABRT || !exu_crash_is_raised(target)) return;
+  if (!crash || crash->signal != EXU_SIGABRT || !exu_crash_is_raised(process)) return;
   for (size_t i = 0; i < modules->count; i++) {
     if (!is_c_library(&modules->items[i])) continue;
-    const uint64_t address = variable_of(target, modules, &modules->items[i]);
+    const uint64_t address = variable_of(process, modules, &modules->items[i]);
     if (address == 0) continue;
     /* With dlmopen() there may be two, and nothing tells which of them was the last one. */
     if (message.data) return;
-    message = exu_abort_message_read(target, address, arena);
+    message = exu_abort_message_read(process, address, arena);
   }
-  if (message.data) exu_crash_said(target, message, arena);
+  if (message.data) exu_crash_said(process, message, arena);
 }

@@ -87,7 +87,7 @@ static struct exu_elf_file *try_path(const struct wanted *wanted, const char *ro
   return NULL;
 }
 
-/* A path of the target: in the sysroot, where there is one, else on this machine; and below every search directory. */
+/* A path of the process: in the sysroot, where there is one, else on this machine; and below every search directory. */
 static struct exu_elf_file *try_everywhere(const struct wanted *wanted, const char *path) {
   const struct exu_options *options = wanted->modules->options;
   struct exu_elf_file *file = *path == '/' ? try_path(wanted, options->sysroot, path) : NULL;

@@ -23,7 +23,7 @@ struct exu_elf_file *exu_modules_debug_file(struct exu_modules *modules, struct 
 struct exu_elf_file *exu_modules_mini_file(struct exu_modules *modules, struct exu_binary *module);
 
 /*
- * For a module without a file: an ELF file made of the parts of the image that the target holds: what its code is not,
+ * For a module without a file: an ELF file made of the parts of the image that the process holds: what its code is not,
  * and its PT_DYNAMIC as it was before the loader changed it. Segments that were not saved whole are empty in it. The
  * vDSO is whole in cores that the kernel writes; all modules are where coredump_filter says so (bit 2), and in a live
  * process.

@@ -19,7 +19,7 @@
 struct exu_elf_file;
 
 /*
- * Open a file as ELF. Only regular files are opened (a path of the target may name a FIFO or a device). Returns NULL
+ * Open a file as ELF. Only regular files are opened (a path of the process may name a FIFO or a device). Returns NULL
  * and fills in *error on failure.
  */
 struct exu_elf_file *exu_elf_file_open(const char *path, struct exu_error *error);

@@ -79,7 +79,7 @@ static bool find_by_hash(const struct exu_elf_file *file, const char *name, size
   uint64_t bloom_at = bloom + (uint64_t)(hash / (word * 8) % bloom_words) * word;
   const uint32_t bits[2] = {hash % (word * 8), (hash >> shift) % (word * 8)};
   for (size_t i = 0; i < 2; i++) {
-    /* Bit b of a word of the target is in its 32-bit half b / 32, which comes second in a big-endian one if low. */
+    /* Bit b of a word of the process is in its 32-bit half b / 32, which comes second in a big-endian one if low. */
     uint32_t half = bits[i] / 32, value;
     if (word == 8 && big) half = 1 - half;
     if (!read_u32(file, bloom_at + (uint64_t)half * 4, &value)) return false;

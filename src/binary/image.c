@@ -14,17 +14,17 @@ enum {
   STRING_MAX = 4096,
 };
 
-uint64_t exu_target_page(const struct exu_target *target) {
-  uint64_t page = target->auxv.page_size;
+uint64_t exu_process_page(const struct exu_process *process) {
+  uint64_t page = process->auxv.page_size;
   bool sane = page >= 4096 && page <= 1UL << 20 && (page & (page - 1)) == 0;
   return sane ? page : 4096;
 }
 
-bool exu_target_word(const struct exu_target *target, uint64_t address, uint64_t *word) {
+bool exu_process_word(const struct exu_process *process, uint64_t address, uint64_t *word) {
   uint8_t bytes[8];
-  size_t size = target->arch->word_size == 4 ? 4 : 8;
-  bool big = target->arch->big_endian;
-  if (exu_space_read(target->space, address, bytes, size) != EXU_READABLE) return false;
+  size_t size = process->arch->word_size == 4 ? 4 : 8;
+  bool big = process->arch->big_endian;
+  if (exu_space_read(process->space, address, bytes, size) != EXU_READABLE) return false;
   *word = exu_elf_u32(bytes, big);
   if (size == 8) {
     uint64_t second = exu_elf_u32(bytes + 4, big);
@@ -33,16 +33,16 @@ bool exu_target_word(const struct exu_target *target, uint64_t address, uint64_t
   return true;
 }
 
-struct exu_string exu_target_string(const struct exu_target *target, uint64_t address, struct exu_arena *arena) {
+struct exu_string exu_process_string(const struct exu_process *process, uint64_t address, struct exu_arena *arena) {
   char bytes[STRING_MAX];
-  size_t size = exu_space_read_some(target->space, address, bytes, sizeof bytes);
+  size_t size = exu_space_read_some(process->space, address, bytes, sizeof bytes);
   const char *nul = size > 0 ? memchr(bytes, 0, size) : NULL;
   if (!nul || nul == bytes) return (struct exu_string){NULL, 0};
   return exu_arena_string(arena, bytes, (size_t)(nul - bytes));
 }
 
 /* Decode the program headers into `segments`, which has room for SEGMENTS_MAX; returns their number, 0 on failure. */
-static size_t read_segments(const struct exu_target *target, const uint8_t *head, size_t head_size,
+static size_t read_segments(const struct exu_process *process, const uint8_t *head, size_t head_size,
                             const struct exu_image *image, struct exu_elf_segment *segments) {
   const struct exu_elf_header *header = &image->header;
   size_t entry = exu_elf_segment_size(header);
@@ -55,7 +55,7 @@ static size_t read_segments(const struct exu_target *target, const uint8_t *head
   if (header->phoff <= head_size && size <= head_size - header->phoff) {
     bytes = head + header->phoff;
   } else if (__builtin_add_overflow(image->start, header->phoff, &address) ||
-             exu_space_read(target->space, address, copy, size) != EXU_READABLE) {
+             exu_space_read(process->space, address, copy, size) != EXU_READABLE) {
     return 0;
   }
   for (size_t i = 0; i < header->phnum; i++) segments[i] = exu_elf_decode_segment(header, bytes + i * entry);
@@ -63,8 +63,8 @@ static size_t read_segments(const struct exu_target *target, const uint8_t *head
 }
 
 /* From the PT_LOADs: the bias, and where the image ends. */
-static bool place(const struct exu_target *target, struct exu_image *image) {
-  const uint64_t mask = exu_target_page(target) - 1;
+static bool place(const struct exu_process *process, struct exu_image *image) {
+  const uint64_t mask = exu_process_page(process) - 1;
   uint64_t low = UINT64_MAX, high = 0;
   for (size_t i = 0; i < image->segment_count; i++) {
     const struct exu_elf_segment *segment = &image->segments[i];
@@ -80,7 +80,7 @@ static bool place(const struct exu_target *target, struct exu_image *image) {
   return true;
 }
 
-static struct exu_build_id read_build_id(const struct exu_target *target, const uint8_t *head, size_t head_size,
+static struct exu_build_id read_build_id(const struct exu_process *process, const uint8_t *head, size_t head_size,
                                          const struct exu_image *image) {
   struct exu_build_id id = {.size = 0};
   for (size_t i = 0; i < image->segment_count && id.size == 0; i++) {
@@ -94,29 +94,29 @@ static struct exu_build_id read_build_id(const struct exu_target *target, const 
     } else {
       uint8_t bytes[NOTES_MAX];
       size_t size = segment->filesz < sizeof bytes ? (size_t)segment->filesz : sizeof bytes;
-      size = exu_space_read_some(target->space, address, bytes, size);
+      size = exu_space_read_some(process->space, address, bytes, size);
       id = exu_elf_note_build_id(bytes, size, segment->align, big);
     }
   }
   return id;
 }
 
-enum exu_image_result exu_image_read(const struct exu_target *target, uint64_t start, struct exu_arena *arena,
+enum exu_image_result exu_image_read(const struct exu_process *process, uint64_t start, struct exu_arena *arena,
                                      struct exu_image *image) {
   uint8_t head[HEAD];
-  size_t size = exu_space_read_some(target->space, start, head, sizeof head);
+  size_t size = exu_space_read_some(process->space, start, head, sizeof head);
   if (size < SELFMAG) return EXU_IMAGE_UNSAVED;
   if (memcmp(head, ELFMAG, SELFMAG) != 0) return EXU_IMAGE_NONE;
   struct exu_image result = {.start = start};
   if (!exu_elf_decode_header(head, size, &result.header)) return EXU_IMAGE_BAD;
-  const struct exu_arch *arch = target->arch;
+  const struct exu_arch *arch = process->arch;
   if (result.header.machine != arch->machine || result.header.big_endian != arch->big_endian) return EXU_IMAGE_BAD;
   if (result.header.type != ET_EXEC && result.header.type != ET_DYN) return EXU_IMAGE_BAD;
   struct exu_elf_segment segments[SEGMENTS_MAX];
   result.segments = segments;
-  result.segment_count = read_segments(target, head, size, &result, segments);
-  if (!place(target, &result)) return EXU_IMAGE_BAD;
-  result.build_id = read_build_id(target, head, size, &result);
+  result.segment_count = read_segments(process, head, size, &result, segments);
+  if (!place(process, &result)) return EXU_IMAGE_BAD;
+  result.build_id = read_build_id(process, head, size, &result);
   struct exu_elf_segment *kept = exu_arena_array(arena, result.segment_count, sizeof *kept);
   if (!kept) return EXU_IMAGE_NO_MEMORY;
   memcpy(kept, segments, result.segment_count * sizeof *kept);
@@ -125,9 +125,9 @@ enum exu_image_result exu_image_read(const struct exu_target *target, uint64_t s
   return EXU_IMAGE_OK;
 }
 
-bool exu_image_is_loaded(const struct exu_target *target, const struct exu_image *image) {
-  const uint64_t mask = exu_target_page(target) - 1;
-  const struct exu_file_mapping *first = exu_target_mapping(target, image->start);
+bool exu_image_is_loaded(const struct exu_process *process, const struct exu_image *image) {
+  const uint64_t mask = exu_process_page(process) - 1;
+  const struct exu_file_mapping *first = exu_process_mapping(process, image->start);
   bool code = false;
   for (size_t i = 0; i < image->segment_count; i++)
     code |= image->segments[i].type == PT_LOAD && (image->segments[i].flags & PF_X) && image->segments[i].filesz > 0;
@@ -135,8 +135,8 @@ bool exu_image_is_loaded(const struct exu_target *target, const struct exu_image
     const struct exu_elf_segment *segment = &image->segments[i];
     if (segment->type != PT_LOAD || segment->filesz == 0 || (code && !(segment->flags & PF_X))) continue;
     uint64_t address = (image->bias + segment->vaddr) & ~mask;
-    const struct exu_region *region = exu_space_find(target->space, address);
-    const struct exu_file_mapping *mapping = exu_target_mapping(target, address);
+    const struct exu_region *region = exu_space_find(process->space, address);
+    const struct exu_file_mapping *mapping = exu_process_mapping(process, address);
     /* Code without a file mapping is still code: programs move theirs to huge pages. */
     if (!region && !mapping) return false;
     if (code && region && !(region->prot & (EXU_PROT_EXEC | EXU_PROT_UNKNOWN))) return false;
@@ -147,29 +147,30 @@ bool exu_image_is_loaded(const struct exu_target *target, const struct exu_image
   return true;
 }
 
-bool exu_image_dynamic(const struct exu_target *target, const struct exu_image *image, uint64_t tag, uint64_t *value) {
+bool exu_image_dynamic(const struct exu_process *process, const struct exu_image *image, uint64_t tag,
+                       uint64_t *value) {
   const struct exu_elf_segment *dynamic = NULL;
   for (size_t i = 0; i < image->segment_count && !dynamic; i++)
     if (image->segments[i].type == PT_DYNAMIC) dynamic = &image->segments[i];
   if (!dynamic) return false;
-  const uint64_t word = target->arch->word_size == 4 ? 4 : 8;
+  const uint64_t word = process->arch->word_size == 4 ? 4 : 8;
   uint64_t count = dynamic->memsz / (2 * word);
   if (count > DYNAMIC_MAX) count = DYNAMIC_MAX;
   uint64_t address = image->bias + dynamic->vaddr;
   for (uint64_t i = 0; i < count; i++, address += 2 * word) {
     uint64_t found;
-    if (!exu_target_word(target, address, &found) || found == DT_NULL) return false;
-    if (found == tag) return exu_target_word(target, address + word, value);
+    if (!exu_process_word(process, address, &found) || found == DT_NULL) return false;
+    if (found == tag) return exu_process_word(process, address + word, value);
   }
   return false;
 }
 
-struct exu_string exu_image_soname(const struct exu_target *target, const struct exu_image *image,
+struct exu_string exu_image_soname(const struct exu_process *process, const struct exu_image *image,
                                    struct exu_arena *arena) {
   uint64_t name, strings;
-  if (!exu_image_dynamic(target, image, DT_SONAME, &name) || !exu_image_dynamic(target, image, DT_STRTAB, &strings))
+  if (!exu_image_dynamic(process, image, DT_SONAME, &name) || !exu_image_dynamic(process, image, DT_STRTAB, &strings))
     return (struct exu_string){NULL, 0};
   /* glibc adds the bias to the addresses in PT_DYNAMIC where it is writable; musl and the vDSO keep the file's. */
   if (strings < image->start || strings >= image->end) strings += image->bias;
-  return exu_target_string(target, strings + name, arena);
+  return exu_process_string(process, strings + name, arena);
 }

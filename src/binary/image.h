@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An ELF image in the target's memory, as its ELF header and program headers there describe it. */
+/* An ELF image in the process's memory, as its ELF header and program headers there describe it. */
 #ifndef EXUVIA_BINARY_IMAGE_H
 #define EXUVIA_BINARY_IMAGE_H
 
@@ -30,29 +30,29 @@ enum exu_image_result {
 };
 
 /* Read the image whose ELF header is at `start`. Fills in *image on EXU_IMAGE_OK only. */
-enum exu_image_result exu_image_read(const struct exu_target *target, uint64_t start, struct exu_arena *arena,
+enum exu_image_result exu_image_read(const struct exu_process *process, uint64_t start, struct exu_arena *arena,
                                      struct exu_image *image);
 
 /*
  * Did a loader put it there, segment by segment? The alternative is that the whole file was mapped or read as data,
  * which leaves an ELF header too, but no code where the program headers say.
  */
-bool exu_image_is_loaded(const struct exu_target *target, const struct exu_image *image);
+bool exu_image_is_loaded(const struct exu_process *process, const struct exu_image *image);
 
 /* The value of the first entry of that tag in PT_DYNAMIC, as it stands in memory. Returns false when there is none. */
-bool exu_image_dynamic(const struct exu_target *target, const struct exu_image *image, uint64_t tag, uint64_t *value);
+bool exu_image_dynamic(const struct exu_process *process, const struct exu_image *image, uint64_t tag, uint64_t *value);
 
 /* DT_SONAME; unknown when there is none or its bytes were not saved. */
-struct exu_string exu_image_soname(const struct exu_target *target, const struct exu_image *image,
+struct exu_string exu_image_soname(const struct exu_process *process, const struct exu_image *image,
                                    struct exu_arena *arena);
 
-/* A word of the target. */
-bool exu_target_word(const struct exu_target *target, uint64_t address, uint64_t *word);
+/* A word of the process. */
+bool exu_process_word(const struct exu_process *process, uint64_t address, uint64_t *word);
 
-/* A NUL-terminated string of the target of 1 to 4,095 bytes; unknown when there is none. */
-struct exu_string exu_target_string(const struct exu_target *target, uint64_t address, struct exu_arena *arena);
+/* A NUL-terminated string of the process of 1 to 4,095 bytes; unknown when there is none. */
+struct exu_string exu_process_string(const struct exu_process *process, uint64_t address, struct exu_arena *arena);
 
-/* Size of a page of the target, from its auxiliary vector or by default. */
-uint64_t exu_target_page(const struct exu_target *target);
+/* Size of a page of the process, from its auxiliary vector or by default. */
+uint64_t exu_process_page(const struct exu_process *process);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A module that no file on this machine is the same as, but whose image the target holds: the parts of it that tell
+ * A module that no file on this machine is the same as, but whose image the process holds: the parts of it that tell
  * where functions are and how to unwind them become a nameless ELF file in memory.
  */
 #include <elf.h>
@@ -45,7 +45,7 @@ static bool copy_bytes(struct copy *copy, uint64_t address, uint64_t offset, uin
   if (size > copy->left) return false;
   for (uint64_t done = 0; done < size;) {
     size_t part = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
-    if (exu_space_read(copy->modules->target->space, address + done, copy->chunk, part) != EXU_READABLE) return false;
+    if (exu_space_read(copy->modules->process->space, address + done, copy->chunk, part) != EXU_READABLE) return false;
     bool hole = offset + done >= copy->end && is_zero(copy->chunk, part);
     if (!hole && !write_at(copy->fd, offset + done, copy->chunk, part)) return false;
     done += part;
@@ -95,7 +95,7 @@ static void copy_dynamic(struct copy *copy, const struct exu_image *image, Elf64
   uint64_t size = segment->p_memsz < DYNAMIC_MAX ? segment->p_memsz / sizeof *entries * sizeof *entries : 0;
   uint64_t at = (copy->end + 15) / 16 * 16, address = image->bias + segment->p_vaddr;
   if (size == 0 || size > CHUNK) return;
-  if (exu_space_read(copy->modules->target->space, address, entries, (size_t)size) != EXU_READABLE) return;
+  if (exu_space_read(copy->modules->process->space, address, entries, (size_t)size) != EXU_READABLE) return;
   for (size_t i = 0; i < size / sizeof *entries; i++) restore_entry(image, &entries[i]);
   if (!write_at(copy->fd, at, entries, (size_t)size)) return;
   segment->p_offset = at;

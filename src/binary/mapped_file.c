@@ -23,11 +23,11 @@ static enum exu_tristate changed_after(const struct stat *status, int64_t moment
   return nanoseconds(status->st_ctim) <= moment ? EXU_NO : EXU_UNKNOWN;
 }
 
-void exu_mapped_file_measure(struct exu_target *target, const char *sysroot, struct exu_arena *arena) {
+void exu_mapped_file_measure(struct exu_process *process, const char *sysroot, struct exu_arena *arena) {
   struct stat status;
-  if (!target->crash || !is_path(target->crash->file.path)) return;
-  if (!exu_examine_regular(sysroot, target->crash->file.path.data, &status) || status.st_size < 0) return;
+  if (!process->crash || !is_path(process->crash->file.path)) return;
+  if (!exu_examine_regular(sysroot, process->crash->file.path.data, &status) || status.st_size < 0) return;
   /* Files of a sysroot have the times of its unpacking. */
-  const int64_t moment = sysroot ? 0 : target->sources_as_of;
-  exu_crash_measured(target, (int64_t)status.st_size, changed_after(&status, moment), arena);
+  const int64_t moment = sysroot ? 0 : process->sources_as_of;
+  exu_crash_measured(process, (int64_t)status.st_size, changed_after(&status, moment), arena);
 }

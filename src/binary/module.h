@@ -12,7 +12,7 @@
 #include "process/process.h"
 
 struct exu_binary {
-  struct exu_string path; /* the target's; unknown for an image without a file name */
+  struct exu_string path; /* the process's; unknown for an image without a file name */
   uint64_t start;
   uint64_t end;
   uint64_t bias;   /* address in the process minus address in the file; without has_header it is a guess until
@@ -33,7 +33,7 @@ struct exu_modules {
   struct exu_binary *items; /* sorted by start */
   size_t count;
   /* The rest is private. */
-  const struct exu_target *target;
+  const struct exu_process *process;
   struct exu_diagnostics *diagnostics;
   const struct exu_options *options;
   struct exu_arena *arena;

@@ -24,7 +24,7 @@ struct search {
   struct exu_modules *modules;
   struct exu_binary *module;
   bool deleted;
-  char path[PATH_MAX];  /* of the target, without DELETED; empty when it cannot be a path */
+  char path[PATH_MAX];  /* of the process, without DELETED; empty when it cannot be a path */
   const char *name;     /* its last component, or NULL */
   enum verdict verdict; /* of `file`, the best so far; else ABSENT */
   struct exu_elf_file *file;
@@ -48,21 +48,21 @@ static bool maps_code_of(const struct exu_file_mapping *mapping, const struct ex
  * Without the ELF header in the core: could the file have been mapped like that? Code of another build has another
  * size.
  */
-static bool mappings_agree(const struct exu_target *target, const struct exu_binary *module,
+static bool mappings_agree(const struct exu_process *process, const struct exu_binary *module,
                            struct exu_elf_file *file) {
   size_t count;
   const struct exu_elf_segment *segments = exu_elf_file_segments(file, &count);
-  const uint64_t mask = exu_target_page(target) - 1;
-  const struct exu_file_mapping *mapping = exu_target_mapping(target, module->start);
-  const struct exu_file_mapping *end = target->mappings + target->mapping_count;
+  const uint64_t mask = exu_process_page(process) - 1;
+  const struct exu_file_mapping *mapping = exu_process_mapping(process, module->start);
+  const struct exu_file_mapping *end = process->mappings + process->mapping_count;
   for (; mapping && mapping < end && mapping->start < module->end; mapping++) {
-    const struct exu_region *region = exu_space_find(target->space, mapping->start);
+    const struct exu_region *region = exu_space_find(process->space, mapping->start);
     if (!region || !(region->prot & EXU_PROT_EXEC)) continue;
     bool found = false;
     for (size_t k = 0; k < count && !found; k++) found = maps_code_of(mapping, &segments[k], mask);
     if (!found) return false;
   }
-  return exu_elf_file_machine(file) == target->arch->machine;
+  return exu_elf_file_machine(file) == process->arch->machine;
 }
 
 static enum verdict compare(const struct search *search, struct exu_elf_file *file) {
@@ -72,10 +72,10 @@ static enum verdict compare(const struct search *search, struct exu_elf_file *fi
     if (!exu_build_id_equal(&module->build_id, &id)) return OTHER_BUILD;
     return exu_elf_file_debug_only(file) ? MATCHED_DEBUG_ONLY : MATCHED;
   }
-  const struct exu_target *target = search->modules->target;
+  const struct exu_process *process = search->modules->process;
   if (exu_elf_file_debug_only(file)) return OTHER_BUILD;
-  if (!module->image) return mappings_agree(target, module, file) ? UNVERIFIED : OTHER_BUILD;
-  enum exu_match proof = exu_image_is_of(target, module->image, file);
+  if (!module->image) return mappings_agree(process, module, file) ? UNVERIFIED : OTHER_BUILD;
+  enum exu_match proof = exu_image_is_of(process, module->image, file);
   if (proof == EXU_MATCH_SAME && module->build_id.size == 0 && id.size == 0) return MATCHED;
   return proof == EXU_MATCH_OTHER ? OTHER_BUILD : UNVERIFIED;
 }
@@ -116,7 +116,7 @@ static enum verdict consider(struct search *search, const char *root, const char
     return ABSENT;
   }
   /* The root of a live process has no name here: a path is as the process has it. */
-  const char *own = exu_process_root(search->modules->target);
+  const char *own = exu_process_root(search->modules->process);
   bool inside = root && *root != '\0' && !(own && strcmp(own, root) == 0);
   char full[PATH_MAX];
   if ((size_t)snprintf(full, sizeof full, "%s%s%s", inside ? root : "", inside && *path != '/' ? "/" : "", path) >=
@@ -143,10 +143,10 @@ static void consider_executable(struct search *search) {
 
 /* A live process maps the very file, whatever became of its name. Not everybody may open it like that. */
 static void consider_mapped(struct search *search) {
-  const struct exu_target *target = search->modules->target;
-  const struct exu_file_mapping *mapping = exu_target_mapping(target, search->module->start);
+  const struct exu_process *process = search->modules->process;
+  const struct exu_file_mapping *mapping = exu_process_mapping(process, search->module->start);
   if (search->verdict == MATCHED || !mapping) return;
-  int fd = exu_process_open_mapping(target, mapping);
+  int fd = exu_process_open_mapping(process, mapping);
   if (fd >= 0) judge(search, fd, search->path, "the mapped file", true);
 }
 
@@ -176,7 +176,7 @@ static void consider_all(struct search *search) {
   consider_debuginfod(search);
 }
 
-/* Make the target's path one of this machine. */
+/* Make the process's path one of this machine. */
 static void prepare(struct search *search) {
   struct exu_string path = search->module->path;
   if (!path.data) return;
@@ -193,11 +193,11 @@ static void prepare(struct search *search) {
 }
 
 /* The bias of a module whose header is not in the core, now that the program headers are known. */
-static void place(const struct exu_target *target, struct exu_binary *module) {
+static void place(const struct exu_process *process, struct exu_binary *module) {
   size_t count;
   const struct exu_elf_segment *segments = exu_elf_file_segments(module->file, &count);
-  const struct exu_file_mapping *mapping = exu_target_mapping(target, module->start);
-  const uint64_t mask = exu_target_page(target) - 1;
+  const struct exu_file_mapping *mapping = exu_process_mapping(process, module->start);
+  const uint64_t mask = exu_process_page(process) - 1;
   for (size_t i = 0; mapping && i < count; i++) {
     if (segments[i].type != PT_LOAD || (segments[i].offset & ~mask) != mapping->offset) continue;
     module->bias = mapping->start - (segments[i].vaddr & ~mask);
@@ -244,7 +244,7 @@ static void conclude(struct search *search) {
   else if (search->executable && search->executable_verdict == OTHER_BUILD && search->file)
     exu_note(diagnostics, EXU_DIAGNOSTIC_EXECUTABLE_MISMATCHED, -1,
              "%s is not the program that the process ran; %s is used", search->executable, search->used);
-  if (module->file && !module->has_header) place(search->modules->target, module);
+  if (module->file && !module->has_header) place(search->modules->process, module);
 }
 
 struct exu_elf_file *exu_modules_file(struct exu_modules *modules, struct exu_binary *module) {
@@ -269,8 +269,8 @@ struct exu_elf_file *exu_modules_file(struct exu_modules *modules, struct exu_bi
 static bool overlay_segment(struct exu_modules *modules, struct exu_binary *module,
                             const struct exu_file_mapping *mapping, const struct exu_elf_segment *segment,
                             uint64_t start, uint64_t end) {
-  const struct exu_target *target = modules->target;
-  const uint64_t mask = exu_target_page(target) - 1;
+  const struct exu_process *process = modules->process;
+  const uint64_t mask = exu_process_page(process) - 1;
   const uint64_t size = exu_elf_file_size(module->file);
   /* A segment that was writable until its relocations were done (RELRO) is not what the file has. */
   if (segment->type != PT_LOAD || (segment->flags & PF_W) || segment->filesz == 0) return false;
@@ -285,12 +285,12 @@ static bool overlay_segment(struct exu_modules *modules, struct exu_binary *modu
   if (offset != (segment->offset & ~mask) + (start - low) || offset >= size) return false;
   if (end - start > size - offset) end = start + (size - offset);
   if (!module->has_source) {
-    int source = exu_space_add_source(target->space, exu_elf_file_source(module->file));
+    int source = exu_space_add_source(process->space, exu_elf_file_source(module->file));
     if (source < 0) return false;
     module->source = (uint32_t)source;
     module->has_source = true;
   }
-  return exu_space_overlay(target->space, start, end, module->source, offset);
+  return exu_space_overlay(process->space, start, end, module->source, offset);
 }
 
 static bool overlay_mapping(struct exu_modules *modules, const struct exu_region *region,
@@ -312,11 +312,11 @@ static bool overlay_mapping(struct exu_modules *modules, const struct exu_region
 
 bool exu_modules_overlay(void *context, const struct exu_region *region) {
   struct exu_modules *modules = context;
-  const struct exu_target *target = modules->target;
-  if (!target || (region->prot & EXU_PROT_WRITE)) return false;
+  const struct exu_process *process = modules->process;
+  if (!process || (region->prot & EXU_PROT_WRITE)) return false;
   bool done = false;
-  size_t next = EXU_PARTITION_POINT(i, target->mapping_count, target->mappings[i].end <= region->start);
-  for (; next < target->mapping_count && target->mappings[next].start < region->end; next++)
-    done |= overlay_mapping(modules, region, &target->mappings[next]);
+  size_t next = EXU_PARTITION_POINT(i, process->mapping_count, process->mappings[i].end <= region->start);
+  for (; next < process->mapping_count && process->mappings[next].start < region->end; next++)
+    done |= overlay_mapping(modules, region, &process->mappings[next]);
   return done;
 }

@@ -29,22 +29,22 @@ static bool layouts_agree(const struct exu_image *image, struct exu_elf_file *fi
   }
 }
 
-/* How many bytes from the address on the target has itself, at most `most`. */
-static size_t saved_at(const struct exu_target *target, uint64_t address, size_t most) {
-  const struct exu_region *region = exu_space_find(target->space, address);
+/* How many bytes from the address on the process has itself, at most `most`. */
+static size_t saved_at(const struct exu_process *process, uint64_t address, size_t most) {
+  const struct exu_region *region = exu_space_find(process->space, address);
   if (!region || address - region->start >= region->saved) return 0;
   uint64_t left = region->saved - (address - region->start);
   return left < most ? (size_t)left : most;
 }
 
-/* The target's bytes against the file's. They must all be saved. */
-static enum exu_match compare(const struct exu_target *target, uint64_t address, struct exu_elf_file *file,
+/* The process's bytes against the file's. They must all be saved. */
+static enum exu_match compare(const struct exu_process *process, uint64_t address, struct exu_elf_file *file,
                               uint64_t offset, uint64_t size) {
   uint8_t ours[CHUNK], theirs[CHUNK];
   for (uint64_t done = 0; done < size;) {
     size_t part = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
-    part = saved_at(target, address + done, part);
-    if (part == 0 || exu_space_read(target->space, address + done, theirs, part) != EXU_READABLE)
+    part = saved_at(process, address + done, part);
+    if (part == 0 || exu_space_read(process->space, address + done, theirs, part) != EXU_READABLE)
       return EXU_MATCH_POSSIBLE;
     if (!exu_elf_file_read(file, offset + done, ours, part) || memcmp(ours, theirs, part) != 0) return EXU_MATCH_OTHER;
     done += part;
@@ -56,15 +56,15 @@ static size_t header_size(const struct exu_elf_header *header) {
   return header->is_64 ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr);
 }
 
-static enum exu_match compare_headers(const struct exu_target *target, const struct exu_image *image,
+static enum exu_match compare_headers(const struct exu_process *process, const struct exu_image *image,
                                       struct exu_elf_file *file) {
   const struct exu_elf_header *theirs = &image->header, *ours = exu_elf_file_header(file);
   if (ours->entry != theirs->entry || ours->phoff != theirs->phoff || ours->phnum != theirs->phnum)
     return EXU_MATCH_OTHER;
   enum exu_match proof =
-      compare(target, image->start + theirs->phoff, file, theirs->phoff, (uint64_t)theirs->phnum * theirs->phentsize);
+      compare(process, image->start + theirs->phoff, file, theirs->phoff, (uint64_t)theirs->phnum * theirs->phentsize);
   if (proof != EXU_MATCH_SAME) return proof;
-  proof = compare(target, image->start, file, 0, header_size(theirs));
+  proof = compare(process, image->start, file, 0, header_size(theirs));
   /* strip(1) moves the section headers and leaves the rest as it is. */
   return proof == EXU_MATCH_OTHER ? EXU_MATCH_POSSIBLE : proof;
 }
@@ -77,7 +77,7 @@ static uint64_t word_at(const uint8_t *bytes, size_t word, bool big) {
 }
 
 /* The loader adds the bias to addresses in PT_DYNAMIC, and stores one for debuggers. */
-static enum exu_match compare_dynamic(const struct exu_target *target, const struct exu_image *image,
+static enum exu_match compare_dynamic(const struct exu_process *process, const struct exu_image *image,
                                       struct exu_elf_file *file) {
   const struct exu_elf_segment *dynamic = NULL;
   for (size_t i = 0; i < image->segment_count && !dynamic; i++)
@@ -89,8 +89,8 @@ static enum exu_match compare_dynamic(const struct exu_target *target, const str
   for (uint64_t i = 0; i < count && i < DYNAMIC_MAX; i++) {
     uint8_t ours[16], theirs[16];
     const uint64_t at = i * 2 * word;
-    if (saved_at(target, address + at, 2 * word) < 2 * word ||
-        exu_space_read(target->space, address + at, theirs, 2 * word) != EXU_READABLE)
+    if (saved_at(process, address + at, 2 * word) < 2 * word ||
+        exu_space_read(process->space, address + at, theirs, 2 * word) != EXU_READABLE)
       return EXU_MATCH_POSSIBLE;
     if (!exu_elf_file_read(file, dynamic->offset + at, ours, 2 * word)) return EXU_MATCH_OTHER;
     const uint64_t tag = word_at(ours, word, big), value = word_at(ours + word, word, big);
@@ -103,7 +103,8 @@ static enum exu_match compare_dynamic(const struct exu_target *target, const str
 }
 
 /* What the process could not write to, as far as it was saved. In code debuggers do write. False: some of it differs. */
-static bool constants_agree(const struct exu_target *target, const struct exu_image *image, struct exu_elf_file *file) {
+static bool constants_agree(const struct exu_process *process, const struct exu_image *image,
+                            struct exu_elf_file *file) {
   uint64_t left = CONSTANTS_MAX;
   for (size_t i = 0; i < image->segment_count; i++) {
     const struct exu_elf_segment *segment = &image->segments[i];
@@ -111,11 +112,11 @@ static bool constants_agree(const struct exu_target *target, const struct exu_im
     uint64_t size = segment->filesz;
     if (segment->flags & PF_X) size = segment->offset == 0 && size > PAGE ? PAGE : segment->offset == 0 ? size : 0;
     for (uint64_t at = segment->offset == 0 ? header_size(&image->header) : 0; at < size && left > 0;) {
-      uint64_t part = saved_at(target, image->bias + segment->vaddr + at, CHUNK);
+      uint64_t part = saved_at(process, image->bias + segment->vaddr + at, CHUNK);
       if (part > size - at) part = size - at;
       if (part > left) part = left;
       if (part == 0) break; /* what follows in the same segment is seldom saved */
-      if (compare(target, image->bias + segment->vaddr + at, file, segment->offset + at, part) == EXU_MATCH_OTHER)
+      if (compare(process, image->bias + segment->vaddr + at, file, segment->offset + at, part) == EXU_MATCH_OTHER)
         return false;
       at += part;
       left -= part;
@@ -124,11 +125,11 @@ static bool constants_agree(const struct exu_target *target, const struct exu_im
   return true;
 }
 
-enum exu_match exu_image_is_of(const struct exu_target *target, const struct exu_image *image,
+enum exu_match exu_image_is_of(const struct exu_process *process, const struct exu_image *image,
                                struct exu_elf_file *file) {
   if (!layouts_agree(image, file)) return EXU_MATCH_OTHER;
-  enum exu_match headers = compare_headers(target, image, file);
-  enum exu_match dynamic = headers == EXU_MATCH_OTHER ? headers : compare_dynamic(target, image, file);
-  if (dynamic == EXU_MATCH_OTHER || !constants_agree(target, image, file)) return EXU_MATCH_OTHER;
+  enum exu_match headers = compare_headers(process, image, file);
+  enum exu_match dynamic = headers == EXU_MATCH_OTHER ? headers : compare_dynamic(process, image, file);
+  if (dynamic == EXU_MATCH_OTHER || !constants_agree(process, image, file)) return EXU_MATCH_OTHER;
   return headers == EXU_MATCH_SAME ? dynamic : headers;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Without a build id: is an image in the target that of a file? */
+/* Without a build id: is an image in the process that of a file? */
 #ifndef EXUVIA_BINARY_MODULE_PROOF_H
 #define EXUVIA_BINARY_MODULE_PROOF_H
 
@@ -12,7 +12,7 @@ enum exu_match {
   EXU_MATCH_SAME,     /* its ELF header, its program headers, its PT_DYNAMIC and every saved constant are the file's */
 };
 
-enum exu_match exu_image_is_of(const struct exu_target *target, const struct exu_image *image,
+enum exu_match exu_image_is_of(const struct exu_process *process, const struct exu_image *image,
                                struct exu_elf_file *file);
 
 #endif

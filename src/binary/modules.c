@@ -16,7 +16,7 @@
 enum { MODULES_MAX = 16384, SEGMENTS_MAX = 65536 };
 
 struct discovery {
-  const struct exu_target *target;
+  const struct exu_process *process;
   struct exu_arena *arena;
   EXU_VECTOR(struct exu_binary) list;
   size_t segments; /* program headers kept so far */
@@ -51,15 +51,15 @@ static const struct exu_region *region_below(const struct exu_space *space, uint
 }
 
 /* Index of the first file mapping that starts at the address or above. */
-static size_t mapping_from(const struct exu_target *target, uint64_t address) {
-  return EXU_PARTITION_POINT(i, target->mapping_count, target->mappings[i].start < address);
+static size_t mapping_from(const struct exu_process *process, uint64_t address) {
+  return EXU_PARTITION_POINT(i, process->mapping_count, process->mappings[i].start < address);
 }
 
 /* An image ends where its program headers say, but not beyond what is mapped, nor inside another file. */
-static uint64_t clipped_end(const struct exu_target *target, const struct exu_image *image, struct exu_string path) {
+static uint64_t clipped_end(const struct exu_process *process, const struct exu_image *image, struct exu_string path) {
   uint64_t end = image->end, mapped = image->start;
-  for (size_t i = mapping_from(target, image->start); i < target->mapping_count; i++) {
-    const struct exu_file_mapping *mapping = &target->mappings[i];
+  for (size_t i = mapping_from(process, image->start); i < process->mapping_count; i++) {
+    const struct exu_file_mapping *mapping = &process->mappings[i];
     if (mapping->start >= end) break;
     if (exu_string_equal(mapping->path, path)) {
       mapped = mapping->end;
@@ -68,14 +68,14 @@ static uint64_t clipped_end(const struct exu_target *target, const struct exu_im
       break;
     }
   }
-  const struct exu_region *region = region_below(target->space, end);
+  const struct exu_region *region = region_below(process->space, end);
   if (region && region->end > mapped) mapped = region->end;
   if (mapped > image->start && mapped < end) end = mapped;
   return end;
 }
 
 static struct exu_binary *add_image(struct discovery *found, const struct exu_image *image, struct exu_string path) {
-  uint64_t end = clipped_end(found->target, image, path);
+  uint64_t end = clipped_end(found->process, image, path);
   struct exu_binary *module = add(found, path, image->start, end);
   if (!module) return NULL;
   struct exu_image *copy = exu_arena_alloc(found->arena, sizeof *copy);
@@ -92,7 +92,7 @@ static struct exu_binary *add_image(struct discovery *found, const struct exu_im
 }
 
 static enum exu_image_result read_image(struct discovery *found, uint64_t start, struct exu_image *image) {
-  enum exu_image_result result = exu_image_read(found->target, start, found->arena, image);
+  enum exu_image_result result = exu_image_read(found->process, start, found->arena, image);
   if (result == EXU_IMAGE_NO_MEMORY) found->no_memory = true;
   if (result == EXU_IMAGE_OK) {
     found->segments += image->segment_count;
@@ -106,16 +106,16 @@ static enum exu_image_result read_image(struct discovery *found, uint64_t start,
  * Returns the index after the last mapping that belongs to it.
  */
 static size_t add_without_header(struct discovery *found, size_t first) {
-  const struct exu_target *target = found->target;
-  const struct exu_file_mapping *mappings = target->mappings;
+  const struct exu_process *process = found->process;
+  const struct exu_file_mapping *mappings = process->mappings;
   bool executable = false;
   size_t next = first;
   do {
-    const struct exu_region *region = exu_space_find(target->space, mappings[next].start);
+    const struct exu_region *region = exu_space_find(process->space, mappings[next].start);
     executable |= region && (region->prot & EXU_PROT_EXEC);
     next++;
     /* A loader maps a file's segments in the order of their offsets. */
-  } while (next < target->mapping_count && mappings[next].offset > mappings[next - 1].offset &&
+  } while (next < process->mapping_count && mappings[next].offset > mappings[next - 1].offset &&
            exu_string_equal(mappings[next].path, mappings[first].path));
   if (executable) {
     struct exu_binary *module = add(found, mappings[first].path, mappings[first].start, mappings[next - 1].end);
@@ -125,20 +125,20 @@ static size_t add_without_header(struct discovery *found, size_t first) {
 }
 
 static void find_by_mappings(struct discovery *found) {
-  const struct exu_target *target = found->target;
-  for (size_t i = 0; i < target->mapping_count && !stopped(found);) {
-    const struct exu_file_mapping *mapping = &target->mappings[i];
+  const struct exu_process *process = found->process;
+  for (size_t i = 0; i < process->mapping_count && !stopped(found);) {
+    const struct exu_file_mapping *mapping = &process->mappings[i];
     struct exu_image image;
     /* Only what begins a file has an ELF header. */
     enum exu_image_result result = mapping->offset == 0 ? read_image(found, mapping->start, &image) : EXU_IMAGE_UNSAVED;
     if (stopped(found)) return;
     if (result == EXU_IMAGE_UNSAVED || result == EXU_IMAGE_BAD) {
       i = add_without_header(found, i);
-    } else if (result == EXU_IMAGE_OK && exu_image_is_loaded(target, &image)) {
+    } else if (result == EXU_IMAGE_OK && exu_image_is_loaded(process, &image)) {
       struct exu_binary *module = add_image(found, &image, mapping->path);
       if (!module) return;
       do i++;
-      while (i < target->mapping_count && target->mappings[i].start < module->end);
+      while (i < process->mapping_count && process->mappings[i].start < module->end);
     } else {
       i++; /* a file that was mapped to be read, be it ELF or not */
     }
@@ -154,11 +154,11 @@ static uint64_t hash_of(struct exu_string path) {
 }
 
 /* Do the mappings of the module show nothing but code of the image? */
-static bool shows_code_of(const struct exu_target *target, const struct exu_binary *module,
+static bool shows_code_of(const struct exu_process *process, const struct exu_binary *module,
                           const struct exu_image *image) {
-  const uint64_t mask = exu_target_page(target) - 1;
-  for (size_t i = mapping_from(target, module->start); i < target->mapping_count; i++) {
-    const struct exu_file_mapping *mapping = &target->mappings[i];
+  const uint64_t mask = exu_process_page(process) - 1;
+  for (size_t i = mapping_from(process, module->start); i < process->mapping_count; i++) {
+    const struct exu_file_mapping *mapping = &process->mappings[i];
     if (mapping->start >= module->end) break;
     bool inside = false;
     for (size_t k = 0; k < image->segment_count && !inside; k++) {
@@ -189,8 +189,8 @@ static void drop_pages_mapped_again(struct discovery *found) {
     const struct exu_binary *module = &found->list.items[i];
     void **slot = module->image ? NULL : exu_map_find(&loaded, hash_of(module->path));
     const struct exu_image *image = slot ? *slot : NULL;
-    const struct exu_file_mapping *first = image ? exu_target_mapping(found->target, image->start) : NULL;
-    if (first && exu_string_equal(first->path, module->path) && shows_code_of(found->target, module, image)) continue;
+    const struct exu_file_mapping *first = image ? exu_process_mapping(found->process, image->start) : NULL;
+    if (first && exu_string_equal(first->path, module->path) && shows_code_of(found->process, module, image)) continue;
     if (kept != i) found->list.items[kept] = *module;
     kept++;
   }
@@ -203,13 +203,13 @@ static void drop_pages_mapped_again(struct discovery *found) {
 /* Without NT_FILE: whatever begins with an ELF header. */
 static void find_by_regions(struct discovery *found) {
   size_t count;
-  const struct exu_region *regions = exu_space_regions(found->target->space, &count);
+  const struct exu_region *regions = exu_space_regions(found->process->space, &count);
   uint64_t end = 0;
   for (size_t i = 0; i < count && !stopped(found); i++) {
     struct exu_image image;
     if (regions[i].saved < EI_NIDENT || regions[i].start < end) continue;
     if (read_image(found, regions[i].start, &image) != EXU_IMAGE_OK || stopped(found)) continue;
-    if (!exu_image_is_loaded(found->target, &image)) continue;
+    if (!exu_image_is_loaded(found->process, &image)) continue;
     struct exu_binary *module = add_image(found, &image, (struct exu_string){NULL, 0});
     if (module) end = module->end;
   }
@@ -217,7 +217,7 @@ static void find_by_regions(struct discovery *found) {
 
 /* The kernel's own image, which no file maps. */
 static void add_vdso(struct discovery *found) {
-  const uint64_t start = found->target->auxv.vdso;
+  const uint64_t start = found->process->auxv.vdso;
   const struct exu_string path = {"[vdso]", 6};
   struct exu_image image;
   if (start == 0 || stopped(found)) return;
@@ -254,7 +254,7 @@ static void sort(struct exu_modules *modules) {
 }
 
 static void find_main(struct exu_modules *modules) {
-  const struct exu_auxv *auxv = &modules->target->auxv;
+  const struct exu_auxv *auxv = &modules->process->auxv;
   struct exu_binary *main = auxv->phdr ? exu_modules_find(modules, auxv->phdr) : NULL;
   if (!main && auxv->entry) main = exu_modules_find(modules, auxv->entry);
   /*
@@ -264,17 +264,17 @@ static void find_main(struct exu_modules *modules) {
     struct exu_binary *module = &modules->items[i];
     uint64_t value;
     if (!module->image) continue;
-    if (module->image->header.type == ET_EXEC || exu_image_dynamic(modules->target, module->image, DT_DEBUG, &value))
+    if (module->image->header.type == ET_EXEC || exu_image_dynamic(modules->process, module->image, DT_DEBUG, &value))
       main = module;
   }
   if (main) main->main = true;
 }
 
-bool exu_modules_init(struct exu_modules *modules, const struct exu_target *target, const struct exu_options *options,
+bool exu_modules_init(struct exu_modules *modules, const struct exu_process *process, const struct exu_options *options,
                       struct exu_arena *arena, struct exu_diagnostics *diagnostics) {
   static const struct exu_options defaults = EXU_OPTIONS_DEFAULT;
-  struct discovery found = {.target = target, .arena = arena};
-  if (target->mapping_count > 0)
+  struct discovery found = {.process = process, .arena = arena};
+  if (process->mapping_count > 0)
     find_by_mappings(&found);
   else
     find_by_regions(&found);
@@ -286,7 +286,7 @@ bool exu_modules_init(struct exu_modules *modules, const struct exu_target *targ
   *modules = (struct exu_modules){
       .items = found.list.items,
       .count = found.list.count,
-      .target = target,
+      .process = process,
       .diagnostics = diagnostics,
       .options = options ? options : &defaults,
       .arena = arena,

@@ -6,10 +6,10 @@
 #include "binary/module.h"
 
 /*
- * Find every module of the target. Opens no file. `options` may be NULL, and like `target` must outlive the modules.
+ * Find every module of the process. Opens no file. `options` may be NULL, and like `target` must outlive the modules.
  * Returns false without memory.
  */
-bool exu_modules_init(struct exu_modules *modules, const struct exu_target *target, const struct exu_options *options,
+bool exu_modules_init(struct exu_modules *modules, const struct exu_process *process, const struct exu_options *options,
                       struct exu_arena *arena, struct exu_diagnostics *diagnostics);
 
 /* Closes every file, but for those that the space reads from. */

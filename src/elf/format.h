@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The parts of an ELF file as plain structs, decoded from untrusted bytes of either class and byte order. Shared by
- * files on disk (elf_file.h) and by images in the target's memory (image.h).
+ * files on disk (elf_file.h) and by images in the process's memory (image.h).
  */
 #ifndef EXUVIA_ELF_FORMAT_H
 #define EXUVIA_ELF_FORMAT_H

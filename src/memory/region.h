@@ -9,7 +9,7 @@
 
 enum exu_fault {
   EXU_READABLE = 0,
-  EXU_UNMAPPED,    /* no mapping of the target contains the address */
+  EXU_UNMAPPED,    /* no mapping of the process contains the address */
   EXU_NOT_SAVED,   /* mapped, but the core does not hold it (p_filesz < p_memsz) and no verified file does */
   EXU_CUT_OFF,     /* the core says that it holds it, but the file ends before */
   EXU_READ_FAILED, /* the operating system could not read the file */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The target's memory as one sorted address space. A byte is saved (in the core), backed by a verified file, or
+ * The process's memory as one sorted address space. A byte is saved (in the core), backed by a verified file, or
  * missing for a reason: never invented. Zero-filled is not the same as not saved.
  */
 #ifndef EXUVIA_MEMORY_SPACE_H

@@ -12,14 +12,14 @@
 #include "binary/module.h"
 #include "process/process.h"
 
-/* Code of one function, or of the part of it that the compiler put elsewhere: [start, end), in the target. */
+/* Code of one function, or of the part of it that the compiler put elsewhere: [start, end), in the process. */
 struct exu_function {
   uint64_t start;
   uint64_t end; /* where the next one starts; there may be padding before it */
 };
 
 /* The function that an address lies in or, where code has no unwinding information, behind. False: it is not known. */
-bool exu_function_find(const struct exu_target *target, const struct exu_modules *modules, uint64_t address,
+bool exu_function_find(const struct exu_process *process, const struct exu_modules *modules, uint64_t address,
                        struct exu_function *function);
 
 #endif

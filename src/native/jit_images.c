@@ -20,22 +20,22 @@ enum {
 
 /* An image while it is copied, with room for a program header at the end. */
 struct copy {
-  const struct exu_target *target;
+  const struct exu_process *process;
   uint8_t *bytes;
   uint64_t size; /* of the image */
   Elf64_Ehdr header;
   Elf64_Shdr sections[SECTIONS_MAX];
 };
 
-static bool read_bytes(const struct exu_target *target, uint64_t address, void *bytes, size_t size) {
-  return exu_space_read(target->space, address, bytes, size) == EXU_READABLE;
+static bool read_bytes(const struct exu_process *process, uint64_t address, void *bytes, size_t size) {
+  return exu_space_read(process->space, address, bytes, size) == EXU_READABLE;
 }
 
 /* ---- The list ---------------------------------------------------------------------------------------------------- */
 
-static bool is_header(const struct exu_target *target, const Elf64_Ehdr *header, uint64_t size) {
+static bool is_header(const struct exu_process *process, const Elf64_Ehdr *header, uint64_t size) {
   if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_ident[EI_CLASS] != ELFCLASS64 ||
-      header->e_ident[EI_DATA] != ELFDATA2LSB || header->e_machine != target->arch->machine)
+      header->e_ident[EI_DATA] != ELFDATA2LSB || header->e_machine != process->arch->machine)
     return false;
   return header->e_shentsize == sizeof(Elf64_Shdr) && header->e_shnum <= SECTIONS_MAX && header->e_shoff <= size &&
          header->e_shnum * sizeof(Elf64_Shdr) <= size - header->e_shoff;
@@ -49,9 +49,9 @@ static bool add_image(struct exu_jit_images *images, uint64_t address, uint64_t 
   Elf64_Ehdr header;
   Elf64_Shdr sections[SECTIONS_MAX];
   if (size < sizeof header || size > IMAGE_SIZE_MAX) return true;
-  if (!read_bytes(images->target, address, &header, sizeof header) || !is_header(images->target, &header, size))
+  if (!read_bytes(images->process, address, &header, sizeof header) || !is_header(images->process, &header, size))
     return true;
-  if (!read_bytes(images->target, address + header.e_shoff, sections, header.e_shnum * sizeof *sections)) return true;
+  if (!read_bytes(images->process, address + header.e_shoff, sections, header.e_shnum * sizeof *sections)) return true;
   for (size_t i = 0; i < header.e_shnum; i++) {
     const Elf64_Shdr *section = &sections[i];
     uint64_t end;
@@ -68,7 +68,7 @@ static bool add_image(struct exu_jit_images *images, uint64_t address, uint64_t 
 static void walk(struct exu_jit_images *images, uint64_t entry) {
   for (size_t i = 0; entry != 0 && i < ENTRIES_MAX; i++) {
     uint64_t words[4];
-    if (!read_bytes(images->target, entry, words, sizeof words)) return;
+    if (!read_bytes(images->process, entry, words, sizeof words)) return;
     if (!add_image(images, words[2], words[3])) return;
     entry = words[0];
   }
@@ -87,7 +87,7 @@ void exu_jit_images_read(struct exu_jit_images *images) {
     /* struct jit_descriptor: version and action, the entry that is being registered, the first entry. */
     uint64_t words[3];
     if (!file || !exu_elf_file_symbol(file, "__jit_debug_descriptor", &symbol)) continue;
-    if (!read_bytes(images->target, symbol.value + module->bias, words, sizeof words)) continue;
+    if (!read_bytes(images->process, symbol.value + module->bias, words, sizeof words)) continue;
     if ((uint32_t)words[0] == 1) walk(images, words[2]);
   }
   size_t kept = 0;
@@ -156,16 +156,16 @@ static bool take_loaded(struct copy *copy) {
     if (section->sh_type == SHT_SYMTAB) move_symbols(copy, section);
     /* Nobody looks for code in here. */
     if (!is_loaded(section) || (section->sh_flags & SHF_EXECINSTR)) continue;
-    if (!read_bytes(copy->target, section->sh_addr, copy->bytes + section->sh_offset, section->sh_size)) return false;
+    if (!read_bytes(copy->process, section->sh_addr, copy->bytes + section->sh_offset, section->sh_size)) return false;
   }
   return true;
 }
 
 static bool make_copy(struct copy *copy, const struct exu_jit_code *code) {
-  if (!read_bytes(copy->target, code->image, copy->bytes, (size_t)code->size)) return false;
+  if (!read_bytes(copy->process, code->image, copy->bytes, (size_t)code->size)) return false;
   memcpy(&copy->header, copy->bytes, sizeof copy->header);
   /* The process may have changed it since the list was read. */
-  if (!is_header(copy->target, &copy->header, code->size)) return false;
+  if (!is_header(copy->process, &copy->header, code->size)) return false;
   const size_t table = copy->header.e_shnum * sizeof *copy->sections;
   memcpy(copy->sections, copy->bytes + copy->header.e_shoff, table);
   for (size_t i = 0; i < copy->header.e_shnum; i++)
@@ -176,7 +176,7 @@ static bool make_copy(struct copy *copy, const struct exu_jit_code *code) {
 }
 
 /*
- * It has the target's addresses, which a program header of our own says; a relocatable file would be relocated again.
+ * It has the process's addresses, which a program header of our own says; a relocatable file would be relocated again.
  */
 static size_t add_segment(struct copy *copy, const struct exu_jit_code *code) {
   const size_t at = (size_t)(code->size + 7) / 8 * 8;
@@ -198,7 +198,7 @@ static size_t add_segment(struct copy *copy, const struct exu_jit_code *code) {
 static struct exu_elf_file *open_copy(struct exu_jit_images *images, const struct exu_jit_code *code) {
   struct exu_error error;
   uint8_t *bytes EXU_GUARD(free) = calloc(1, (size_t)code->size + 8 + sizeof(Elf64_Phdr));
-  struct copy copy = {.target = images->target, .bytes = bytes, .size = code->size};
+  struct copy copy = {.process = images->process, .bytes = bytes, .size = code->size};
   if (!bytes || !make_copy(&copy, code)) return NULL;
   const size_t size = add_segment(&copy, code);
   int fd = memfd_create("jit", MFD_CLOEXEC);

@@ -15,14 +15,14 @@
 struct exu_jit_code {
   uint64_t start;
   uint64_t end;
-  uint64_t image; /* address of the ELF file in the target */
+  uint64_t image; /* address of the ELF file in the process */
   uint64_t size;  /* its bytes */
   struct exu_elf_file *file;
   bool tried; /* `file` is final */
 };
 
 struct exu_jit_images {
-  const struct exu_target *target;
+  const struct exu_process *process;
   struct exu_modules *modules;
   struct exu_arena *arena;
   EXU_VECTOR(struct exu_jit_code) list; /* sorted, disjoint */
@@ -37,7 +37,7 @@ void exu_jit_images_deinit(struct exu_jit_images *images); /* closes the files *
 struct exu_jit_code *exu_jit_images_find(const struct exu_jit_images *images, uint64_t address);
 
 /*
- * A copy of the code's ELF file, whose addresses are the target's and which holds what unwinding and naming needs. It
+ * A copy of the code's ELF file, whose addresses are the process's and which holds what unwinding and naming needs. It
  * belongs to `images`. NULL: it was not saved, or is damaged, or too much was copied already.
  */
 struct exu_elf_file *exu_jit_images_file(struct exu_jit_images *images, struct exu_jit_code *code);

@@ -22,7 +22,7 @@ struct exu_native_place {
   uint64_t address;              /* where to look: a return address minus one */
   int32_t module;                /* index into exu_modules.items, or -1 */
   uint64_t module_start;         /* 0 without a module */
-  uint64_t start;                /* of the function in the target, by its symbol; 0: unknown */
+  uint64_t start;                /* of the function in the process, by its symbol; 0: unknown */
   uint64_t part_start;           /* the same, else by the module's table of functions: of a part of one */
   uint64_t part_size;            /* bytes from there to what comes next in that table; 0: not in it */
   struct exu_native_call *calls; /* innermost first, the last is the physical function; at least one */

@@ -10,12 +10,12 @@
 /* Stacks of more frames are handed over as they are, so that they are in memory only once. */
 enum { COPIED_MAX = 16 * 1024 };
 
-bool exu_native_init(struct exu_native *native, const struct exu_target *target, struct exu_modules *modules,
+bool exu_native_init(struct exu_native *native, const struct exu_process *process, struct exu_modules *modules,
                      struct exu_arena *arena, struct exu_diagnostics *diagnostics) {
   *native = (struct exu_native){.arena = arena, .diagnostics = diagnostics};
   native->symbolizer = (struct exu_symbolizer){
-      .modules = modules, .arena = arena, .target = target, .lines = true, .patient = modules->options->native_all};
-  native->unwinder = exu_unwinder_create(target, modules, arena);
+      .modules = modules, .arena = arena, .process = process, .lines = true, .patient = modules->options->native_all};
+  native->unwinder = exu_unwinder_create(process, modules, arena);
   if (!native->unwinder) return false;
   native->symbolizer.jit = exu_unwinder_jit(native->unwinder);
   return true;

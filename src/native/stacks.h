@@ -29,7 +29,7 @@ struct exu_native_thread {
 };
 
 /* False without memory. */
-bool exu_native_init(struct exu_native *native, const struct exu_target *target, struct exu_modules *modules,
+bool exu_native_init(struct exu_native *native, const struct exu_process *process, struct exu_modules *modules,
                      struct exu_arena *arena, struct exu_diagnostics *diagnostics);
 void exu_native_deinit(struct exu_native *native);
 

@@ -97,7 +97,7 @@ static bool settle(struct exu_symbolizer *symbolizer, struct exu_native_place *p
   }
   struct exu_function function;
   place->part_start = place->start;
-  if (exu_function_find(symbolizer->target, symbolizer->modules, place->address, &function)) {
+  if (exu_function_find(symbolizer->process, symbolizer->modules, place->address, &function)) {
     if (!place->start) place->part_start = function.start;
     place->part_size = function.end - function.start;
   }
@@ -173,7 +173,7 @@ static bool symbolize_made(struct exu_symbolizer *symbolizer, struct exu_native_
   if (file) exu_elf_file_cover(file, &cover, 1, symbolizer->arena);
   if (cover.name.data) {
     place->start = cover.start;
-  } else if (exu_is_perf_trampoline(symbolizer->target, place->address)) {
+  } else if (exu_is_perf_trampoline(symbolizer->process, place->address)) {
     static const char name[] = "_Py_trampoline_func_start";
     cover.name = (struct exu_string){name, sizeof name - 1};
   }

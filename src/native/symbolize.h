@@ -15,7 +15,7 @@
 struct exu_symbolizer {
   struct exu_modules *modules;
   struct exu_arena *arena;
-  const struct exu_target *target;
+  const struct exu_process *process;
   struct exu_jit_images *jit; /* NULL: none */
   struct exu_map by_address;  /* -> struct exu_native_place */
   bool lines;                 /* also files, lines and inlined calls, from DWARF */

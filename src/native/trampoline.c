@@ -18,13 +18,13 @@ static const struct code x86_64[] = {
     {{0x55, 0x48, 0x89, 0xe5, 0xff, 0xd1, 0x5d, 0xc3}, 8, 6},
 };
 
-bool exu_is_perf_trampoline(const struct exu_target *target, uint64_t address) {
-  if (target->arch->machine != EM_X86_64) return false;
+bool exu_is_perf_trampoline(const struct exu_process *process, uint64_t address) {
+  if (process->arch->machine != EM_X86_64) return false;
   for (size_t i = 0; i < sizeof x86_64 / sizeof *x86_64; i++) {
     const struct code *code = &x86_64[i];
     uint8_t bytes[sizeof code->bytes];
     const uint64_t start = address + 1 - code->returns;
-    if (exu_space_read(target->space, start, bytes, code->size) != EXU_READABLE) continue;
+    if (exu_space_read(process->space, start, bytes, code->size) != EXU_READABLE) continue;
     if (memcmp(bytes, code->bytes, code->size) == 0) return true;
   }
   return false;

@@ -9,6 +9,6 @@
  * Does the call before a return address minus one belong to a copy of _Py_trampoline_func_start
  * (Python/asm_trampoline.S)? Python/perf_trampoline.c makes one for each code object, in memory of no file.
  */
-bool exu_is_perf_trampoline(const struct exu_target *target, uint64_t address);
+bool exu_is_perf_trampoline(const struct exu_process *process, uint64_t address);
 
 #endif

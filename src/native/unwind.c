@@ -32,9 +32,9 @@ static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread_arg) {
 
 /* What was copied of a live process after it went on may belong to other frames by then. */
 bool exu_unwind_read(const struct exu_unwinder *unwinder, uint64_t address, void *bytes, size_t size) {
-  return exu_space_read(unwinder->target->space, address, bytes, size) == EXU_READABLE &&
-         exu_process_is_consistent(unwinder->target, address) &&
-         exu_process_is_consistent(unwinder->target, address + size - 1);
+  return exu_space_read(unwinder->process->space, address, bytes, size) == EXU_READABLE &&
+         exu_process_is_consistent(unwinder->process, address) &&
+         exu_process_is_consistent(unwinder->process, address + size - 1);
 }
 
 static bool read_word(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *arg) {
@@ -330,15 +330,15 @@ static bool attach(struct exu_unwinder *unwinder) {
   return unwinder->machine && dwfl_attach_state(unwinder->dwfl, unwinder->machine, 1, &thread_callbacks, unwinder);
 }
 
-struct exu_unwinder *exu_unwinder_create(const struct exu_target *target, struct exu_modules *modules,
+struct exu_unwinder *exu_unwinder_create(const struct exu_process *process, struct exu_modules *modules,
                                          struct exu_arena *arena) {
   /* Registers, return addresses and calls are x86-64's here. */
-  struct exu_unwinder *unwinder = target->arch->machine == EM_OF_REGISTERS ? calloc(1, sizeof *unwinder) : NULL;
+  struct exu_unwinder *unwinder = process->arch->machine == EM_OF_REGISTERS ? calloc(1, sizeof *unwinder) : NULL;
   if (!unwinder) return NULL;
-  unwinder->target = target;
+  unwinder->process = process;
   unwinder->modules = modules;
   unwinder->arena = arena;
-  unwinder->jit = (struct exu_jit_images){.target = target, .modules = modules, .arena = arena};
+  unwinder->jit = (struct exu_jit_images){.process = process, .modules = modules, .arena = arena};
   if (exu_unwind_report_modules(unwinder) && attach(unwinder)) return unwinder;
   exu_unwinder_destroy(unwinder);
   return NULL;

@@ -74,7 +74,7 @@ struct exu_unwinder;
 struct exu_jit_images;
 
 /* NULL without memory. Borrows everything; opens files as they are needed. */
-struct exu_unwinder *exu_unwinder_create(const struct exu_target *target, struct exu_modules *modules,
+struct exu_unwinder *exu_unwinder_create(const struct exu_process *process, struct exu_modules *modules,
                                          struct exu_arena *arena);
 void exu_unwinder_destroy(struct exu_unwinder *unwinder); /* NULL is allowed */
 

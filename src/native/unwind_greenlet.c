@@ -86,11 +86,11 @@ static enum exu_greenlet_place place_of_call(const struct exu_unwinder *unwinder
 static size_t read_code(const struct exu_unwinder *unwinder, uint64_t address, uint64_t *start,
                         uint8_t code[FUNCTION_MAX]) {
   struct exu_function function;
-  if (!exu_function_find(unwinder->target, unwinder->modules, address, &function)) return 0;
+  if (!exu_function_find(unwinder->process, unwinder->modules, address, &function)) return 0;
   if (function.end - function.start > FUNCTION_MAX) return 0;
   size_t size = (size_t)(function.end - function.start);
   *start = function.start;
-  return exu_space_read(unwinder->target->space, function.start, code, size) == EXU_READABLE ? size : 0;
+  return exu_space_read(unwinder->process->space, function.start, code, size) == EXU_READABLE ? size : 0;
 }
 
 /* slp_switch moves to another part of the stack: add %reg, %rsp; add %reg, %rbp, by inline assembly in all versions. */

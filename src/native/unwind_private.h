@@ -40,7 +40,7 @@ struct exu_code {
 };
 
 struct exu_unwinder {
-  const struct exu_target *target;
+  const struct exu_process *process;
   struct exu_modules *modules;
   struct exu_arena *arena;
   Dwfl *dwfl;

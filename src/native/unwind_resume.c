@@ -50,11 +50,11 @@ struct search {
 /* ---- The beginning of a function --------------------------------------------------------------------------------- */
 
 static bool read_bytes(const struct exu_unwinder *unwinder, uint64_t address, void *bytes, size_t size) {
-  return exu_space_read(unwinder->target->space, address, bytes, size) == EXU_READABLE;
+  return exu_space_read(unwinder->process->space, address, bytes, size) == EXU_READABLE;
 }
 
 static bool find_function(const struct exu_unwinder *unwinder, uint64_t address, struct exu_function *function) {
-  return exu_function_find(unwinder->target, unwinder->modules, address, function);
+  return exu_function_find(unwinder->process, unwinder->modules, address, function);
 }
 
 /*
@@ -182,7 +182,7 @@ static void find_frame_pointers(struct search *search) {
   const struct exu_unwinder *unwinder = search->unwinder;
   uint64_t words[FRAME_SIZE_MAX / 8 + 1];
   const uint64_t base = (search->marker + 8) / 8 * 8;
-  size_t count = exu_space_read_some(unwinder->target->space, base, words, sizeof words) / 8;
+  size_t count = exu_space_read_some(unwinder->process->space, base, words, sizeof words) / 8;
   for (size_t i = 0; i + 1 < count && search->frame_count < FRAMES_MAX; i++) {
     struct frame_pointer *frame = &search->frames[search->frame_count];
     *frame = (struct frame_pointer){.value = base + i * 8};

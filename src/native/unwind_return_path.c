@@ -265,8 +265,8 @@ static const uint8_t *code_at(struct walk *walk, uint64_t pc, size_t *size) {
     if (!exu_unwind_is_executable(unwinder, pc)) return NULL;
     /* The end of a mapping may be near. */
     walk->chunk_start = pc;
-    walk->chunk_size = exu_space_read_some(unwinder->target->space, pc, walk->chunk, sizeof walk->chunk);
-    const struct exu_region *region = exu_space_find(unwinder->target->space, pc);
+    walk->chunk_size = exu_space_read_some(unwinder->process->space, pc, walk->chunk, sizeof walk->chunk);
+    const struct exu_region *region = exu_space_find(unwinder->process->space, pc);
     if (region && walk->chunk_size > region->end - pc) walk->chunk_size = (size_t)(region->end - pc);
   }
   *size = walk->chunk_size - (size_t)(pc - walk->chunk_start);
@@ -337,14 +337,14 @@ static bool go(struct walk *walk, struct way *way, size_t *steps) {
     if ((*steps)++ >= STEPS_MAX) return false;
     const uint8_t *bytes = code_at(walk, way->pc, &size);
     if (!bytes || !exu_x86_decode(bytes, size, &code)) return true;
-    const uint64_t next = way->pc + code.length, target = next + (uint64_t)code.immediate;
+    const uint64_t next = way->pc + code.length, process = next + (uint64_t)code.immediate;
     if (is_jump(&code, &branch)) {
       if (!branch) {
-        way->pc = target;
+        way->pc = process;
         continue;
       }
       way->known &= ~exu_x86_written(&code);
-      if (!add_way(walk, way, target)) return false;
+      if (!add_way(walk, way, process)) return false;
     } else {
       const enum fate fate = execute(walk, way, &code);
       if (fate == RETURNS) take_return(walk, way);

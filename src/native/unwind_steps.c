@@ -13,7 +13,7 @@ static bool read_words(const struct exu_unwinder *unwinder, uint64_t address, ui
 }
 
 bool exu_unwind_is_executable(const struct exu_unwinder *unwinder, uint64_t address) {
-  const struct exu_region *region = exu_space_find(unwinder->target->space, address);
+  const struct exu_region *region = exu_space_find(unwinder->process->space, address);
   if (!region || !(region->prot & EXU_PROT_UNKNOWN)) return region && (region->prot & EXU_PROT_EXEC);
   const struct exu_binary *module = exu_modules_find(unwinder->modules, address);
   for (size_t i = 0; module && module->image && i < module->image->segment_count; i++) {
@@ -26,7 +26,7 @@ bool exu_unwind_is_executable(const struct exu_unwinder *unwinder, uint64_t addr
 }
 
 bool exu_unwind_same_stack(const struct exu_unwinder *unwinder, uint64_t a, uint64_t b) {
-  const struct exu_region *region = exu_space_find(unwinder->target->space, a);
+  const struct exu_region *region = exu_space_find(unwinder->process->space, a);
   return region && b >= region->start && b < region->end;
 }
 
@@ -52,7 +52,7 @@ enum { LONGEST_CALL = 7 };
 
 static bool read_before(const struct exu_unwinder *unwinder, uint64_t address, uint8_t bytes[LONGEST_CALL]) {
   if (address < LONGEST_CALL || !exu_unwind_is_executable(unwinder, address - 1)) return false;
-  return exu_space_read(unwinder->target->space, address - LONGEST_CALL, bytes, LONGEST_CALL) == EXU_READABLE;
+  return exu_space_read(unwinder->process->space, address - LONGEST_CALL, bytes, LONGEST_CALL) == EXU_READABLE;
 }
 
 static bool ends_with_call(const uint8_t bytes[LONGEST_CALL]) {
@@ -79,7 +79,7 @@ static uint64_t behind_jumps(const struct exu_unwinder *unwinder, uint64_t targe
     uint8_t bytes[16];
     size_t at = 0;
     int32_t offset;
-    if (exu_space_read(unwinder->target->space, target, bytes, sizeof bytes) != EXU_READABLE) return target;
+    if (exu_space_read(unwinder->process->space, target, bytes, sizeof bytes) != EXU_READABLE) return target;
     if (memcmp(bytes, endbr, sizeof endbr) == 0) at += sizeof endbr;
     if (bytes[at] == 0xf2) at++;
     bool indirect = bytes[at] == 0xff && bytes[at + 1] == 0x25;
@@ -88,7 +88,7 @@ static uint64_t behind_jumps(const struct exu_unwinder *unwinder, uint64_t targe
     memcpy(&offset, bytes + at, sizeof offset);
     uint64_t next = target + at + sizeof offset + (uint64_t)(int64_t)offset;
     /* A slot is written once, before it is first jumped through: it may be read when the process runs again. */
-    if (indirect && exu_space_read(unwinder->target->space, next, &next, sizeof next) != EXU_READABLE) return target;
+    if (indirect && exu_space_read(unwinder->process->space, next, &next, sizeof next) != EXU_READABLE) return target;
     target = next;
   }
   return target;
@@ -99,13 +99,13 @@ bool exu_unwind_call_target(const struct exu_unwinder *unwinder, uint64_t return
   int32_t offset;
   uint64_t slot;
   if (return_address < sizeof bytes) return false;
-  if (exu_space_read(unwinder->target->space, return_address - sizeof bytes, bytes, sizeof bytes) != EXU_READABLE)
+  if (exu_space_read(unwinder->process->space, return_address - sizeof bytes, bytes, sizeof bytes) != EXU_READABLE)
     return false;
   memcpy(&offset, bytes + 2, sizeof offset);
   slot = return_address + (uint64_t)(int64_t)offset;
   /* call *offset(%rip): through a slot of the linker's, which is written once (-fno-plt) */
   if (bytes[0] == 0xff && bytes[1] == 0x15)
-    return exu_space_read(unwinder->target->space, slot, target, sizeof *target) == EXU_READABLE;
+    return exu_space_read(unwinder->process->space, slot, target, sizeof *target) == EXU_READABLE;
   if (bytes[1] != 0xe8) return false;
   *target = behind_jumps(unwinder, slot);
   return true;
@@ -130,7 +130,7 @@ bool exu_unwind_after_system_call(const struct exu_unwinder *unwinder, uint64_t 
   static const uint8_t syscall[] = {0x0f, 0x05};
   uint8_t bytes[sizeof syscall];
   return pc >= sizeof bytes &&
-         exu_space_read(unwinder->target->space, pc - sizeof bytes, bytes, sizeof bytes) == EXU_READABLE &&
+         exu_space_read(unwinder->process->space, pc - sizeof bytes, bytes, sizeof bytes) == EXU_READABLE &&
          memcmp(bytes, syscall, sizeof syscall) == 0;
 }
 
@@ -156,11 +156,11 @@ static bool makes_frame(const struct exu_unwinder *unwinder, uint64_t start, uin
                        other[] = {0x55, 0x48, 0x8b, 0xec};
   uint8_t bytes[8], now;
   if (start >= pc || pc - start > FUNCTION_MAX) return false;
-  if (exu_space_read(unwinder->target->space, start, bytes, sizeof bytes) != EXU_READABLE) return false;
+  if (exu_space_read(unwinder->process->space, start, bytes, sizeof bytes) != EXU_READABLE) return false;
   size_t skip = memcmp(bytes, endbr, sizeof endbr) == 0 ? sizeof endbr : 0;
   bool made = memcmp(bytes + skip, one, sizeof one) == 0 || memcmp(bytes + skip, other, sizeof other) == 0;
   if (!made || pc - start < skip + sizeof one) return false;
-  return exu_space_read(unwinder->target->space, pc, &now, 1) == EXU_READABLE && now != RET;
+  return exu_space_read(unwinder->process->space, pc, &now, 1) == EXU_READABLE && now != RET;
 }
 
 /* Where the function that contains pc begins, by its symbol; 0: unknown. */
@@ -219,7 +219,7 @@ bool exu_unwind_signal_step(const struct exu_unwinder *unwinder, const struct ex
   uint8_t bytes[9];
   bool found = false;
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !found; i++) {
-    found = exu_space_read(unwinder->target->space, state->pc, bytes, sizes[i]) == EXU_READABLE &&
+    found = exu_space_read(unwinder->process->space, state->pc, bytes, sizes[i]) == EXU_READABLE &&
             memcmp(bytes, codes[i], sizes[i]) == 0;
   }
   if (!found || !(state->valid >> EXU_RSP & 1)) return false;

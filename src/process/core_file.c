@@ -19,7 +19,7 @@ enum {
 
 /* Everything while a core is being opened. */
 struct opening {
-  struct exu_target target;
+  struct exu_process process;
   struct exu_arena *arena;
   struct exu_diagnostics *diagnostics;
   struct exu_notes notes;
@@ -115,8 +115,8 @@ static bool read_header(struct opening *opening, struct exu_error *error) {
   /* What kind of file it is can be told of less than the whole header, the rest of which is zero then. */
   if (!exu_elf_decode_header(bytes, sizeof bytes, header)) return fail_no_elf(bytes, size, error);
   if (header->type != ET_CORE) return fail_no_core(header->type, error);
-  opening->target.arch = exu_arch_find(header->machine, class, data);
-  if (!opening->target.arch) {
+  opening->process.arch = exu_arch_find(header->machine, class, data);
+  if (!opening->process.arch) {
     const char *name = machine_name(header->machine);
     return exu_fail(error, EXU_UNSUPPORTED, "a core of a %d-bit %s-endian process on machine %u%s%s%s is not supported",
                     header->is_64 ? 64 : 32, header->big_endian ? "big" : "little", header->machine, name ? " (" : "",
@@ -187,11 +187,11 @@ static bool add_memory(struct opening *opening, const struct exu_elf_segment *se
                               .offset = segment->offset,
                               .source = opening->source,
                               .prot = segment->flags & (EXU_PROT_READ | EXU_PROT_WRITE | EXU_PROT_EXEC)};
-  if (saved > 0 && segment->offset < opening->target.bytes) {
-    uint64_t there = opening->target.bytes - segment->offset;
+  if (saved > 0 && segment->offset < opening->process.bytes) {
+    uint64_t there = opening->process.bytes - segment->offset;
     opening->usable += saved < there ? saved : there;
   }
-  return exu_space_add(opening->target.space, &region);
+  return exu_space_add(opening->process.space, &region);
 }
 
 static bool add_segment(struct opening *opening, const struct exu_elf_segment *segment, uint64_t number) {
@@ -236,71 +236,71 @@ static bool read_segments(struct opening *opening, struct exu_error *error) {
 
 /* What was mapped of files, where no segment tells of it: those that were added first win. */
 static bool add_mappings(struct opening *opening) {
-  const struct exu_target *target = &opening->target;
-  for (size_t i = 0; i < target->mapping_count; i++) {
+  const struct exu_process *process = &opening->process;
+  for (size_t i = 0; i < process->mapping_count; i++) {
     const struct exu_region region = {
-        .start = target->mappings[i].start, .end = target->mappings[i].end, .prot = EXU_PROT_UNKNOWN};
-    if (region.start < region.end && !exu_space_add(target->space, &region)) return false;
+        .start = process->mappings[i].start, .end = process->mappings[i].end, .prot = EXU_PROT_UNKNOWN};
+    if (region.start < region.end && !exu_space_add(process->space, &region)) return false;
   }
   return true;
 }
 
 static void say_truncated(struct opening *opening) {
-  struct exu_target *target = &opening->target;
-  if (opening->expected <= target->bytes && !opening->table_cut) return;
-  target->truncated = true;
-  if (opening->expected > target->bytes) target->missing_bytes = opening->expected - target->bytes;
+  struct exu_process *process = &opening->process;
+  if (opening->expected <= process->bytes && !opening->table_cut) return;
+  process->truncated = true;
+  if (opening->expected > process->bytes) process->missing_bytes = opening->expected - process->bytes;
   exu_missing(opening->diagnostics, EXU_DIAGNOSTIC_CORE_TRUNCATED, -1,
               "the core is cut off: %s%" PRIu64 " of its bytes are missing%s", opening->table_cut ? "at least " : "",
-              target->missing_bytes, opening->table_cut ? ", among them a part of its list of segments" : "");
+              process->missing_bytes, opening->table_cut ? ", among them a part of its list of segments" : "");
 }
 
 static bool read_core(struct opening *opening, struct exu_error *error) {
-  struct exu_target *target = &opening->target;
+  struct exu_process *process = &opening->process;
   if (!read_header(opening, error)) return false;
-  exu_notes_init(&opening->notes, target, &opening->core, opening->arena, opening->diagnostics);
+  exu_notes_init(&opening->notes, process, &opening->core, opening->arena, opening->diagnostics);
   if (!read_segments(opening, error)) return false;
-  if (!exu_notes_finish(&opening->notes) || !add_mappings(opening) || !exu_space_seal(target->space))
+  if (!exu_notes_finish(&opening->notes) || !add_mappings(opening) || !exu_space_seal(process->space))
     return exu_fail(error, EXU_NO_MEMORY, "not enough memory for what the core lists");
 
   say_truncated(opening);
-  if (opening->usable == 0 && target->thread_count == 0 && target->mapping_count == 0) {
-    if (target->truncated)
+  if (opening->usable == 0 && process->thread_count == 0 && process->mapping_count == 0) {
+    if (process->truncated)
       return exu_fail(error, EXU_BAD_FORMAT,
                       "the core is cut off before anything that could be used (%" PRIu64 " bytes are there, %s%" PRIu64
                       " are missing)",
-                      target->bytes, opening->table_cut ? "at least " : "", target->missing_bytes);
+                      process->bytes, opening->table_cut ? "at least " : "", process->missing_bytes);
     return exu_fail(error, EXU_BAD_FORMAT, "the core has neither threads nor memory");
   }
-  if (target->thread_count == 0)
+  if (process->thread_count == 0)
     exu_missing(opening->diagnostics, EXU_DIAGNOSTIC_NO_THREADS, -1, "the core has no registers of any thread");
   return true;
 }
 
 /* The core as the source of a space of its own, which owns it from then on. */
 static bool create_space(struct opening *opening, struct exu_error *error) {
-  struct exu_target *target = &opening->target;
-  target->space = exu_space_create(opening->arena);
-  int source = target->space ? exu_space_add_source(target->space, opening->core) : -1;
+  struct exu_process *process = &opening->process;
+  process->space = exu_space_create(opening->arena);
+  int source = process->space ? exu_space_add_source(process->space, opening->core) : -1;
   opening->source = (uint32_t)source;
-  if (!target->space) opening->core.ops->close(&opening->core);
+  if (!process->space) opening->core.ops->close(&opening->core);
   return source >= 0 || exu_fail(error, EXU_NO_MEMORY, "not enough memory");
 }
 
-bool exu_target_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
-                          struct exu_target *target, struct exu_error *error) {
+bool exu_process_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                           struct exu_process *process, struct exu_error *error) {
   struct opening opening = {
-      .target = {.pid = -1, .running_pid = -1, .pause_us = -1}, .arena = arena, .diagnostics = diagnostics};
+      .process = {.pid = -1, .running_pid = -1, .pause_us = -1}, .arena = arena, .diagnostics = diagnostics};
   int fd = -1;
   struct stat status;
-  if (!open_regular(path, &fd, &opening.target.bytes, error)) return false;
+  if (!open_regular(path, &fd, &opening.process.bytes, error)) return false;
   if (fstat(fd, &status) == 0)
-    opening.target.sources_as_of = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
-  opening.core = exu_source_of_file(fd, opening.target.bytes, true);
+    opening.process.sources_as_of = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
+  opening.core = exu_source_of_file(fd, opening.process.bytes, true);
   if (!create_space(&opening, error) || !read_core(&opening, error)) {
-    exu_target_close(&opening.target);
+    exu_process_close(&opening.process);
     return false;
   }
-  *target = opening.target;
+  *process = opening.process;
   return true;
 }

@@ -41,22 +41,22 @@ static bool is_fault(int32_t signal, int32_t code) {
   }
 }
 
-void exu_crash_blame(struct exu_target *target, struct exu_os_thread *thread, const struct exu_registers *registers) {
-  if (target->scene.thread) target->scene.thread->crashed = false;
-  target->scene.thread = thread;
-  target->scene.access = EXU_ACCESS_UNKNOWN;
-  target->scene.registers = thread ? *registers : (struct exu_registers){.syscall = -1};
-  target->crash->tid = thread ? thread->tid : -1;
+void exu_crash_blame(struct exu_process *process, struct exu_os_thread *thread, const struct exu_registers *registers) {
+  if (process->scene.thread) process->scene.thread->crashed = false;
+  process->scene.thread = thread;
+  process->scene.access = EXU_ACCESS_UNKNOWN;
+  process->scene.registers = thread ? *registers : (struct exu_registers){.syscall = -1};
+  process->crash->tid = thread ? thread->tid : -1;
   if (thread) thread->crashed = true;
 }
 
-struct exu_crash *exu_crash_create(struct exu_target *target, int32_t signal, const struct exu_siginfo *siginfo,
+struct exu_crash *exu_crash_create(struct exu_process *process, int32_t signal, const struct exu_siginfo *siginfo,
                                    struct exu_arena *arena) {
   struct exu_crash *crash = exu_arena_alloc(arena, sizeof *crash);
   if (!crash) return NULL;
   *crash = (struct exu_crash){
       .signal = signal, .name = exu_signal_name(signal), .sender_pid = -1, .sender_uid = -1, .tid = -1};
-  target->crash = crash;
+  process->crash = crash;
   if (!siginfo) return crash;
   crash->has_code = true;
   crash->code = siginfo->code;
@@ -68,8 +68,8 @@ struct exu_crash *exu_crash_create(struct exu_target *target, int32_t signal, co
     crash->has_address = true;
     crash->address = siginfo->address;
   }
-  if (is_fault(signal, siginfo->code) && target->first_died && target->thread_count > 0)
-    exu_crash_blame(target, &target->threads[0], &target->threads[0].registers);
+  if (is_fault(signal, siginfo->code) && process->first_died && process->thread_count > 0)
+    exu_crash_blame(process, &process->threads[0], &process->threads[0].registers);
   return crash;
 }
 
@@ -86,12 +86,12 @@ bool exu_crash_fits(enum exu_obstacle_kind kind, int32_t signal) {
 }
 
 /* The only thread that could not go on: whose next instruction gives this very signal. */
-static struct exu_os_thread *stuck(const struct exu_target *target) {
-  const size_t count = target->first_died && target->thread_count > 0 ? 1 : target->thread_count;
+static struct exu_os_thread *stuck(const struct exu_process *process) {
+  const size_t count = process->first_died && process->thread_count > 0 ? 1 : process->thread_count;
   struct exu_os_thread *found = NULL;
   for (size_t i = 0; i < count; i++) {
-    struct exu_os_thread *thread = &target->threads[i];
-    if (!exu_crash_fits(exu_obstacle_find(target, &thread->registers).kind, target->crash->signal)) continue;
+    struct exu_os_thread *thread = &process->threads[i];
+    if (!exu_crash_fits(exu_obstacle_find(process, &thread->registers).kind, process->crash->signal)) continue;
     if (found) return NULL;
     found = thread;
   }
@@ -101,74 +101,75 @@ static struct exu_os_thread *stuck(const struct exu_target *target) {
 /* ---- Sent by the process itself ---------------------------------------------------------------------------------- */
 
 /* The thread that has just sent the signal; NULL: it has gone on, or cannot be told. */
-static struct exu_os_thread *find_sender(const struct exu_target *target) {
-  for (size_t i = 0; i < target->thread_count; i++) {
-    struct exu_os_thread *thread = &target->threads[i];
+static struct exu_os_thread *find_sender(const struct exu_process *process) {
+  for (size_t i = 0; i < process->thread_count; i++) {
+    struct exu_os_thread *thread = &process->threads[i];
     int64_t tid;
-    if (!exu_call_sends(target, &thread->registers, target->crash->signal, &tid)) continue;
-    if (tid < 0 || tid == target->threads[0].tid) return thread;
+    if (!exu_call_sends(process, &thread->registers, process->crash->signal, &tid)) continue;
+    if (tid < 0 || tid == process->threads[0].tid) return thread;
   }
-  struct exu_os_thread *receiver = &target->threads[0];
-  return target->crash->code == EXU_SI_TKILL && exu_call_raises(target, &receiver->registers) ? receiver : NULL;
+  struct exu_os_thread *receiver = &process->threads[0];
+  return process->crash->code == EXU_SI_TKILL && exu_call_raises(process, &receiver->registers) ? receiver : NULL;
 }
 
-bool exu_crash_is_raised(const struct exu_target *target) {
-  const struct exu_crash *crash = target->crash;
-  return crash && crash->has_code && exu_crash_is_sent(crash->code) && target->pid > 0 &&
-         crash->sender_pid == target->pid && target->first_died && target->thread_count > 0;
+bool exu_crash_is_raised(const struct exu_process *process) {
+  const struct exu_crash *crash = process->crash;
+  return crash && crash->has_code && exu_crash_is_sent(crash->code) && process->pid > 0 &&
+         crash->sender_pid == process->pid && process->first_died && process->thread_count > 0;
 }
 
-bool exu_crash_may_handle(const struct exu_target *target, const struct exu_os_thread *thread) {
-  return !exu_signal_frame_absent(target, thread);
+bool exu_crash_may_handle(const struct exu_process *process, const struct exu_os_thread *thread) {
+  return !exu_signal_frame_absent(process, thread);
 }
 
 /* A thread that raises a signal for itself gets it; one that sends it may do so for a handler in another thread. */
-static bool may_be_for_another(const struct exu_target *target, const struct exu_os_thread *sender) {
-  if (target->crash->code == EXU_SI_TKILL && sender == &target->threads[0]) return false;
-  for (size_t i = 0; i < target->thread_count; i++)
-    if (&target->threads[i] != sender && exu_crash_may_handle(target, &target->threads[i])) return true;
+static bool may_be_for_another(const struct exu_process *process, const struct exu_os_thread *sender) {
+  if (process->crash->code == EXU_SI_TKILL && sender == &process->threads[0]) return false;
+  for (size_t i = 0; i < process->thread_count; i++)
+    if (&process->threads[i] != sender && exu_crash_may_handle(process, &process->threads[i])) return true;
   return false;
 }
 
-void exu_crash_unhandled(struct exu_target *target, struct exu_arena *arena) {
-  struct exu_os_thread *sender = target->scene.sender;
-  if (target->scene.thread || !sender || exu_crash_may_handle(target, sender)) return;
-  exu_crash_blame(target, sender, &sender->registers);
-  exu_crash_word(target, arena);
+void exu_crash_unhandled(struct exu_process *process, struct exu_arena *arena) {
+  struct exu_os_thread *sender = process->scene.sender;
+  if (process->scene.thread || !sender || exu_crash_may_handle(process, sender)) return;
+  exu_crash_blame(process, sender, &sender->registers);
+  exu_crash_word(process, arena);
 }
 
-static void decide(struct exu_target *target) {
+static void decide(struct exu_process *process) {
   struct exu_os_thread *thread = NULL;
-  if (target->scene.thread) {
-    thread = target->scene.thread;
-  } else if (!target->crash->has_code) {
-    thread = stuck(target);
-  } else if (exu_crash_is_raised(target)) {
+  if (process->scene.thread) {
+    thread = process->scene.thread;
+  } else if (!process->crash->has_code) {
+    thread = stuck(process);
+  } else if (exu_crash_is_raised(process)) {
     /* Where a handler may run, that may have been for what another process has sent. */
-    thread = target->scene.sender = find_sender(target);
-    if (!thread && exu_crash_returned(target)) return;
-    if (thread && (exu_crash_may_handle(target, thread) || may_be_for_another(target, thread))) thread = NULL;
+    thread = process->scene.sender = find_sender(process);
+    if (!thread && exu_crash_returned(process)) return;
+    if (thread && (exu_crash_may_handle(process, thread) || may_be_for_another(process, thread))) thread = NULL;
   }
-  exu_crash_blame(target, thread, thread ? &thread->registers : NULL);
+  exu_crash_blame(process, thread, thread ? &thread->registers : NULL);
 }
 
 /*
  * The kernel could not put a frame for the handler on the stack, or the processor does not tell the address. If the
  * instruction cannot be carried out because of a page, it was that one.
  */
-static void find_address(struct exu_target *target) {
-  struct exu_crash *crash = target->crash;
-  if (crash->signal != EXU_SIGSEGV || !crash->has_code || crash->code != EXU_SI_KERNEL || !target->scene.thread) return;
-  struct exu_obstacle obstacle = exu_obstacle_find(target, &target->scene.registers);
+static void find_address(struct exu_process *process) {
+  struct exu_crash *crash = process->crash;
+  if (crash->signal != EXU_SIGSEGV || !crash->has_code || crash->code != EXU_SI_KERNEL || !process->scene.thread)
+    return;
+  struct exu_obstacle obstacle = exu_obstacle_find(process, &process->scene.registers);
   if (obstacle.kind != EXU_OBSTACLE_PAGE) return;
   crash->has_address = true;
   crash->address = obstacle.address;
-  target->scene.access = obstacle.access;
+  process->scene.access = obstacle.access;
 }
 
-void exu_crash_describe(struct exu_target *target, struct exu_arena *arena) {
-  if (!target->crash) return;
-  decide(target);
-  find_address(target);
-  exu_crash_word(target, arena);
+void exu_crash_describe(struct exu_process *process, struct exu_arena *arena) {
+  if (!process->crash) return;
+  decide(process);
+  find_address(process);
+  exu_crash_word(process, arena);
 }

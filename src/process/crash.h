@@ -8,30 +8,30 @@
 #include "process/siginfo.h"
 
 /*
- * The crash of a target whose threads and pid are set, without the words (exu_crash_describe). `siginfo` may be NULL.
+ * The crash of a process whose threads and pid are set, without the words (exu_crash_describe). `siginfo` may be NULL.
  * Returns NULL without memory.
  */
-struct exu_crash *exu_crash_create(struct exu_target *target, int32_t signal, const struct exu_siginfo *siginfo,
+struct exu_crash *exu_crash_create(struct exu_process *process, int32_t signal, const struct exu_siginfo *siginfo,
                                    struct exu_arena *arena);
 
 /*
- * Find out whose target->crash was, if there is one, and fill in address_in and summary. Call it when the overlay of
+ * Find out whose process->crash was, if there is one, and fill in address_in and summary. Call it when the overlay of
  * the space is installed: code, which tells who raised a signal and whether memory was read or written, is rarely saved
  * in a core. A thread is called crashed only when that is certain.
  */
-void exu_crash_describe(struct exu_target *target, struct exu_arena *arena);
+void exu_crash_describe(struct exu_process *process, struct exu_arena *arena);
 
 /*
  * Did the process itself send the signal that ended it, perhaps in a handler of the signal that it died of? Then, and
  * only then, look at threads with exu_crash_handled until that returns true: those of which exu_crash_may_handle says
  * that a handler may run on their stack and be the one.
  */
-bool exu_crash_is_raised(const struct exu_target *target);
-bool exu_crash_may_handle(const struct exu_target *target, const struct exu_os_thread *thread);
+bool exu_crash_is_raised(const struct exu_process *process);
+bool exu_crash_may_handle(const struct exu_process *process, const struct exu_os_thread *thread);
 
 /* The signal handlers that run on a thread's stack, as unwinding from its registers found them. */
 struct exu_handlers {
-  const struct exu_os_thread *thread; /* of the target */
+  const struct exu_os_thread *thread; /* of the process */
   const uint64_t *contexts;           /* addresses of their struct ucontext, innermost first */
   size_t count;
   bool complete; /* the thread's first frame was reached: there are no more */
@@ -41,19 +41,20 @@ struct exu_handlers {
  * Say what the innermost handler of this thread ran for instead of who raised the signal again, if that is certain, and
  * mark the thread. False: this thread's handlers tell nothing.
  */
-bool exu_crash_handled(struct exu_target *target, const struct exu_handlers *handlers, struct exu_arena *arena);
+bool exu_crash_handled(struct exu_process *process, const struct exu_handlers *handlers, struct exu_arena *arena);
 
 /* No handler runs on the stack of any thread that may have one: who sent the signal did so for itself. */
-void exu_crash_unhandled(struct exu_target *target, struct exu_arena *arena);
+void exu_crash_unhandled(struct exu_process *process, struct exu_arena *arena);
 
 /*
- * The file of the name in target->crash->file is `length` bytes long now, and was changed after the core was written,
+ * The file of the name in process->crash->file is `length` bytes long now, and was changed after the core was written,
  * or not. Call it last.
  */
-void exu_crash_measured(struct exu_target *target, int64_t length, enum exu_tristate changed, struct exu_arena *arena);
+void exu_crash_measured(struct exu_process *process, int64_t length, enum exu_tristate changed,
+                        struct exu_arena *arena);
 
 /* This is what the C library said last before it aborted. Call it when the crash is known. */
-void exu_crash_said(struct exu_target *target, struct exu_string message, struct exu_arena *arena);
+void exu_crash_said(struct exu_process *process, struct exu_string message, struct exu_arena *arena);
 
 /* ---- Private to the files of the crash --------------------------------------------------------------------------- */
 
@@ -64,18 +65,18 @@ bool exu_crash_is_sent(int32_t code);
 bool exu_crash_has_address(int32_t signal, int32_t code);
 
 /* It was this thread's, with these registers; NULL: nobody's, or it is not known. */
-void exu_crash_blame(struct exu_target *target, struct exu_os_thread *thread, const struct exu_registers *registers);
+void exu_crash_blame(struct exu_process *process, struct exu_os_thread *thread, const struct exu_registers *registers);
 
 /*
  * A handler that blocks its signal and raises it is left first: the signal comes when the instruction would be tried
  * once more. Say so if the first thread is at such an instruction. False: it is not, for all that is known.
  */
-bool exu_crash_returned(struct exu_target *target);
+bool exu_crash_returned(struct exu_process *process);
 
 /* Does this obstacle to an instruction give this signal? */
 bool exu_crash_fits(enum exu_obstacle_kind kind, int32_t signal);
 
 /* Fill in address_in, file and summary from what is known. crash_words.c */
-void exu_crash_word(struct exu_target *target, struct exu_arena *arena);
+void exu_crash_word(struct exu_process *process, struct exu_arena *arena);
 
 #endif

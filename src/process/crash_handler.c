@@ -37,13 +37,13 @@ static enum exu_access access_of(uint64_t error) {
   return error & PAGE_FETCH ? EXU_ACCESS_EXECUTE : error & PAGE_WRITE ? EXU_ACCESS_WRITE : EXU_ACCESS_READ;
 }
 
-static bool reaches(const struct exu_target *target, const struct exu_signal_frame *frame) {
+static bool reaches(const struct exu_process *process, const struct exu_signal_frame *frame) {
   const struct exu_registers *registers = &frame->registers;
   const uint64_t address = frame->exception.address;
   const enum exu_access access = access_of(frame->exception.error);
   if (access == EXU_ACCESS_EXECUTE) return address - registers->pc < EXU_X86_INSTRUCTION_MAX;
   uint8_t code[EXU_X86_INSTRUCTION_MAX];
-  size_t size = exu_space_read_some(target->space, registers->pc, code, sizeof code);
+  size_t size = exu_space_read_some(process->space, registers->pc, code, sizeof code);
   enum exu_access known = exu_access_x86_64(code, size, registers, address);
   return known == access || known == EXU_ACCESS_MODIFY;
 }
@@ -51,20 +51,20 @@ static bool reaches(const struct exu_target *target, const struct exu_signal_fra
 /* ---- siginfo agrees with the exception --------------------------------------------------------------------------- */
 
 /* Does the instruction reach this page, or does nobody know what it reaches? */
-static bool may_reach(const struct exu_target *target, const struct exu_signal_frame *frame) {
+static bool may_reach(const struct exu_process *process, const struct exu_signal_frame *frame) {
   struct exu_x86_operands operands;
   uint8_t code[EXU_X86_INSTRUCTION_MAX];
-  if (reaches(target, frame)) return true;
-  size_t size = exu_space_read_some(target->space, frame->registers.pc, code, sizeof code);
+  if (reaches(process, frame)) return true;
+  size_t size = exu_space_read_some(process->space, frame->registers.pc, code, sizeof code);
   exu_operands_x86_64(code, size, &frame->registers, &operands);
   return size == 0 || operands.unknown;
 }
 
-static bool agrees(const struct exu_target *target, const struct exu_siginfo *info,
+static bool agrees(const struct exu_process *process, const struct exu_siginfo *info,
                    const struct exu_signal_frame *frame) {
   const struct exu_exception *exception = &frame->exception;
   const bool of_page =
-      exception->number == PAGE_FAULT && info->address == exception->address && may_reach(target, frame);
+      exception->number == PAGE_FAULT && info->address == exception->address && may_reach(process, frame);
   const bool of_instruction = info->address == frame->registers.pc;
   switch (info->signal) {
   case EXU_SIGSEGV:
@@ -80,9 +80,9 @@ static bool agrees(const struct exu_target *target, const struct exu_siginfo *in
   }
 }
 
-static bool by_siginfo(const struct exu_target *target, const struct exu_signal_frame *frame, struct fault *fault) {
+static bool by_siginfo(const struct exu_process *process, const struct exu_signal_frame *frame, struct fault *fault) {
   const struct exu_siginfo *info = &frame->siginfo;
-  if (!info->present || info->error != 0 || !agrees(target, info, frame)) return false;
+  if (!info->present || info->error != 0 || !agrees(process, info, frame)) return false;
   *fault = (struct fault){.signal = info->signal, .has_code = true, .code = info->code};
   fault->has_address = exu_crash_has_address(info->signal, info->code);
   fault->address = info->address;
@@ -98,27 +98,28 @@ static bool is_guard(const struct exu_region *region, const struct exu_signal_fr
   return region && !(frame->exception.error & PAGE_PRESENT) && sp >= region->start && sp < region->end;
 }
 
-static bool by_page(const struct exu_target *target, const struct exu_signal_frame *frame, struct fault *fault) {
+static bool by_page(const struct exu_process *process, const struct exu_signal_frame *frame, struct fault *fault) {
   const uint64_t address = frame->exception.address;
   const enum exu_access access = access_of(frame->exception.error);
-  const struct exu_region *region = exu_space_find(target->space, address);
-  if (!reaches(target, frame)) return false;
+  const struct exu_region *region = exu_space_find(process->space, address);
+  if (!reaches(process, frame)) return false;
   *fault = (struct fault){.has_address = true, .address = address, .access = access};
   if (exu_region_forbids(region, access)) {
     fault->signal = EXU_SIGSEGV;
-  } else if (target->crash->signal == EXU_SIGSEGV && is_guard(region, frame)) {
+  } else if (process->crash->signal == EXU_SIGSEGV && is_guard(region, frame)) {
     fault->signal = EXU_SIGSEGV;
     fault->has_code = true;
     fault->code = EXU_SEGV_MAPERR;
-  } else if (target->crash->signal == EXU_SIGBUS) {
+  } else if (process->crash->signal == EXU_SIGBUS) {
     fault->signal = EXU_SIGBUS;
   }
   return fault->signal != 0;
 }
 
-static bool by_instruction(const struct exu_target *target, const struct exu_signal_frame *frame, struct fault *fault) {
-  if (frame->exception.number == PAGE_FAULT) return by_page(target, frame, fault);
-  enum exu_obstacle_kind kind = exu_obstacle_find(target, &frame->registers).kind;
+static bool by_instruction(const struct exu_process *process, const struct exu_signal_frame *frame,
+                           struct fault *fault) {
+  if (frame->exception.number == PAGE_FAULT) return by_page(process, frame, fault);
+  enum exu_obstacle_kind kind = exu_obstacle_find(process, &frame->registers).kind;
   *fault = (struct fault){.has_code = true};
   if (frame->exception.number == GENERAL_PROTECTION && kind == EXU_OBSTACLE_PROTECTION) {
     fault->signal = EXU_SIGSEGV;
@@ -144,9 +145,9 @@ static void set_raised_again(struct exu_crash *crash) {
   crash->raised_name = crash->name;
 }
 
-static void take(struct exu_target *target, struct exu_os_thread *thread, const struct exu_registers *registers,
+static void take(struct exu_process *process, struct exu_os_thread *thread, const struct exu_registers *registers,
                  const struct fault *fault) {
-  struct exu_crash *crash = target->crash;
+  struct exu_crash *crash = process->crash;
   set_raised_again(crash);
   crash->signal = fault->signal;
   crash->name = exu_signal_name(fault->signal);
@@ -156,8 +157,8 @@ static void take(struct exu_target *target, struct exu_os_thread *thread, const 
   crash->has_address = fault->has_address;
   crash->address = fault->address;
   crash->sender_pid = crash->sender_uid = -1;
-  exu_crash_blame(target, thread, registers);
-  target->scene.access = fault->access;
+  exu_crash_blame(process, thread, registers);
+  process->scene.access = fault->access;
 }
 
 /* ---- A handler that has returned --------------------------------------------------------------------------------- */
@@ -171,39 +172,39 @@ static bool same_registers(const struct exu_registers *a, const struct exu_regis
 }
 
 /* The frame of the handler that has just returned to where the thread is. */
-static bool find_returned(const struct exu_target *target, const struct exu_os_thread *thread,
+static bool find_returned(const struct exu_process *process, const struct exu_os_thread *thread,
                           struct exu_signal_frame *frame) {
   enum { RED_ZONE = 128, BELOW = 32 * 1024 }; /* the floating point state of AMX is larger than all others */
-  const struct exu_arch *arch = target->arch;
+  const struct exu_arch *arch = process->arch;
   uint64_t word;
   if (!arch->is_context_word || thread->registers.sp < BELOW + RED_ZONE) return false;
   const uint64_t end = (thread->registers.sp - RED_ZONE) & ~UINT64_C(7);
   for (uint64_t at = end; at > end - BELOW; at -= 8) {
-    if (exu_space_read(target->space, at, &word, sizeof word) != EXU_READABLE) return false;
+    if (exu_space_read(process->space, at, &word, sizeof word) != EXU_READABLE) return false;
     if (!arch->is_context_word(word)) continue;
-    if (!exu_signal_frame_read(target, thread, at - arch->context_word, frame)) continue;
+    if (!exu_signal_frame_read(process, thread, at - arch->context_word, frame)) continue;
     if (same_registers(&frame->registers, &thread->registers)) return true;
   }
   return false;
 }
 
-bool exu_crash_returned(struct exu_target *target) {
-  struct exu_os_thread *thread = &target->threads[0];
+bool exu_crash_returned(struct exu_process *process) {
+  struct exu_os_thread *thread = &process->threads[0];
   struct exu_signal_frame frame;
   struct fault fault;
   if (!thread->registers.outside || thread->registers.valid == 0) return false;
-  if (find_returned(target, thread, &frame) &&
-      (by_siginfo(target, &frame, &fault) || by_instruction(target, &frame, &fault)) &&
-      fault.signal == target->crash->signal) {
-    take(target, thread, &thread->registers, &fault);
-    target->scene.by_handler = true;
+  if (find_returned(process, thread, &frame) &&
+      (by_siginfo(process, &frame, &fault) || by_instruction(process, &frame, &fault)) &&
+      fault.signal == process->crash->signal) {
+    take(process, thread, &thread->registers, &fault);
+    process->scene.by_handler = true;
     return true;
   }
   /* The handler may have had a stack of its own. That it cannot go on from here is certain without it. */
-  struct exu_obstacle obstacle = exu_obstacle_find(target, &thread->registers);
-  if (!exu_crash_fits(obstacle.kind, target->crash->signal) || target->crash->signal == EXU_SIGBUS) return false;
-  const bool of_page = obstacle.kind == EXU_OBSTACLE_PAGE, of_memory = target->crash->signal == EXU_SIGSEGV;
-  fault = (struct fault){.signal = target->crash->signal,
+  struct exu_obstacle obstacle = exu_obstacle_find(process, &thread->registers);
+  if (!exu_crash_fits(obstacle.kind, process->crash->signal) || process->crash->signal == EXU_SIGBUS) return false;
+  const bool of_page = obstacle.kind == EXU_OBSTACLE_PAGE, of_memory = process->crash->signal == EXU_SIGSEGV;
+  fault = (struct fault){.signal = process->crash->signal,
                          .has_code = obstacle.kind == EXU_OBSTACLE_PROTECTION,
                          .code = EXU_SI_KERNEL,
                          .has_address = of_page || !of_memory,
@@ -211,50 +212,50 @@ bool exu_crash_returned(struct exu_target *target) {
                          .access = obstacle.access};
   if (!of_memory) {
     fault.has_code = true;
-    fault.code = target->crash->signal == EXU_SIGILL ? (int32_t)EXU_ILL_ILLOPN : (int32_t)EXU_FPE_INTDIV;
+    fault.code = process->crash->signal == EXU_SIGILL ? (int32_t)EXU_ILL_ILLOPN : (int32_t)EXU_FPE_INTDIV;
   }
-  take(target, thread, &thread->registers, &fault);
+  take(process, thread, &thread->registers, &fault);
   return true;
 }
 
 /* ---- Handlers that run ------------------------------------------------------------------------------------------- */
 
 /* Did the thread send the signal to itself, and the handler ran at once? */
-static bool by_itself(const struct exu_target *target, const struct exu_handlers *handlers,
+static bool by_itself(const struct exu_process *process, const struct exu_handlers *handlers,
                       const struct exu_signal_frame *frame) {
   const uint64_t result = frame->registers.value[0];
   int64_t tid;
-  return exu_call_sends(target, &frame->registers, target->crash->signal, &tid) && result == 0 &&
+  return exu_call_sends(process, &frame->registers, process->crash->signal, &tid) && result == 0 &&
          (tid < 0 || tid == handlers->thread->tid);
 }
 
-bool exu_crash_handled(struct exu_target *target, const struct exu_handlers *handlers, struct exu_arena *arena) {
+bool exu_crash_handled(struct exu_process *process, const struct exu_handlers *handlers, struct exu_arena *arena) {
   struct exu_signal_frame frame;
   struct fault fault;
   size_t raised = 0;
-  const bool is_sender = handlers->thread == target->scene.sender;
+  const bool is_sender = handlers->thread == process->scene.sender;
   for (size_t i = 0; i < handlers->count && raised == i; i++) {
-    if (!exu_signal_frame_read(target, handlers->thread, handlers->contexts[i], &frame)) break;
-    if (by_siginfo(target, &frame, &fault) || by_instruction(target, &frame, &fault)) {
+    if (!exu_signal_frame_read(process, handlers->thread, handlers->contexts[i], &frame)) break;
+    if (by_siginfo(process, &frame, &fault) || by_instruction(process, &frame, &fault)) {
       /* Another thread may raise the same signal for this one, as reporters of crashes do, or another for itself. */
-      if (target->scene.sender && !is_sender && fault.signal != target->crash->signal) return false;
-      take(target, &target->threads[handlers->thread - target->threads], &frame.registers, &fault);
-      target->scene.by_handler = is_sender;
-      exu_crash_word(target, arena);
+      if (process->scene.sender && !is_sender && fault.signal != process->crash->signal) return false;
+      take(process, &process->threads[handlers->thread - process->threads], &frame.registers, &fault);
+      process->scene.by_handler = is_sender;
+      exu_crash_word(process, arena);
       return true;
     }
-    raised += by_itself(target, handlers, &frame);
+    raised += by_itself(process, handlers, &frame);
   }
   const bool by_thread = handlers->complete && raised == handlers->count && (is_sender || raised > 0);
-  if (!is_sender && (target->scene.sender || !by_thread)) return false;
+  if (!is_sender && (process->scene.sender || !by_thread)) return false;
   if (by_thread) {
-    if (raised > 0) set_raised_again(target->crash);
-    exu_crash_blame(target, &target->threads[handlers->thread - target->threads],
+    if (raised > 0) set_raised_again(process->crash);
+    exu_crash_blame(process, &process->threads[handlers->thread - process->threads],
                     raised > 0 ? &frame.registers : &handlers->thread->registers);
-    target->scene.by_handler = is_sender;
+    process->scene.by_handler = is_sender;
   } else if (raised < handlers->count) {
-    target->crash->handler_tid = handlers->thread->tid;
+    process->crash->handler_tid = handlers->thread->tid;
   }
-  exu_crash_word(target, arena);
+  exu_crash_word(process, arena);
   return true;
 }

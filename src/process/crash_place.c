@@ -20,48 +20,49 @@ static const uint64_t nearly_full = UINT64_C(1) << 16;
 static bool is_writable(const struct exu_region *region) { return region && (region->prot & EXU_PROT_WRITE); }
 
 /* The thread whose stack contains the address, or NULL. */
-static const struct exu_os_thread *owner_of_stack(const struct exu_target *target, const struct exu_region *region,
+static const struct exu_os_thread *owner_of_stack(const struct exu_process *process, const struct exu_region *region,
                                                   uint64_t address) {
   enum { THREAD_BLOCK = 4096 }; /* the C library puts a thread's own block at the top of its stack */
-  for (size_t i = 0; i < target->thread_count; i++) {
-    const struct exu_registers *registers = &target->threads[i].registers;
+  for (size_t i = 0; i < process->thread_count; i++) {
+    const struct exu_registers *registers = &process->threads[i].registers;
     if (!registers->valid || registers->sp < region->start || registers->sp >= region->end) continue;
     /* What the kernel merged into one mapping above the stack is not the stack. */
     uint64_t block = registers->has_thread_pointer ? registers->thread_pointer : 0;
     if (block > registers->sp && block < region->end && address > block && address - block >= THREAD_BLOCK) continue;
-    return &target->threads[i];
+    return &process->threads[i];
   }
   return NULL;
 }
 
 /* The crashed thread's stack: where its stack pointer is, or just above when that has left the stack already. */
-static const struct exu_region *stack_of_crash(const struct exu_target *target) {
-  if (!target->scene.thread || !target->scene.registers.valid) return NULL;
-  const uint64_t sp = target->scene.registers.sp;
-  const struct exu_region *stack = exu_space_find(target->space, sp);
+static const struct exu_region *stack_of_crash(const struct exu_process *process) {
+  if (!process->scene.thread || !process->scene.registers.valid) return NULL;
+  const uint64_t sp = process->scene.registers.sp;
+  const struct exu_region *stack = exu_space_find(process->space, sp);
   if (is_writable(stack)) return stack;
   size_t count;
-  const struct exu_region *regions = exu_space_regions(target->space, &count);
+  const struct exu_region *regions = exu_space_regions(process->space, &count);
   const size_t next = EXU_PARTITION_POINT(i, count, regions[i].start <= sp);
   stack = next < count && regions[next].start - sp <= guard_reach ? &regions[next] : NULL;
   return is_writable(stack) ? stack : NULL;
 }
 
 /* Has the crashed thread come to the end of its stack, and is the address just below it? */
-static bool is_below_stack(const struct exu_target *target, uint64_t address) {
-  const struct exu_region *below = exu_space_find(target->space, address);
+static bool is_below_stack(const struct exu_process *process, uint64_t address) {
+  const struct exu_region *below = exu_space_find(process->space, address);
   if (below && below->prot != 0) return false;
-  const struct exu_region *stack = stack_of_crash(target);
+  const struct exu_region *stack = stack_of_crash(process);
   if (!stack || address >= stack->start || stack->start - address > guard_reach) return false;
-  const uint64_t sp = target->scene.registers.sp;
+  const uint64_t sp = process->scene.registers.sp;
   return sp < stack->start || sp - stack->start < nearly_full;
 }
 
-bool exu_crash_stack_is_full(const struct exu_target *target) {
+bool exu_crash_stack_is_full(const struct exu_process *process) {
   enum { FRAME_MAX = 4096 }; /* struct rt_sigframe with the floating point state of AVX-512 */
-  const struct exu_region *stack = stack_of_crash(target);
-  if (exu_obstacle_find(target, &target->scene.registers).kind != EXU_OBSTACLE_NONE) return false;
-  return stack && (target->scene.registers.sp < stack->start || target->scene.registers.sp - stack->start < FRAME_MAX);
+  const struct exu_region *stack = stack_of_crash(process);
+  if (exu_obstacle_find(process, &process->scene.registers).kind != EXU_OBSTACLE_NONE) return false;
+  return stack &&
+         (process->scene.registers.sp < stack->start || process->scene.registers.sp - stack->start < FRAME_MAX);
 }
 
 /*
@@ -69,19 +70,19 @@ bool exu_crash_stack_is_full(const struct exu_target *target) {
  * threads: the page belongs to the stack's mapping, which can be written, and yet the fault there says that nothing is
  * mapped.
  */
-static bool is_guard_inside(const struct exu_target *target, const struct exu_region *region, uint64_t address) {
-  const struct exu_crash *crash = target->crash;
-  if (!target->scene.thread || !target->scene.registers.valid || !is_writable(region)) return false;
+static bool is_guard_inside(const struct exu_process *process, const struct exu_region *region, uint64_t address) {
+  const struct exu_crash *crash = process->crash;
+  if (!process->scene.thread || !process->scene.registers.valid || !is_writable(region)) return false;
   if (!crash || crash->signal != EXU_SIGSEGV || !crash->has_code || crash->code != EXU_SEGV_MAPERR) return false;
   if (!crash->has_address || crash->address != address) return false;
-  uint64_t sp = target->scene.registers.sp;
+  uint64_t sp = process->scene.registers.sp;
   if (sp < region->start || sp >= region->end) return false;
   return (sp < address ? address - sp : sp - address) < nearly_full;
 }
 
-struct exu_string exu_crash_place(const struct exu_target *target, uint64_t address, struct exu_arena *arena) {
-  const struct exu_region *region = exu_space_find(target->space, address);
-  const struct exu_file_mapping *mapping = exu_target_mapping(target, address);
+struct exu_string exu_crash_place(const struct exu_process *process, uint64_t address, struct exu_arena *arena) {
+  const struct exu_region *region = exu_space_find(process->space, address);
+  const struct exu_file_mapping *mapping = exu_process_mapping(process, address);
   char prot[4] = "---";
   if (region) {
     if (region->prot & EXU_PROT_READ) prot[0] = 'r';
@@ -92,13 +93,13 @@ struct exu_string exu_crash_place(const struct exu_target *target, uint64_t addr
     return exu_arena_printf(arena, "%.*s (%s)", (int)mapping->path.size, mapping->path.data, prot);
   if (mapping) return mapping->path;
 
-  if (is_below_stack(target, address) || is_guard_inside(target, region, address))
+  if (is_below_stack(process, address) || is_guard_inside(process, region, address))
     return exu_arena_printf(arena, "%s the stack of thread %lld: probably a stack overflow",
-                            region ? "a guard page below" : "just below", (long long)target->scene.thread->tid);
+                            region ? "a guard page below" : "just below", (long long)process->scene.thread->tid);
   if (!region) return exu_arena_printf(arena, "no mapping");
-  if (target->auxv.vdso && address >= target->auxv.vdso && region->start <= target->auxv.vdso)
+  if (process->auxv.vdso && address >= process->auxv.vdso && region->start <= process->auxv.vdso)
     return exu_arena_printf(arena, "the kernel's vdso (%s)", prot);
-  const struct exu_os_thread *owner = is_writable(region) ? owner_of_stack(target, region, address) : NULL;
+  const struct exu_os_thread *owner = is_writable(region) ? owner_of_stack(process, region, address) : NULL;
   if (owner) return exu_arena_printf(arena, "the stack of thread %lld", (long long)owner->tid);
   if (region->prot == 0) return exu_arena_printf(arena, "reserved memory without any access (---)");
   return exu_arena_printf(arena, "anonymous memory (%s)", prot);
@@ -110,12 +111,12 @@ static bool goes_on(const struct exu_file_mapping *first, const struct exu_file_
          second->offset - first->offset == first->end - first->start && exu_string_equal(first->path, second->path);
 }
 
-struct exu_crash_file exu_crash_file(const struct exu_target *target, uint64_t address) {
+struct exu_crash_file exu_crash_file(const struct exu_process *process, uint64_t address) {
   struct exu_crash_file file = {.length = -1, .changed = EXU_UNKNOWN};
-  const struct exu_file_mapping *first = exu_target_mapping(target, address), *last = first;
+  const struct exu_file_mapping *first = exu_process_mapping(process, address), *last = first;
   if (!first || !first->path.data) return file;
-  const struct exu_file_mapping *const end = target->mappings + target->mapping_count;
-  while (first > target->mappings && goes_on(first - 1, first)) first--;
+  const struct exu_file_mapping *const end = process->mappings + process->mapping_count;
+  while (first > process->mappings && goes_on(first - 1, first)) first--;
   while (last + 1 < end && goes_on(last, last + 1)) last++;
   if (last->end - first->start > INT64_MAX || first->offset > INT64_MAX) return file; /* no file is that long */
   file.path = first->path;
@@ -136,20 +137,20 @@ static enum exu_access agree(enum exu_access access, const struct exu_region *re
   return exu_region_forbids(region, access) ? access : EXU_ACCESS_UNKNOWN;
 }
 
-enum exu_access exu_crash_access(const struct exu_target *target, const struct exu_crash *crash) {
-  if (!crash->has_address || !target->scene.thread) return EXU_ACCESS_UNKNOWN;
-  if (target->scene.access != EXU_ACCESS_UNKNOWN) return target->scene.access;
-  const struct exu_registers *registers = &target->scene.registers;
+enum exu_access exu_crash_access(const struct exu_process *process, const struct exu_crash *crash) {
+  if (!crash->has_address || !process->scene.thread) return EXU_ACCESS_UNKNOWN;
+  if (process->scene.access != EXU_ACCESS_UNKNOWN) return process->scene.access;
+  const struct exu_registers *registers = &process->scene.registers;
   bool segv = crash->signal == EXU_SIGSEGV && (crash->code == EXU_SEGV_MAPERR || crash->code == EXU_SEGV_ACCERR);
   if (!registers->valid || (!segv && crash->signal != EXU_SIGBUS)) return EXU_ACCESS_UNKNOWN;
 
-  const struct exu_region *region = exu_space_find(target->space, crash->address);
+  const struct exu_region *region = exu_space_find(process->space, crash->address);
   if (segv && crash->address == registers->pc && (!region || !(region->prot & (EXU_PROT_EXEC | EXU_PROT_UNKNOWN))))
     return EXU_ACCESS_EXECUTE;
 
   enum { X86_64 = 62 };
-  if (target->arch->machine != X86_64) return EXU_ACCESS_UNKNOWN;
+  if (process->arch->machine != X86_64) return EXU_ACCESS_UNKNOWN;
   uint8_t code[EXU_X86_INSTRUCTION_MAX];
-  size_t size = exu_space_read_some(target->space, registers->pc, code, sizeof code);
+  size_t size = exu_space_read_some(process->space, registers->pc, code, sizeof code);
   return agree(exu_access_x86_64(code, size, registers, crash->address), region, segv);
 }

@@ -10,23 +10,23 @@
  * The mapping that contains the address, in words: "no mapping", "the stack of thread 1234", "/usr/lib/libc.so.6
  * (r-x)". Unknown without memory.
  */
-struct exu_string exu_crash_place(const struct exu_target *target, uint64_t address, struct exu_arena *arena);
+struct exu_string exu_crash_place(const struct exu_process *process, uint64_t address, struct exu_arena *arena);
 
 /*
  * The file that contains the address, and how much of it was mapped there; its length is unknown. No path: there is
  * none, or the numbers cannot be true.
  */
-struct exu_crash_file exu_crash_file(const struct exu_target *target, uint64_t address);
+struct exu_crash_file exu_crash_file(const struct exu_process *process, uint64_t address);
 
 /*
  * Is there too little of the crashed thread's stack left for the kernel to run a signal handler on it, and no other
  * reason for a fault that is known?
  */
-bool exu_crash_stack_is_full(const struct exu_target *target);
+bool exu_crash_stack_is_full(const struct exu_process *process);
 
 /*
  * What the crashed thread was doing with the address when it got SIGSEGV or SIGBUS; EXU_ACCESS_UNKNOWN unless proven.
  */
-enum exu_access exu_crash_access(const struct exu_target *target, const struct exu_crash *crash);
+enum exu_access exu_crash_access(const struct exu_process *process, const struct exu_crash *crash);
 
 #endif

@@ -30,10 +30,11 @@ static struct signal_text thread_of(const struct exu_crash *crash) {
   return text;
 }
 
-static struct exu_string sent(const struct exu_target *target, const struct exu_crash *crash, struct exu_arena *arena) {
+static struct exu_string sent(const struct exu_process *process, const struct exu_crash *crash,
+                              struct exu_arena *arena) {
   struct signal_text signal = text_of(crash);
   const char *description = exu_signal_description(crash->signal);
-  if (crash->sender_pid == target->pid && target->pid > 0) {
+  if (crash->sender_pid == process->pid && process->pid > 0) {
     if (crash->handler_tid > 0)
       return exu_arena_printf(arena, "%s%s%s raised by a signal handler in thread %" PRId64 "%s",
                               description ? description : "Killed by ", description ? " (" : "", signal.text,
@@ -52,18 +53,18 @@ static struct exu_string sent(const struct exu_target *target, const struct exu_
 }
 
 /* A fault of memory: what was being done, to which address, and what is there. */
-static struct exu_string memory_fault(const struct exu_target *target, const struct exu_crash *crash,
+static struct exu_string memory_fault(const struct exu_process *process, const struct exu_crash *crash,
                                       struct exu_arena *arena) {
   enum { NEAR = 65536 }; /* vm.mmap_min_addr: the kernel maps nothing below */
   const char *doing = "at";
-  switch (exu_crash_access(target, crash)) {
+  switch (exu_crash_access(process, crash)) {
   case EXU_ACCESS_READ: doing = "reading"; break;
   case EXU_ACCESS_WRITE: doing = "writing"; break;
   case EXU_ACCESS_EXECUTE: doing = "executing"; break;
   default: break;
   }
   struct exu_string place = crash->address_in;
-  if (crash->address < NEAR && !exu_space_find(target->space, crash->address)) {
+  if (crash->address < NEAR && !exu_space_find(process->space, crash->address)) {
     static const char null[] = "NULL";
     static const char near_null[] = "near NULL";
     place = crash->address == 0 ? (struct exu_string)EXU_STRING(null) : (struct exu_string)EXU_STRING(near_null);
@@ -75,19 +76,19 @@ static struct exu_string memory_fault(const struct exu_target *target, const str
                           mapped ? "" : ")", thread_of(crash).text);
 }
 
-static struct exu_string summarize(const struct exu_target *target, const struct exu_crash *crash,
+static struct exu_string summarize(const struct exu_process *process, const struct exu_crash *crash,
                                    struct exu_arena *arena) {
   const char *description = exu_signal_description(crash->signal);
   struct signal_text signal = text_of(crash);
   struct signal_text thread = thread_of(crash);
-  if (crash->has_code && exu_crash_is_sent(crash->code)) return sent(target, crash, arena);
+  if (crash->has_code && exu_crash_is_sent(crash->code)) return sent(process, crash, arena);
 
   const char *why = crash->has_code ? exu_signal_code_description(crash->signal, crash->code) : NULL;
   bool memory = crash->signal == EXU_SIGSEGV || crash->signal == EXU_SIGBUS;
-  if (memory && crash->has_address) return memory_fault(target, crash, arena);
-  if (memory && crash->has_code && crash->code == EXU_SI_KERNEL && exu_crash_stack_is_full(target))
+  if (memory && crash->has_address) return memory_fault(process, crash, arena);
+  if (memory && crash->has_code && crash->code == EXU_SI_KERNEL && exu_crash_stack_is_full(process))
     return exu_arena_printf(arena, "%s at the end of the stack of thread %lld: probably a stack overflow", description,
-                            (long long)target->scene.thread->tid);
+                            (long long)process->scene.thread->tid);
   if (memory && crash->has_code && crash->code == EXU_SI_KERNEL)
     return exu_arena_printf(arena, "%s at a non-canonical or otherwise unreportable address%s", description,
                             thread.text);
@@ -95,7 +96,7 @@ static struct exu_string summarize(const struct exu_target *target, const struct
     return exu_arena_printf(arena, "%s (%s) at 0x%" PRIx64 " in %.*s%s", description, why, crash->address,
                             (int)crash->address_in.size, crash->address_in.data ? crash->address_in.data : "",
                             thread.text);
-  int64_t number = target->scene.thread ? target->scene.registers.syscall : -1;
+  int64_t number = process->scene.thread ? process->scene.registers.syscall : -1;
   if (crash->signal == EXU_SIGSYS && why && number >= 0)
     return exu_arena_printf(arena, "%s %" PRId64 " (%s)%s", description, number, why, thread.text);
   if (description) return exu_arena_printf(arena, "%s (%s)%s", description, why ? why : signal.text, thread.text);
@@ -106,14 +107,15 @@ static struct exu_string summarize(const struct exu_target *target, const struct
 }
 
 /* What came of it. */
-static struct exu_string add_end(struct exu_string summary, const struct exu_target *target, struct exu_arena *arena) {
-  const struct exu_crash *crash = target->crash;
+static struct exu_string add_end(struct exu_string summary, const struct exu_process *process,
+                                 struct exu_arena *arena) {
+  const struct exu_crash *crash = process->crash;
   const char *name = crash->raised_name ? crash->raised_name : "another signal";
   if (crash->raised_signal == 0 || !summary.data) return summary;
   if (crash->raised_signal == crash->signal)
     return exu_arena_printf(arena, "%s, raised again by %s", summary.data,
-                            target->scene.by_handler ? "a signal handler" : "the process itself");
-  if (target->scene.by_handler)
+                            process->scene.by_handler ? "a signal handler" : "the process itself");
+  if (process->scene.by_handler)
     return exu_arena_printf(arena, "%s, for which a signal handler raised %s", summary.data, name);
   return exu_arena_printf(arena, "%s, and then the process raised %s itself", summary.data, name);
 }
@@ -152,21 +154,22 @@ static struct exu_string add_message(struct exu_string summary, const struct exu
   return exu_arena_printf(arena, "%s; the last words of the C library: %s", summary.data, crash->message.data);
 }
 
-static void make_summary(struct exu_target *target, struct exu_arena *arena) {
-  struct exu_crash *crash = target->crash;
-  struct exu_string summary = add_end(summarize(target, crash, arena), target, arena);
+static void make_summary(struct exu_process *process, struct exu_arena *arena) {
+  struct exu_crash *crash = process->crash;
+  struct exu_string summary = add_end(summarize(process, crash, arena), process, arena);
   crash->summary = add_message(add_file(summary, crash, arena), crash, arena);
 }
 
-void exu_crash_said(struct exu_target *target, struct exu_string message, struct exu_arena *arena) {
-  target->crash->message = message;
-  make_summary(target, arena);
+void exu_crash_said(struct exu_process *process, struct exu_string message, struct exu_arena *arena) {
+  process->crash->message = message;
+  make_summary(process, arena);
 }
 
-void exu_crash_measured(struct exu_target *target, int64_t length, enum exu_tristate changed, struct exu_arena *arena) {
-  target->crash->file.length = length;
-  target->crash->file.changed = changed;
-  make_summary(target, arena);
+void exu_crash_measured(struct exu_process *process, int64_t length, enum exu_tristate changed,
+                        struct exu_arena *arena) {
+  process->crash->file.length = length;
+  process->crash->file.changed = changed;
+  make_summary(process, arena);
 }
 
 /* A page that cannot be had: behind the end of its file, or lost by the device. Not memory that went bad. */
@@ -174,11 +177,11 @@ static bool lacks_page(const struct exu_crash *crash) {
   return crash->signal == EXU_SIGBUS && crash->has_address && (!crash->has_code || crash->code == EXU_BUS_ADRERR);
 }
 
-void exu_crash_word(struct exu_target *target, struct exu_arena *arena) {
-  struct exu_crash *crash = target->crash;
+void exu_crash_word(struct exu_process *process, struct exu_arena *arena) {
+  struct exu_crash *crash = process->crash;
   crash->address_in = (struct exu_string){NULL, 0};
-  if (crash->has_address) crash->address_in = exu_crash_place(target, crash->address, arena);
+  if (crash->has_address) crash->address_in = exu_crash_place(process, crash->address, arena);
   crash->file = (struct exu_crash_file){.length = -1, .changed = EXU_UNKNOWN};
-  if (lacks_page(crash)) crash->file = exu_crash_file(target, crash->address);
-  make_summary(target, arena);
+  if (lacks_page(crash)) crash->file = exu_crash_file(process, crash->address);
+  make_summary(process, arena);
 }

@@ -46,7 +46,7 @@ static bool open_self(struct exu_live *live, struct exu_error *error) {
 static void find_main_thread(struct exu_live *live) {
   char status[4096], path[64];
   int main;
-  if (exu_proc_read(live->process, "status", status, sizeof status) <= 0) return;
+  if (exu_proc_read(live->directory, "status", status, sizeof status) <= 0) return;
   const char *line = strstr(status, "\nTgid:");
   if (!line || sscanf(line, " Tgid: %d", &main) != 1 || main <= 0 || main == live->pid) return;
   snprintf(path, sizeof path, "/proc/%d", main);
@@ -54,19 +54,19 @@ static void find_main_thread(struct exu_live *live) {
   if (directory < 0) return;
   exu_note(live->diagnostics, EXU_DIAGNOSTIC_THREAD_ID, live->pid, "%d is a thread of process %d", (int)live->pid,
            main);
-  close(live->process);
-  live->process = directory;
+  close(live->directory);
+  live->directory = directory;
   live->pid = main;
 }
 
-static bool open_process(struct exu_live *live, struct exu_error *error) {
+static bool open_directories(struct exu_live *live, struct exu_error *error) {
   char path[64];
   if (!exu_live_proc_is_own(error)) return false;
   snprintf(path, sizeof path, "/proc/%d", (int)live->pid);
-  live->process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (live->process < 0) return exu_live_hidden(live->pid, errno, error);
+  live->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (live->directory < 0) return exu_live_hidden(live->pid, errno, error);
   find_main_thread(live);
-  live->tasks = openat(live->process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  live->tasks = openat(live->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (live->tasks < 0) return exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)live->pid);
   if (!open_self(live, error)) return false;
   live->memory = openat(live->self, "mem", O_RDONLY | O_CLOEXEC);
@@ -128,64 +128,64 @@ static struct exu_string comm_of(int directory, const char *name, struct exu_are
   return exu_arena_string(arena, comm, (size_t)size);
 }
 
-static void read_arguments(struct exu_target *target, struct exu_arena *arena) {
+static void read_arguments(struct exu_process *process, struct exu_arena *arena) {
   char text[ARGUMENTS_MAX];
-  ssize_t size = exu_proc_read(target->live->self, "cmdline", text, sizeof text);
+  ssize_t size = exu_proc_read(process->live->self, "cmdline", text, sizeof text);
   if (size <= 0) return;
   if (text[size - 1] == '\0') size--;
   for (ssize_t i = 0; i < size; i++)
     if (text[i] == '\0') text[i] = ' ';
-  target->arguments = exu_arena_string(arena, text, (size_t)size);
+  process->arguments = exu_arena_string(arena, text, (size_t)size);
 }
 
 /* Copied pages of the process, as a source of its space. NULL without memory. */
-static struct exu_pages *add_pages(const struct exu_target *target, unsigned budget_mib, uint32_t *source) {
-  struct exu_pages *pages = exu_pages_create(target->live->memory, (size_t)budget_mib << 20);
-  int number = pages ? exu_space_add_source(target->space, exu_pages_source(pages)) : -1;
+static struct exu_pages *add_pages(const struct exu_process *process, unsigned budget_mib, uint32_t *source) {
+  struct exu_pages *pages = exu_pages_create(process->live->memory, (size_t)budget_mib << 20);
+  int number = pages ? exu_space_add_source(process->space, exu_pages_source(pages)) : -1;
   *source = (uint32_t)number;
   return number < 0 ? NULL : pages;
 }
 
-static bool create_space(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
-  struct exu_live *live = target->live;
-  target->space = exu_space_create(arena);
-  live->changing = target->space ? add_pages(target, CHANGING_MIB, &live->changing_source) : NULL;
-  live->constant = target->space ? add_pages(target, CONSTANT_MIB, &live->constant_source) : NULL;
+static bool create_space(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = process->live;
+  process->space = exu_space_create(arena);
+  live->changing = process->space ? add_pages(process, CHANGING_MIB, &live->changing_source) : NULL;
+  live->constant = process->space ? add_pages(process, CONSTANT_MIB, &live->constant_source) : NULL;
   if (!live->changing || !live->constant) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
-  exu_space_set_fallback(target->space, live->changing_source);
-  return exu_live_read_maps(target, arena, error);
+  exu_space_set_fallback(process->space, live->changing_source);
+  return exu_live_read_maps(process, arena, error);
 }
 
-static bool open_target(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
-  struct exu_live *live = target->live;
+static bool open_process(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = process->live;
   uint16_t machine;
-  if (!open_process(live, error)) return false;
-  target->arch = arch_of(live, &machine);
-  if (!target->arch)
+  if (!open_directories(live, error)) return false;
+  process->arch = arch_of(live, &machine);
+  if (!process->arch)
     return exu_fail(error, EXU_UNSUPPORTED, "process %d is a program for another machine (ELF machine %u)",
                     (int)live->pid, machine);
   open_root(live);
-  read_auxv(live, &target->auxv);
-  target->pid = target->running_pid = live->pid;
-  target->comm = comm_of(live->process, "comm", arena);
-  read_arguments(target, arena);
-  target->directory = exu_live_directory(live->self, arena);
-  target->sources_as_of = exu_live_started(live->process);
-  return create_space(target, arena, error);
+  read_auxv(live, &process->auxv);
+  process->pid = process->running_pid = live->pid;
+  process->comm = comm_of(live->directory, "comm", arena);
+  read_arguments(process, arena);
+  process->directory = exu_live_directory(live->self, arena);
+  process->sources_as_of = exu_live_started(live->directory);
+  return create_space(process, arena, error);
 }
 
 /* ---- The pause --------------------------------------------------------------------------------------------------- */
 
-static void invalidate(const struct exu_target *target) { exu_pages_forget(target->live->changing); }
+static void invalidate(const struct exu_process *process) { exu_pages_forget(process->live->changing); }
 
 /*
  * Is every thread's stack in a mapping that is known, and readable? If not, the mappings have changed since they were
  * read: a stack is mapped without access before it gets its guard page.
  */
-static bool maps_are_current(const struct exu_target *target) {
-  for (size_t i = 0; i < target->thread_count; i++) {
-    const struct exu_registers *registers = &target->threads[i].registers;
-    const struct exu_region *region = registers->sp ? exu_space_find(target->space, registers->sp) : NULL;
+static bool maps_are_current(const struct exu_process *process) {
+  for (size_t i = 0; i < process->thread_count; i++) {
+    const struct exu_registers *registers = &process->threads[i].registers;
+    const struct exu_region *region = registers->sp ? exu_space_find(process->space, registers->sp) : NULL;
     if (registers->sp && (!region || region->saved == 0)) return false;
   }
   return true;
@@ -233,32 +233,32 @@ static void look_at_unstopped(const struct exu_live *live, struct exu_os_thread 
   if (size > 0 && strcmp(text, "0") != 0) thread->wchan = exu_arena_string(arena, text, (size_t)size);
 }
 
-static bool decode(const struct exu_target *target, const struct exu_stopped_thread *stopped,
+static bool decode(const struct exu_process *process, const struct exu_stopped_thread *stopped,
                    struct exu_os_thread *thread) {
   struct exu_registers registers = {.syscall = -1};
   if (stopped->registers_size == 0 ||
-      !target->arch->decode_registers(stopped->registers, stopped->registers_size, &registers))
+      !process->arch->decode_registers(stopped->registers, stopped->registers_size, &registers))
     return false;
   thread->registers = registers;
   return true;
 }
 
-static bool take_threads(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
-  struct exu_live *live = target->live;
+static bool take_threads(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = process->live;
   size_t count;
   const struct exu_stopped_thread *stopped = exu_stop_threads(live->stop, &count);
   say_cut(live, count);
-  target->threads = exu_arena_array(arena, count, sizeof *target->threads);
-  if (!target->threads) return exu_fail(error, EXU_NO_MEMORY, "not enough memory for %zu threads", count);
-  target->thread_count = 0;
-  target->stop_signal = 0;
+  process->threads = exu_arena_array(arena, count, sizeof *process->threads);
+  if (!process->threads) return exu_fail(error, EXU_NO_MEMORY, "not enough memory for %zu threads", count);
+  process->thread_count = 0;
+  process->stop_signal = 0;
   for (size_t i = 0; i < count; i++) {
     if (stopped[i].state == EXU_STOPPED_GONE) continue;
-    struct exu_os_thread *thread = &target->threads[target->thread_count++];
+    struct exu_os_thread *thread = &process->threads[process->thread_count++];
     thread->tid = stopped[i].tid;
     thread->registers.syscall = -1;
-    if (stopped[i].job_signal) target->stop_signal = stopped[i].job_signal;
-    if (!decode(target, &stopped[i], thread)) look_at_unstopped(live, thread, arena);
+    if (stopped[i].job_signal) process->stop_signal = stopped[i].job_signal;
+    if (!decode(process, &stopped[i], thread)) look_at_unstopped(live, thread, arena);
   }
   return true;
 }
@@ -272,11 +272,11 @@ static pid_t first_stopped(const struct exu_stop *stop) {
   return 0;
 }
 
-static void resume(struct exu_target *target) {
-  struct exu_live *live = target->live;
+static void resume(struct exu_process *process) {
+  struct exu_live *live = process->live;
   if (!live->stop) return;
   bool expired;
-  target->pause_us = exu_stop_release(live->stop, &expired);
+  process->pause_us = exu_stop_release(live->stop, &expired);
   if (expired)
     exu_missing(live->diagnostics, EXU_DIAGNOSTIC_PAUSE_TOO_LONG, -1,
                 "the process went on after %d ms, before everything was read: what is shown may not fit together",
@@ -284,19 +284,19 @@ static void resume(struct exu_target *target) {
   exu_pages_freeze(live->changing);
 }
 
-static bool pause_process(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
-  struct exu_live *live = target->live;
-  target->sampled = false;
+static bool pause_process(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = process->live;
+  process->sampled = false;
   int refused;
   live->stop = exu_stop_begin(live->pid, live->tasks, &refused, error);
   if (!live->stop) return refused ? exu_live_refused(live->pid, refused, error) : false;
   exu_pages_renew(live->changing, first_stopped(live->stop));
-  bool fine = take_threads(target, arena, error);
-  if (fine && !maps_are_current(target)) {
-    exu_space_reset(target->space);
-    fine = exu_live_read_maps(target, arena, error);
+  bool fine = take_threads(process, arena, error);
+  if (fine && !maps_are_current(process)) {
+    exu_space_reset(process->space);
+    fine = exu_live_read_maps(process, arena, error);
   }
-  if (!fine) resume(target);
+  if (!fine) resume(process);
   return fine;
 }
 
@@ -305,12 +305,12 @@ static bool pause_process(struct exu_target *target, struct exu_arena *arena, st
  * the thread pointer points and which lies above its frames; else the end of the mapping. That is no end at all for one
  * that runs on a piece of some heap: a signal's stack, a coroutine's.
  */
-static uint64_t stack_end(const struct exu_target *target, const struct exu_os_thread *thread) {
+static uint64_t stack_end(const struct exu_process *process, const struct exu_os_thread *thread) {
   const struct exu_registers *registers = &thread->registers;
-  const struct exu_region *region = exu_space_find(target->space, registers->sp);
+  const struct exu_region *region = exu_space_find(process->space, registers->sp);
   if (!region || region->saved == 0) return 0;
   uint64_t self = registers->has_thread_pointer ? registers->thread_pointer : 0, size = region->end - registers->sp;
-  uint64_t most = self && thread->tid != target->pid ? ENDLESS_STACK_MIB : STACK_MIB;
+  uint64_t most = self && thread->tid != process->pid ? ENDLESS_STACK_MIB : STACK_MIB;
   if (self > registers->sp && self < region->end) {
     size = self - registers->sp;
     most = STACK_MIB;
@@ -318,13 +318,13 @@ static uint64_t stack_end(const struct exu_target *target, const struct exu_os_t
   return registers->sp + (size < most << 20 ? size : most << 20);
 }
 
-static void copy_stack(const struct exu_target *target, const struct exu_os_thread *thread) {
-  uint64_t sp = thread->registers.sp, end = sp ? stack_end(target, thread) : 0;
-  if (end) exu_pages_hold(target->live->changing, sp, end);
+static void copy_stack(const struct exu_process *process, const struct exu_os_thread *thread) {
+  uint64_t sp = thread->registers.sp, end = sp ? stack_end(process, thread) : 0;
+  if (end) exu_pages_hold(process->live->changing, sp, end);
 }
 
-static void capture_stacks(struct exu_target *target) {
-  for (size_t i = 0; i < target->thread_count; i++) copy_stack(target, &target->threads[i]);
+static void capture_stacks(struct exu_process *process) {
+  for (size_t i = 0; i < process->thread_count; i++) copy_stack(process, &process->threads[i]);
 }
 
 static void say_unstopped(const struct exu_live *live, const struct exu_os_thread *thread) {
@@ -339,10 +339,10 @@ static void say_unstopped(const struct exu_live *live, const struct exu_os_threa
 }
 
 /* One thread that had not stopped in time, with what there is of it now. */
-static void take_late(const struct exu_target *target, const struct exu_stopped_thread *stopped,
+static void take_late(const struct exu_process *process, const struct exu_stopped_thread *stopped,
                       struct exu_os_thread *thread) {
-  struct exu_live *live = target->live;
-  if (stopped->state != EXU_STOPPED || !decode(target, stopped, thread)) {
+  struct exu_live *live = process->live;
+  if (stopped->state != EXU_STOPPED || !decode(process, stopped, thread)) {
     say_unstopped(live, thread);
     return;
   }
@@ -350,28 +350,28 @@ static void take_late(const struct exu_target *target, const struct exu_stopped_
            "the thread got no processor to stop on in time: it is shown as it was then, but what it waits for was read "
            "after the others had gone on, and is part of no deadlock");
   exu_pages_thaw(live->changing, stopped->tid);
-  copy_stack(target, thread);
+  copy_stack(process, thread);
   exu_pages_freeze(live->changing);
 }
 
-static void take_late_threads(struct exu_target *target) {
-  struct exu_live *live = target->live;
+static void take_late_threads(struct exu_process *process) {
+  struct exu_live *live = process->live;
   size_t count, unstopped = 0, at = 0;
   if (!live->stop) return;
-  for (size_t i = 0; i < target->thread_count; i++) unstopped += target->threads[i].unstopped;
+  for (size_t i = 0; i < process->thread_count; i++) unstopped += process->threads[i].unstopped;
   if (unstopped > 0) exu_stop_await_late(live->stop);
   const struct exu_stopped_thread *stopped = exu_stop_threads(live->stop, &count);
   /* Both are in the same order. */
-  for (size_t i = 0; unstopped > 0 && i < target->thread_count; i++) {
-    while (at < count && stopped[at].tid != target->threads[i].tid) at++;
-    if (at < count && target->threads[i].unstopped) take_late(target, &stopped[at], &target->threads[i]);
+  for (size_t i = 0; unstopped > 0 && i < process->thread_count; i++) {
+    while (at < count && stopped[at].tid != process->threads[i].tid) at++;
+    if (at < count && process->threads[i].unstopped) take_late(process, &stopped[at], &process->threads[i]);
   }
   exu_stop_end(live->stop);
   live->stop = NULL;
 }
 
-static bool is_consistent(const struct exu_target *target, uint64_t address) {
-  return !exu_pages_late(target->live->changing, address);
+static bool is_consistent(const struct exu_process *process, uint64_t address) {
+  return !exu_pages_late(process->live->changing, address);
 }
 
 /* ---- Without a pause, and after it ------------------------------------------------------------------------------- */
@@ -389,36 +389,37 @@ static uint64_t slices_of(const struct exu_live *live, int64_t tid) {
   return sscanf(text, "%*u %*u %" SCNu64, &slices) == 1 ? slices : 0;
 }
 
-static bool has_slept(const struct exu_target *target, const struct exu_os_thread *thread) {
-  return thread->slices != 0 && slices_of(target->live, thread->tid) == thread->slices;
+static bool has_slept(const struct exu_process *process, const struct exu_os_thread *thread) {
+  return thread->slices != 0 && slices_of(process->live, thread->tid) == thread->slices;
 }
 
-static void check_samples(struct exu_target *target) {
-  for (size_t i = 0; i < target->thread_count; i++) target->threads[i].ran = !has_slept(target, &target->threads[i]);
+static void check_samples(struct exu_process *process) {
+  for (size_t i = 0; i < process->thread_count; i++)
+    process->threads[i].ran = !has_slept(process, &process->threads[i]);
 }
 
-static bool sample(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
-  struct exu_live *live = target->live;
+static bool sample(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
+  struct exu_live *live = process->live;
   struct exu_task_list list;
   if (!exu_task_list_read(live->tasks, &list))
     return exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)live->pid);
-  target->threads = exu_arena_array(arena, list.count, sizeof *target->threads);
-  target->thread_count = target->threads ? list.count : 0;
+  process->threads = exu_arena_array(arena, list.count, sizeof *process->threads);
+  process->thread_count = process->threads ? list.count : 0;
   say_cut(live, list.count);
-  for (size_t i = 0; i < target->thread_count; i++) {
-    target->threads[i].tid = list.tids[i];
-    target->threads[i].slices = slices_of(live, list.tids[i]);
-    glance_at(live, &target->threads[i]);
+  for (size_t i = 0; i < process->thread_count; i++) {
+    process->threads[i].tid = list.tids[i];
+    process->threads[i].slices = slices_of(live, list.tids[i]);
+    glance_at(live, &process->threads[i]);
   }
   exu_task_list_deinit(&list);
-  target->sampled = true;
-  invalidate(target);
-  return target->threads || exu_fail(error, EXU_NO_MEMORY, "not enough memory");
+  process->sampled = true;
+  invalidate(process);
+  return process->threads || exu_fail(error, EXU_NO_MEMORY, "not enough memory");
 }
 
-bool exu_live_knows_descriptors(const struct exu_target *target) {
-  for (size_t i = 0; i < target->thread_count; i++)
-    if (target->threads[i].in_descriptor) return true;
+bool exu_live_knows_descriptors(const struct exu_process *process) {
+  for (size_t i = 0; i < process->thread_count; i++)
+    if (process->threads[i].in_descriptor) return true;
   return false;
 }
 
@@ -434,30 +435,31 @@ static int64_t cpu_of(struct exu_live *live, int64_t tid) {
   return sscanf(text, "%" SCNu64, &nanoseconds) == 1 ? (int64_t)(nanoseconds / 1000) : -1;
 }
 
-static void describe_threads(struct exu_target *target, struct exu_arena *arena) {
-  for (size_t i = 0; i < target->thread_count; i++) {
-    struct exu_os_thread *thread = &target->threads[i];
+static void describe_threads(struct exu_process *process, struct exu_arena *arena) {
+  for (size_t i = 0; i < process->thread_count; i++) {
+    struct exu_os_thread *thread = &process->threads[i];
     char name[32];
     snprintf(name, sizeof name, "%d/comm", (int)thread->tid);
-    thread->comm = comm_of(target->live->tasks, name, arena);
-    thread->cpu_us = cpu_of(target->live, thread->tid);
+    thread->comm = comm_of(process->live->tasks, name, arena);
+    thread->cpu_us = cpu_of(process->live, thread->tid);
   }
 }
 
-struct exu_string exu_live_root_for_later(const struct exu_target *target, struct exu_arena *arena) {
+struct exu_string exu_live_root_for_later(const struct exu_process *process, struct exu_arena *arena) {
   char path[64];
-  int size = snprintf(path, sizeof path, "/proc/%d/task/%d/root", (int)target->live->pid, (int)target->live->self_tid);
+  int size =
+      snprintf(path, sizeof path, "/proc/%d/task/%d/root", (int)process->live->pid, (int)process->live->self_tid);
   return exu_arena_string(arena, path, (size_t)size + 1);
 }
 
-static const char *root_of(const struct exu_target *target) {
-  return target->live->root_path[0] ? target->live->root_path : NULL;
+static const char *root_of(const struct exu_process *process) {
+  return process->live->root_path[0] ? process->live->root_path : NULL;
 }
 
-static int open_mapping(const struct exu_target *target, const struct exu_file_mapping *mapping) {
+static int open_mapping(const struct exu_process *process, const struct exu_file_mapping *mapping) {
   char name[64];
   snprintf(name, sizeof name, "map_files/%" PRIx64 "-%" PRIx64, mapping->start, mapping->end);
-  int fd = openat(target->live->process, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  int fd = openat(process->live->directory, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   struct stat status;
   if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
     close(fd);
@@ -468,14 +470,14 @@ static int open_mapping(const struct exu_target *target, const struct exu_file_m
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
-static void close_live(struct exu_target *target) {
-  struct exu_live *live = target->live;
+static void close_live(struct exu_process *process) {
+  struct exu_live *live = process->live;
   if (live->stop) exu_stop_end(live->stop);
-  const int descriptors[] = {live->process, live->tasks, live->self, live->memory, live->root};
+  const int descriptors[] = {live->directory, live->tasks, live->self, live->memory, live->root};
   for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
     if (descriptors[i] >= 0) close(descriptors[i]);
   free(live);
-  target->live = NULL;
+  process->live = NULL;
 }
 
 static const struct exu_process_ops operations = {
@@ -494,18 +496,23 @@ static const struct exu_process_ops operations = {
     .close = close_live,
 };
 
-bool exu_target_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
-                          struct exu_target *target, struct exu_error *error) {
+bool exu_process_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                           struct exu_process *process, struct exu_error *error) {
   if (pid <= 0 || pid > INT32_MAX) return exu_fail(error, EXU_NOT_FOUND, "there is no process %" PRId64, pid);
   struct exu_live *live = calloc(1, sizeof *live);
   if (!live) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
-  *live = (struct exu_live){
-      .pid = (pid_t)pid, .diagnostics = diagnostics, .process = -1, .tasks = -1, .self = -1, .memory = -1, .root = -1};
-  struct exu_target opened = {.ops = &operations, .running_pid = -1, .pause_us = -1, .live = live};
-  if (!open_target(&opened, arena, error)) {
-    exu_target_close(&opened);
+  *live = (struct exu_live){.pid = (pid_t)pid,
+                            .diagnostics = diagnostics,
+                            .directory = -1,
+                            .tasks = -1,
+                            .self = -1,
+                            .memory = -1,
+                            .root = -1};
+  struct exu_process opened = {.ops = &operations, .running_pid = -1, .pause_us = -1, .live = live};
+  if (!open_process(&opened, arena, error)) {
+    exu_process_close(&opened);
     return false;
   }
-  *target = opened;
+  *process = opened;
   return true;
 }

@@ -10,18 +10,18 @@
 
 /*
  * Open the process `pid`, or the one with a thread of that id, without stopping it: its mappings, its memory, its
- * files. On success the caller owns *target (exu_target_close), which must not outlive `diagnostics`. On failure
- * *target is not touched, and error->message is one line that says which rule refused it.
+ * files. On success the caller owns *process (exu_process_close), which must not outlive `diagnostics`. On failure
+ * *process is not touched, and error->message is one line that says which rule refused it.
  */
-bool exu_target_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
-                          struct exu_target *target, struct exu_error *error);
+bool exu_process_open_live(int64_t pid, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                           struct exu_process *process, struct exu_error *error);
 
 /* Did exu_process_sample learn where the descriptor of a thread is? */
-bool exu_live_knows_descriptors(const struct exu_target *target);
+bool exu_live_knows_descriptors(const struct exu_process *process);
 
 /*
  * exu_process_root for who has no target any more, with its NUL: good as long as the process, and a thread that now lives, does.
  */
-struct exu_string exu_live_root_for_later(const struct exu_target *target, struct exu_arena *arena);
+struct exu_string exu_live_root_for_later(const struct exu_process *process, struct exu_arena *arena);
 
 #endif

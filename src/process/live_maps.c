@@ -19,7 +19,7 @@
 enum { MAPPINGS_MAX = 1024 * 1024, LINE_MAX_BYTES = 2 * PATH_MAX };
 
 struct reading {
-  struct exu_target *target;
+  struct exu_process *process;
   struct exu_arena *arena;
   char root[PATH_MAX]; /* where the root of the process is for this one; empty: the same */
   EXU_VECTOR(struct exu_file_mapping) mappings;
@@ -63,7 +63,7 @@ static bool add_mapping(struct reading *reading, uint64_t start, uint64_t end, u
 }
 
 static bool add_line(struct reading *reading, char *line) {
-  struct exu_live *live = reading->target->live;
+  struct exu_live *live = reading->process->live;
   uint64_t start, end, offset;
   char read, write, execute, shared;
   int path = 0;
@@ -86,12 +86,12 @@ static bool add_line(struct reading *reading, char *line) {
   if (execute == 'x') region.prot |= EXU_PROT_EXEC;
   region.saved = read == 'r' && !special ? end - start : 0;
   region.source = constant ? live->constant_source : live->changing_source;
-  return exu_space_add(reading->target->space, &region) && add_mapping(reading, start, end, offset, line + path);
+  return exu_space_add(reading->process->space, &region) && add_mapping(reading, start, end, offset, line + path);
 }
 
 static void find_root(struct reading *reading) {
   char own[PATH_MAX];
-  const struct exu_live *live = reading->target->live;
+  const struct exu_live *live = reading->process->live;
   ssize_t size = readlinkat(live->self, "root", reading->root, sizeof reading->root - 1);
   reading->root[size > 0 ? size : 0] = '\0';
   ssize_t own_size = readlink("/proc/self/root", own, sizeof own - 1);
@@ -99,18 +99,18 @@ static void find_root(struct reading *reading) {
   if (strcmp(reading->root, own) == 0 || strcmp(reading->root, "/") == 0) reading->root[0] = '\0';
 }
 
-bool exu_live_read_maps(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
+bool exu_live_read_maps(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
   EXU_GUARD(free) struct reading *reading = calloc(1, sizeof *reading);
   if (!reading) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
-  reading->target = target;
+  reading->process = process;
   reading->arena = arena;
   find_root(reading);
-  int fd = openat(target->live->self, "maps", O_RDONLY | O_CLOEXEC);
+  int fd = openat(process->live->self, "maps", O_RDONLY | O_CLOEXEC);
   FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
   if (!file) {
     int reason = errno;
     if (fd >= 0) close(fd);
-    return exu_live_refused(target->live->pid, reason, error);
+    return exu_live_refused(process->live->pid, reason, error);
   }
   EXU_GUARD(free) char *line = NULL;
   size_t capacity = 0, count = 0;
@@ -122,12 +122,12 @@ bool exu_live_read_maps(struct exu_target *target, struct exu_arena *arena, stru
     count++;
   }
   fclose(file);
-  if (!fine || !exu_space_seal(target->space))
-    return exu_fail(error, EXU_NO_MEMORY, "not enough memory for the mappings of process %d", (int)target->live->pid);
+  if (!fine || !exu_space_seal(process->space))
+    return exu_fail(error, EXU_NO_MEMORY, "not enough memory for the mappings of process %d", (int)process->live->pid);
   if (count == 0)
     return exu_fail(error, EXU_NOT_FOUND, "process %d has no memory: it has ended, or is the kernel's",
-                    (int)target->live->pid);
-  target->mappings = reading->mappings.items;
-  target->mapping_count = reading->mappings.count;
+                    (int)process->live->pid);
+  process->mappings = reading->mappings.items;
+  process->mapping_count = reading->mappings.count;
   return true;
 }

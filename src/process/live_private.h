@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the live target share. */
+/* What the files of the live process share. */
 #ifndef EXUVIA_PROCESS_LIVE_PRIVATE_H
 #define EXUVIA_PROCESS_LIVE_PRIVATE_H
 
@@ -10,7 +10,7 @@
 struct exu_live {
   pid_t pid;
   struct exu_diagnostics *diagnostics; /* borrowed */
-  int process;                         /* /proc/PID */
+  int directory;                       /* /proc/PID */
   int tasks;                           /* /proc/PID/task */
   int self; /* /proc/PID/task/TID of a thread that lives: a main thread that has ended has no memory and no files */
   pid_t self_tid;
@@ -24,8 +24,8 @@ struct exu_live {
   struct exu_stop *stop; /* NULL: it runs */
 };
 
-/* Read /proc/PID/maps into the space, which is sealed then, and into target->mappings. */
-bool exu_live_read_maps(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
+/* Read /proc/PID/maps into the space, which is sealed then, and into process->mappings. */
+bool exu_live_read_maps(struct exu_process *process, struct exu_arena *arena, struct exu_error *error);
 
 /*
  * Since when the process, or what it was forked from as long as that lives, runs this program, in nanoseconds since

@@ -9,7 +9,7 @@
 enum { PRPSINFO_PID = 24, PRPSINFO_FNAME = 40, FNAME_SIZE = 16, PSARGS_SIZE = 80 };
 
 bool exu_note_prstatus(struct exu_notes *notes, struct exu_cursor descriptor) {
-  const struct exu_arch *arch = notes->target->arch;
+  const struct exu_arch *arch = notes->process->arch;
   if (notes->threads.count >= EXU_THREADS_MAX) {
     exu_missing(notes->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_THREADS, -1, "the core has more than %d threads",
                 EXU_THREADS_MAX);
@@ -45,23 +45,23 @@ static struct exu_string fixed_string(struct exu_arena *arena, const char *field
 }
 
 bool exu_note_prpsinfo(struct exu_notes *notes, struct exu_cursor descriptor) {
-  struct exu_target *target = notes->target;
+  struct exu_process *process = notes->process;
   exu_cursor_skip(&descriptor, PRPSINFO_PID);
   uint32_t pid = exu_cursor_u32(&descriptor);
   if (descriptor.failed) return false;
   /* valgrind writes 0, which is no process. */
-  if ((int32_t)pid > 0) target->pid = (int32_t)pid;
+  if ((int32_t)pid > 0) process->pid = (int32_t)pid;
   notes->process_first = notes->threads.count == 0;
   exu_cursor_skip(&descriptor, PRPSINFO_FNAME - PRPSINFO_PID - 4);
   const char *name = exu_cursor_bytes(&descriptor, FNAME_SIZE);
-  if (name) target->comm = fixed_string(notes->arena, name, FNAME_SIZE);
+  if (name) process->comm = fixed_string(notes->arena, name, FNAME_SIZE);
   const char *arguments = exu_cursor_bytes(&descriptor, PSARGS_SIZE);
-  if (arguments) target->arguments = fixed_string(notes->arena, arguments, PSARGS_SIZE);
+  if (arguments) process->arguments = fixed_string(notes->arena, arguments, PSARGS_SIZE);
   return !descriptor.failed;
 }
 
 bool exu_note_auxv(struct exu_notes *notes, struct exu_cursor descriptor) {
-  struct exu_auxv *auxv = &notes->target->auxv;
+  struct exu_auxv *auxv = &notes->process->auxv;
   enum { AT_NULL_ = 0, AT_PHDR_ = 3, AT_PAGESZ_ = 6, AT_BASE_ = 7, AT_ENTRY_ = 9, AT_SYSINFO_EHDR_ = 33 };
   while (exu_cursor_left(&descriptor) > 0) {
     uint64_t type = exu_cursor_u64(&descriptor);

@@ -26,10 +26,10 @@ struct window {
   size_t filled;
 };
 
-void exu_notes_init(struct exu_notes *notes, struct exu_target *target, const struct exu_source *core,
+void exu_notes_init(struct exu_notes *notes, struct exu_process *process, const struct exu_source *core,
                     struct exu_arena *arena, struct exu_diagnostics *diagnostics) {
   *notes = (struct exu_notes){.core = core,
-                              .target = target,
+                              .process = process,
                               .arena = arena,
                               .diagnostics = diagnostics,
                               .notes_left = UINT64_C(1) << 22,
@@ -100,7 +100,7 @@ static exu_note_reader *reader_of(const uint8_t *name, size_t name_size, uint32_
 /* Read the note at *position and move on to the next one. Returns false when there is no next one to be found. */
 static bool read_note(struct window *window, uint64_t *position, uint64_t alignment) {
   struct exu_notes *notes = window->notes;
-  const bool big_endian = notes->target->arch->big_endian;
+  const bool big_endian = notes->process->arch->big_endian;
   const uint8_t *header = fetch(window, *position, HEADER_SIZE);
   if (!header) {
     say_damaged(notes, "the last note is not whole");
@@ -137,7 +137,7 @@ static bool read_note(struct window *window, uint64_t *position, uint64_t alignm
 }
 
 void exu_notes_read(struct exu_notes *notes, uint64_t offset, uint64_t size, uint64_t alignment) {
-  uint64_t there = offset < notes->target->bytes ? notes->target->bytes - offset : 0;
+  uint64_t there = offset < notes->process->bytes ? notes->process->bytes - offset : 0;
   struct window window = {.notes = notes, .offset = offset, .size = size < there ? size : there};
   if (window.size < size) say_damaged(notes, "they go beyond the end of the file");
 
@@ -161,26 +161,26 @@ static int by_start(const void *left, const void *right) {
 }
 
 bool exu_notes_finish(struct exu_notes *notes) {
-  struct exu_target *target = notes->target;
+  struct exu_process *process = notes->process;
   if (notes->mappings.count > 1)
     qsort(notes->mappings.items, notes->mappings.count, sizeof *notes->mappings.items, by_start);
-  target->mappings = notes->mappings.items;
-  target->mapping_count = notes->mappings.count;
-  target->threads = notes->threads.items;
-  target->thread_count = notes->threads.count;
+  process->mappings = notes->mappings.items;
+  process->mapping_count = notes->mappings.count;
+  process->threads = notes->threads.items;
+  process->thread_count = notes->threads.count;
 
   /* Linux has both since 3.7, gdb and lldb write them too; valgrind and qemu keep neither. */
-  target->keeps_calls = notes->siginfo.present;
+  process->keeps_calls = notes->siginfo.present;
   /* valgrind writes its youngest thread first, and the signal into each. */
-  target->first_died = notes->siginfo.present || !notes->process_first || target->thread_count == 1;
+  process->first_died = notes->siginfo.present || !notes->process_first || process->thread_count == 1;
 
   /* gcore of a process that was well writes pr_cursig 0, and a siginfo about the debugger's own stop. */
-  bool only_siginfo = target->thread_count == 0 && notes->siginfo.present;
+  bool only_siginfo = process->thread_count == 0 && notes->siginfo.present;
   int32_t signal = only_siginfo ? notes->siginfo.signal : notes->cursig;
-  target->died = signal > 0 || target->thread_count == 0 || notes->damaged;
+  process->died = signal > 0 || process->thread_count == 0 || notes->damaged;
   if (signal <= 0) return true;
   const struct exu_siginfo *siginfo =
       notes->siginfo.present && notes->siginfo.signal == signal ? &notes->siginfo : NULL;
-  target->crash = exu_crash_create(target, signal, siginfo, notes->arena);
-  return target->crash != NULL;
+  process->crash = exu_crash_create(process, signal, siginfo, notes->arena);
+  return process->crash != NULL;
 }

@@ -12,7 +12,7 @@ enum { EXU_THREADS_MAX = 65536 };
 /* What the notes of all PT_NOTE segments add up to. */
 struct exu_notes {
   const struct exu_source *core; /* borrowed */
-  struct exu_target *target;     /* its arch and bytes are set; pid, comm, auxv, ... are filled in here */
+  struct exu_process *process;   /* its arch and bytes are set; pid, comm, auxv, ... are filled in here */
   struct exu_arena *arena;
   struct exu_diagnostics *diagnostics;
 
@@ -26,7 +26,7 @@ struct exu_notes {
   uint64_t bytes_left;
 };
 
-void exu_notes_init(struct exu_notes *notes, struct exu_target *target, const struct exu_source *core,
+void exu_notes_init(struct exu_notes *notes, struct exu_process *process, const struct exu_source *core,
                     struct exu_arena *arena, struct exu_diagnostics *diagnostics);
 
 /*
@@ -35,7 +35,7 @@ void exu_notes_init(struct exu_notes *notes, struct exu_target *target, const st
  */
 void exu_notes_read(struct exu_notes *notes, uint64_t offset, uint64_t size, uint64_t alignment);
 
-/* Give the target its threads, its sorted mappings and its crash. Returns false without memory. */
+/* Give the process its threads, its sorted mappings and its crash. Returns false without memory. */
 bool exu_notes_finish(struct exu_notes *notes);
 
 #endif

@@ -34,24 +34,24 @@ static bool is_privileged(uint8_t code) {
          (code >= 0xe4 && code <= 0xe7) || (code >= 0xec && code <= 0xef);
 }
 
-static bool divides_by_zero(const struct exu_target *target, const struct exu_x86_operands *operands) {
+static bool divides_by_zero(const struct exu_process *process, const struct exu_x86_operands *operands) {
   uint64_t divisor = 0;
   if (operands->divides == 0) return false;
   if (operands->has_divisor) return operands->divisor == 0;
   return operands->count == 1 &&
-         exu_space_read(target->space, operands->items[0].address, &divisor, operands->divides) == EXU_READABLE &&
+         exu_space_read(process->space, operands->items[0].address, &divisor, operands->divides) == EXU_READABLE &&
          divisor == 0;
 }
 
-struct exu_obstacle exu_obstacle_find(const struct exu_target *target, const struct exu_registers *registers) {
+struct exu_obstacle exu_obstacle_find(const struct exu_process *process, const struct exu_registers *registers) {
   struct exu_obstacle found = {.kind = EXU_OBSTACLE_NONE};
-  if (registers->valid == 0 || target->arch->machine != X86_64) return found;
+  if (registers->valid == 0 || process->arch->machine != X86_64) return found;
   if (is_canonical(registers->pc) &&
-      exu_region_forbids(exu_space_find(target->space, registers->pc), EXU_ACCESS_EXECUTE))
+      exu_region_forbids(exu_space_find(process->space, registers->pc), EXU_ACCESS_EXECUTE))
     return (struct exu_obstacle){EXU_OBSTACLE_PAGE, registers->pc, EXU_ACCESS_EXECUTE};
 
   uint8_t code[EXU_X86_INSTRUCTION_MAX];
-  size_t size = exu_space_read_some(target->space, registers->pc, code, sizeof code);
+  size_t size = exu_space_read_some(process->space, registers->pc, code, sizeof code);
   if (size == 0) return found;
   struct exu_x86_operands operands;
   exu_operands_x86_64(code, size, registers, &operands);
@@ -59,17 +59,17 @@ struct exu_obstacle exu_obstacle_find(const struct exu_target *target, const str
   if (is_privileged(code[0])) found.kind = EXU_OBSTACLE_PROTECTION;
   for (size_t i = 0; i < operands.count && !operands.masked && found.kind == EXU_OBSTACLE_NONE; i++) {
     const struct exu_x86_operand *operand = &operands.items[i];
-    const struct exu_region *region = exu_space_find(target->space, operand->address);
+    const struct exu_region *region = exu_space_find(process->space, operand->address);
     const bool misaligned = operands.alignment > 1 && operand->address % operands.alignment != 0;
     if (misaligned || (!region && !is_canonical(operand->address)))
       found.kind = EXU_OBSTACLE_PROTECTION;
     else if (exu_region_forbids(region, operand->access))
       found = (struct exu_obstacle){EXU_OBSTACLE_PAGE, operand->address, operand->access};
   }
-  if (found.kind == EXU_OBSTACLE_NONE && divides_by_zero(target, &operands)) found.kind = EXU_OBSTACLE_DIVISION;
+  if (found.kind == EXU_OBSTACLE_NONE && divides_by_zero(process, &operands)) found.kind = EXU_OBSTACLE_DIVISION;
   /* What is read and written in one go is read first. */
   if (found.access == EXU_ACCESS_MODIFY)
-    found.access = exu_region_forbids(exu_space_find(target->space, found.address), EXU_ACCESS_READ)
+    found.access = exu_region_forbids(exu_space_find(process->space, found.address), EXU_ACCESS_READ)
                        ? EXU_ACCESS_UNKNOWN
                        : EXU_ACCESS_WRITE;
   return found;

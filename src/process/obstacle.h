@@ -20,7 +20,7 @@ struct exu_obstacle {
 };
 
 /* Of the instruction at the pc. Its code must be readable: call it when the overlay of the space is installed. */
-struct exu_obstacle exu_obstacle_find(const struct exu_target *target, const struct exu_registers *registers);
+struct exu_obstacle exu_obstacle_find(const struct exu_process *process, const struct exu_registers *registers);
 
 /* Does the region forbid this use of its memory, whatever is in it? NULL: nothing is mapped. */
 bool exu_region_forbids(const struct exu_region *region, enum exu_access access);

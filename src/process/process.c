@@ -3,63 +3,63 @@
 
 #include "base/search.h"
 
-#define CAN(target, operation) ((target)->ops && (target)->ops->operation)
+#define CAN(process, operation) ((process)->ops && (process)->ops->operation)
 
-bool exu_process_pause(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
-  return !CAN(target, pause) || target->ops->pause(target, arena, error);
+bool exu_process_pause(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
+  return !CAN(process, pause) || process->ops->pause(process, arena, error);
 }
 
-void exu_process_capture_stacks(struct exu_target *target) {
-  if (CAN(target, capture_stacks)) target->ops->capture_stacks(target);
+void exu_process_capture_stacks(struct exu_process *process) {
+  if (CAN(process, capture_stacks)) process->ops->capture_stacks(process);
 }
 
-void exu_process_resume(struct exu_target *target) {
-  if (CAN(target, resume)) target->ops->resume(target);
+void exu_process_resume(struct exu_process *process) {
+  if (CAN(process, resume)) process->ops->resume(process);
 }
 
-void exu_process_take_late(struct exu_target *target) {
-  if (CAN(target, take_late)) target->ops->take_late(target);
+void exu_process_take_late(struct exu_process *process) {
+  if (CAN(process, take_late)) process->ops->take_late(process);
 }
 
-bool exu_process_sample(struct exu_target *target, struct exu_arena *arena, struct exu_error *error) {
-  return !CAN(target, sample) || target->ops->sample(target, arena, error);
+bool exu_process_sample(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
+  return !CAN(process, sample) || process->ops->sample(process, arena, error);
 }
 
-void exu_process_check_samples(struct exu_target *target) {
-  if (CAN(target, check_samples)) target->ops->check_samples(target);
+void exu_process_check_samples(struct exu_process *process) {
+  if (CAN(process, check_samples)) process->ops->check_samples(process);
 }
 
-bool exu_process_has_slept(const struct exu_target *target, const struct exu_os_thread *thread) {
-  return !CAN(target, has_slept) || target->ops->has_slept(target, thread);
+bool exu_process_has_slept(const struct exu_process *process, const struct exu_os_thread *thread) {
+  return !CAN(process, has_slept) || process->ops->has_slept(process, thread);
 }
 
-void exu_process_describe_threads(struct exu_target *target, struct exu_arena *arena) {
-  if (CAN(target, describe_threads)) target->ops->describe_threads(target, arena);
+void exu_process_describe_threads(struct exu_process *process, struct exu_arena *arena) {
+  if (CAN(process, describe_threads)) process->ops->describe_threads(process, arena);
 }
 
-void exu_process_invalidate(const struct exu_target *target) {
-  if (CAN(target, invalidate)) target->ops->invalidate(target);
+void exu_process_invalidate(const struct exu_process *process) {
+  if (CAN(process, invalidate)) process->ops->invalidate(process);
 }
 
-bool exu_process_is_consistent(const struct exu_target *target, uint64_t address) {
-  return !CAN(target, is_consistent) || target->ops->is_consistent(target, address);
+bool exu_process_is_consistent(const struct exu_process *process, uint64_t address) {
+  return !CAN(process, is_consistent) || process->ops->is_consistent(process, address);
 }
 
-int exu_process_open_mapping(const struct exu_target *target, const struct exu_file_mapping *mapping) {
-  return CAN(target, open_mapping) ? target->ops->open_mapping(target, mapping) : -1;
+int exu_process_open_mapping(const struct exu_process *process, const struct exu_file_mapping *mapping) {
+  return CAN(process, open_mapping) ? process->ops->open_mapping(process, mapping) : -1;
 }
 
-const char *exu_process_root(const struct exu_target *target) {
-  return CAN(target, root) ? target->ops->root(target) : NULL;
+const char *exu_process_root(const struct exu_process *process) {
+  return CAN(process, root) ? process->ops->root(process) : NULL;
 }
 
-void exu_target_close(struct exu_target *target) {
-  exu_space_destroy(target->space);
-  target->space = NULL;
-  if (CAN(target, close)) target->ops->close(target);
+void exu_process_close(struct exu_process *process) {
+  exu_space_destroy(process->space);
+  process->space = NULL;
+  if (CAN(process, close)) process->ops->close(process);
 }
 
-const struct exu_file_mapping *exu_target_mapping(const struct exu_target *target, uint64_t address) {
-  const size_t next = EXU_PARTITION_POINT(i, target->mapping_count, target->mappings[i].start <= address);
-  return next > 0 && address < target->mappings[next - 1].end ? &target->mappings[next - 1] : NULL;
+const struct exu_file_mapping *exu_process_mapping(const struct exu_process *process, uint64_t address) {
+  const size_t next = EXU_PARTITION_POINT(i, process->mapping_count, process->mappings[i].start <= address);
+  return next > 0 && address < process->mappings[next - 1].end ? &process->mappings[next - 1] : NULL;
 }

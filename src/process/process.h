@@ -18,7 +18,7 @@
 struct exu_os_thread {
   int64_t tid;
   struct exu_registers registers;
-  bool crashed;           /* target->scene is its */
+  bool crashed;           /* process->scene is its */
   struct exu_string comm; /* the kernel's name for it; cores keep it for the main thread only */
   int64_t cpu_us;         /* live: processor time used; -1 unknown */
   /*
@@ -69,29 +69,29 @@ struct exu_scene {
   struct exu_os_thread *sender;   /* the process sent the signal to itself, in this thread; NULL: not known */
 };
 
-struct exu_target;
+struct exu_process;
 
 /*
  * What a process that is still there can do, and one of which a file is left cannot: NULL operations do nothing, and
  * answer what is said here. Call them through the functions below.
  */
 struct exu_process_ops {
-  bool (*pause)(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
-  void (*capture_stacks)(struct exu_target *target);
-  void (*resume)(struct exu_target *target);
-  void (*take_late)(struct exu_target *target);
-  bool (*sample)(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
-  void (*check_samples)(struct exu_target *target);
-  bool (*has_slept)(const struct exu_target *target, const struct exu_os_thread *thread); /* true */
-  void (*describe_threads)(struct exu_target *target, struct exu_arena *arena);
-  void (*invalidate)(const struct exu_target *target);
-  bool (*is_consistent)(const struct exu_target *target, uint64_t address);                     /* true */
-  int (*open_mapping)(const struct exu_target *target, const struct exu_file_mapping *mapping); /* -1 */
-  const char *(*root)(const struct exu_target *target);                                         /* NULL */
-  void (*close)(struct exu_target *target);
+  bool (*pause)(struct exu_process *process, struct exu_arena *arena, struct exu_error *error);
+  void (*capture_stacks)(struct exu_process *process);
+  void (*resume)(struct exu_process *process);
+  void (*take_late)(struct exu_process *process);
+  bool (*sample)(struct exu_process *process, struct exu_arena *arena, struct exu_error *error);
+  void (*check_samples)(struct exu_process *process);
+  bool (*has_slept)(const struct exu_process *process, const struct exu_os_thread *thread); /* true */
+  void (*describe_threads)(struct exu_process *process, struct exu_arena *arena);
+  void (*invalidate)(const struct exu_process *process);
+  bool (*is_consistent)(const struct exu_process *process, uint64_t address);                     /* true */
+  int (*open_mapping)(const struct exu_process *process, const struct exu_file_mapping *mapping); /* -1 */
+  const char *(*root)(const struct exu_process *process);                                         /* NULL */
+  void (*close)(struct exu_process *process);
 };
 
-struct exu_target {
+struct exu_process {
   const struct exu_process_ops *ops; /* NULL: of a core, which can do nothing */
   const struct exu_arch *arch;
   struct exu_space *space;
@@ -124,66 +124,66 @@ struct exu_target {
 };
 
 /*
- * Open a core file. On success the caller owns *target (exu_target_close). On failure (not a core, an unsupported
- * machine, no permission) *target is not touched. Damage is reported through `diagnostics`.
+ * Open a core file. On success the caller owns *process (exu_process_close). On failure (not a core, an unsupported
+ * machine, no permission) *process is not touched. Damage is reported through `diagnostics`.
  */
-bool exu_target_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
-                          struct exu_target *target, struct exu_error *error);
+bool exu_process_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                           struct exu_process *process, struct exu_error *error);
 
 /* Release what open took. The arena keeps the rest. A zeroed target is allowed. */
-void exu_target_close(struct exu_target *target);
+void exu_process_close(struct exu_process *process);
 
 /*
  * Stop the process, read anew what was read while it ran, and fill in its threads with their registers. Threads that did
  * not stop in time are marked. On failure it runs on.  */
-bool exu_process_pause(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
+bool exu_process_pause(struct exu_process *process, struct exu_arena *arena, struct exu_error *error);
 
 /* Copy the used part of every thread's stack. While the process is stopped. */
-void exu_process_capture_stacks(struct exu_target *target);
+void exu_process_capture_stacks(struct exu_process *process);
 
 /*
- * Let the process go on. Sets target->pause_us, and says when it has run already. What is read of its changing memory
+ * Let the process go on. Sets process->pause_us, and says when it has run already. What is read of its changing memory
  * from now on is not consistent with the registers.
  */
-void exu_process_resume(struct exu_target *target);
+void exu_process_resume(struct exu_process *process);
 
 /*
  * After exu_process_resume: the registers and the stacks of threads that stopped only now, for want of a processor; they
  * have run no instruction since the others were stopped. Those of which nothing is to be had are said.
  */
-void exu_process_take_late(struct exu_target *target);
+void exu_process_take_late(struct exu_process *process);
 
 /*
  * Instead of a pause: fill in the threads, and of the registers what the kernel tells of a thread that sleeps: the system
  * call, the stack pointer and the pc. What was read before is forgotten.
  */
-bool exu_process_sample(struct exu_target *target, struct exu_arena *arena, struct exu_error *error);
+bool exu_process_sample(struct exu_process *process, struct exu_arena *arena, struct exu_error *error);
 
 /* After reading without a pause: set `ran` of the threads that did not sleep all the time since exu_process_sample. */
-void exu_process_check_samples(struct exu_target *target);
+void exu_process_check_samples(struct exu_process *process);
 
 /* Has the thread slept, and done nothing else, ever since? What was read of it since was so all the while. */
-bool exu_process_has_slept(const struct exu_target *target, const struct exu_os_thread *thread);
+bool exu_process_has_slept(const struct exu_process *process, const struct exu_os_thread *thread);
 
 /* Threads' names and the processor time that they have used, as they are now. */
-void exu_process_describe_threads(struct exu_target *target, struct exu_arena *arena);
+void exu_process_describe_threads(struct exu_process *process, struct exu_arena *arena);
 
 /* Forget what was read of the memory that changes, to read it anew. */
-void exu_process_invalidate(const struct exu_target *target);
+void exu_process_invalidate(const struct exu_process *process);
 
 /* Does the memory at this address go with the registers: was it read while the process was stopped, or never changes? */
-bool exu_process_is_consistent(const struct exu_target *target, uint64_t address);
+bool exu_process_is_consistent(const struct exu_process *process, uint64_t address);
 
 /* The file behind a mapping, also when it has no name any more. A descriptor, or -1. */
-int exu_process_open_mapping(const struct exu_target *target, const struct exu_file_mapping *mapping);
+int exu_process_open_mapping(const struct exu_process *process, const struct exu_file_mapping *mapping);
 
 /*
  * A path on this machine for the root directory of the process; NULL when it is this process's own, or nobody's any more.
- * Lives as long as the target.
+ * Lives as long as the process.
  */
-const char *exu_process_root(const struct exu_target *target);
+const char *exu_process_root(const struct exu_process *process);
 
 /* The file mapping that contains the address, or NULL. */
-const struct exu_file_mapping *exu_target_mapping(const struct exu_target *target, uint64_t address);
+const struct exu_file_mapping *exu_process_mapping(const struct exu_process *process, uint64_t address);
 
 #endif

@@ -7,13 +7,13 @@ enum {
   STACK_MAX = 64 << 20, /* bytes of a stack that are looked at */
 };
 
-bool exu_signal_frame_read(const struct exu_target *target, const struct exu_os_thread *thread, uint64_t context,
+bool exu_signal_frame_read(const struct exu_process *process, const struct exu_os_thread *thread, uint64_t context,
                            struct exu_signal_frame *frame) {
-  const struct exu_arch *arch = target->arch;
+  const struct exu_arch *arch = process->arch;
   uint8_t bytes[CONTEXT_MAX], info[EXU_SIGINFO_SIZE];
   if (!arch->decode_context || arch->context_size > sizeof bytes) return false;
-  if (exu_space_read(target->space, context, bytes, arch->context_size) != EXU_READABLE) return false;
-  if (exu_space_read(target->space, context + arch->context_size, info, sizeof info) != EXU_READABLE) return false;
+  if (exu_space_read(process->space, context, bytes, arch->context_size) != EXU_READABLE) return false;
+  if (exu_space_read(process->space, context + arch->context_size, info, sizeof info) != EXU_READABLE) return false;
   if (arch->is_context && !arch->is_context(bytes)) return false;
   *frame = (struct exu_signal_frame){.siginfo.present = false};
   arch->decode_context(bytes, &frame->registers, &frame->exception);
@@ -22,19 +22,19 @@ bool exu_signal_frame_read(const struct exu_target *target, const struct exu_os_
   return exu_siginfo_decode(exu_cursor(info, sizeof info, arch->big_endian), &frame->siginfo);
 }
 
-static bool may_be_context(const struct exu_target *target, uint64_t word_at) {
-  const struct exu_arch *arch = target->arch;
+static bool may_be_context(const struct exu_process *process, uint64_t word_at) {
+  const struct exu_arch *arch = process->arch;
   uint8_t bytes[CONTEXT_MAX];
   if (!arch->is_context || arch->context_size > sizeof bytes || word_at < arch->context_word) return true;
-  if (exu_space_read(target->space, word_at - arch->context_word, bytes, arch->context_size) != EXU_READABLE)
+  if (exu_space_read(process->space, word_at - arch->context_word, bytes, arch->context_size) != EXU_READABLE)
     return false;
   return arch->is_context(bytes);
 }
 
-bool exu_signal_frame_absent(const struct exu_target *target, const struct exu_os_thread *thread) {
+bool exu_signal_frame_absent(const struct exu_process *process, const struct exu_os_thread *thread) {
   const struct exu_registers *registers = &thread->registers;
-  const struct exu_arch *arch = target->arch;
-  const struct exu_region *stack = registers->valid ? exu_space_find(target->space, registers->sp) : NULL;
+  const struct exu_arch *arch = process->arch;
+  const struct exu_region *stack = registers->valid ? exu_space_find(process->space, registers->sp) : NULL;
   if (!stack || !arch->is_context_word || registers->sp % 8 != 0) return false;
   /* A thread's own block lies at the top of its stack; what follows in the same mapping is something else. */
   uint64_t end = stack->end;
@@ -45,9 +45,9 @@ bool exu_signal_frame_absent(const struct exu_target *target, const struct exu_o
   for (uint64_t at = registers->sp; at < end;) {
     size_t count = end - at < sizeof words ? (size_t)(end - at) / 8 : WORDS_AT_ONCE;
     if (count == 0) break;
-    if (exu_space_read(target->space, at, words, count * 8) != EXU_READABLE) return false;
+    if (exu_space_read(process->space, at, words, count * 8) != EXU_READABLE) return false;
     for (size_t i = 0; i < count; i++)
-      if (arch->is_context_word(words[i]) && may_be_context(target, at + 8 * i)) return false;
+      if (arch->is_context_word(words[i]) && may_be_context(process, at + 8 * i)) return false;
     at += 8 * count;
   }
   return true;

@@ -20,10 +20,10 @@ struct exu_signal_frame {
  * Read the frame whose struct ucontext is at `context`: where the stack pointer is when the handler has returned to the
  * code that calls rt_sigreturn(2). False when it cannot be read, or nobody has written down how this machine does it.
  */
-bool exu_signal_frame_read(const struct exu_target *target, const struct exu_os_thread *thread, uint64_t context,
+bool exu_signal_frame_read(const struct exu_process *process, const struct exu_os_thread *thread, uint64_t context,
                            struct exu_signal_frame *frame);
 
 /* Is it certain, without unwinding, that no handler runs on this thread's stack? Looks at every word of it. */
-bool exu_signal_frame_absent(const struct exu_target *target, const struct exu_os_thread *thread);
+bool exu_signal_frame_absent(const struct exu_process *process, const struct exu_os_thread *thread);
 
 #endif

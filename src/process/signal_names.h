@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /*
- * Numbers of the target, which need not be those of the machine that this program runs on. The si_code values that
+ * Numbers of the process, which need not be those of the machine that this program runs on. The si_code values that
  * are the same for all signals: positive ones come from the kernel.
  */
 enum exu_signal {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Every machine that is supported is little endian; a target of the other kind is refused when it is opened. */
+/* Every machine that is supported is little endian; a process of the other kind is refused when it is opened. */
 static uint64_t number_of(const uint8_t *bytes, struct exu_field field) {
   uint64_t value = 0;
   memcpy(&value, bytes, field.size < sizeof value ? field.size : sizeof value);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interpreter inside a target: its build, its layout, and how its fields are read. Shared by all of src/python. */
+/* The interpreter inside a process: its build, its layout, and how its fields are read. Shared by all of src/python. */
 #ifndef EXUVIA_PYTHON_READER_H
 #define EXUVIA_PYTHON_READER_H
 
@@ -11,7 +11,7 @@
 #include "python/layout/layout.h"
 
 /*
- * Variables of the library that are not in _PyRuntime. Addresses in the target, 0: unknown. All are static in
+ * Variables of the library that are not in _PyRuntime. Addresses in the process, 0: unknown. All are static in
  * CPython's source (only a .symtab has them) except _PyThreadState_Current and _Py_Finalizing, which are exported.
  */
 struct exu_py_variables {
@@ -32,7 +32,7 @@ struct exu_py_variables {
 };
 
 struct exu_py {
-  const struct exu_target *target;
+  const struct exu_process *process;
   struct exu_space *space;
   struct exu_modules *modules;
   struct exu_arena *arena;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Strings of the target are data: how text shows them without being led by them. */
+/* Strings of the process are data: how text shows them without being led by them. */
 #ifndef EXUVIA_RENDER_ESCAPE_H
 #define EXUVIA_RENDER_ESCAPE_H
 

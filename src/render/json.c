@@ -170,7 +170,7 @@ static void put_thread(struct exu_json *json, const struct exu_report *report, c
   exu_json_bool(json, "crashed", thread->crashed);
   exu_json_word(json, "gil", exu_gil_name(thread->gil));
   exu_json_tristate(json, "native_complete", thread->native_complete);
-  exu_json_word(json, "splice", exu_splice_rule_name(thread->splice));
+  exu_json_word(json, "merged_by", exu_merged_by_name(thread->merged_by));
   exu_json_bool(json, "frames_complete", thread->frames_complete);
   exu_json_tristate(json, "moved", is_live ? thread->moved : EXU_UNKNOWN);
   exu_json_id(json, "cpu_us", is_live ? thread->cpu_us : -1);

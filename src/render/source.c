@@ -29,7 +29,7 @@ enum {
 };
 
 struct source {
-  struct exu_string path; /* as the target has it */
+  struct exu_string path; /* as the process has it */
   struct source *next;    /* another path with the same hash */
   bool changed;           /* after the process started, or its core was written */
   bool unfit;             /* it is not what ran */
@@ -129,8 +129,8 @@ static bool to_file_name(const struct exu_sources *sources, struct exu_string fi
   return append_name(directory, name, &used) && append_name(slash, name, &used) && append_name(file, name, &used);
 }
 
-/* Open a path of the target. In a sysroot, absolute links and `..` mean the sysroot's root, not this machine's. */
-static int open_target(const struct exu_sources *sources, const char *name, int flags) {
+/* Open a path of the process. In a sysroot, absolute links and `..` mean the sysroot's root, not this machine's. */
+static int open_process(const struct exu_sources *sources, const char *name, int flags) {
   if (sources->root < 0) return open(name, flags | O_CLOEXEC);
   struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT};
   int fd = (int)syscall(SYS_openat2, sources->root, name, &how, sizeof how);
@@ -150,9 +150,9 @@ static bool is_plain_file(int fd, struct stat *status) {
  * file is looked at before it is opened, and again afterwards because it may have been replaced.
  */
 static int open_plain_file(const struct exu_sources *sources, const char *name, struct stat *status) {
-  EXU_GUARD(fd) int path = open_target(sources, name, O_PATH);
+  EXU_GUARD(fd) int path = open_process(sources, name, O_PATH);
   if (path < 0 || !is_plain_file(path, status)) return -1;
-  int fd = open_target(sources, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  int fd = open_process(sources, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (fd >= 0 && is_plain_file(fd, status)) return fd;
   if (fd >= 0) close(fd);
   return -1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines of source files of this machine. The paths come from the target and may name anything: only regular files are
+ * Lines of source files of this machine. The paths come from the process and may name anything: only regular files are
  * opened, nothing blocks, and what is read is bounded.
  */
 #ifndef EXUVIA_RENDER_SOURCE_H

@@ -24,7 +24,7 @@ struct exu_text {
   const struct exu_text_options *options;
   const struct exu_style *style;
   struct exu_sources *sources; /* NULL: no source lines */
-  bool addresses;              /* show where frames are in the target */
+  bool addresses;              /* show where frames are in the process */
 };
 
 /* What died, of what; the process, its Python, the GIL. text_header.c */

@@ -126,7 +126,7 @@ static const char *found_by(enum exu_found_by how) {
   case EXU_FOUND_BY_SYMBOL: return "its symbol";
   case EXU_FOUND_BY_SECTION: return "its section";
   case EXU_FOUND_BY_COOKIE: return "its cookie in memory";
-  case EXU_FOUND_BY_ANCHOR: return "a thread pointer";
+  case EXU_FOUND_BY_THREAD_POINTER: return "a thread pointer";
   }
   return "?";
 }

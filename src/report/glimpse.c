@@ -99,7 +99,7 @@ bool exu_glimpse(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, 
   const uint64_t left = py->frames_left;
   struct exu_diagnostics said;
   drop(stacks, py, first, left, &said);
-  bool memory = read_frames(stacks, py, tstate, tid, &said), entire = os && exu_process_has_slept(stacks->target, os);
+  bool memory = read_frames(stacks, py, tstate, tid, &said), entire = os && exu_process_has_slept(stacks->process, os);
   for (int i = 0; memory && !entire && i < ATTEMPTS; i++) {
     drop(stacks, py, first, left, &said);
     memory = attempt(stacks, py, tstate, tid, &said, &entire);

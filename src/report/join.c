@@ -132,8 +132,8 @@ static bool add_thread_state(struct exu_stacks *stacks, size_t index, struct exu
   size_t first = stacks->stack.frames.count;
   thread->python = true;
   add_gil(stacks, index, thread, exu_py_gil(py, &stacks->python, state, os ? &os->registers : NULL), subject);
-  if (stacks->target->sampled ? !exu_glimpse(stacks, py, state->tstate, os, thread->tid)
-                              : !exu_py_frames(py, state->tstate, thread->tid, 0, &stacks->stack))
+  if (stacks->process->sampled ? !exu_glimpse(stacks, py, state->tstate, os, thread->tid)
+                               : !exu_py_frames(py, state->tstate, thread->tid, 0, &stacks->stack))
     return false;
   thread->frames_complete &= stacks->stack.complete;
   return add_chain(stacks, first, state->interpreter);
@@ -185,19 +185,19 @@ static void set_gil_holder(struct exu_stacks *stacks, size_t index, const struct
 }
 
 static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
-  const struct exu_os_thread *os = &stacks->target->threads[index];
+  const struct exu_os_thread *os = &stacks->process->threads[index];
   struct exu_thread *thread = &stacks->threads[index];
   struct exu_wait_subject subject = {.thread = index};
   *thread = (struct exu_thread){.tid = os->tid,
                                 .interpreter = -1,
                                 .runtime = -1,
-                                .main = os->tid == stacks->target->pid,
+                                .main = os->tid == stacks->process->pid,
                                 .crashed = os->crashed,
                                 .native_complete = EXU_UNKNOWN,
                                 .frames_complete = true,
                                 .moved = EXU_UNKNOWN,
                                 .cpu_us = -1};
-  if (thread->main) thread->comm = stacks->target->comm;
+  if (thread->main) thread->comm = stacks->process->comm;
   const size_t first = stacks->first ? stacks->first[index] : 0;
   thread->python_unknown = first == 0 && stacks->untold && stacks->untold[index];
   begin_thread(stacks);
@@ -217,9 +217,9 @@ static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
  * after the threads were listed.
  */
 static bool may_be_there(const struct exu_stacks *stacks) {
-  if (stacks->target->sampled) return true;
-  for (size_t i = 0; i < stacks->target->thread_count; i++)
-    if (stacks->untold[i] || stacks->target->threads[i].unstopped) return true;
+  if (stacks->process->sampled) return true;
+  for (size_t i = 0; i < stacks->process->thread_count; i++)
+    if (stacks->untold[i] || stacks->process->threads[i].unstopped) return true;
   return false;
 }
 
@@ -296,21 +296,21 @@ static bool read_python(struct exu_stacks *stacks) {
 }
 
 void exu_join(struct exu_stacks *stacks) {
-  const struct exu_target *target = stacks->target;
+  const struct exu_process *process = stacks->process;
   const bool has_python = stacks->runtimes && stacks->runtimes->count > 0;
   if (has_python && !read_python(stacks)) return;
   size_t limit = stacks->options->max_threads ? stacks->options->max_threads : SIZE_MAX;
-  size_t shown = target->thread_count < limit ? target->thread_count : limit;
+  size_t shown = process->thread_count < limit ? process->thread_count : limit;
   size_t most = shown + stacks->python.threads.count, count = 0;
   stacks->threads = exu_arena_array(stacks->arena, most, sizeof *stacks->threads);
   stacks->joined = exu_arena_array(stacks->arena, most, sizeof *stacks->joined);
   if (!stacks->threads || !stacks->joined) return;
   stacks->report->threads = stacks->threads;
   while (count < shown && add_os_thread(stacks, count)) stacks->report->thread_count = ++count;
-  if (shown < target->thread_count) {
-    stacks->report->threads_left_out = target->thread_count - shown;
+  if (shown < process->thread_count) {
+    stacks->report->threads_left_out = process->thread_count - shown;
     exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_MAX_THREADS, -1, "%zu of %zu threads are shown, as asked for", shown,
-             target->thread_count);
+             process->thread_count);
   } else if (has_python && count == shown) {
     add_orphans(stacks, &count);
     stacks->report->thread_count = count;

@@ -24,8 +24,8 @@ const char *exu_gil_name(enum exu_gil value) {
   return LOOK_UP(words, value);
 }
 
-const char *exu_splice_rule_name(enum exu_splice_rule value) {
-  static const char *const words[] = {EXU_SPLICE_RULES(WORD)};
+const char *exu_merged_by_name(enum exu_merged_by value) {
+  static const char *const words[] = {EXU_MERGED_BY(WORD)};
   return LOOK_UP(words, value);
 }
 

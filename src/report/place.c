@@ -44,7 +44,7 @@ static bool index_by_ident(struct exu_stacks *stacks) {
 
 uint64_t exu_self(const struct exu_stacks *stacks, const struct exu_os_thread *os) {
   const struct exu_registers *registers = &os->registers;
-  return registers->has_thread_pointer ? stacks->target->arch->pthread_self(registers->thread_pointer) : 0;
+  return registers->has_thread_pointer ? stacks->process->arch->pthread_self(registers->thread_pointer) : 0;
 }
 
 /* The thread states by two numbers that tell them where the thread pointer is not known. */
@@ -106,12 +106,12 @@ static size_t first_thread_state(const struct exu_stacks *stacks, const struct l
 }
 
 static bool place_by_ident(struct exu_stacks *stacks) {
-  const struct exu_target *target = stacks->target;
+  const struct exu_process *process = stacks->process;
   struct lookup lookup = {0};
   bool memory = index_by_ident(stacks) && make_lookup(stacks, &lookup);
-  for (size_t i = 0; memory && i < target->thread_count; i++) {
+  for (size_t i = 0; memory && i < process->thread_count; i++) {
     bool told;
-    size_t state = first_thread_state(stacks, &lookup, &target->threads[i], &told);
+    size_t state = first_thread_state(stacks, &lookup, &process->threads[i], &told);
     stacks->untold[i] = state == 0 && !told;
     for (; state; state = stacks->next_same[state - 1]) stacks->place[state - 1] = i + 1;
   }
@@ -145,19 +145,19 @@ static int compare_stacks(const void *a, const void *b) {
  * for it. The main thread's lies elsewhere.
  */
 static bool find_stacks(struct placing *placing) {
-  const struct exu_target *target = placing->stacks->target;
-  placing->by_sp = calloc(target->thread_count + 1, sizeof *placing->by_sp);
+  const struct exu_process *process = placing->stacks->process;
+  placing->by_sp = calloc(process->thread_count + 1, sizeof *placing->by_sp);
   if (!placing->by_sp) return false;
-  for (size_t i = 0; i < target->thread_count; i++) {
-    const struct exu_registers *registers = &target->threads[i].registers;
-    const struct exu_region *region = registers->sp ? exu_space_find(target->space, registers->sp) : NULL;
+  for (size_t i = 0; i < process->thread_count; i++) {
+    const struct exu_registers *registers = &process->threads[i].registers;
+    const struct exu_region *region = registers->sp ? exu_space_find(process->space, registers->sp) : NULL;
     if (!region) continue;
-    const uint64_t self = exu_self(placing->stacks, &target->threads[i]);
+    const uint64_t self = exu_self(placing->stacks, &process->threads[i]);
     const bool is_inside = self > registers->sp && self < region->end;
     placing->by_sp[placing->count++] = (struct stack){.sp = registers->sp,
                                                       .end = is_inside ? self : region->end,
                                                       .thread = i + 1,
-                                                      .is_own = is_inside || target->threads[i].tid == target->pid};
+                                                      .is_own = is_inside || process->threads[i].tid == process->pid};
   }
   qsort(placing->by_sp, placing->count, sizeof *placing->by_sp, compare_stacks);
   return true;
@@ -206,8 +206,8 @@ static void meet(struct search *search, uint64_t word) {
 
 static void search_stack(struct search *search, const struct stack *stack) {
   enum { CHUNK = 512 };
-  const struct exu_target *target = search->placing->stacks->target;
-  const struct exu_registers *registers = &target->threads[stack->thread - 1].registers;
+  const struct exu_process *process = search->placing->stacks->process;
+  const struct exu_registers *registers = &process->threads[stack->thread - 1].registers;
   uint64_t words[CHUNK];
   for (size_t i = 0; i < search->items.count; i++) search->items.items[i].met = 0;
   for (size_t i = 0; i < EXU_REGISTERS_MAX; i++) {
@@ -217,7 +217,7 @@ static void search_stack(struct search *search, const struct stack *stack) {
     size_t size = stack->end - at < sizeof words ? (size_t)(stack->end - at) : sizeof words;
     if (search->left < size) search->whole = false;
     if (search->left < size) return;
-    size_t got = exu_space_read_some(target->space, at, words, size) & ~(size_t)7;
+    size_t got = exu_space_read_some(process->space, at, words, size) & ~(size_t)7;
     for (size_t i = 0; i < got / 8; i++) meet(search, words[i]);
     search->left -= size;
     if (got < (size & ~(size_t)7)) search->whole = false;
@@ -253,11 +253,11 @@ static void move(struct exu_stacks *stacks, size_t state, size_t thread) {
   stacks->place[state] = thread;
   if (maker == thread || thread == NO_THREAD) return;
   if (maker == NO_THREAD && stacks->untold[thread - 1]) return; /* it may be its maker */
-  const int64_t tid = stacks->target->threads[thread - 1].tid;
+  const int64_t tid = stacks->process->threads[thread - 1].tid;
   if (maker) {
     exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_MOVED, tid,
              "the thread state at 0x%llx was made by thread %lld; its frames are on the stack of thread %lld",
-             (unsigned long long)one->tstate, (long long)stacks->target->threads[maker - 1].tid, (long long)tid);
+             (unsigned long long)one->tstate, (long long)stacks->process->threads[maker - 1].tid, (long long)tid);
   } else {
     exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_MOVED, tid,
              "the thread state at 0x%llx was made by a thread that is not there; its frames are on the stack of thread "
@@ -269,7 +269,7 @@ static void move(struct exu_stacks *stacks, size_t state, size_t thread) {
 /* Only where another thread may well run it are stacks searched for it, or its ident doubted. */
 static bool is_doubtful(const struct exu_stacks *stacks, size_t state) {
   const struct exu_py_thread *one = &stacks->python.threads.items[state];
-  if (stacks->target->thread_count < 2) return false;
+  if (stacks->process->thread_count < 2) return false;
   if (!stacks->python.interpreters.items[one->interpreter].main || stacks->place[state] == NO_THREAD) return true;
   const size_t runtime = stacks->python.interpreters.items[one->interpreter].runtime;
   void **slot = exu_map_find(&stacks->by_ident, one->ident);
@@ -300,13 +300,13 @@ static void decide(struct search *search, const struct sought *sought) {
 static bool may_be_maker(const struct placing *placing, size_t maker) {
   size_t others = 0;
   for (size_t i = 0; i < placing->count; i++) others += placing->by_sp[i].is_own && placing->by_sp[i].thread != maker;
-  return others + 1 >= placing->stacks->target->thread_count;
+  return others + 1 >= placing->stacks->process->thread_count;
 }
 
 static bool place_by_stacks(struct placing *placing) {
   struct exu_stacks *stacks = placing->stacks;
   struct search search = {
-      .placing = placing, .left = SEARCH_MAX, .whole = placing->count == stacks->target->thread_count};
+      .placing = placing, .left = SEARCH_MAX, .whole = placing->count == stacks->process->thread_count};
   bool memory = true;
   for (size_t i = 0; memory && i < stacks->python.threads.count; i++) {
     const struct exu_py_thread *state = &stacks->python.threads.items[i];
@@ -342,14 +342,14 @@ static void link_states(struct exu_stacks *stacks) {
 }
 
 bool exu_place_thread_states(struct exu_stacks *stacks) {
-  const struct exu_target *target = stacks->target;
+  const struct exu_process *process = stacks->process;
   const size_t count = stacks->python.threads.count;
   struct placing placing = {.stacks = stacks};
   stacks->next_same = exu_arena_array(stacks->arena, count, sizeof *stacks->next_same);
   stacks->place = exu_arena_array(stacks->arena, count, sizeof *stacks->place);
   stacks->doubtful = exu_arena_array(stacks->arena, count, sizeof *stacks->doubtful);
-  stacks->first = exu_arena_array(stacks->arena, target->thread_count, sizeof *stacks->first);
-  stacks->untold = exu_arena_array(stacks->arena, target->thread_count, sizeof *stacks->untold);
+  stacks->first = exu_arena_array(stacks->arena, process->thread_count, sizeof *stacks->first);
+  stacks->untold = exu_arena_array(stacks->arena, process->thread_count, sizeof *stacks->untold);
   if (!stacks->next_same || !stacks->place || !stacks->doubtful || !stacks->first || !stacks->untold) return false;
   if (!place_by_ident(stacks)) return false;
   bool memory = find_stacks(&placing) && place_by_stacks(&placing);

@@ -244,7 +244,7 @@ static void say_lost(const struct exu_splicer *splicer, const struct exu_merge_r
   size_t lost = 0;
   for (size_t i = 0; i < run_count; i++) lost += runs[i].host == EXU_MERGE_NO_HOST && !runs[i].compiled;
   if (lost == 0) return;
-  exu_missing(splicer->diagnostics, EXU_DIAGNOSTIC_SPLICE_INCOMPLETE, tid,
+  exu_missing(splicer->diagnostics, EXU_DIAGNOSTIC_MERGE_INCOMPLETE, tid,
               "for %zu of %zu runs of Python frames the native frame that runs them is not known: they follow after a "
               "gap",
               lost, run_count);

@@ -32,7 +32,7 @@ struct exu_splice_runtime {
 struct exu_splicer {
   struct exu_arena *arena;
   struct exu_diagnostics *diagnostics;
-  const struct exu_target *target;
+  const struct exu_process *process;
   const struct exu_modules *modules;
   const struct exu_splice_runtime *runtimes;
   size_t runtime_count;

@@ -42,7 +42,7 @@ static bool keeps_pointer(void *context, size_t index, uint64_t pointer) {
     size_t size = frame->cfa > frame->sp ? (size_t)(frame->cfa - frame->sp) : 0;
     if (size > sizeof asking->words) size = sizeof asking->words;
     if (size > 0) {
-      size = exu_space_read_some(asking->splicer->target->space, frame->sp, asking->words, size / 8 * 8);
+      size = exu_space_read_some(asking->splicer->process->space, frame->sp, asking->words, size / 8 * 8);
     }
     asking->index = index;
     asking->count = size / 8;
@@ -141,11 +141,11 @@ static bool find_hosts_of(struct exu_splicer *splicer, const struct exu_splice *
 }
 
 /* Of the rules that found hosts for the runtimes of a thread, the one that is least certain. */
-static enum exu_splice_rule rule_of(enum exu_merge_rule rule, enum exu_splice_rule before) {
-  static const enum exu_splice_rule rules[] = {[EXU_MERGE_FAILED] = EXU_SPLICE_NONE,
-                                               [EXU_MERGE_BY_MARKER] = EXU_SPLICE_MARKER,
-                                               [EXU_MERGE_BY_POINTER] = EXU_SPLICE_POINTER,
-                                               [EXU_MERGE_BY_NAME] = EXU_SPLICE_NAME};
+static enum exu_merged_by rule_of(enum exu_merge_rule rule, enum exu_merged_by before) {
+  static const enum exu_merged_by rules[] = {[EXU_MERGE_FAILED] = EXU_MERGED_BY_NONE,
+                                             [EXU_MERGE_BY_MARKER] = EXU_MERGED_BY_STACK_ADDRESS,
+                                             [EXU_MERGE_BY_POINTER] = EXU_MERGED_BY_FRAME_POINTER,
+                                             [EXU_MERGE_BY_NAME] = EXU_MERGED_BY_SYMBOL};
   return rules[rule] > before ? rules[rule] : before;
 }
 
@@ -153,17 +153,17 @@ static enum exu_splice_rule rule_of(enum exu_merge_rule rule, enum exu_splice_ru
 bool exu_find_hosts(struct exu_splicer *splicer, const struct exu_splice *splice, const struct exu_merge_stack *stack,
                     struct exu_merge_run *runs, size_t run_count, struct exu_thread *thread) {
   bool known = true;
-  thread->splice = EXU_SPLICE_NONE;
+  thread->merged_by = EXU_MERGED_BY_NONE;
   for (size_t first = 0, end; first < run_count; first = end) {
     struct exu_merge_result result;
     for (end = first + 1; end < run_count && runs[end].group == runs[first].group;) end++;
     if (!find_hosts_of(splicer, splice, stack, runs + first, end - first, &result)) return false;
-    thread->splice = rule_of(result.rule, thread->splice);
+    thread->merged_by = rule_of(result.rule, thread->merged_by);
     known &= result.order_known;
   }
   if (!(exu_merge_groups(runs, run_count) && known)) exu_say_order(splicer, thread->tid);
-  if (thread->splice == EXU_SPLICE_NAME)
-    exu_note(splicer->diagnostics, EXU_DIAGNOSTIC_SPLICED_BY_NAME, thread->tid,
+  if (thread->merged_by == EXU_MERGED_BY_SYMBOL)
+    exu_note(splicer->diagnostics, EXU_DIAGNOSTIC_MERGED_BY_SYMBOL, thread->tid,
              "the Python frames are placed by the name of the eval loop: its frames do not show which Python frame "
              "they run");
   return true;

@@ -22,7 +22,7 @@ void exu_say_order(const struct exu_splicer *splicer, int64_t tid);
 
 /*
  * Find the hosts of `runs`, which come in the order of their chains: each runtime's by its own rule, then all into one
- * order. Sets thread->splice. False without memory.
+ * order. Sets thread->merged_by. False without memory.
  */
 bool exu_find_hosts(struct exu_splicer *splicer, const struct exu_splice *splice, const struct exu_merge_stack *stack,
                     struct exu_merge_run *runs, size_t run_count, struct exu_thread *thread);

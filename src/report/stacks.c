@@ -60,9 +60,9 @@ static bool show_markers(struct finishing *finishing, const struct exu_splice *s
 /* Threads without Python are looked at last, and take nothing away from the others. */
 static bool is_needed(const struct finishing *finishing, size_t index) {
   const struct exu_thread *thread = &finishing->stacks->threads[index];
-  const struct exu_target *target = finishing->stacks->target;
+  const struct exu_process *process = finishing->stacks->process;
   const bool got_signal =
-      target->crash && target->thread_count > 0 && finishing->stacks->joined[index].os == target->threads;
+      process->crash && process->thread_count > 0 && finishing->stacks->joined[index].os == process->threads;
   return thread->python || thread->crashed || got_signal || finishing->stacks->options->native_all;
 }
 
@@ -108,17 +108,17 @@ static bool find_handlers(struct finishing *finishing, const struct exu_joined *
  */
 static void look_into_handlers(struct finishing *finishing) {
   struct exu_stacks *stacks = finishing->stacks;
-  if (!exu_crash_is_raised(stacks->target)) return;
+  if (!exu_crash_is_raised(stacks->process)) return;
   bool known = true;
   for (size_t i = 0; i < stacks->report->thread_count; i++) {
     struct exu_joined *joined = &stacks->joined[i];
     struct exu_handlers handlers = {.complete = false};
-    if (!joined->os || !exu_crash_may_handle(stacks->target, joined->os)) continue;
+    if (!joined->os || !exu_crash_may_handle(stacks->process, joined->os)) continue;
     if (joined->splice.native && !find_handlers(finishing, joined, &handlers)) return;
     known = known && handlers.complete && handlers.count == 0;
-    if (joined->splice.native && exu_crash_handled(stacks->target, &handlers, stacks->arena)) break;
+    if (joined->splice.native && exu_crash_handled(stacks->process, &handlers, stacks->arena)) break;
   }
-  if (known) exu_crash_unhandled(stacks->target, stacks->arena);
+  if (known) exu_crash_unhandled(stacks->process, stacks->arena);
   for (size_t i = 0; i < stacks->report->thread_count; i++)
     stacks->threads[i].crashed = stacks->joined[i].os && stacks->joined[i].os->crashed;
 }
@@ -151,7 +151,7 @@ static struct exu_splicer make_splicer(const struct exu_stacks *stacks, const st
   return (struct exu_splicer){
       .arena = stacks->arena,
       .diagnostics = stacks->diagnostics,
-      .target = stacks->target,
+      .process = stacks->process,
       .modules = modules,
       .runtimes = runtimes,
       .runtime_count = count,
@@ -163,7 +163,7 @@ static struct exu_splicer make_splicer(const struct exu_stacks *stacks, const st
 static void describe_threads(struct exu_stacks *stacks) {
   for (size_t i = 0; i < stacks->report->thread_count; i++) {
     const struct exu_os_thread *os = stacks->joined[i].os;
-    if (!os || stacks->target->running_pid < 0) continue;
+    if (!os || stacks->process->running_pid < 0) continue;
     stacks->threads[i].comm = os->comm;
     stacks->threads[i].cpu_us = os->cpu_us;
   }
@@ -220,17 +220,18 @@ void exu_stacks_rehearse(struct exu_runtimes *runtimes) {
   for (size_t i = 0; i < runtimes->count; i++) rehearse(&runtimes->items[i]);
 }
 
-struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_target *target, struct exu_runtimes *runtimes,
-                                   const struct exu_options *options, struct exu_diagnostics *diagnostics) {
+struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_process *process,
+                                   struct exu_runtimes *runtimes, const struct exu_options *options,
+                                   struct exu_diagnostics *diagnostics) {
   struct exu_stacks *stacks = calloc(1, sizeof *stacks);
   if (!stacks) return NULL;
   stacks->report = report;
-  stacks->target = target;
+  stacks->process = process;
   stacks->runtimes = runtimes;
   stacks->options = options;
   stacks->diagnostics = diagnostics;
   stacks->arena = diagnostics->arena;
-  stacks->waits = exu_waits_create(target, stacks->arena, diagnostics);
+  stacks->waits = exu_waits_create(process, stacks->arena, diagnostics);
   exu_join(stacks);
   return stacks;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The threads of a report: threads of the operating system joined with Python's thread states, each with its frames. In
- * two steps, because a live target is stopped only during the first.
+ * two steps, because a live process is stopped only during the first.
  */
 #ifndef EXUVIA_REPORT_STACKS_H
 #define EXUVIA_REPORT_STACKS_H
@@ -25,16 +25,17 @@ void exu_stacks_rehearse(struct exu_runtimes *runtimes);
 void exu_stacks_look_late(struct exu_stacks *stacks);
 
 /*
- * Read what the report shows of Python: its interpreters and, in the order of the target, its threads, still without
+ * Read what the report shows of Python: its interpreters and, in the order of the process, its threads, still without
  * frames. `runtimes` is NULL when there is no Python: then no thread will have Python frames. Stops early without memory;
  * what was done by then stays. NULL without memory for anything.
  */
-struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_target *target, struct exu_runtimes *runtimes,
-                                   const struct exu_options *options, struct exu_diagnostics *diagnostics);
+struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_process *process,
+                                   struct exu_runtimes *runtimes, const struct exu_options *options,
+                                   struct exu_diagnostics *diagnostics);
 
 /*
  * Unwind the native stacks, unless `native` is NULL, and fill in the frames of the threads and what they wait for. Of
- * the target's changing memory it reads only the stacks.
+ * the process's changing memory it reads only the stacks.
  */
 void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native);
 

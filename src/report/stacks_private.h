@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to the files that make a report's threads: join.c reads the target, stacks.c puts together what was read. */
+/* Private to the files that make a report's threads: join.c reads the process, stacks.c puts together what was read. */
 #ifndef EXUVIA_REPORT_STACKS_PRIVATE_H
 #define EXUVIA_REPORT_STACKS_PRIVATE_H
 
@@ -21,7 +21,7 @@ struct exu_joined {
 
 struct exu_stacks {
   struct exu_report *report;
-  struct exu_target *target;
+  struct exu_process *process;
   struct exu_runtimes *runtimes; /* NULL or empty: no Python */
   const struct exu_options *options;
   struct exu_diagnostics *diagnostics;

@@ -51,13 +51,13 @@ static bool put_in_map(struct exu_map *map, uint64_t key, struct exu_seen *seen)
 
 static bool index_threads(struct exu_finishing *finishing) {
   struct exu_waits *waits = finishing->waits;
-  const struct exu_target *target = waits->target;
-  const int64_t pid = target->running_pid;
+  const struct exu_process *process = waits->process;
+  const int64_t pid = process->running_pid;
   bool elsewhere = pid >= 0 && exu_tid_inside(pid, pid) != pid;
   for (size_t i = 0; i < waits->seen.count; i++) {
     struct exu_seen *seen = &waits->seen.items[i];
     const struct exu_registers *registers = &seen->subject.os->registers;
-    uint64_t self = registers->has_thread_pointer ? target->arch->pthread_self(registers->thread_pointer) : 0;
+    uint64_t self = registers->has_thread_pointer ? process->arch->pthread_self(registers->thread_pointer) : 0;
     if (elsewhere) seen->tid = exu_tid_inside(pid, seen->tid);
     if (seen->tid > 0 && !put_in_map(&finishing->by_tid, (uint64_t)seen->tid, seen)) return false;
     if (!put_in_map(&finishing->by_ident, seen->subject.ident ? seen->subject.ident : self, seen)) return false;
@@ -91,10 +91,10 @@ struct exu_string exu_wait_label(const struct exu_finishing *finishing, size_t t
 /* Threads beyond those that are shown count, too. */
 bool exu_wait_is_thread(const void *context, int64_t tid) {
   const struct exu_finishing *finishing = context;
-  const struct exu_target *target = finishing->waits->target;
+  const struct exu_process *process = finishing->waits->process;
   if (tid > 0 && exu_wait_find(&finishing->by_tid, (uint64_t)tid)) return true;
-  for (size_t i = 0; i < target->thread_count; i++) {
-    if (target->threads[i].tid == tid) return true;
+  for (size_t i = 0; i < process->thread_count; i++) {
+    if (process->threads[i].tid == tid) return true;
   }
   return false;
 }
@@ -121,7 +121,7 @@ static void explain(struct exu_finishing *finishing, struct exu_seen *seen) {
 /* A process that is stopped by a signal hangs for that reason first; what its threads waited for is still said. */
 static void explain_stop(struct exu_finishing *finishing, struct exu_wait *wait) {
   struct exu_arena *arena = finishing->waits->arena;
-  int signal = finishing->waits->target->stop_signal;
+  int signal = finishing->waits->process->stop_signal;
   const char *name = exu_signal_name(signal);
   struct exu_string stopped = name ? exu_arena_printf(arena, "is stopped by %s", name)
                                    : exu_arena_printf(arena, "is stopped by signal %d", signal);
@@ -206,7 +206,7 @@ static bool finish(struct exu_finishing *finishing, struct exu_report *report) {
     if (waits->seen.items[i].wait->kind == EXU_WAIT_GIL) exu_wait_for_gil(finishing, &waits->seen.items[i]);
   }
   if (!find_deadlocks(finishing, report) || !exu_wait_find_hangs(finishing, report)) return false;
-  for (size_t i = 0; waits->target->stop_signal && i < waits->seen.count; i++)
+  for (size_t i = 0; waits->process->stop_signal && i < waits->seen.count; i++)
     explain_stop(finishing, waits->seen.items[i].wait);
   return !waits->arena->exhausted;
 }

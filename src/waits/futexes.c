@@ -10,7 +10,7 @@
  * the lock lies in. Memory that is this process's alone was copied by fork(2), and the lock with it.
  */
 static void look_outside(const struct exu_finishing *finishing, struct exu_seen *seen, uint64_t lock, int64_t tid) {
-  const int64_t pid = finishing->waits->target->running_pid;
+  const int64_t pid = finishing->waits->process->running_pid;
   struct exu_arena *arena = finishing->waits->arena;
   struct exu_shared_place place;
   struct exu_other other;
@@ -159,7 +159,7 @@ void exu_wait_in_futex(struct exu_finishing *finishing, struct exu_seen *seen) {
     explain_rwlock(finishing, seen, &rwlock, function);
     return;
   }
-  struct exu_cond cond = exu_cond_of(&seen->futex, &seen->around, finishing->waits->target->thread_count);
+  struct exu_cond cond = exu_cond_of(&seen->futex, &seen->around, finishing->waits->process->thread_count);
   if (native == EXU_NATIVE_NONE && cond.is_cond) {
     wait->evidence =
         exu_arena_printf(arena, "futex(2), with the words of a pthread_cond_t around it, which has %u waiter%s",

@@ -36,7 +36,7 @@ bool exu_wait_is_asleep(const struct exu_finishing *finishing, const struct exu_
   return seen->in_futex && !seen->futex.timed && is_private(seen) && is_unchanged(seen);
 }
 
-bool exu_wait_sees_all(const struct exu_waits *waits) { return waits->seen.count == waits->target->thread_count; }
+bool exu_wait_sees_all(const struct exu_waits *waits) { return waits->seen.count == waits->process->thread_count; }
 
 /*
  * The GIL is held by a thread state of no thread that is here. That alone proves nothing: a program may run a thread state
@@ -64,13 +64,13 @@ bool exu_wait_has_handler(int64_t pid) {
 
 /* Does the process have a handler for a signal that somebody might send it? */
 static enum exu_outside outside(const struct exu_waits *waits) {
-  const struct exu_target *target = waits->target;
+  const struct exu_process *process = waits->process;
   if (!exu_wait_sees_all(waits)) return EXU_OUTSIDE_SIGNAL;
   for (size_t i = 0; i < waits->seen.count; i++) {
     if (!waits->seen.items[i].subject.os->registers.has_thread_pointer) return EXU_OUTSIDE_SIGNAL;
   }
-  if (target->running_pid < 0) return EXU_OUTSIDE_UNKNOWN;
-  return target->stop_signal || exu_wait_has_handler(target->running_pid) ? EXU_OUTSIDE_SIGNAL : EXU_OUTSIDE_NOTHING;
+  if (process->running_pid < 0) return EXU_OUTSIDE_UNKNOWN;
+  return process->stop_signal || exu_wait_has_handler(process->running_pid) ? EXU_OUTSIDE_SIGNAL : EXU_OUTSIDE_NOTHING;
 }
 
 static struct exu_stand make_stand(const struct exu_finishing *finishing, const struct exu_seen *seen) {

@@ -64,12 +64,12 @@ static bool text_init(struct exu_py *py, const struct exu_py_frame *frame, struc
 static bool has_table(const struct exu_py *py) { return exu_py_has(py->layout.code_exceptiontable); }
 
 /* exu_handler_callback */
-static bool find_handler(void *context, uint32_t offset, uint32_t *target) {
+static bool find_handler(void *context, uint32_t offset, uint32_t *process) {
   const struct text *text = context;
   struct exu_handler handler;
   if (!text->table || !exu_exceptions_find(text->table, text->table_size, offset / 2, &handler)) return false;
-  *target = handler.target * 2;
-  return handler.target <= UINT32_MAX / 2;
+  *process = handler.process * 2;
+  return handler.process <= UINT32_MAX / 2;
 }
 
 /* ---- Names and objects ------------------------------------------------------------------------------------------- */

@@ -4,17 +4,17 @@
 #include <string.h>
 
 /* All of them or, where the memory ends nearby, those on the same page as the word. */
-void exu_around_read(const struct exu_target *target, uint64_t address, struct exu_around *around) {
+void exu_around_read(const struct exu_process *process, uint64_t address, struct exu_around *around) {
   enum { PAGE = 4096 };
   uint8_t *word = around->bytes + EXU_AROUND_BEFORE;
   uint64_t before = address % PAGE, after = PAGE - before;
   *around = (struct exu_around){.before = EXU_AROUND_BEFORE, .after = EXU_AROUND_AFTER};
-  if (exu_space_read(target->space, address - EXU_AROUND_BEFORE, around->bytes, sizeof around->bytes) == EXU_READABLE)
+  if (exu_space_read(process->space, address - EXU_AROUND_BEFORE, around->bytes, sizeof around->bytes) == EXU_READABLE)
     return;
   if (before < EXU_AROUND_BEFORE) around->before = (size_t)before;
   if (after < EXU_AROUND_AFTER) around->after = (size_t)after;
-  if (exu_space_read(target->space, address, word, around->after) != EXU_READABLE) around->after = 0;
-  if (exu_space_read(target->space, address - around->before, word - around->before, around->before) != EXU_READABLE)
+  if (exu_space_read(process->space, address, word, around->after) != EXU_READABLE) around->after = 0;
+  if (exu_space_read(process->space, address - around->before, word - around->before, around->before) != EXU_READABLE)
     around->before = 0;
 }
 

@@ -16,8 +16,8 @@ struct exu_around {
   size_t after;  /* how many from it on; 0: not even the word itself */
 };
 
-/* Read it: the only part that needs the target. */
-void exu_around_read(const struct exu_target *target, uint64_t address, struct exu_around *around);
+/* Read it: the only part that needs the process. */
+void exu_around_read(const struct exu_process *process, uint64_t address, struct exu_around *around);
 
 enum exu_mutex_form { EXU_MUTEX_NOT, EXU_MUTEX_GLIBC, EXU_MUTEX_MUSL };
 

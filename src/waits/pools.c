@@ -135,7 +135,7 @@ bool exu_wait_groups(struct exu_waits *waits, const struct exu_group **groups, s
                                                        : "Futures that only it could run",
                                  .threads = threads,
                                  .thread_count = filled,
-                                 .complete = is_complete(pool) && waits->seen.count >= waits->target->thread_count};
+                                 .complete = is_complete(pool) && waits->seen.count >= waits->process->thread_count};
   }
   *groups = list;
   return true;

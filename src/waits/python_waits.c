@@ -177,7 +177,7 @@ static void polling(struct exu_py *py, const struct exu_py_frame *frame, const s
 /* Those that functions of the standard library wait in. */
 static bool may_wait(const struct exu_py *py, const struct exu_registers *registers) {
   if (!registers || registers->syscall < 0) return false;
-  const struct exu_system_call *call = exu_system_call_find(py->target->arch, registers->syscall);
+  const struct exu_system_call *call = exu_system_call_find(py->process->arch, registers->syscall);
   if (!call) return false;
   switch (call->class) {
   case EXU_CALL_READ:

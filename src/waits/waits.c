@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first step: what is read of the target while it may be stopped. */
+/* The first step: what is read of the process while it may be stopped. */
 #include "waits/waits.h"
 
 #include <stdlib.h>
 
 #include "waits/waits_private.h"
 
-struct exu_waits *exu_waits_create(const struct exu_target *target, struct exu_arena *arena,
+struct exu_waits *exu_waits_create(const struct exu_process *process, struct exu_arena *arena,
                                    struct exu_diagnostics *diagnostics) {
   struct exu_waits *waits = calloc(1, sizeof *waits);
   if (!waits) return NULL;
-  waits->target = target;
+  waits->process = process;
   waits->arena = arena;
   waits->diagnostics = diagnostics;
   return waits;
@@ -20,15 +20,15 @@ void exu_waits_destroy(struct exu_waits *waits) { free(waits); }
 
 static bool look_at(struct exu_waits *waits, const struct exu_wait_subject *subject, struct exu_seen *seen) {
   *seen = (struct exu_seen){.subject = *subject, .timeout_us = -1, .tid = subject->os->tid};
-  exu_call_look(waits->target, &subject->os->registers, &seen->call);
+  exu_call_look(waits->process, &subject->os->registers, &seen->call);
   if (seen->call.running) return true;
   seen->in_futex = exu_futex_of(&seen->call, &seen->futex);
   if (seen->in_futex) {
-    exu_around_read(waits->target, seen->futex.address, &seen->around);
+    exu_around_read(waits->process, seen->futex.address, &seen->around);
   } else {
-    seen->timeout_us = exu_call_timeout_us(waits->target, &seen->call);
-    seen->path = exu_call_path(waits->target, &seen->call, waits->arena);
-    seen->fd_count = exu_call_descriptors(waits->target, &seen->call, seen->fds, EXU_WAIT_FDS);
+    seen->timeout_us = exu_call_timeout_us(waits->process, &seen->call);
+    seen->path = exu_call_path(waits->process, &seen->call, waits->arena);
+    seen->fd_count = exu_call_descriptors(waits->process, &seen->call, seen->fds, EXU_WAIT_FDS);
   }
   /* A thread that asks for the GIL has got what its frames wait for, or gave it up. */
   if (subject->gil) return true;

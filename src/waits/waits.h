@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every thread waits for, and who waits for whom. In two steps, because a live target is stopped only during the
- * first: exu_waits_look reads the target, exu_waits_finish puts together what it saw, the names of native functions and
+ * What every thread waits for, and who waits for whom. In two steps, because a live process is stopped only during the
+ * first: exu_waits_look reads the process, exu_waits_finish puts together what it saw, the names of native functions and
  * the other threads.
  */
 #ifndef EXUVIA_WAITS_WAITS_H
@@ -18,7 +18,7 @@ struct exu_waits; /* what was seen of all threads */
 enum { EXU_WAIT_PARTS = 8 };
 
 /* NULL without memory. */
-struct exu_waits *exu_waits_create(const struct exu_target *target, struct exu_arena *arena,
+struct exu_waits *exu_waits_create(const struct exu_process *process, struct exu_arena *arena,
                                    struct exu_diagnostics *diagnostics);
 void exu_waits_destroy(struct exu_waits *waits); /* NULL is allowed */
 
@@ -47,7 +47,7 @@ bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subj
 bool exu_waits_look_late(struct exu_waits *waits);
 
 /*
- * After the last thread: look for the holders of locks that do not record their owner. Only then is the target let go.
+ * After the last thread: look for the holders of locks that do not record their owner. Only then is the process let go.
  */
 bool exu_waits_look_again(struct exu_waits *waits);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the waits share: what was seen of every thread while the target could be read. */
+/* What the files of the waits share: what was seen of every thread while the process could be read. */
 #ifndef EXUVIA_WAITS_WAITS_PRIVATE_H
 #define EXUVIA_WAITS_WAITS_PRIVATE_H
 
@@ -49,7 +49,7 @@ struct exu_wait_pool {
 };
 
 struct exu_waits {
-  const struct exu_target *target;
+  const struct exu_process *process;
   struct exu_arena *arena;
   struct exu_diagnostics *diagnostics;
   EXU_VECTOR(struct exu_seen) seen;

@@ -48,8 +48,8 @@ static void say_file(struct words *words, struct exu_string file) {
 
 /* Only a live process is still there to be asked. */
 static struct exu_string file_of(struct exu_waits *waits, int64_t fd) {
-  if (waits->target->running_pid < 0 || fd < 0) return (struct exu_string){NULL, 0};
-  if (!waits->descriptors.arena) exu_descriptors_init(&waits->descriptors, waits->arena, waits->target->running_pid);
+  if (waits->process->running_pid < 0 || fd < 0) return (struct exu_string){NULL, 0};
+  if (!waits->descriptors.arena) exu_descriptors_init(&waits->descriptors, waits->arena, waits->process->running_pid);
   return exu_descriptor(&waits->descriptors, fd);
 }
 
@@ -109,7 +109,7 @@ static void say_lock_holder(struct exu_waits *waits, const struct exu_wait *wait
   char comm[EXU_COMM_SIZE];
   if (!waits->descriptors.arena) return; /* only a live process is still there to be asked */
   int64_t pid = exu_descriptor_lock_holder(&waits->descriptors, wait->fd, comm);
-  if (pid == waits->target->pid) {
+  if (pid == waits->process->pid) {
     say(words, ", held by this process itself");
   } else if (pid > 0 && !comm[0]) {
     say(words, ", held by process %" PRId64 ", which has ended: another one has its descriptor", pid);
@@ -223,7 +223,7 @@ static void put_evidence(struct exu_waits *waits, const struct exu_seen *seen, s
  */
 static bool ask_wchan(struct exu_waits *waits, const struct exu_seen *seen, char wchan[EXU_WCHAN_SIZE]) {
   enum { ASKED_MAX = 64 };
-  int64_t pid = waits->target->running_pid, tid = seen->subject.os->tid;
+  int64_t pid = waits->process->running_pid, tid = seen->subject.os->tid;
   struct exu_task before, after;
   if (pid < 0 || waits->tasks_asked == ASKED_MAX) return false;
   waits->tasks_asked++;

@@ -26,7 +26,7 @@ LEAVES = {"numbers", "key", "__init__", "__lt__", "double", "upper", "gone"}
 # What is honestly said to be missing: a thread that got no processor. Such stops are done again. In 3.10 also a call that
 # returns, which has a frame, but no marker any more.
 UNLUCKY = {"thread-not-stopped"}
-UNLUCKY_3_10 = UNLUCKY | {"splice-incomplete"}
+UNLUCKY_3_10 = UNLUCKY | {"merge-incomplete"}
 # What may run wherever objects are made or a call returns: an object of another thread goes away, if the collector runs.
 ANYWHERE = {"__del__"}
 

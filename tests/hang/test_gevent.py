@@ -27,7 +27,7 @@ FIRST = {"<module>", "handle", "client", "worker", "short", "ready"}
 UNLUCKY = {"thread-not-stopped"}
 # In the middle of a switch 3.11 and 3.12 keep what leads to the Python frames on the part of the stack that is copied; a
 # C++ exception is on its way (native-gap); before 3.10, what starts a greenlet has called another library.
-UNSOLVED = {"code-unreadable", "frame-cycle", "frame-unreadable", "native-gap", "native-incomplete", "splice-incomplete"}
+UNSOLVED = {"code-unreadable", "frame-cycle", "frame-unreadable", "native-gap", "native-incomplete", "merge-incomplete"}
 STRICT = "EXUVIA_ATTACHES" in os.environ
 
 

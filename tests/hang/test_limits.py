@@ -44,8 +44,8 @@ def problems_with_frames(pid, options, whole, splice, limit):
     if same(frames) != same(whole[:len(frames)]) or len(frames) + left != len(whole):
         problems.append(f"{len(frames)} frames and {left} left out of {len(whole)} are not the innermost ones")
     shown = sum(frame["kind"] == "python" for frame in frames)
-    if shown != min(limit, FUNCTIONS) or thread["splice"] != splice:
-        problems.append(f"{shown} Python frames, spliced by {thread['splice']}")
+    if shown != min(limit, FUNCTIONS) or thread["merged_by"] != splice:
+        problems.append(f"{shown} Python frames, merged by {thread['merged_by']}")
     return [f"--max-frames={limit} {' '.join(options)}: {problem}" for problem in problems]
 
 
@@ -83,7 +83,7 @@ def test_what_is_left_out_as_asked_for_is_counted_and_nothing_else_changes(inter
                 merged = "--python-only" not in options
                 whole = main_thread(hanging.attach(process.pid, *options, merged=merged)[1])
                 for limit in (1, 4, FUNCTIONS):
-                    problems += problems_with_frames(process.pid, options, whole["frames"], whole["splice"], limit)
+                    problems += problems_with_frames(process.pid, options, whole["frames"], whole["merged_by"], limit)
         finally:
             hanging.end(process)
     if problems:

@@ -55,7 +55,7 @@ void print_diagnostics(const struct exu_report *report);
 /* ---- Inside: where the structures of the interpreter lie in the intact core ---- */
 
 struct place {
-  uint64_t address; /* in the target; 0: a part of the file only */
+  uint64_t address; /* in the process; 0: a part of the file only */
   uint64_t offset;  /* in the file */
   uint64_t size;
   const char *what;
@@ -66,7 +66,7 @@ enum { PLACES_MAX = 4096 };
 struct inside {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
-  struct exu_target target;
+  struct exu_process process;
   struct exu_modules modules;
   struct exu_py py;
   struct exu_py_threads threads;
@@ -77,7 +77,7 @@ struct inside {
 void inside_open(struct inside *inside, const struct scene *scene);
 void inside_close(struct inside *inside);
 
-/* The offset in the core of a saved byte of the target; UINT64_MAX when it is not saved. */
+/* The offset in the core of a saved byte of the process; UINT64_MAX when it is not saved. */
 uint64_t inside_offset(const struct inside *inside, uint64_t address);
 
 /* A word of the intact target, 0 when it cannot be read. */

@@ -11,7 +11,7 @@
 static const struct exu_options NO_OPTIONS = EXU_OPTIONS_DEFAULT;
 
 uint64_t inside_offset(const struct inside *inside, uint64_t address) {
-  const struct exu_region *region = exu_space_find(inside->target.space, address);
+  const struct exu_region *region = exu_space_find(inside->process.space, address);
   if (!region || address - region->start >= region->saved) return UINT64_MAX;
   return region->offset + (address - region->start);
 }
@@ -127,17 +127,17 @@ static void add_everything(struct inside *inside, const struct scene *scene) {
 
 void inside_open(struct inside *inside, const struct scene *scene) {
   struct exu_error error;
-  *inside = (struct inside){.target = {0}};
+  *inside = (struct inside){.process = {0}};
   exu_arena_init(&inside->arena, (size_t)64 << 20);
   exu_diagnostics_init(&inside->diagnostics, &inside->arena);
-  if (!exu_target_open_core(scene->path, &inside->arena, &inside->diagnostics, &inside->target, &error) ||
-      !exu_modules_init(&inside->modules, &inside->target, &NO_OPTIONS, &inside->arena, &inside->diagnostics)) {
+  if (!exu_process_open_core(scene->path, &inside->arena, &inside->diagnostics, &inside->process, &error) ||
+      !exu_modules_init(&inside->modules, &inside->process, &NO_OPTIONS, &inside->arena, &inside->diagnostics)) {
     fprintf(stderr, "FAIL: the intact core cannot be opened\n");
     exit(2);
   }
-  exu_space_set_overlay(inside->target.space, exu_modules_overlay, &inside->modules);
+  exu_space_set_overlay(inside->process.space, exu_modules_overlay, &inside->modules);
   struct exu_runtimes runtimes;
-  if (!exu_runtimes_find(&runtimes, &inside->target, &inside->modules, &inside->arena, &inside->diagnostics, &error)) {
+  if (!exu_runtimes_find(&runtimes, &inside->process, &inside->modules, &inside->arena, &inside->diagnostics, &error)) {
     fprintf(stderr, "FAIL: no Python in the intact core: %s\n", error.message);
     exit(2);
   }
@@ -149,6 +149,6 @@ void inside_open(struct inside *inside, const struct scene *scene) {
 void inside_close(struct inside *inside) {
   exu_py_deinit(&inside->py);
   exu_modules_deinit(&inside->modules);
-  exu_target_close(&inside->target);
+  exu_process_close(&inside->process);
   exu_arena_deinit(&inside->arena);
 }

@@ -17,7 +17,7 @@ static void fail(const char *why) {
 
 static uint64_t address_of(const struct inside *inside, uint64_t offset) {
   size_t count;
-  const struct exu_region *regions = exu_space_regions(inside->target.space, &count);
+  const struct exu_region *regions = exu_space_regions(inside->process.space, &count);
   for (size_t i = 0; i < count; i++) {
     if (offset >= regions[i].offset && offset - regions[i].offset < regions[i].saved)
       return regions[i].start + (offset - regions[i].offset);
@@ -49,10 +49,10 @@ static bool scan_for_mark(void *context, uint64_t address, const uint8_t *bytes,
 
 static void find_scratch(struct liar *liar) {
   size_t count;
-  const struct exu_region *regions = exu_space_regions(liar->inside.target.space, &count);
+  const struct exu_region *regions = exu_space_regions(liar->inside.process.space, &count);
   for (size_t i = 0; i < count && !liar->scratch; i++) {
     if (regions[i].prot & EXU_PROT_WRITE)
-      exu_space_scan(liar->inside.target.space, &regions[i], sizeof MARK, scan_for_mark, liar);
+      exu_space_scan(liar->inside.process.space, &regions[i], sizeof MARK, scan_for_mark, liar);
   }
   if (!liar->scratch) fail("the core has no scratch memory");
 }

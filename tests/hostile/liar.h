@@ -27,7 +27,7 @@ struct liar {
   uint64_t tstate; /* its thread state */
   const struct exu_thread *thread;
 
-  uint64_t scratch; /* zeros in the target that may be overwritten */
+  uint64_t scratch; /* zeros in the process that may be overwritten */
   uint64_t scratch_size;
 
   /* The lie that is being prepared; liar_tell forgets it. */
@@ -54,7 +54,7 @@ void liar_put_word(struct liar *liar, uint64_t address, uint64_t value);
 /* The same within the scratch memory, as often as wanted. */
 void liar_scratch(struct liar *liar, uint64_t address, struct exu_field field, uint64_t value);
 
-/* What the victim's frame number `index` (0: innermost) is in the target. */
+/* What the victim's frame number `index` (0: innermost) is in the process. */
 uint64_t liar_frame(const struct liar *liar, size_t index);
 uint64_t liar_code(const struct liar *liar, uint64_t frame);
 struct exu_field liar_code_field(const struct liar *liar);

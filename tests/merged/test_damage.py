@@ -133,8 +133,8 @@ def test_a_smashed_stack_loses_only_what_was_smashed(interpreter, scenario, kern
     if interpreter.version >= (3, 10) and not eval_is_smashed:
         if from_eval_on(frames) != from_eval_on(whole):
             problems.append("the stack does not go on at the eval loop that called the function")
-        if thread["splice"] != expected_rule(interpreter):
-            problems.append(f"spliced by {thread['splice']}")
+        if thread["merged_by"] != expected_rule(interpreter):
+            problems.append(f"merged by {thread['merged_by']}")
     if problems:
         problems += ["reported:"] + [f"  {frame}" for frame in frames] + ["true:"] + [f"  {frame}" for frame in whole]
         problems += [f"{entry['code']}: {entry['message']}" for entry in said(answer, thread["tid"])]
@@ -226,8 +226,8 @@ def test_a_stack_that_python_used_up_is_shown_to_its_start(interpreter, scenario
     # In true order: every call of Python is followed by the eval loop that runs it, where no call is left out.
     order = ["python" if frame["kind"] == "python" else "eval" for frame in thread["frames"]
              if frame["kind"] == "python" or frame.get("eval")]
-    if "gap" in [frame["kind"] for frame in thread["frames"]] or thread["splice"] != expected_rule(interpreter):
-        problems.append(f"frames are missing, or spliced by {thread['splice']}: {said(answer, thread['tid'])}")
+    if "gap" in [frame["kind"] for frame in thread["frames"]] or thread["merged_by"] != expected_rule(interpreter):
+        problems.append(f"frames are missing, or merged by {thread['merged_by']}: {said(answer, thread['tid'])}")
     if interpreter.version < (3, 11) and order != ["python", "eval"] * len(python):
         problems.append("eval loops and Python frames do not alternate")
     if interpreter.version >= (3, 11) and order.count("eval") < depth:

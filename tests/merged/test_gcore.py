@@ -36,8 +36,8 @@ def test_merged_stacks_of_a_hanging_process_in_a_core_of_gcore_are_true(interpre
     if not any(others.values()):
         problems.append("no other unwinder succeeded")
     for thread in answer["threads"]:
-        if not thread["native_complete"] or (thread["python"] and thread["splice"] != expected_rule(interpreter)):
-            problems.append(f"thread {thread['tid']}: spliced by {thread['splice']}, or its stack is not complete")
+        if not thread["native_complete"] or (thread["python"] and thread["merged_by"] != expected_rule(interpreter)):
+            problems.append(f"thread {thread['tid']}: merged by {thread['merged_by']}, or its stack is not complete")
     if answer["crash"] is not None or status != 0:
         problems.append(f"exit status {status}, crash {answer['crash']}, {answer['diagnostics']}")
     if problems:

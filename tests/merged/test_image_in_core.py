@@ -86,14 +86,14 @@ def test_binary_that_is_gone_is_replaced_by_its_image_in_the_core(interpreter, p
     found = [(entry["path"], entry["file"], entry["symbols"]) for entry in answer["modules"] if entry["path"] == path]
     if found != [(path, "core", "symtab" if has_debug_file(answer, path, interpreter) else "dynsym")]:
         problems.append(f"the module is {found}")
-    rule = "marker" if interpreter.version >= (3, 10) else "pointer"
+    rule = "stack-address" if interpreter.version >= (3, 10) else "frame-pointer"
     for view in (answer, everything):
         problems += report.compare_threads(death.truth, view) + compare_trails(death, view)
         for thread in view["threads"]:
             if not thread["native_complete"]:
                 problems.append(f"thread {thread['tid']}: the native stack is not complete")
-            if thread["python"] and thread["splice"] != rule:
-                problems.append(f"thread {thread['tid']}: spliced by {thread['splice']}")
+            if thread["python"] and thread["merged_by"] != rule:
+                problems.append(f"thread {thread['tid']}: merged by {thread['merged_by']}")
     if answer["python"]["found_by"] != "symbol":
         problems.append(f"the runtime was found by {answer['python']['found_by']}")
     shown = [frame for thread in everything["threads"] for frame in thread["frames"] if frame["kind"] == "native"]

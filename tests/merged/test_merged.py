@@ -97,7 +97,7 @@ def runs_compiled_code(answer):
 
 
 def expected_rule(interpreter):
-    return "marker" if interpreter.version >= (3, 10) else "pointer"
+    return "stack-address" if interpreter.version >= (3, 10) else "frame-pointer"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -136,8 +136,8 @@ def test_landmarks_are_in_their_true_order(interpreter, scenario, kernel_leaves_
     else:
         problems += compare_trails(death, answer) + compare_trails(death, everything)
     for thread in answer["threads"]:
-        if str(thread["tid"]) in death.trails and thread["splice"] != expected_rule(interpreter):
-            problems.append(f"thread {thread['tid']}: spliced by {thread['splice']}")
+        if str(thread["tid"]) in death.trails and thread["merged_by"] != expected_rule(interpreter):
+            problems.append(f"thread {thread['tid']}: merged by {thread['merged_by']}")
     if interpreter.kind == "jit" and scenario.name == "hot_loop[native]" and not runs_compiled_code(everything):
         problems.append("no compiled code is on the stack: this shows nothing")
     if status != 0:

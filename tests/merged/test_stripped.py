@@ -2,7 +2,7 @@
 """Merged stacks are true also where the interpreter's binary was stripped of everything that the loader does not need:
 of every symbol but the exported ones (`strip -s`), of those too as far as they cover code, and of the section headers
 themselves. None of it touches the machine code or its unwinding tables, so no frame may be lost, none invented, and the
-splice stays one by address."""
+merge stays one by address."""
 
 import contextlib
 import dataclasses
@@ -128,7 +128,7 @@ def test_stacks_of_a_stripped_interpreter_are_whole_and_true(interpreter, change
     inside = binary[len(os.path.realpath(runner.root)):] if runner.root else binary
     if [(module["path"], module["file"]) for module in used] != [(inside, "matched")]:
         problems.append(f"the process did not run {inside}, or it was not matched: {used}")
-    rules = ("marker",) if interpreter.version >= (3, 10) else ("pointer",)
+    rules = ("stack-address",) if interpreter.version >= (3, 10) else ("frame-pointer",)
     if change == "no-symbols":
         problems += compare_hosts(everything, inside, interpreter)
     for view in (answer, everything):
@@ -136,8 +136,8 @@ def test_stacks_of_a_stripped_interpreter_are_whole_and_true(interpreter, change
         for thread in view["threads"]:
             if not thread["native_complete"]:
                 problems.append(f"thread {thread['tid']}: the native stack is not complete")
-            if thread["python"] and thread["splice"] not in rules:
-                problems.append(f"thread {thread['tid']}: spliced by {thread['splice']}")
+            if thread["python"] and thread["merged_by"] not in rules:
+                problems.append(f"thread {thread['tid']}: merged by {thread['merged_by']}")
     if status != 0:
         problems.append(f"exit status {status}")
         problems += [f"diagnostic {entry['code']}: {entry['message']}" for entry in answer["diagnostics"]]

@@ -167,7 +167,7 @@ def test_a_core_alone_has_both_runtimes(program, pair, tmp_path, kernel_leaves_c
     _check_order(whole)
     indexes = _index_of_versions(result, pair)
     found = {runtime["found_by"] for runtime in result["runtimes"]}
-    assert len(result["runtimes"]) == 2 and found <= {"cookie", "anchor"}
+    assert len(result["runtimes"]) == 2 and found <= {"cookie", "thread-pointer"}
     shown = _shown(result, indexes)
     assert shown.keys() == truth.keys()
     for tid, frames in truth.items():

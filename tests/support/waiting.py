@@ -204,7 +204,7 @@ def problems_of(hanging, interpreter, answer, live, crashed=False, fresh=False):
     if result is None:
         return [f"no report, exit status {status}: {said}"]
     # In a stripped build before 3.10 no marker leads to the frame of a part that the compiler split off the eval loop.
-    allowed = {"splice-incomplete"} if interpreter.root and interpreter.version < (3, 10) else set()
+    allowed = {"merge-incomplete"} if interpreter.root and interpreter.version < (3, 10) else set()
     # 3.14's JIT code has no unwind information.
     if interpreter.kind == "jit" and interpreter.minor == "3.14":
         allowed.add("native-gap")

@@ -29,7 +29,7 @@ def has_debug_offsets(interpreter):
 
 def scanned(interpreter):
     """How the runtime is found where no file tells."""
-    return "cookie" if has_debug_offsets(interpreter) else "anchor"
+    return "cookie" if has_debug_offsets(interpreter) else "thread-pointer"
 
 
 def layout(interpreter, dwarf):
@@ -72,7 +72,7 @@ def check(interpreter, sysroot, found_by, layout_from, exact=True):
 
 
 def by_symbol(names):
-    return {"symbol"} if names else {"anchor"}
+    return {"symbol"} if names else {"thread-pointer"}
 
 
 @every_interpreter

@@ -94,7 +94,7 @@ def test_a_call_that_has_lost_its_marker_shifts_no_other(interpreter, kernel_lea
     frames = crashed(result)["frames"]
     assert report.compare_threads(death.truth, result) == []
     assert status == 1
-    assert [entry["code"] for entry in result["diagnostics"] if entry["incomplete"]] == ["splice-incomplete"]
+    assert [entry["code"] for entry in result["diagnostics"] if entry["incomplete"]] == ["merge-incomplete"]
 
     def outside(frames):
         """From the second Python frame on: what is not concerned."""

@@ -20,7 +20,7 @@ def merged_problems(interpreter, truth, status, result, said):
     Before 3.10 no marker leads to the frame of a part that the compiler split off the eval loop; in a stripped build
     no symbol does either, and the report says that there is a gap.
     """
-    allowed = {"splice-incomplete"} if interpreter.root and interpreter.version < (3, 10) else set()
+    allowed = {"merge-incomplete"} if interpreter.root and interpreter.version < (3, 10) else set()
     if result is None:
         return [f"no report, exit status {status}: {said}"]
     for thread in result["threads"]:

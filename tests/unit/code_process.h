@@ -15,7 +15,7 @@ enum { CODE_SIZE = 4096, CODE_WORDS = CODE_SIZE / 8, RBP = 6, RSP = 7 };
 
 struct code_process {
   struct exu_arena arena;
-  struct exu_target target;
+  struct exu_process process;
   struct exu_modules modules;
   struct exu_os_thread thread;
   struct exu_native_stack stack;

@@ -9,19 +9,19 @@
 #include <cmocka.h>
 
 #include "binary/abort_message.h"
-#include "small_target.h"
+#include "small_process.h"
 
 /* What is read from a page that begins with `size` and `text`, and is all 'x' behind that. NULL: nothing. */
 static void assert_message(uint32_t size, const char *text, size_t text_size, uint64_t address, const char *expected) {
   enum { X86_64 = 62 };
-  struct small_target small;
+  struct small_process small;
   uint8_t page[SMALL_SIZE];
   memset(page, 'x', sizeof page);
   memcpy(page, &size, sizeof size);
   memcpy(page + sizeof size, text, text_size);
-  small_target_create(&small, X86_64);
-  small_target_write(&small, SMALL_BASE, page, sizeof page);
-  const struct exu_string message = exu_abort_message_read(&small.target, address, &small.arena);
+  small_process_create(&small, X86_64);
+  small_process_write(&small, SMALL_BASE, page, sizeof page);
+  const struct exu_string message = exu_abort_message_read(&small.process, address, &small.arena);
   if (expected) {
     assert_non_null(message.data);
     assert_string_equal(message.data, expected);
@@ -29,7 +29,7 @@ static void assert_message(uint32_t size, const char *text, size_t text_size, ui
   } else {
     assert_null(message.data);
   }
-  small_target_destroy(&small);
+  small_process_destroy(&small);
 }
 
 static void a_message_is_what_stands_before_the_first_nul_without_line_ends(void **state) {

@@ -137,9 +137,9 @@ static void a_jump_into_the_line_may_come_from_other_code(void **state) {
       jumping.bytecode.bytes = jumping.bytes;
       uint32_t size = (uint32_t)text.bytecode.size, width = text.bytecode.major >= 3 ? 2 : 3;
       uint32_t next = size + width + 2u * opcode->caches;
-      uint32_t target = opcode->jump == EXU_JUMP_ABSOLUTE ? line : next - line;
+      uint32_t process = opcode->jump == EXU_JUMP_ABSOLUTE ? line : next - line;
       jumping.bytes[size] = (uint8_t)number;
-      jumping.bytes[size + 1] = (uint8_t)(at_least(&text, 10) ? target / 2 : target);
+      jumping.bytes[size + 1] = (uint8_t)(at_least(&text, 10) ? process / 2 : process);
       jumping.bytecode.size = next;
       assert_false(exu_bytecode_just_entered(&jumping.bytecode, at, &call));
     }
@@ -149,13 +149,13 @@ static void a_jump_into_the_line_may_come_from_other_code(void **state) {
 
 /* What is at `start` or later, and before `end`, has its exceptions handled at `target`. */
 struct region {
-  uint32_t start, end, target;
+  uint32_t start, end, process;
 };
 
-static bool in_region(void *context, uint32_t offset, uint32_t *target) {
+static bool in_region(void *context, uint32_t offset, uint32_t *process) {
   const struct region *region = context;
   if (offset < region->start || offset >= region->end) return false;
-  *target = region->target;
+  *process = region->process;
   return true;
 }
 
@@ -177,8 +177,8 @@ static void an_acquire_before_a_try_is_paired_with_the_release_in_its_finally(vo
       region.start = (uint32_t)text.bytecode.size;
       uint32_t at = put(&text, EXU_OP_CALL, 1);
       if (!table) put(&text, EXU_OP_POP_BLOCK, 0);
-      region.end = region.target = (uint32_t)text.bytecode.size;
-      uint32_t distance = region.target - region.start;
+      region.end = region.process = (uint32_t)text.bytecode.size;
+      uint32_t distance = region.process - region.start;
       if (!table) text.bytes[setup + 1] = (uint8_t)(at_least(&text, 10) ? distance / 2 : distance);
       if (table) put(&text, EXU_OP_PUSH_EXC_INFO, 0);
       uint32_t after = put_call(&text, released, RELEASE);

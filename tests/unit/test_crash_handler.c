@@ -90,7 +90,7 @@ static void put_frame(uint8_t *context, uint8_t *text, const struct frame *frame
 struct opened {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
-  struct exu_target target;
+  struct exu_process process;
 };
 
 static void open_scene(struct opened *opened, const struct scene *scene) {
@@ -126,28 +126,28 @@ static void open_scene(struct opened *opened, const struct scene *scene) {
   struct exu_error error;
   exu_arena_init(&opened->arena, 1 << 20);
   exu_diagnostics_init(&opened->diagnostics, &opened->arena);
-  assert_true(exu_target_open_core(file.path, &opened->arena, &opened->diagnostics, &opened->target, &error));
+  assert_true(exu_process_open_core(file.path, &opened->arena, &opened->diagnostics, &opened->process, &error));
   close(file.fd);
   core_builder_destroy(core);
-  exu_calls_check(&opened->target);
-  exu_crash_describe(&opened->target, &opened->arena);
+  exu_calls_check(&opened->process);
+  exu_crash_describe(&opened->process, &opened->arena);
 }
 
 static bool handled(struct opened *opened, const struct scene *scene) {
   static const uint64_t contexts[] = {INNER, OUTER};
   open_scene(opened, scene);
-  assert_true(exu_crash_is_raised(&opened->target));
-  assert_null(opened->target.scene.thread); /* where a handler may run, nothing is certain without unwinding */
-  const struct exu_handlers handlers = {.thread = &opened->target.threads[0],
+  assert_true(exu_crash_is_raised(&opened->process));
+  assert_null(opened->process.scene.thread); /* where a handler may run, nothing is certain without unwinding */
+  const struct exu_handlers handlers = {.thread = &opened->process.threads[0],
                                         .contexts = contexts,
                                         .count = scene->count ? scene->count : 1,
                                         .complete = !scene->incomplete};
-  return exu_crash_may_handle(&opened->target, handlers.thread) &&
-         exu_crash_handled(&opened->target, &handlers, &opened->arena);
+  return exu_crash_may_handle(&opened->process, handlers.thread) &&
+         exu_crash_handled(&opened->process, &handlers, &opened->arena);
 }
 
 static void forget(struct opened *opened) {
-  exu_target_close(&opened->target);
+  exu_process_close(&opened->process);
   exu_arena_deinit(&opened->arena);
 }
 
@@ -155,11 +155,11 @@ static void forget(struct opened *opened) {
 static void assert_proven(const struct scene *scene, const char *expected) {
   struct opened opened;
   assert_true(handled(&opened, scene));
-  assert_string_equal(opened.target.crash->summary.data, expected);
-  assert_true(opened.target.threads[0].crashed);
-  assert_false(opened.target.threads[1].crashed);
-  assert_int_equal(opened.target.crash->tid, TID);
-  assert_true(opened.target.crash->raised_signal != 0);
+  assert_string_equal(opened.process.crash->summary.data, expected);
+  assert_true(opened.process.threads[0].crashed);
+  assert_false(opened.process.threads[1].crashed);
+  assert_int_equal(opened.process.crash->tid, TID);
+  assert_true(opened.process.crash->raised_signal != 0);
   forget(&opened);
 }
 
@@ -167,9 +167,9 @@ static void assert_proven(const struct scene *scene, const char *expected) {
 static void assert_unproven(const struct scene *scene) {
   struct opened opened;
   const bool told = handled(&opened, scene);
-  const struct exu_crash *crash = opened.target.crash;
+  const struct exu_crash *crash = opened.process.crash;
   assert_int_equal(told, !scene->elsewhere && !scene->other_sends);
-  assert_false(opened.target.threads[0].crashed);
+  assert_false(opened.process.threads[0].crashed);
   assert_int_equal(crash->raised_signal, 0);
   assert_int_equal(crash->handler_tid, told ? TID : 0);
   assert_int_equal(crash->sender_pid, PID);
@@ -248,10 +248,10 @@ static void what_the_kernel_told_the_handler_is_said_when_the_instruction_agrees
                                   .signal = EXU_SIGSEGV, .signal_code = EXU_SEGV_MAPERR, .word = 0x10}};
   struct opened opened;
   assert_true(handled(&opened, &scene));
-  assert_string_equal(opened.target.crash->code_name, "SEGV_MAPERR");
-  assert_int_equal(opened.target.crash->address, 0x10);
-  assert_int_equal(opened.target.crash->sender_pid, -1);
-  assert_int_equal(opened.target.crash->raised_signal, EXU_SIGSEGV);
+  assert_string_equal(opened.process.crash->code_name, "SEGV_MAPERR");
+  assert_int_equal(opened.process.crash->address, 0x10);
+  assert_int_equal(opened.process.crash->sender_pid, -1);
+  assert_int_equal(opened.process.crash->raised_signal, EXU_SIGSEGV);
   forget(&opened);
   /* Nobody knows what a gather reads. */
   scene.inner.code = gather;
@@ -302,7 +302,7 @@ static void a_guard_page_is_one_that_was_not_there(void **state) {
       .inner = {CODE(load), .rax = STACK + 0x4000, .trap = PAGE_FAULT, .error = 4, .address = STACK + 0x4000}};
   struct opened opened;
   assert_true(handled(&opened, &scene));
-  assert_string_equal(opened.target.crash->code_name, "SEGV_MAPERR");
+  assert_string_equal(opened.process.crash->code_name, "SEGV_MAPERR");
   forget(&opened);
   scene.inner.error = 5; /* it was there, and might be read */
   assert_unproven(&scene);
@@ -358,7 +358,7 @@ static void a_thread_that_raised_its_signal_and_handled_it_raised_it_itself(void
   struct opened opened;
   scene = (struct scene){.inner = raised, .incomplete = true};
   assert_true(handled(&opened, &scene));
-  assert_null(opened.target.scene.thread);
+  assert_null(opened.process.scene.thread);
   forget(&opened);
 }
 
@@ -368,10 +368,10 @@ static void a_thread_without_handlers_that_sent_the_signal_to_itself_crashed(voi
   const struct scene scene = {.inner = {CODE(jump)}, .swapped = true};
   struct opened opened;
   open_scene(&opened, &scene);
-  assert_false(exu_crash_may_handle(&opened.target, &opened.target.threads[0]));
-  assert_true(exu_crash_may_handle(&opened.target, &opened.target.threads[1]));
-  assert_int_equal(opened.target.crash->tid, TID);
-  assert_string_equal(opened.target.crash->summary.data,
+  assert_false(exu_crash_may_handle(&opened.process, &opened.process.threads[0]));
+  assert_true(exu_crash_may_handle(&opened.process, &opened.process.threads[1]));
+  assert_int_equal(opened.process.crash->tid, TID);
+  assert_string_equal(opened.process.crash->summary.data,
                       "Segmentation fault (SIGSEGV raised by the process itself) in thread 1234");
   forget(&opened);
 }
@@ -381,10 +381,10 @@ static void who_may_run_a_handler_is_not_called_crashed_for_want_of_another(void
   const struct scene scene = {.inner = {CODE(jump)}};
   struct opened opened;
   open_scene(&opened, &scene);
-  assert_true(exu_crash_may_handle(&opened.target, &opened.target.threads[0]));
-  exu_crash_unhandled(&opened.target, &opened.arena);
-  assert_null(opened.target.scene.thread);
-  assert_int_equal(opened.target.crash->tid, -1);
+  assert_true(exu_crash_may_handle(&opened.process, &opened.process.threads[0]));
+  exu_crash_unhandled(&opened.process, &opened.arena);
+  assert_null(opened.process.scene.thread);
+  assert_int_equal(opened.process.crash->tid, -1);
   forget(&opened);
 }
 
@@ -393,24 +393,24 @@ static void another_thread_may_raise_the_same_signal_again_and_another_one_for_i
   struct scene scene = {.inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .address = 0x10}, .other_sends = true};
   struct opened opened;
   open_scene(&opened, &scene);
-  assert_null(opened.target.scene.thread);
+  assert_null(opened.process.scene.thread);
   const uint64_t context = INNER;
   struct exu_handlers handlers = {
-      .thread = &opened.target.threads[0], .contexts = &context, .count = 1, .complete = true};
-  assert_true(exu_crash_handled(&opened.target, &handlers, &opened.arena));
-  assert_ptr_equal(opened.target.scene.thread, &opened.target.threads[0]);
+      .thread = &opened.process.threads[0], .contexts = &context, .count = 1, .complete = true};
+  assert_true(exu_crash_handled(&opened.process, &handlers, &opened.arena));
+  assert_ptr_equal(opened.process.scene.thread, &opened.process.threads[0]);
   assert_string_equal(
-      opened.target.crash->summary.data,
+      opened.process.crash->summary.data,
       "Segmentation fault reading address 0x10 (near NULL) in thread 1234, raised again by the process itself");
   forget(&opened);
   scene.signal = EXU_SIGABRT;
   open_scene(&opened, &scene);
-  handlers.thread = &opened.target.threads[0];
-  assert_false(exu_crash_handled(&opened.target, &handlers, &opened.arena));
-  assert_string_equal(opened.target.crash->summary.data, "Aborted (SIGABRT raised by the process itself)");
+  handlers.thread = &opened.process.threads[0];
+  assert_false(exu_crash_handled(&opened.process, &handlers, &opened.arena));
+  assert_string_equal(opened.process.crash->summary.data, "Aborted (SIGABRT raised by the process itself)");
   /* Had what looks like a frame been no handler's, it were known. */
-  exu_crash_unhandled(&opened.target, &opened.arena);
-  assert_string_equal(opened.target.crash->summary.data,
+  exu_crash_unhandled(&opened.process, &opened.arena);
+  assert_string_equal(opened.process.crash->summary.data,
                       "Aborted (SIGABRT raised by the process itself) in thread 1233");
   forget(&opened);
 }
@@ -423,37 +423,37 @@ static void a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_b
                         .returned = true};
   struct opened opened;
   open_scene(&opened, &scene);
-  assert_string_equal(opened.target.crash->summary.data,
+  assert_string_equal(opened.process.crash->summary.data,
                       "Bus error reading address 0x500000 (the stack of thread 1233) in thread 1234" AGAIN);
   forget(&opened);
   /* One register differs: it is a leftover of another time. */
   scene.inner.rsi = 5;
   open_scene(&opened, &scene);
   const char *unproven = "Bus error (SIGBUS raised by the process itself)";
-  assert_string_equal(opened.target.crash->summary.data, unproven);
+  assert_string_equal(opened.process.crash->summary.data, unproven);
   forget(&opened);
   /* Nor in a system call, nor by an instruction alone: what a file has grown by since is not seen. */
   scene.inner.rsi = 0;
   scene.in_call = true;
   open_scene(&opened, &scene);
-  assert_string_equal(opened.target.crash->summary.data, unproven);
+  assert_string_equal(opened.process.crash->summary.data, unproven);
   forget(&opened);
   scene = (struct scene){.signal = EXU_SIGBUS, .inner = {CODE(load), .rax = 0x10, .rsi = 5}, .returned = true};
   open_scene(&opened, &scene);
-  assert_string_equal(opened.target.crash->summary.data, unproven);
+  assert_string_equal(opened.process.crash->summary.data, unproven);
   forget(&opened);
   /* It ran for something else than what the process ended of. */
   scene = (struct scene){.signal = EXU_SIGABRT,
                          .inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .error = 4, .address = 0x10},
                          .returned = true};
   open_scene(&opened, &scene);
-  assert_string_equal(opened.target.crash->summary.data, "Aborted (SIGABRT raised by the process itself)");
+  assert_string_equal(opened.process.crash->summary.data, "Aborted (SIGABRT raised by the process itself)");
   forget(&opened);
   /* But this instruction cannot be carried out. */
   scene = (struct scene){.inner = {CODE(load), .rax = 0x10, .rsi = 5}, .returned = true};
   open_scene(&opened, &scene);
   assert_string_equal(
-      opened.target.crash->summary.data,
+      opened.process.crash->summary.data,
       "Segmentation fault reading address 0x10 (near NULL) in thread 1234, raised again by the process itself");
   forget(&opened);
 }
@@ -466,7 +466,7 @@ static void a_frame_that_cannot_be_read_proves_nothing(void **state) {
   const uint64_t contexts[] = {STACK + 0x10000 - 8, 0, UINT64_MAX - 8, STACK + 0x4000};
   struct exu_signal_frame frame;
   for (size_t i = 0; i < sizeof contexts / sizeof *contexts; i++)
-    assert_false(exu_signal_frame_read(&opened.target, &opened.target.threads[0], contexts[i], &frame));
+    assert_false(exu_signal_frame_read(&opened.process, &opened.process.threads[0], contexts[i], &frame));
   forget(&opened);
 }
 

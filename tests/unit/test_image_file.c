@@ -28,7 +28,7 @@ struct process {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
   struct exu_options options;
-  struct exu_target target;
+  struct exu_process process;
   struct exu_file_mapping mappings[MAPPINGS];
   struct exu_modules modules;
   char *scratch;
@@ -56,26 +56,26 @@ static void add_mapping(struct process *process, const char *line, uint64_t kept
                               .source = process->source,
                               .prot =
                                   (prot[0] == 'r' ? 4U : 0) | (prot[1] == 'w' ? 2U : 0) | (prot[2] == 'x' ? 1U : 0)};
-  assert_true(exu_space_add(process->target.space, &region));
-  if (path[0] != '/' || process->target.mapping_count == MAPPINGS) return;
-  process->mappings[process->target.mapping_count++] = (struct exu_file_mapping){
+  assert_true(exu_space_add(process->process.space, &region));
+  if (path[0] != '/' || process->process.mapping_count == MAPPINGS) return;
+  process->mappings[process->process.mapping_count++] = (struct exu_file_mapping){
       .start = start, .end = end, .offset = offset, .path = exu_arena_string(&process->arena, path, strlen(path))};
 }
 
-/* This process as the target; of files' mappings only the first `kept` bytes each. */
+/* This process as the process; of files' mappings only the first `kept` bytes each. */
 static void open_self(struct process *process, uint64_t kept) {
   char line[1024];
-  process->target.space = exu_space_create(&process->arena);
-  int source = exu_space_add_source(process->target.space, exu_source_of_file(process->dump, 1ULL << 40, false));
+  process->process.space = exu_space_create(&process->arena);
+  int source = exu_space_add_source(process->process.space, exu_source_of_file(process->dump, 1ULL << 40, false));
   assert_true(source >= 0);
   process->source = (uint32_t)source;
   FILE *maps = fopen("/proc/self/maps", "r");
   assert_non_null(maps);
   while (fgets(line, sizeof line, maps)) add_mapping(process, line, kept);
   fclose(maps);
-  assert_true(exu_space_seal(process->target.space));
-  assert_true(
-      exu_modules_init(&process->modules, &process->target, &process->options, &process->arena, &process->diagnostics));
+  assert_true(exu_space_seal(process->process.space));
+  assert_true(exu_modules_init(&process->modules, &process->process, &process->options, &process->arena,
+                               &process->diagnostics));
 }
 
 static int set_up(void **state) {
@@ -87,9 +87,9 @@ static int set_up(void **state) {
   char *dump = path_in(process->scratch, "dump");
   process->dump = open(dump, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   free(dump);
-  process->target = (struct exu_target){.arch = exu_arch_find(EM_X86_64, ELFCLASS64, ELFDATA2LSB),
-                                        .mappings = process->mappings,
-                                        .auxv = {.vdso = getauxval(AT_SYSINFO_EHDR), .page_size = 4096}};
+  process->process = (struct exu_process){.arch = exu_arch_find(EM_X86_64, ELFCLASS64, ELFDATA2LSB),
+                                          .mappings = process->mappings,
+                                          .auxv = {.vdso = getauxval(AT_SYSINFO_EHDR), .page_size = 4096}};
   *state = process;
   return process->dump < 0;
 }
@@ -97,7 +97,7 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
   struct process *process = *state;
   exu_modules_deinit(&process->modules);
-  exu_space_destroy(process->target.space);
+  exu_space_destroy(process->process.space);
   close(process->dump);
   scratch_remove(process->scratch);
   exu_arena_deinit(&process->arena);
@@ -135,7 +135,7 @@ static void exported_functions_are_named_by_the_image(void **state) {
 static void image_of_the_kernel_keeps_its_own_addresses(void **state) {
   struct process *process = *state;
   open_self(process, UINT64_MAX);
-  struct exu_binary *module = exu_modules_find(&process->modules, process->target.auxv.vdso);
+  struct exu_binary *module = exu_modules_find(&process->modules, process->process.auxv.vdso);
   if (!module) skip(); /* a kernel may have none */
   struct exu_elf_file *file = exu_modules_image_file(&process->modules, module);
   struct exu_elf_symbol symbol;

@@ -21,7 +21,7 @@ enum { TEXT = 1, EH_FRAME = 7, SYMTAB = 17, STRTAB = 25, DEBUG_INFO = 33, KERNEL
 
 struct process {
   struct exu_arena arena;
-  struct exu_target target;
+  struct exu_process process;
   struct exu_jit_images images;
   struct exu_jit_code code;
   struct nameless_file files[2];
@@ -50,9 +50,9 @@ static int set_up(void **state) {
                       .st_value = 0x20,
                       .st_size = 0x40};
   exu_arena_init(&process->arena, 1 << 20);
-  process->target.arch = exu_arch_find(EM_X86_64, ELFCLASS64, ELFDATA2LSB);
-  process->target.space = exu_space_create(&process->arena);
-  process->images = (struct exu_jit_images){.target = &process->target, .arena = &process->arena};
+  process->process.arch = exu_arch_find(EM_X86_64, ELFCLASS64, ELFDATA2LSB);
+  process->process.space = exu_space_create(&process->arena);
+  process->images = (struct exu_jit_images){.process = &process->process, .arena = &process->arena};
   process->code = (struct exu_jit_code){.start = CODE, .end = CODE + 0x100, .image = IMAGE, .size = SIZE};
   memcpy(process->image, &header, sizeof header);
   memcpy(process->image + NAMES_AT, NAMES, sizeof NAMES);
@@ -88,7 +88,7 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
   struct process *process = *state;
   exu_elf_file_close(process->code.file);
-  exu_space_destroy(process->target.space);
+  exu_space_destroy(process->process.space);
   for (size_t i = 0; i < 2; i++)
     if (process->files[i].fd > 0) close(process->files[i].fd);
   exu_arena_deinit(&process->arena);
@@ -98,17 +98,17 @@ static int tear_down(void **state) {
 
 static void add(struct process *process, size_t index, uint64_t start, const void *bytes) {
   process->files[index] = nameless_file(bytes, SIZE);
-  int source = exu_space_add_source(process->target.space, exu_source_of_file(process->files[index].fd, SIZE, false));
+  int source = exu_space_add_source(process->process.space, exu_source_of_file(process->files[index].fd, SIZE, false));
   struct exu_region region = {
       .start = start, .end = start + SIZE, .saved = SIZE, .source = (uint32_t)source, .prot = EXU_PROT_READ};
-  assert_true(source >= 0 && exu_space_add(process->target.space, &region));
+  assert_true(source >= 0 && exu_space_add(process->process.space, &region));
 }
 
 /* The process is complete: copy its image. */
 static struct exu_elf_file *copy(struct process *process, bool unwinding_saved) {
   add(process, 0, IMAGE, process->image);
   if (unwinding_saved) add(process, 1, UNWINDING, process->unwinding);
-  assert_true(exu_space_seal(process->target.space));
+  assert_true(exu_space_seal(process->process.space));
   return exu_jit_images_file(&process->images, &process->code);
 }
 

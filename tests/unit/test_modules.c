@@ -32,7 +32,7 @@ struct process {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
   struct exu_options options;
-  struct exu_target target;
+  struct exu_process process;
   struct exu_modules modules;
   struct exu_file_mapping mappings[MAPPINGS];
   int fds[MAPPINGS];
@@ -47,17 +47,17 @@ static int set_up(void **state) {
   struct process *process = calloc(1, sizeof *process);
   exu_arena_init(&process->arena, 64 << 20);
   exu_diagnostics_init(&process->diagnostics, &process->arena);
-  process->target.arch = exu_arch_find(EM_X86_64, ELFCLASS64, ELFDATA2LSB);
-  process->target.space = exu_space_create(&process->arena);
-  process->target.mappings = process->mappings;
+  process->process.arch = exu_arch_find(EM_X86_64, ELFCLASS64, ELFDATA2LSB);
+  process->process.space = exu_space_create(&process->arena);
+  process->process.mappings = process->mappings;
   process->scratch = scratch_create();
   *state = process;
-  return process->target.arch && process->target.space ? 0 : -1;
+  return process->process.arch && process->process.space ? 0 : -1;
 }
 
 static int tear_down(void **state) {
   struct process *process = *state;
-  exu_space_destroy(process->target.space);
+  exu_space_destroy(process->process.space);
   exu_modules_deinit(&process->modules);
   for (size_t i = 0; i < process->fd_count; i++) close(process->fds[i]);
   scratch_remove(process->scratch);
@@ -72,15 +72,15 @@ static uint32_t add_file(struct process *process, const char *file, uint64_t *si
   assert_true(fd >= 0 && fstat(fd, &status) == 0);
   process->fds[process->fd_count++] = fd;
   *size = (uint64_t)status.st_size;
-  int source = exu_space_add_source(process->target.space, exu_source_of_file(fd, *size, false));
+  int source = exu_space_add_source(process->process.space, exu_source_of_file(fd, *size, false));
   assert_true(source >= 0);
   return (uint32_t)source;
 }
 
 static void add_mapping(struct process *process, const char *path, uint64_t start, uint64_t end, uint64_t offset) {
-  struct exu_target *target = &process->target;
-  assert_true(target->mapping_count < MAPPINGS);
-  process->mappings[target->mapping_count++] = (struct exu_file_mapping){
+  struct exu_process *of = &process->process;
+  assert_true(of->mapping_count < MAPPINGS);
+  process->mappings[of->mapping_count++] = (struct exu_file_mapping){
       .start = start, .end = end, .offset = offset, .path = exu_arena_string(&process->arena, path, strlen(path))};
 }
 
@@ -103,9 +103,9 @@ static void load(struct process *process, const char *file, const char *path, ui
     struct exu_region region = {
         .start = start, .end = end, .saved = bytes, .offset = offset, .source = source, .prot = segment->flags};
     if (path) add_mapping(process, path, start, end, offset);
-    assert_true(exu_space_add(process->target.space, &region));
+    assert_true(exu_space_add(process->process.space, &region));
     region = (struct exu_region){.start = end, .end = bss_end, .source = source, .prot = segment->flags};
-    if (bss_end > end) assert_true(exu_space_add(process->target.space, &region));
+    if (bss_end > end) assert_true(exu_space_add(process->process.space, &region));
   }
   exu_elf_file_close(elf);
 }
@@ -120,14 +120,14 @@ static void map_data(struct process *process, const char *file, const char *path
                               .source = source,
                               .prot = EXU_PROT_READ};
   add_mapping(process, path, region.start, region.end, 0);
-  assert_true(exu_space_add(process->target.space, &region));
+  assert_true(exu_space_add(process->process.space, &region));
 }
 
 static void find(struct process *process) {
-  struct exu_target *target = &process->target;
-  assert_true(exu_space_seal(target->space));
-  assert_true(exu_modules_init(&process->modules, target, &process->options, &process->arena, &process->diagnostics));
-  exu_space_set_overlay(target->space, exu_modules_overlay, &process->modules);
+  struct exu_process *of = &process->process;
+  assert_true(exu_space_seal(of->space));
+  assert_true(exu_modules_init(&process->modules, of, &process->options, &process->arena, &process->diagnostics));
+  exu_space_set_overlay(of->space, exu_modules_overlay, &process->modules);
 }
 
 static size_t diagnostics_of(const struct process *process, const char *code) {
@@ -187,12 +187,12 @@ static void image_is_described_by_its_header(void **state) {
   assert_int_equal(process->modules.count, 1);
   const struct exu_binary *module = &process->modules.items[0];
   size_t count;
-  const struct exu_region *regions = exu_space_regions(process->target.space, &count);
+  const struct exu_region *regions = exu_space_regions(process->process.space, &count);
   assert_true(module->has_header);
   assert_int_equal(module->start, BASE);
   assert_int_equal(module->bias, BASE);
   assert_int_equal(module->end, regions[count - 1].end); /* with its .bss */
-  assert_true(module->end > process->mappings[process->target.mapping_count - 1].end);
+  assert_true(module->end > process->mappings[process->process.mapping_count - 1].end);
   struct exu_elf_file *file = exu_elf_file_open(libc_path, NULL);
   struct exu_build_id id = exu_elf_file_build_id(file);
   assert_true(id.size > 0 && exu_build_id_equal(&id, &module->build_id));
@@ -229,7 +229,7 @@ static void map_code(struct process *process, const char *file, uint64_t base, u
                               .source = add_file(process, file, &size),
                               .prot = EXU_PROT_READ | EXU_PROT_EXEC};
   add_mapping(process, file, base, base + pages * PAGE, offset);
-  assert_true(exu_space_add(process->target.space, &region));
+  assert_true(exu_space_add(process->process.space, &region));
 }
 
 static void code_of_an_image_that_is_mapped_once_more_is_no_module(void **state) {
@@ -261,7 +261,7 @@ static void code_of_an_image_that_is_mapped_once_more_is_no_module(void **state)
 static void adjacent_images_are_two_modules(void **state) {
   struct process *process = *state;
   load(process, libc_path, libc_path, BASE, SAVED_HEADER);
-  uint64_t end = process->mappings[process->target.mapping_count - 1].end + 64 * PAGE;
+  uint64_t end = process->mappings[process->process.mapping_count - 1].end + 64 * PAGE;
   load(process, libc_path, libc_path, end, SAVED_HEADER);
   find(process);
   assert_int_equal(process->modules.count, 2);
@@ -305,9 +305,9 @@ static void text_is_read_from_a_matched_file_only(void **state) {
     uint64_t offset = segments[i].offset + segments[i].filesz - 64, vaddr = segments[i].vaddr + segments[i].filesz - 64;
     uint8_t wanted[64], got[64];
     assert_true(exu_elf_file_read(file, offset, wanted, sizeof wanted));
-    assert_int_equal(exu_space_read(process->target.space, BASE + vaddr, got, sizeof got), EXU_READABLE);
+    assert_int_equal(exu_space_read(process->process.space, BASE + vaddr, got, sizeof got), EXU_READABLE);
     assert_memory_equal(wanted, got, sizeof got);
-    assert_int_equal(exu_space_read(process->target.space, OTHER_BASE + vaddr, got, sizeof got), EXU_NOT_SAVED);
+    assert_int_equal(exu_space_read(process->process.space, OTHER_BASE + vaddr, got, sizeof got), EXU_NOT_SAVED);
     checked++;
   }
   assert_true(checked > 0);
@@ -337,14 +337,14 @@ static void relro_is_not_read_from_the_file(void **state) {
                                 .source = source,
                                 .prot = segment->flags & ~(uint32_t)PF_W};
     add_mapping(process, libc_path, start, end, offset);
-    assert_true(exu_space_add(process->target.space, &region));
+    assert_true(exu_space_add(process->process.space, &region));
     if (segment->flags & PF_W) data = start;
   }
   exu_elf_file_close(file);
   find(process);
   uint8_t byte;
   assert_true(data != 0);
-  assert_int_equal(exu_space_read(process->target.space, data, &byte, 1), EXU_NOT_SAVED);
+  assert_int_equal(exu_space_read(process->process.space, data, &byte, 1), EXU_NOT_SAVED);
 }
 
 static void file_states_are_told_apart(void **state) {
@@ -449,7 +449,7 @@ static void executable_is_for_the_main_program(void **state) {
   load(process, libc_path, none, BASE, SAVED_HEADER);
   load(process, libc_path, none, OTHER_BASE, SAVED_HEADER);
   load(process, other, other, THIRD_BASE, SAVED_HEADER);
-  process->target.auxv.phdr = BASE + 64;
+  process->process.auxv.phdr = BASE + 64;
   process->options.executable = libc_path;
   find(process);
   assert_true(process->modules.items[0].main);
@@ -464,7 +464,7 @@ static void wrong_executable_is_said_and_not_used(void **state) {
   struct process *process = *state;
   char *other = library(process, "lib.so", OTHER_ID);
   load(process, libc_path, libc_path, BASE, SAVED_HEADER);
-  process->target.auxv.phdr = BASE + 64;
+  process->process.auxv.phdr = BASE + 64;
   process->options.executable = other;
   find(process);
   assert_int_equal(state_of(process, 0), EXU_FILE_MATCHED);
@@ -496,7 +496,7 @@ static void debug_only_file_gives_symbols_but_no_text(void **state) {
   uint8_t bytes[16];
   const struct exu_file_mapping *text = &process->mappings[1];
   assert_int_equal(state_of(process, 0), EXU_FILE_MATCHED);
-  assert_int_equal(exu_space_read(process->target.space, text->start, bytes, sizeof bytes), EXU_NOT_SAVED);
+  assert_int_equal(exu_space_read(process->process.space, text->start, bytes, sizeof bytes), EXU_NOT_SAVED);
   free(path);
 }
 
@@ -559,7 +559,7 @@ static void modules_without_names_get_them_from_the_link_map(void **state) {
   uint64_t length;
   struct exu_region region = {.start = list, .end = list + PAGE, .saved = sizeof words, .prot = EXU_PROT_READ};
   region.source = add_file(process, memory, &length);
-  assert_true(exu_space_add(process->target.space, &region));
+  assert_true(exu_space_add(process->process.space, &region));
   load(process, program, NULL, BASE, SAVED_HEADER);
   load(process, libc_path, NULL, OTHER_BASE, SAVED_HEADER);
   find(process);
@@ -588,17 +588,17 @@ static void lying_headers_are_clipped_or_refused(void **state) {
 
     exu_arena_init(&inner.arena, 16 << 20);
     exu_diagnostics_init(&inner.diagnostics, &inner.arena);
-    inner.target = process->target;
-    inner.target.mapping_count = 0;
-    inner.target.mappings = inner.mappings;
-    inner.target.space = exu_space_create(&inner.arena);
+    inner.process = process->process;
+    inner.process.mapping_count = 0;
+    inner.process.mappings = inner.mappings;
+    inner.process.space = exu_space_create(&inner.arena);
     uint64_t length;
     uint32_t source = add_file(&inner, path, &length);
     const struct exu_region regions[] = {
         {.start = BASE, .end = BASE + 0x28000, .saved = PAGE, .source = source, .prot = EXU_PROT_READ},
         {.start = BASE + 0x28000, .end = BASE + 0x400000, .source = source, .prot = EXU_PROT_READ | EXU_PROT_EXEC}};
     for (size_t i = 0; i < 2; i++) {
-      assert_true(exu_space_add(inner.target.space, &regions[i]));
+      assert_true(exu_space_add(inner.process.space, &regions[i]));
       if (round % 3) add_mapping(&inner, libc_path, regions[i].start, regions[i].end, regions[i].start - BASE);
     }
     find(&inner);
@@ -609,8 +609,8 @@ static void lying_headers_are_clipped_or_refused(void **state) {
       modules++;
     }
     uint8_t byte;
-    (void)exu_space_read(inner.target.space, BASE + 0x30000, &byte, 1);
-    exu_space_destroy(inner.target.space);
+    (void)exu_space_read(inner.process.space, BASE + 0x30000, &byte, 1);
+    exu_space_destroy(inner.process.space);
     exu_modules_deinit(&inner.modules);
     for (size_t i = 0; i < inner.fd_count; i++) close(inner.fds[i]);
     exu_arena_deinit(&inner.arena);
@@ -681,13 +681,13 @@ static void real_core_has_the_modules_of_its_process(void **state) {
   struct process *process = *state;
   char *core = make_core(process->scratch);
   if (!core) skip();
-  struct exu_target target;
+  struct exu_process opened;
   struct exu_error error;
   struct exu_modules modules;
-  if (!exu_target_open_core(core, &process->arena, &process->diagnostics, &target, &error))
+  if (!exu_process_open_core(core, &process->arena, &process->diagnostics, &opened, &error))
     fail_msg("%s", error.message);
-  assert_true(exu_modules_init(&modules, &target, NULL, &process->arena, &process->diagnostics));
-  exu_space_set_overlay(target.space, exu_modules_overlay, &modules);
+  assert_true(exu_modules_init(&modules, &opened, NULL, &process->arena, &process->diagnostics));
+  exu_space_set_overlay(opened.space, exu_modules_overlay, &modules);
   bool vdso = false, libc = false;
   size_t mains = 0;
   for (size_t i = 0; i < modules.count; i++) {
@@ -706,12 +706,12 @@ static void real_core_has_the_modules_of_its_process(void **state) {
     if (strstr(module->path.data, "/libc.so") && exu_elf_file_symbol(file, "getpid", &symbol)) {
       uint8_t byte;
       libc = true;
-      assert_int_equal(exu_space_read(target.space, module->bias + symbol.value, &byte, 1), EXU_READABLE);
+      assert_int_equal(exu_space_read(opened.space, module->bias + symbol.value, &byte, 1), EXU_READABLE);
     }
   }
   assert_true(vdso && libc);
   assert_int_equal(mains, 1);
-  exu_target_close(&target);
+  exu_process_close(&opened);
   exu_modules_deinit(&modules);
   free(core);
 }

@@ -39,8 +39,8 @@ static void every_value_of_an_enumeration_has_its_word_and_no_other_has_one(void
 #define NAME(value) exu_gil_name(value)
   CHECK_ALL(exu_gil, EXU_GIL_STATES);
 #undef NAME
-#define NAME(value) exu_splice_rule_name(value)
-  CHECK_ALL(exu_splice_rule, EXU_SPLICE_RULES);
+#define NAME(value) exu_merged_by_name(value)
+  CHECK_ALL(exu_merged_by, EXU_MERGED_BY);
 #undef NAME
 #define NAME(value) exu_wait_kind_name(value)
   CHECK_ALL(exu_wait_kind, EXU_WAIT_KINDS);

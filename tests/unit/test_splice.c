@@ -9,13 +9,13 @@
 #include <cmocka.h>
 
 #include "report/splice.h"
-#include "small_target.h"
+#include "small_process.h"
 
 enum { TID = 7, X86_64 = 62, SP = SMALL_BASE + 0x100, FRAME = 0x40, NATIVES = 4 };
 
 /* One thread of one runtime, with one Python frame. */
 struct scene {
-  struct small_target small;
+  struct small_process small;
   struct exu_diagnostics diagnostics;
   struct exu_splice_runtime runtime;
   struct exu_splicer splicer;
@@ -34,11 +34,11 @@ struct scene {
 
 static void scene_create(struct scene *scene, bool by_marker, enum exu_unwind_end end) {
   *scene = (struct scene){.runtime = {.module = -1, .by_marker = by_marker}};
-  small_target_create(&scene->small, X86_64);
+  small_process_create(&scene->small, X86_64);
   exu_diagnostics_init(&scene->diagnostics, &scene->small.arena);
   scene->splicer = (struct exu_splicer){.arena = &scene->small.arena,
                                         .diagnostics = &scene->diagnostics,
-                                        .target = &scene->small.target,
+                                        .process = &scene->small.process,
                                         .runtimes = &scene->runtime,
                                         .runtime_count = 1};
   scene->native = (struct exu_native_thread){.frames = scene->frames, .end = end};
@@ -53,7 +53,7 @@ static void scene_create(struct scene *scene, bool by_marker, enum exu_unwind_en
 static void scene_destroy(struct scene *scene) {
   exu_map_deinit(&scene->splicer.classes);
   exu_builtins_deinit(&scene->splicer.builtins);
-  small_target_destroy(&scene->small);
+  small_process_destroy(&scene->small);
 }
 
 static void add_native(struct scene *scene, struct exu_string function) {

@@ -25,7 +25,7 @@ struct process {
   struct exu_diagnostics diagnostics;
   struct exu_options options;
   const char *search[1];
-  struct exu_target target;
+  struct exu_process process;
   struct exu_modules modules;
   struct exu_binary module;
   struct exu_symbolizer symbolizer;
@@ -59,7 +59,7 @@ static int set_up(void **state) {
   run_command("strip -o '%s' '/proc/%d/exe'", process->program, (int)getpid());
   process->search[0] = process->scratch;
   process->options = (struct exu_options){.search = process->search, .search_count = 1};
-  process->target.arch = exu_arch_find(EM_X86_64, ELFCLASS64, ELFDATA2LSB);
+  process->process.arch = exu_arch_find(EM_X86_64, ELFCLASS64, ELFDATA2LSB);
   uint64_t base = 0;
   dl_iterate_phdr(find_base, &base);
   process->module = (struct exu_binary){.path = {process->program, strlen(process->program)},
@@ -70,13 +70,13 @@ static int set_up(void **state) {
                                         .build_id = id_of(SELF)};
   process->modules = (struct exu_modules){.items = &process->module,
                                           .count = 1,
-                                          .target = &process->target,
+                                          .process = &process->process,
                                           .diagnostics = &process->diagnostics,
                                           .options = &process->options,
                                           .arena = &process->arena};
   process->symbolizer = (struct exu_symbolizer){.modules = &process->modules,
                                                 .arena = &process->arena,
-                                                .target = &process->target,
+                                                .process = &process->process,
                                                 .lines = true,
                                                 .patient = true};
   *state = process;

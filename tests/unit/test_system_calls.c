@@ -10,7 +10,7 @@
 
 #include "process/futex.h"
 #include "process/system_calls.h"
-#include "small_target.h"
+#include "small_process.h"
 
 enum { X86_64 = 62, AARCH64 = 183, CODE = SMALL_BASE + 0x100, DATA = SMALL_BASE + 0x200, NOWHERE = 0x10 };
 enum {
@@ -25,12 +25,12 @@ enum {
   OPENAT = 257
 };
 
-static struct exu_call look(struct small_target *small, int64_t number, uint64_t pc, const uint64_t args[6]) {
+static struct exu_call look(struct small_process *small, int64_t number, uint64_t pc, const uint64_t args[6]) {
   struct exu_call call;
-  struct exu_os_thread *thread = small_target_thread(small, 1, number, args);
+  struct exu_os_thread *thread = small_process_thread(small, 1, number, args);
   thread->registers.pc = pc;
-  exu_call_look(&small->target, &thread->registers, &call);
-  small->target.thread_count--;
+  exu_call_look(&small->process, &thread->registers, &call);
+  small->process.thread_count--;
   return call;
 }
 
@@ -58,28 +58,28 @@ static void numbers_are_those_of_the_machine(void **state) {
 
 static void no_number_means_running_only_where_registers_always_tell_it(void **state) {
   (void)state;
-  struct small_target small;
-  small_target_create(&small, X86_64);
+  struct small_process small;
+  small_process_create(&small, X86_64);
   assert_true(look(&small, -1, CODE, NULL).running);
   assert_false(look(&small, READ, CODE, NULL).running);
   struct exu_registers nothing = {.syscall = -1};
   struct exu_call call;
-  exu_call_look(&small.target, &nothing, &call);
+  exu_call_look(&small.process, &nothing, &call);
   assert_false(call.running);
-  small_target_destroy(&small);
-  small_target_create(&small, AARCH64);
+  small_process_destroy(&small);
+  small_process_create(&small, AARCH64);
   assert_false(look(&small, -1, CODE, NULL).running);
-  small_target_destroy(&small);
+  small_process_destroy(&small);
 }
 
 /* The same thread, as a core has it. */
-static struct exu_registers checked(struct small_target *small, bool keeps_calls, int64_t number, uint64_t pc) {
-  struct exu_os_thread *thread = small_target_thread(small, 1, number, NULL);
+static struct exu_registers checked(struct small_process *small, bool keeps_calls, int64_t number, uint64_t pc) {
+  struct exu_os_thread *thread = small_process_thread(small, 1, number, NULL);
   thread->registers.pc = pc;
   thread->registers.value[5] = 77; /* rdi */
-  small->target.keeps_calls = keeps_calls;
-  exu_calls_check(&small->target);
-  small->target.thread_count--;
+  small->process.keeps_calls = keeps_calls;
+  exu_calls_check(&small->process);
+  small->process.thread_count--;
   return thread->registers;
 }
 
@@ -87,10 +87,10 @@ static void a_thread_of_a_core_is_in_a_call_only_behind_an_instruction_that_call
   (void)state;
   static const uint8_t code[] = {0xb8, READ, 0, 0, 0, 0x0f, 0x05, 0xc3}; /* mov $0, %eax; syscall; ret */
   static const uint8_t other[] = {0x44, 0x89, 0xf0, 0x0f, 0x05, 0xc3};   /* mov %r14d, %eax; syscall; ret */
-  struct small_target small;
-  small_target_create(&small, X86_64);
-  small_target_write(&small, CODE, code, sizeof code);
-  small_target_write(&small, DATA, other, sizeof other);
+  struct small_process small;
+  small_process_create(&small, X86_64);
+  small_process_write(&small, CODE, code, sizeof code);
+  small_process_write(&small, DATA, other, sizeof other);
 
   assert_int_equal(checked(&small, true, POLL, CODE + 7).syscall, POLL); /* the kernel's word counts */
   assert_int_equal(checked(&small, true, POLL, CODE + 5).syscall, -1);   /* a handler begins */
@@ -108,7 +108,7 @@ static void a_thread_of_a_core_is_in_a_call_only_behind_an_instruction_that_call
   assert_false(checked(&small, false, READ, DATA + 5).outside);
   assert_int_equal(checked(&small, false, READ, NOWHERE).syscall, -1);
   assert_false(checked(&small, false, -1, NOWHERE).outside);
-  small_target_destroy(&small);
+  small_process_destroy(&small);
 }
 
 static void an_interrupted_call_is_known_by_the_instruction_before_it(void **state) {
@@ -126,25 +126,25 @@ static void an_interrupted_call_is_known_by_the_instruction_before_it(void **sta
   };
   static const uint64_t senseless[6] = {NOWHERE + 1, 77, 0, NOWHERE};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    struct small_target small;
-    small_target_create(&small, X86_64);
-    small_target_write(&small, CODE - 8, cases[i].code, sizeof cases[i].code);
+    struct small_process small;
+    small_process_create(&small, X86_64);
+    small_process_write(&small, CODE - 8, cases[i].code, sizeof cases[i].code);
     struct exu_call call = look(&small, RESTART, CODE, senseless);
     assert_int_equal(call.number, cases[i].number);
     assert_true(call.restarted);
     assert_non_null(call.call);
-    small_target_destroy(&small);
+    small_process_destroy(&small);
   }
 }
 
 static void an_interrupted_call_is_known_by_its_instruction_on_aarch64(void **state) {
   (void)state;
-  struct small_target small;
+  struct small_process small;
   const uint32_t code[] = {0xd2800008 | 98 << 5, 0xd4000001}; /* mov x8, #98; svc #0 */
-  small_target_create(&small, AARCH64);
-  small_target_write(&small, CODE - 8, code, sizeof code);
+  small_process_create(&small, AARCH64);
+  small_process_write(&small, CODE - 8, code, sizeof code);
   assert_int_equal(look(&small, 128, CODE, NULL).number, 98);
-  small_target_destroy(&small);
+  small_process_destroy(&small);
 }
 
 static void an_interrupted_call_is_known_by_its_arguments_when_only_one_fits(void **state) {
@@ -176,13 +176,13 @@ static void an_interrupted_call_is_known_by_its_arguments_when_only_one_fits(voi
       {{NOWHERE, 3, 1000, 0}, RESTART},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    struct small_target small;
-    small_target_create(&small, X86_64);
-    small_target_write(&small, TIME, time, sizeof time);
-    small_target_write(&small, FDS, fds, sizeof fds);
+    struct small_process small;
+    small_process_create(&small, X86_64);
+    small_process_write(&small, TIME, time, sizeof time);
+    small_process_write(&small, FDS, fds, sizeof fds);
     int64_t number = look(&small, RESTART, CODE, cases[i].args).number;
     if (number != cases[i].number) fail_msg("case %zu: %d", i, (int)number);
-    small_target_destroy(&small);
+    small_process_destroy(&small);
   }
 }
 
@@ -190,12 +190,12 @@ static void timeouts_are_read_as_each_call_gives_them(void **state) {
   (void)state;
   const int64_t time[2] = {3600, 250000}, negative[2] = {-1, 0}, senseless[2] = {1, INT64_MAX},
                 huge[2] = {INT64_MAX, 0};
-  struct small_target small;
-  small_target_create(&small, X86_64);
-  small_target_write(&small, DATA, time, sizeof time);
-  small_target_write(&small, DATA + 16, negative, sizeof negative);
-  small_target_write(&small, DATA + 32, senseless, sizeof senseless);
-  small_target_write(&small, DATA + 48, huge, sizeof huge);
+  struct small_process small;
+  small_process_create(&small, X86_64);
+  small_process_write(&small, DATA, time, sizeof time);
+  small_process_write(&small, DATA + 16, negative, sizeof negative);
+  small_process_write(&small, DATA + 32, senseless, sizeof senseless);
+  small_process_write(&small, DATA + 48, huge, sizeof huge);
   const struct {
     int64_t number;
     uint64_t args[6];
@@ -218,9 +218,9 @@ static void timeouts_are_read_as_each_call_gives_them(void **state) {
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct exu_call call = look(&small, cases[i].number, CODE, cases[i].args);
-    assert_int_equal(exu_call_timeout_us(&small.target, &call), cases[i].microseconds);
+    assert_int_equal(exu_call_timeout_us(&small.process, &call), cases[i].microseconds);
   }
-  small_target_destroy(&small);
+  small_process_destroy(&small);
 }
 
 static void children_are_named_only_when_the_call_names_one(void **state) {
@@ -234,13 +234,13 @@ static void children_are_named_only_when_the_call_names_one(void **state) {
       {WAIT4, {1234}, 1234},     {WAIT4, {0xffffffff}, -1}, {WAIT4, {0}, -1},   {WAIT4, {(uint64_t)-7}, -1},
       {WAITID, {1, 1234}, 1234}, {WAITID, {0, 1234}, -1},   {READ, {1234}, -1},
   };
-  struct small_target small;
-  small_target_create(&small, X86_64);
+  struct small_process small;
+  small_process_create(&small, X86_64);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct exu_call call = look(&small, cases[i].number, CODE, cases[i].args);
     assert_int_equal(exu_call_child(&call), cases[i].child);
   }
-  small_target_destroy(&small);
+  small_process_destroy(&small);
 }
 
 static void descriptors_of_poll_and_select_are_listed(void **state) {
@@ -251,32 +251,32 @@ static void descriptors_of_poll_and_select_are_listed(void **state) {
   } polled[4] = {{3, 1, 0}, {17, 1, 0}, {-1, 1, 0}, {17, 4, 0}};
   const uint64_t readable[2] = {UINT64_C(1) << 5, 1}, writable[2] = {UINT64_C(1) << 63, 1};
   int32_t fds[8] = {0};
-  struct small_target small;
-  small_target_create(&small, X86_64);
-  small_target_write(&small, DATA, polled, sizeof polled);
-  small_target_write(&small, DATA + 64, readable, sizeof readable);
-  small_target_write(&small, DATA + 80, writable, sizeof writable);
+  struct small_process small;
+  small_process_create(&small, X86_64);
+  small_process_write(&small, DATA, polled, sizeof polled);
+  small_process_write(&small, DATA + 64, readable, sizeof readable);
+  small_process_write(&small, DATA + 80, writable, sizeof writable);
 
   struct exu_call call = look(&small, POLL, CODE, (const uint64_t[6]){DATA, 4});
-  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 1), 2);
-  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), 2);
+  assert_int_equal(exu_call_descriptors(&small.process, &call, fds, 1), 2);
+  assert_int_equal(exu_call_descriptors(&small.process, &call, fds, 8), 2);
   assert_int_equal(fds[0], 3);
   assert_int_equal(fds[1], 17);
   call = look(&small, POLL, CODE, (const uint64_t[6]){NOWHERE, 3});
-  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), 0);
+  assert_int_equal(exu_call_descriptors(&small.process, &call, fds, 8), 0);
   call = look(&small, POLL, CODE, (const uint64_t[6]){DATA, UINT64_MAX});
-  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), EXU_CALL_FDS_MAX);
+  assert_int_equal(exu_call_descriptors(&small.process, &call, fds, 8), EXU_CALL_FDS_MAX);
 
   call = look(&small, SELECT, CODE, (const uint64_t[6]){65, DATA + 64, DATA + 80});
-  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), 3);
+  assert_int_equal(exu_call_descriptors(&small.process, &call, fds, 8), 3);
   assert_int_equal(fds[0], 5);
   assert_int_equal(fds[1], 63);
   assert_int_equal(fds[2], 64);
   call = look(&small, SELECT, CODE, (const uint64_t[6]){64, DATA + 64, DATA + 80});
-  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), 2);
+  assert_int_equal(exu_call_descriptors(&small.process, &call, fds, 8), 2);
   call = look(&small, SELECT, CODE, (const uint64_t[6]){65, NOWHERE, 0});
-  assert_int_equal(exu_call_descriptors(&small.target, &call, fds, 8), 0);
-  small_target_destroy(&small);
+  assert_int_equal(exu_call_descriptors(&small.process, &call, fds, 8), 0);
+  small_process_destroy(&small);
 }
 
 static void only_waiting_on_a_futex_is_waiting(void **state) {
@@ -287,8 +287,8 @@ static void only_waiting_on_a_futex_is_waiting(void **state) {
   } cases[] = {{0, true, false},  {0x80, true, false}, {0x189, true, false}, {6 | 0x80, true, true},
                {13, true, true},  {1, false, false},   {0x81, false, false}, {3, false, false},
                {7, false, false}, {5, false, false},   {11, true, false}};
-  struct small_target small;
-  small_target_create(&small, X86_64);
+  struct small_process small;
+  small_process_create(&small, X86_64);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct exu_futex futex = {0};
     struct exu_call call = look(&small, FUTEX, CODE, (const uint64_t[6]){DATA, cases[i].command, 2, DATA});
@@ -301,25 +301,25 @@ static void only_waiting_on_a_futex_is_waiting(void **state) {
   struct exu_futex futex;
   struct exu_call call = look(&small, READ, CODE, (const uint64_t[6]){DATA, 0, 2});
   assert_false(exu_futex_of(&call, &futex));
-  small_target_destroy(&small);
+  small_process_destroy(&small);
 }
 
 static void the_path_of_an_open_is_read_up_to_its_end(void **state) {
   (void)state;
   enum { LAST = SMALL_BASE + SMALL_SIZE - 4 };
-  struct small_target small;
-  small_target_create(&small, X86_64);
-  small_target_write(&small, DATA, "/tmp/fifo", 10);
-  small_target_write(&small, LAST, "abc", 4);
+  struct small_process small;
+  small_process_create(&small, X86_64);
+  small_process_write(&small, DATA, "/tmp/fifo", 10);
+  small_process_write(&small, LAST, "abc", 4);
   struct exu_call call = look(&small, OPENAT, CODE, (const uint64_t[6]){0, DATA});
-  assert_string_equal(exu_call_path(&small.target, &call, &small.arena).data, "/tmp/fifo");
+  assert_string_equal(exu_call_path(&small.process, &call, &small.arena).data, "/tmp/fifo");
   call.args[1] = LAST;
-  assert_string_equal(exu_call_path(&small.target, &call, &small.arena).data, "abc");
+  assert_string_equal(exu_call_path(&small.process, &call, &small.arena).data, "abc");
   call.args[1] = 0x10;
-  assert_null(exu_call_path(&small.target, &call, &small.arena).data);
+  assert_null(exu_call_path(&small.process, &call, &small.arena).data);
   call = look(&small, READ, CODE, (const uint64_t[6]){0, DATA});
-  assert_null(exu_call_path(&small.target, &call, &small.arena).data);
-  small_target_destroy(&small);
+  assert_null(exu_call_path(&small.process, &call, &small.arena).data);
+  small_process_destroy(&small);
 }
 
 int main(void) {

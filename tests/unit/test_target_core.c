@@ -22,7 +22,7 @@ enum { PAGE = 4096, ARENA = 64 << 20 };
 struct opened {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
-  struct exu_target target;
+  struct exu_process process;
   struct exu_error error;
   bool fine;
 };
@@ -31,12 +31,12 @@ static void open_path(struct opened *opened, const char *path) {
   memset(opened, 0, sizeof *opened);
   exu_arena_init(&opened->arena, ARENA);
   exu_diagnostics_init(&opened->diagnostics, &opened->arena);
-  opened->fine = exu_target_open_core(path, &opened->arena, &opened->diagnostics, &opened->target, &opened->error);
+  opened->fine = exu_process_open_core(path, &opened->arena, &opened->diagnostics, &opened->process, &opened->error);
   if (opened->fine) return;
   assert_int_not_equal(opened->error.status, EXU_OK);
   assert_true(strlen(opened->error.message) > 0);
   assert_null(strchr(opened->error.message, '\n'));
-  assert_null(opened->target.space); /* untouched */
+  assert_null(opened->process.space); /* untouched */
 }
 
 static void open_bytes(struct opened *opened, const void *bytes, size_t size) {
@@ -53,7 +53,7 @@ static void open_built(struct opened *opened, struct core_builder *core) {
 }
 
 static void shut(struct opened *opened) {
-  exu_target_close(&opened->target);
+  exu_process_close(&opened->process);
   exu_arena_deinit(&opened->arena);
 }
 
@@ -180,45 +180,45 @@ static void a_small_core_gives_all_that_it_holds(void **state) {
   struct opened opened;
   open_built(&opened, small_core());
   assert_true(opened.fine);
-  struct exu_target *target = &opened.target;
+  struct exu_process *process = &opened.process;
   assert_int_equal(opened.diagnostics.list.count, 0);
-  assert_false(target->truncated);
-  assert_string_equal(target->arch->name, "x86_64");
-  assert_int_equal(target->pid, 1233);
-  assert_string(target->comm, "python3");
-  assert_string(target->arguments, "python3 -c pass");
-  assert_int_equal(target->auxv.phdr, 0x400040); /* what follows AT_NULL does not count */
-  assert_int_equal(target->auxv.page_size, 4096);
-  assert_int_equal(target->auxv.base, 0x7f1000000000);
-  assert_int_equal(target->auxv.entry, 0x401000);
-  assert_int_equal(target->auxv.vdso, 0x7fff00000000);
+  assert_false(process->truncated);
+  assert_string_equal(process->arch->name, "x86_64");
+  assert_int_equal(process->pid, 1233);
+  assert_string(process->comm, "python3");
+  assert_string(process->arguments, "python3 -c pass");
+  assert_int_equal(process->auxv.phdr, 0x400040); /* what follows AT_NULL does not count */
+  assert_int_equal(process->auxv.page_size, 4096);
+  assert_int_equal(process->auxv.base, 0x7f1000000000);
+  assert_int_equal(process->auxv.entry, 0x401000);
+  assert_int_equal(process->auxv.vdso, 0x7fff00000000);
 
-  assert_int_equal(target->thread_count, 2);
-  assert_int_equal(target->threads[0].tid, 1234);
-  assert_true(target->threads[0].crashed);
-  assert_int_equal(target->threads[1].tid, 1233);
-  assert_false(target->threads[1].crashed);
+  assert_int_equal(process->thread_count, 2);
+  assert_int_equal(process->threads[0].tid, 1234);
+  assert_true(process->threads[0].crashed);
+  assert_int_equal(process->threads[1].tid, 1233);
+  assert_false(process->threads[1].crashed);
 
-  assert_int_equal(target->mapping_count, 2);
-  assert_int_equal(target->mappings[1].offset, PAGE);
-  assert_ptr_equal(target->mappings[0].path.data, target->mappings[1].path.data); /* one copy */
-  assert_ptr_equal(exu_target_mapping(target, 0x402fff), &target->mappings[1]);
-  assert_null(exu_target_mapping(target, 0x403000));
-  assert_null(exu_target_mapping(target, 0x3fffff));
+  assert_int_equal(process->mapping_count, 2);
+  assert_int_equal(process->mappings[1].offset, PAGE);
+  assert_ptr_equal(process->mappings[0].path.data, process->mappings[1].path.data); /* one copy */
+  assert_ptr_equal(exu_process_mapping(process, 0x402fff), &process->mappings[1]);
+  assert_null(exu_process_mapping(process, 0x403000));
+  assert_null(exu_process_mapping(process, 0x3fffff));
 
-  assert_int_equal(target->crash->signal, 11);
-  assert_string_equal(target->crash->name, "SIGSEGV");
-  assert_string_equal(target->crash->code_name, "SEGV_MAPERR");
-  assert_true(target->crash->has_address);
-  assert_int_equal(target->crash->address, 0x10);
-  assert_int_equal(target->crash->tid, 1234);
-  assert_int_equal(target->crash->sender_pid, -1);
+  assert_int_equal(process->crash->signal, 11);
+  assert_string_equal(process->crash->name, "SIGSEGV");
+  assert_string_equal(process->crash->code_name, "SEGV_MAPERR");
+  assert_true(process->crash->has_address);
+  assert_int_equal(process->crash->address, 0x10);
+  assert_int_equal(process->crash->tid, 1234);
+  assert_int_equal(process->crash->sender_pid, -1);
 
   uint8_t bytes[4];
-  assert_int_equal(exu_space_read(target->space, 0x7ffc, bytes, 4), EXU_READABLE);
+  assert_int_equal(exu_space_read(process->space, 0x7ffc, bytes, 4), EXU_READABLE);
   assert_memory_equal(bytes, "\xfc\xfd\xfe\xff", 4);
-  assert_int_equal(exu_space_read(target->space, 0x401000, bytes, 1), EXU_NOT_SAVED);
-  assert_int_equal(exu_space_find(target->space, 0x401000)->prot, EXU_PROT_READ | EXU_PROT_EXEC);
+  assert_int_equal(exu_space_read(process->space, 0x401000, bytes, 1), EXU_NOT_SAVED);
+  assert_int_equal(exu_space_find(process->space, 0x401000)->prot, EXU_PROT_READ | EXU_PROT_EXEC);
   shut(&opened);
 }
 
@@ -226,7 +226,7 @@ static void x86_64_registers_are_in_the_order_of_dwarf(void **state) {
   (void)state;
   struct opened opened;
   open_built(&opened, small_core());
-  const struct exu_registers *registers = &opened.target.threads[0].registers;
+  const struct exu_registers *registers = &opened.process.threads[0].registers;
   static const uint64_t expected[] = {1, 4, 3, 2, 5, 6, 7, 0x7000, 8, 9, 10, 11, 12, 13, 14, 15, 0x1234};
   assert_memory_equal(registers->value, expected, sizeof expected);
   assert_int_equal(registers->valid, (1 << 17) - 1);
@@ -234,11 +234,11 @@ static void x86_64_registers_are_in_the_order_of_dwarf(void **state) {
   assert_int_equal(registers->sp, 0x7000);
   assert_true(registers->has_thread_pointer);
   assert_int_equal(registers->thread_pointer, 0x7f0000001000);
-  assert_int_equal(opened.target.arch->pthread_self(registers->thread_pointer), 0x7f0000001000);
+  assert_int_equal(opened.process.arch->pthread_self(registers->thread_pointer), 0x7f0000001000);
   assert_int_equal(registers->syscall, 202);
   static const uint64_t arguments[] = {6, 5, 4, 10, 8, 9};
   assert_memory_equal(registers->syscall_args, arguments, sizeof arguments);
-  assert_int_equal(opened.target.threads[1].registers.syscall, -1); /* orig_rax -1: not in a system call */
+  assert_int_equal(opened.process.threads[1].registers.syscall, -1); /* orig_rax -1: not in a system call */
   shut(&opened);
 }
 
@@ -256,14 +256,14 @@ static void aarch64_takes_its_thread_pointer_from_a_note(void **state) {
   struct opened opened;
   open_built(&opened, core);
   assert_true(opened.fine);
-  assert_string_equal(opened.target.arch->name, "aarch64");
-  const struct exu_registers *registers = &opened.target.threads[1].registers;
+  assert_string_equal(opened.process.arch->name, "aarch64");
+  const struct exu_registers *registers = &opened.process.threads[1].registers;
   assert_int_equal(registers->value[30], 230);
   assert_int_equal(registers->sp, 231);
   assert_int_equal(registers->pc, 232);
   assert_int_equal(registers->thread_pointer, 0x2000);
-  assert_int_equal(opened.target.threads[0].registers.thread_pointer, 0x1000);
-  assert_int_equal(opened.target.arch->pthread_self(0x2000), 0);
+  assert_int_equal(opened.process.threads[0].registers.thread_pointer, 0x1000);
+  assert_int_equal(opened.process.arch->pthread_self(0x2000), 0);
   assert_int_equal(registers->syscall, -1);
   shut(&opened);
 }
@@ -283,10 +283,10 @@ static void notes_may_be_in_many_segments_and_padded_to_eight(void **state) {
   struct opened opened;
   open_built(&opened, core);
   assert_true(opened.fine);
-  assert_int_equal(opened.target.thread_count, THREADS);
-  for (int i = 0; i < THREADS; i++) assert_int_equal(opened.target.threads[i].tid, 100 + i);
-  assert_null(opened.target.crash); /* no signal: a core of a healthy process */
-  assert_false(opened.target.threads[0].crashed);
+  assert_int_equal(opened.process.thread_count, THREADS);
+  for (int i = 0; i < THREADS; i++) assert_int_equal(opened.process.threads[i].tid, 100 + i);
+  assert_null(opened.process.crash); /* no signal: a core of a healthy process */
+  assert_false(opened.process.threads[0].crashed);
   assert_int_equal(opened.diagnostics.list.count, 0);
   shut(&opened);
 }
@@ -299,8 +299,8 @@ static void fifty_thousand_threads_are_read(void **state) {
   struct opened opened;
   open_built(&opened, core);
   assert_true(opened.fine);
-  assert_int_equal(opened.target.thread_count, THREADS);
-  assert_int_equal(opened.target.threads[THREADS - 1].tid, THREADS);
+  assert_int_equal(opened.process.thread_count, THREADS);
+  assert_int_equal(opened.process.threads[THREADS - 1].tid, THREADS);
   shut(&opened);
 }
 
@@ -311,7 +311,7 @@ static void too_many_threads_are_said(void **state) {
   struct opened opened;
   open_built(&opened, core);
   assert_true(opened.fine);
-  assert_int_equal(opened.target.thread_count, EXU_THREADS_MAX);
+  assert_int_equal(opened.process.thread_count, EXU_THREADS_MAX);
   assert_int_equal(diagnostics_with(&opened, "too-many-threads"), 1);
   shut(&opened);
 }
@@ -324,7 +324,7 @@ static void the_siginfo_of_gcore_for_a_healthy_process_is_no_crash(void **state)
   struct opened opened;
   open_built(&opened, core);
   assert_true(opened.fine);
-  assert_null(opened.target.crash);
+  assert_null(opened.process.crash);
   shut(&opened);
 }
 
@@ -337,8 +337,8 @@ static void the_siginfo_of_another_thread_is_not_the_crash(void **state) {
   core_builder_siginfo(core, 19, 0, 0);
   struct opened opened;
   open_built(&opened, core);
-  assert_int_equal(opened.target.crash->signal, 11);
-  assert_string_equal(opened.target.crash->code_name, "SEGV_ACCERR");
+  assert_int_equal(opened.process.crash->signal, 11);
+  assert_string_equal(opened.process.crash->code_name, "SEGV_ACCERR");
   shut(&opened);
 }
 
@@ -349,9 +349,9 @@ static void a_signal_without_siginfo_has_no_code(void **state) {
   core_builder_siginfo(core, 11, 1, 0x10); /* not about this signal */
   struct opened opened;
   open_built(&opened, core);
-  assert_int_equal(opened.target.crash->signal, 6);
-  assert_false(opened.target.crash->has_code);
-  assert_false(opened.target.crash->has_address);
+  assert_int_equal(opened.process.crash->signal, 6);
+  assert_false(opened.process.crash->has_code);
+  assert_false(opened.process.crash->has_address);
   shut(&opened);
 }
 
@@ -363,9 +363,9 @@ static void gcore_writes_file_offsets_in_bytes(void **state) {
   core_builder_prstatus(core, 5, 0, NULL);
   struct opened opened;
   open_built(&opened, core);
-  assert_int_equal(opened.target.mapping_count, 2);
-  assert_int_equal(opened.target.mappings[0].start, 0x1000); /* sorted */
-  assert_int_equal(opened.target.mappings[1].offset, 0x3000);
+  assert_int_equal(opened.process.mapping_count, 2);
+  assert_int_equal(opened.process.mappings[0].start, 0x1000); /* sorted */
+  assert_int_equal(opened.process.mappings[1].offset, 0x3000);
   shut(&opened);
 }
 
@@ -378,7 +378,7 @@ static void a_mapped_file_without_a_segment_is_mapped_and_not_saved(void **state
   struct opened opened;
   open_built(&opened, core);
   uint8_t byte;
-  struct exu_space *space = opened.target.space;
+  struct exu_space *space = opened.process.space;
   assert_int_equal(exu_space_read(space, 0x1000, &byte, 1), EXU_NOT_SAVED);
   assert_int_equal(exu_space_read(space, 0x2000, &byte, 1), EXU_READABLE);
   assert_int_equal(exu_space_read(space, 0x3fff, &byte, 1), EXU_NOT_SAVED);
@@ -398,8 +398,8 @@ static void arguments_fill_all_of_their_eighty_bytes(void **state) {
   core_builder_prstatus(core, 7, 0, NULL);
   struct opened opened;
   open_built(&opened, core);
-  assert_string(opened.target.arguments, arguments);
-  assert_string(opened.target.comm, "a_name_of_16_byt");
+  assert_string(opened.process.arguments, arguments);
+  assert_string(opened.process.comm, "a_name_of_16_byt");
   shut(&opened);
 }
 
@@ -421,8 +421,8 @@ static void a_file_list_that_lies_about_its_size_is_said_and_skipped(void **stat
     struct opened opened;
     open_built(&opened, core);
     assert_true(opened.fine);
-    assert_int_equal(opened.target.mapping_count, 0);
-    assert_int_equal(opened.target.thread_count, 1); /* what follows is still read */
+    assert_int_equal(opened.process.mapping_count, 0);
+    assert_int_equal(opened.process.thread_count, 1); /* what follows is still read */
     assert_int_equal(diagnostics_with(&opened, "notes-damaged"), 1);
     assert_true(opened.diagnostics.incomplete);
     shut(&opened);
@@ -437,8 +437,8 @@ static void a_mapping_that_ends_before_it_starts_is_dropped(void **state) {
   core_builder_file(core, PAGE, files, 3);
   struct opened opened;
   open_built(&opened, core);
-  assert_int_equal(opened.target.mapping_count, 1);
-  assert_string(opened.target.mappings[0].path, "/a");
+  assert_int_equal(opened.process.mapping_count, 1);
+  assert_string(opened.process.mappings[0].path, "/a");
   assert_int_equal(diagnostics_with(&opened, "notes-damaged"), 1);
   shut(&opened);
 }
@@ -458,11 +458,11 @@ static void notes_that_are_too_short_keep_what_they_have(void **state) {
   struct opened opened;
   open_built(&opened, core);
   assert_true(opened.fine);
-  assert_int_equal(opened.target.thread_count, 1);
-  assert_int_equal(opened.target.threads[0].tid, 77);
-  assert_int_equal(opened.target.threads[0].registers.valid, 0);
-  assert_int_equal(opened.target.threads[0].registers.syscall, -1);
-  assert_int_equal(opened.target.pid, -1);
+  assert_int_equal(opened.process.thread_count, 1);
+  assert_int_equal(opened.process.threads[0].tid, 77);
+  assert_int_equal(opened.process.threads[0].registers.valid, 0);
+  assert_int_equal(opened.process.threads[0].registers.syscall, -1);
+  assert_int_equal(opened.process.pid, -1);
   assert_int_equal(diagnostics_with(&opened, "notes-damaged"), 1);
   shut(&opened);
 }
@@ -480,7 +480,7 @@ static void a_note_that_claims_four_gigabytes_ends_the_notes(void **state) {
     struct opened opened;
     open_built(&opened, core);
     assert_true(opened.fine);
-    assert_int_equal(opened.target.thread_count, 2);
+    assert_int_equal(opened.process.thread_count, 2);
     assert_int_equal(diagnostics_with(&opened, "notes-damaged"), 1);
     shut(&opened);
   }
@@ -497,7 +497,7 @@ static void segments_may_come_in_any_order(void **state) {
   open_built(&opened, core);
   enum { ALL = 100 * PAGE };
   uint8_t *bytes = malloc(ALL);
-  assert_int_equal(exu_space_read(opened.target.space, 0x100000, bytes, ALL), EXU_READABLE);
+  assert_int_equal(exu_space_read(opened.process.space, 0x100000, bytes, ALL), EXU_READABLE);
   for (size_t i = 0; i < ALL; i++)
     if (bytes[i] != (uint8_t)i) fail_msg("byte %zu", i);
   free(bytes);
@@ -515,10 +515,10 @@ static void segments_at_the_end_of_the_address_space_are_clipped(void **state) {
   open_built(&opened, core);
   assert_true(opened.fine);
   uint8_t byte;
-  assert_int_equal(exu_space_read(opened.target.space, UINT64_MAX - 1, &byte, 1), EXU_READABLE);
+  assert_int_equal(exu_space_read(opened.process.space, UINT64_MAX - 1, &byte, 1), EXU_READABLE);
   assert_int_equal(byte, 0xfe);
-  assert_int_equal(exu_space_read(opened.target.space, 0x100f, &byte, 1), EXU_READABLE);
-  assert_int_equal(exu_space_read(opened.target.space, 0, &byte, 1), EXU_UNMAPPED);
+  assert_int_equal(exu_space_read(opened.process.space, 0x100f, &byte, 1), EXU_READABLE);
+  assert_int_equal(exu_space_read(opened.process.space, 0, &byte, 1), EXU_UNMAPPED);
   assert_int_equal(diagnostics_with(&opened, "segment-damaged"), 1);
   shut(&opened);
 }
@@ -530,8 +530,8 @@ static void more_saved_than_mapped_is_damage(void **state) {
   struct opened opened;
   open_built(&opened, core);
   uint8_t byte;
-  assert_int_equal(exu_space_read(opened.target.space, 0x100f, &byte, 1), EXU_READABLE);
-  assert_int_equal(exu_space_read(opened.target.space, 0x1010, &byte, 1), EXU_UNMAPPED);
+  assert_int_equal(exu_space_read(opened.process.space, 0x100f, &byte, 1), EXU_READABLE);
+  assert_int_equal(exu_space_read(opened.process.space, 0x1010, &byte, 1), EXU_UNMAPPED);
   assert_int_equal(diagnostics_with(&opened, "segment-damaged"), 1);
   shut(&opened);
 }
@@ -548,11 +548,11 @@ static void offsets_beyond_the_file_are_cut_off_and_counted(void **state) {
   open_bytes(&opened, bytes, size);
   core_builder_destroy(core);
   assert_true(opened.fine);
-  assert_true(opened.target.truncated);
-  assert_int_equal(opened.target.missing_bytes, UINT64_MAX - size);
+  assert_true(opened.process.truncated);
+  assert_int_equal(opened.process.missing_bytes, UINT64_MAX - size);
   uint8_t byte;
-  assert_int_equal(exu_space_read(opened.target.space, 0x1000, &byte, 1), EXU_CUT_OFF);
-  assert_int_equal(exu_space_read(opened.target.space, 0x9008, &byte, 1), EXU_CUT_OFF);
+  assert_int_equal(exu_space_read(opened.process.space, 0x1000, &byte, 1), EXU_CUT_OFF);
+  assert_int_equal(exu_space_read(opened.process.space, 0x9008, &byte, 1), EXU_CUT_OFF);
   shut(&opened);
 }
 
@@ -571,10 +571,10 @@ static void with_pn_xnum_the_number_of_segments_is_in_the_first_section(void **s
     open_bytes(&opened, bytes, size - (cut ? 64 : 0));
     assert_true(opened.fine);
     size_t count;
-    exu_space_regions(opened.target.space, &count);
+    exu_space_regions(opened.process.space, &count);
     assert_int_equal(count, SEGMENTS);
-    assert_int_equal(opened.target.truncated, cut != 0);
-    assert_int_equal(opened.target.missing_bytes, cut ? 64 : 0);
+    assert_int_equal(opened.process.truncated, cut != 0);
+    assert_int_equal(opened.process.missing_bytes, cut ? 64 : 0);
     shut(&opened);
   }
   core_builder_destroy(core);
@@ -586,7 +586,7 @@ static void pn_xnum_of_a_small_core_does_not_invent_segments(void **state) {
   core_builder_force_xnum(core); /* sh_info is less than PN_XNUM: not to be believed */
   struct opened opened;
   open_built(&opened, core);
-  if (opened.fine) assert_true(opened.target.truncated);
+  if (opened.fine) assert_true(opened.process.truncated);
   shut(&opened);
 }
 
@@ -604,14 +604,14 @@ static void every_length_of_a_core_is_opened_or_refused_with_a_reason(void **sta
     open_bytes(&opened, bytes, length);
     if (opened.fine) {
       opened_count++;
-      assert_true(opened.target.truncated);
-      assert_true(opened.target.missing_bytes > 0);
-      if (length >= 64 + 4 * 56) assert_int_equal(opened.target.missing_bytes, size - length);
+      assert_true(opened.process.truncated);
+      assert_true(opened.process.missing_bytes > 0);
+      if (length >= 64 + 4 * 56) assert_int_equal(opened.process.missing_bytes, size - length);
       assert_int_equal(diagnostics_with(&opened, "core-truncated"), 1);
-      if (length >= memory) assert_int_equal(opened.target.thread_count, 2);
-      exu_crash_describe(&opened.target, &opened.arena);
+      if (length >= memory) assert_int_equal(opened.process.thread_count, 2);
+      exu_crash_describe(&opened.process, &opened.arena);
       uint8_t byte;
-      enum exu_fault fault = exu_space_read(opened.target.space, 0x7fff, &byte, 1);
+      enum exu_fault fault = exu_space_read(opened.process.space, 0x7fff, &byte, 1);
       if (length >= 64 + 4 * 56) assert_int_equal(fault, EXU_CUT_OFF);
     }
     shut(&opened);
@@ -640,11 +640,11 @@ static void damaged_bytes_anywhere_never_crash_the_reader(void **state) {
     struct opened opened;
     open_bytes(&opened, copy, size);
     if (opened.fine) {
-      exu_crash_describe(&opened.target, &opened.arena);
+      exu_crash_describe(&opened.process, &opened.arena);
       size_t count;
-      const struct exu_region *regions = exu_space_regions(opened.target.space, &count);
+      const struct exu_region *regions = exu_space_regions(opened.process.space, &count);
       uint8_t buffer[300];
-      for (size_t i = 0; i < count; i++) exu_space_read_some(opened.target.space, regions[i].start, buffer, 300);
+      for (size_t i = 0; i < count; i++) exu_space_read_some(opened.process.space, regions[i].start, buffer, 300);
     }
     shut(&opened);
   }

@@ -52,7 +52,7 @@ struct scene {
 struct described {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
-  struct exu_target target;
+  struct exu_process process;
 };
 
 static void describe(struct described *described, const struct scene *scene) {
@@ -105,22 +105,23 @@ static void describe(struct described *described, const struct scene *scene) {
   exu_arena_init(&described->arena, 1 << 20);
   exu_diagnostics_init(&described->diagnostics, &described->arena);
   struct exu_error error;
-  assert_true(exu_target_open_core(file.path, &described->arena, &described->diagnostics, &described->target, &error));
+  assert_true(
+      exu_process_open_core(file.path, &described->arena, &described->diagnostics, &described->process, &error));
   close(file.fd);
   core_builder_destroy(core);
-  exu_calls_check(&described->target);
-  exu_crash_describe(&described->target, &described->arena);
+  exu_calls_check(&described->process);
+  exu_crash_describe(&described->process, &described->arena);
 }
 
 static void forget(struct described *described) {
-  exu_target_close(&described->target);
+  exu_process_close(&described->process);
   exu_arena_deinit(&described->arena);
 }
 
 static void assert_summary(const struct scene *scene, const char *expected) {
   struct described described;
   describe(&described, scene);
-  struct exu_string summary = described.target.crash->summary;
+  struct exu_string summary = described.process.crash->summary;
   assert_non_null(summary.data);
   assert_string_equal(summary.data, expected);
   assert_int_equal(summary.size, strlen(expected));
@@ -134,8 +135,8 @@ static void assert_place(uint64_t address, const struct scene *like, const char 
   if (!scene.code) scene.code = EXU_SEGV_MAPERR;
   scene.word = address;
   describe(&described, &scene);
-  assert_true(described.target.crash->has_address);
-  assert_string_equal(described.target.crash->address_in.data, expected);
+  assert_true(described.process.crash->has_address);
+  assert_string_equal(described.process.crash->address_in.data, expected);
   forget(&described);
 }
 
@@ -188,9 +189,9 @@ static void an_address_that_the_kernel_does_not_report_is_not_null(void **state)
                  "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234");
   struct described described;
   describe(&described, &(struct scene){.signal = 11, .code = EXU_SI_KERNEL, .word = 0});
-  assert_false(described.target.crash->has_address);
-  assert_null(described.target.crash->address_in.data);
-  assert_string_equal(described.target.crash->code_name, "SI_KERNEL");
+  assert_false(described.process.crash->has_address);
+  assert_null(described.process.crash->address_in.data);
+  assert_string_equal(described.process.crash->code_name, "SI_KERNEL");
   forget(&described);
   assert_summary(&(struct scene){.signal = 11, .code = EXU_SEGV_CPERR},
                  "Segmentation fault (control protection) in thread 1234");
@@ -237,9 +238,9 @@ static void a_thread_that_raised_the_signal_crashed(void **state) {
   assert_summary(&scene, in_other);
   struct described described;
   describe(&described, &scene);
-  assert_false(described.target.threads[0].crashed);
-  assert_true(described.target.threads[1].crashed);
-  assert_int_equal(described.target.crash->tid, PID);
+  assert_false(described.process.threads[0].crashed);
+  assert_true(described.process.threads[1].crashed);
+  assert_int_equal(described.process.crash->tid, PID);
   forget(&described);
 }
 
@@ -253,8 +254,8 @@ static void no_thread_crashed_of_what_came_from_outside(void **state) {
   for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
     struct described described;
     describe(&described, &scenes[i]);
-    assert_int_equal(described.target.crash->tid, -1);
-    assert_false(described.target.threads[0].crashed || described.target.threads[1].crashed);
+    assert_int_equal(described.process.crash->tid, -1);
+    assert_false(described.process.threads[0].crashed || described.process.threads[1].crashed);
     forget(&described);
   }
 }
@@ -275,9 +276,9 @@ static void who_sent_the_signal_is_said(void **state) {
   assert_summary(&(struct scene){.signal = 14, .code = -2}, "Killed by SIGALRM from a timer");
   struct described described;
   describe(&described, &(struct scene){.signal = 6, .code = EXU_SI_USER, .word = sender(77, UINT32_MAX)});
-  assert_int_equal(described.target.crash->sender_pid, 77);
-  assert_int_equal(described.target.crash->sender_uid, UINT32_MAX);
-  assert_false(described.target.crash->has_address);
+  assert_int_equal(described.process.crash->sender_pid, 77);
+  assert_int_equal(described.process.crash->sender_uid, UINT32_MAX);
+  assert_false(described.process.crash->has_address);
   forget(&described);
 }
 
@@ -417,8 +418,8 @@ static void the_length_of_a_file_of_that_name_is_said_as_what_it_is(void **state
   struct described described;
   describe(&described, &(struct scene){.signal = 7, .code = EXU_BUS_ADRERR, .word = SHARED});
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-    exu_crash_measured(&described.target, 70000, ends[i].changed, &described.arena);
-    const char *mapped = strstr(described.target.crash->summary.data, " were mapped");
+    exu_crash_measured(&described.process, 70000, ends[i].changed, &described.arena);
+    const char *mapped = strstr(described.process.crash->summary.data, " were mapped");
     assert_non_null(mapped);
     assert_string_equal(mapped + strlen(" were mapped"), ends[i].end);
   }

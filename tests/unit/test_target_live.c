@@ -616,56 +616,57 @@ static void test_execve_of_a_thread_goes_on_while_the_process_is_stopped(void **
   close(child.tasks);
 }
 
-/* ---- The target ---------------------------------------------------------------------------------------------------- */
+/* ---- The process ---------------------------------------------------------------------------------------------------- */
 
 static void test_target(void **state) {
   (void)state;
   struct child child = start_child();
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
-  struct exu_target target;
+  struct exu_process process;
   struct exu_error error;
   exu_arena_init(&arena, 16 << 20);
   exu_diagnostics_init(&diagnostics, &arena);
-  assert_true(exu_target_open_live(child.pid, &arena, &diagnostics, &target, &error));
-  assert_int_equal(target.running_pid, target.pid);
-  assert_int_equal(target.pid, child.pid);
-  assert_null(exu_process_root(&target)); /* it is this process's own */
-  assert_true(target.auxv.phdr != 0 && target.auxv.vdso != 0);
-  assert_non_null(exu_target_mapping(&target, (uintptr_t)run_child));
-  int fd = exu_process_open_mapping(&target, exu_target_mapping(&target, (uintptr_t)run_child));
+  assert_true(exu_process_open_live(child.pid, &arena, &diagnostics, &process, &error));
+  assert_int_equal(process.running_pid, process.pid);
+  assert_int_equal(process.pid, child.pid);
+  assert_null(exu_process_root(&process)); /* it is this process's own */
+  assert_true(process.auxv.phdr != 0 && process.auxv.vdso != 0);
+  assert_non_null(exu_process_mapping(&process, (uintptr_t)run_child));
+  int fd = exu_process_open_mapping(&process, exu_process_mapping(&process, (uintptr_t)run_child));
   if (fd >= 0) close(fd); /* not everybody may */
 
-  assert_true(exu_process_pause(&target, &arena, &error));
-  assert_int_equal(target.thread_count, THREADS);
-  assert_int_equal(target.threads[0].tid, child.pid);
+  assert_true(exu_process_pause(&process, &arena, &error));
+  assert_int_equal(process.thread_count, THREADS);
+  assert_int_equal(process.threads[0].tid, child.pid);
   for (size_t i = 0; i < THREADS; i++) {
-    assert_true(target.threads[i].registers.valid != 0);
-    assert_true(target.threads[i].registers.has_thread_pointer);
+    assert_true(process.threads[i].registers.valid != 0);
+    assert_true(process.threads[i].registers.has_thread_pointer);
   }
-  exu_process_capture_stacks(&target);
+  exu_process_capture_stacks(&process);
   uint64_t number = 0, word = 0;
-  assert_int_equal(exu_space_read(target.space, (uintptr_t)&shared->number, &number, sizeof number), EXU_READABLE);
+  assert_int_equal(exu_space_read(process.space, (uintptr_t)&shared->number, &number, sizeof number), EXU_READABLE);
   assert_int_equal(number, 0x1122334455667788);
-  exu_process_resume(&target);
-  assert_true(target.pause_us >= 0);
+  exu_process_resume(&process);
+  assert_true(process.pause_us >= 0);
   assert_true(all_run());
 
   /* No process has such addresses, whatever its pointers say. */
-  assert_int_equal(exu_space_read(target.space, UINT64_MAX - 3, &word, sizeof word), EXU_UNMAPPED);
-  assert_int_equal(exu_space_read(target.space, INT64_MAX, &word, sizeof word), EXU_UNMAPPED);
-  assert_int_not_equal(exu_space_read(target.space, 8, &word, sizeof word), EXU_READABLE);
+  assert_int_equal(exu_space_read(process.space, UINT64_MAX - 3, &word, sizeof word), EXU_UNMAPPED);
+  assert_int_equal(exu_space_read(process.space, INT64_MAX, &word, sizeof word), EXU_UNMAPPED);
+  assert_int_not_equal(exu_space_read(process.space, 8, &word, sizeof word), EXU_READABLE);
 
   /* The copy is of then, and so are the stacks; what was not copied is late. */
   shared->number = 1;
-  assert_int_equal(exu_space_read(target.space, (uintptr_t)&shared->number, &number, sizeof number), EXU_READABLE);
+  assert_int_equal(exu_space_read(process.space, (uintptr_t)&shared->number, &number, sizeof number), EXU_READABLE);
   assert_int_equal(number, 0x1122334455667788);
   for (size_t i = 0; i < THREADS; i++)
-    assert_int_equal(exu_space_read(target.space, target.threads[i].registers.sp, &word, sizeof word), EXU_READABLE);
-  for (size_t i = 0; i < THREADS; i++) assert_true(exu_process_is_consistent(&target, target.threads[i].registers.sp));
-  exu_process_describe_threads(&target, &arena);
-  assert_true(target.threads[0].comm.size > 0 && target.threads[0].cpu_us >= 0);
-  exu_target_close(&target);
+    assert_int_equal(exu_space_read(process.space, process.threads[i].registers.sp, &word, sizeof word), EXU_READABLE);
+  for (size_t i = 0; i < THREADS; i++)
+    assert_true(exu_process_is_consistent(&process, process.threads[i].registers.sp));
+  exu_process_describe_threads(&process, &arena);
+  assert_true(process.threads[0].comm.size > 0 && process.threads[0].cpu_us >= 0);
+  exu_process_close(&process);
   exu_arena_deinit(&arena);
   end_child(&child);
 }
@@ -686,17 +687,17 @@ static void test_reserved_memory_that_gets_contents_is_read(void **state) {
   }
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
-  struct exu_target target;
+  struct exu_process process;
   struct exu_error error;
   exu_arena_init(&arena, 16 << 20);
   exu_diagnostics_init(&diagnostics, &arena);
-  assert_true(exu_target_open_live(child, &arena, &diagnostics, &target, &error));
+  assert_true(exu_process_open_live(child, &arena, &diagnostics, &process, &error));
   atomic_store(step, 1);
   for (int i = 0; i < 5000 && atomic_load(step) < 2; i++) sleep_ms(1);
   assert_int_equal(atomic_load(step), 2);
-  assert_int_equal(exu_space_read(target.space, (uintptr_t)reserved, &number, sizeof number), EXU_READABLE);
+  assert_int_equal(exu_space_read(process.space, (uintptr_t)reserved, &number, sizeof number), EXU_READABLE);
   assert_int_equal(number, 42);
-  exu_target_close(&target);
+  exu_process_close(&process);
   exu_arena_deinit(&arena);
   kill(child, SIGKILL);
   waitpid(child, NULL, 0);
@@ -708,13 +709,13 @@ static void test_no_such_process(void **state) {
   (void)state;
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
-  struct exu_target target;
+  struct exu_process process;
   struct exu_error error;
   exu_arena_init(&arena, 1 << 20);
   exu_diagnostics_init(&diagnostics, &arena);
   const int64_t pids[] = {-1, 0, INT32_MAX, (int64_t)INT32_MAX + 1};
   for (size_t i = 0; i < sizeof pids / sizeof *pids; i++) {
-    assert_false(exu_target_open_live(pids[i], &arena, &diagnostics, &target, &error));
+    assert_false(exu_process_open_live(pids[i], &arena, &diagnostics, &process, &error));
     assert_int_equal(error.status, EXU_NOT_FOUND);
   }
   exu_arena_deinit(&arena);

@@ -8,16 +8,16 @@
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
-#include "small_target.h"
+#include "small_process.h"
 #include "waits/waits.h"
 #include "waits/waits_private.h"
 
 enum { X86_64 = 62, FUTEX = 202, READ = 0, TGKILL = 234, MISSING = 199 };
 enum { FIRST = SMALL_BASE + 0x100, SECOND = SMALL_BASE + 0x200, NOWHERE = 0x10 };
 
-/* Threads of a target, and the report that they become. */
+/* Threads of a process, and the report that they become. */
 struct scene {
-  struct small_target small;
+  struct small_process small;
   struct exu_thread threads[SMALL_THREADS];
   uint64_t gil[SMALL_THREADS];     /* that it waits for */
   uint64_t has_gil[SMALL_THREADS]; /* that it holds */
@@ -30,21 +30,21 @@ struct scene {
 
 static void scene_create(struct scene *scene) {
   *scene = (struct scene){0};
-  small_target_create(&scene->small, X86_64);
+  small_process_create(&scene->small, X86_64);
   exu_diagnostics_init(&scene->diagnostics, &scene->small.arena);
 }
 
 static void scene_destroy(struct scene *scene) {
   exu_waits_destroy(scene->waits);
-  small_target_destroy(&scene->small);
+  small_process_destroy(&scene->small);
 }
 
 static struct exu_os_thread *add(struct scene *scene, const char *name, int64_t number, const uint64_t args[6]) {
-  size_t index = scene->small.target.thread_count;
+  size_t index = scene->small.process.thread_count;
   int64_t tid = 100 + (int64_t)index;
   scene->threads[index] = (struct exu_thread){.tid = tid, .gil = EXU_GIL_NONE};
   if (name) scene->threads[index].name = (struct exu_string){name, strlen(name)};
-  return small_target_thread(&scene->small, tid, number, args);
+  return small_process_thread(&scene->small, tid, number, args);
 }
 
 /* A thread that waits for the mutex at that address. */
@@ -54,17 +54,17 @@ static struct exu_os_thread *add_waiter(struct scene *scene, const char *name, u
 
 static void put_mutex(struct scene *scene, uint64_t address, int32_t owner) {
   const int32_t words[10] = {2, 0, owner, 1};
-  small_target_write(&scene->small, address, words, sizeof words);
+  small_process_write(&scene->small, address, words, sizeof words);
 }
 
 static void look(struct scene *scene) {
-  const struct exu_target *target = &scene->small.target;
-  scene->waits = exu_waits_create(target, &scene->small.arena, &scene->diagnostics);
+  const struct exu_process *process = &scene->small.process;
+  scene->waits = exu_waits_create(process, &scene->small.arena, &scene->diagnostics);
   assert_non_null(scene->waits);
-  for (size_t i = 0; i < target->thread_count; i++) {
+  for (size_t i = 0; i < process->thread_count; i++) {
     const struct exu_wait_subject subject = {
         .thread = i,
-        .os = &target->threads[i],
+        .os = &process->threads[i],
         .gil = scene->gil[i],
         .gil_holder = scene->gil[i] ? scene->gil_holder : 0,
         .gil_of = {scene->gil_of[i], scene->gil_of[i] ? strlen(scene->gil_of[i]) : 0},
@@ -76,7 +76,7 @@ static void look(struct scene *scene) {
 static const struct exu_wait *finish(struct scene *scene) {
   assert_true(exu_waits_look_again(scene->waits));
   scene->report.threads = scene->threads;
-  scene->report.thread_count = scene->small.target.thread_count;
+  scene->report.thread_count = scene->small.process.thread_count;
   assert_true(exu_waits_finish(scene->waits, &scene->report, scene->threads));
   return scene->threads[0].wait;
 }
@@ -231,7 +231,7 @@ static void a_join_is_known_by_the_record_of_the_thread_id(void **state) {
   const int32_t tid = 101;
   struct scene scene;
   scene_create(&scene);
-  small_target_write(&scene.small, RECORD, &tid, sizeof tid);
+  small_process_write(&scene.small, RECORD, &tid, sizeof tid);
   add(&scene, "waiter", FUTEX, (const uint64_t[6]){RECORD, 0x109, 101});
   struct exu_os_thread *joined = add(&scene, "joined", READ, (const uint64_t[6]){3});
   joined->registers.thread_pointer = SELF;
@@ -332,7 +332,7 @@ static void a_stopped_process_is_stopped_first_and_still_deadlocked(void **state
   put_mutex(&scene, FIRST, 100);
   add_waiter(&scene, "selfish", FIRST);
   add(&scene, "busy", -1, NULL);
-  scene.small.target.stop_signal = 19;
+  scene.small.process.stop_signal = 19;
   explain(&scene);
   check(&scene, 0, EXU_WAIT_STOPPED, 0, "is stopped by SIGSTOP, and waits for the mutex 0x100100 held by itself");
   check(&scene, 1, EXU_WAIT_STOPPED, -1, "is stopped by SIGSTOP");
@@ -377,7 +377,7 @@ struct sleep {
 static size_t hangs_of(const struct sleep *sleep) {
   struct scene scene;
   scene_create(&scene);
-  small_target_write(&scene.small, FIRST, &sleep->word, sizeof sleep->word);
+  small_process_write(&scene.small, FIRST, &sleep->word, sizeof sleep->word);
   for (uint64_t i = 0; i < 2; i++) {
     struct exu_os_thread *thread =
         add(&scene, NULL, FUTEX, (const uint64_t[6]){FIRST, sleep->operation, 2, sleep->timeout});
@@ -385,7 +385,7 @@ static size_t hangs_of(const struct sleep *sleep) {
     thread->registers.thread_pointer = SECOND + 64 * i;
   }
   look(&scene);
-  scene.small.target.thread_count += sleep->more;
+  scene.small.process.thread_count += sleep->more;
   finish(&scene);
   const size_t count = scene.report.hang_count;
   scene_destroy(&scene);
@@ -449,7 +449,7 @@ static void a_thread_of_another_moment_may_have_woken_the_others(void **state) {
     const int32_t word = 2;
     struct scene scene;
     scene_create(&scene);
-    small_target_write(&scene.small, FIRST, &word, sizeof word);
+    small_process_write(&scene.small, FIRST, &word, sizeof word);
     for (int i = 0; i < 3; i++) {
       struct exu_os_thread *thread = add_waiter(&scene, NULL, FIRST);
       thread->registers.has_thread_pointer = true;
@@ -486,7 +486,7 @@ static void a_thread_of_another_moment_waits_for_no_other_process(void **state) 
     const int32_t word = 7;
     struct scene scene;
     scene_create(&scene);
-    small_target_write(&scene.small, FIRST, &word, sizeof word);
+    small_process_write(&scene.small, FIRST, &word, sizeof word);
     make_late(add(&scene, "waits", FUTEX, (const uint64_t[6]){FIRST, 0, 7}), how);
     explain(&scene);
     assert_int_equal(scene.threads[0].wait->shared_futex, how == AT_ONCE ? FIRST : 0);
@@ -526,7 +526,7 @@ static size_t deadlocks_of_pool(int how, uint64_t limit, bool more) {
   struct exu_wait_pool *pool = EXU_PUSH(&scene.small.arena, &scene.waits->pools);
   assert_non_null(pool);
   *pool = (struct exu_wait_pool){.of = {.limit = limit, .object = 0x10}, .workers = 2};
-  scene.small.target.thread_count += more;
+  scene.small.process.thread_count += more;
   finish(&scene);
   const size_t count = scene.report.deadlock_count;
   scene_destroy(&scene);

@@ -82,10 +82,10 @@ static void the_first_entry_that_covers_an_instruction_is_found(void **state) {
   (void)state;
   struct exu_handler handler;
   assert_true(exu_exceptions_find(table_3_11, sizeof table_3_11, 3, &handler));
-  assert_int_equal(handler.target, 108);
+  assert_int_equal(handler.process, 108);
   assert_int_equal(handler.depth, 1);
   assert_true(exu_exceptions_find(table_3_11, sizeof table_3_11, 115, &handler));
-  assert_int_equal(handler.target, 112);
+  assert_int_equal(handler.process, 112);
   assert_int_equal(handler.depth, 3);
   assert_false(exu_exceptions_find(table_3_11, sizeof table_3_11, 11, &handler)); /* between two entries */
   assert_false(exu_exceptions_find(table_3_11, sizeof table_3_11, 116, &handler));

@@ -79,11 +79,11 @@ static bool unit(const struct exu_bytecode *bytecode, uint32_t offset, struct ex
 /* Arguments of jumps count bytes, since 3.10 code units. UINT32_MAX also for one that leads out of the code. */
 static uint32_t target_of(const struct exu_bytecode *bytecode, const struct exu_instruction *instruction,
                           enum exu_jump jump) {
-  uint64_t distance = (uint64_t)instruction->arg * (at_least(bytecode, 10) ? 2 : 1), target = UINT32_MAX;
-  if (jump == EXU_JUMP_ABSOLUTE) target = distance;
-  if (jump == EXU_JUMP_FORWARD) target = instruction->next + distance;
-  if (jump == EXU_JUMP_BACKWARD && distance <= instruction->next) target = instruction->next - distance;
-  return target < bytecode->size ? (uint32_t)target : UINT32_MAX;
+  uint64_t distance = (uint64_t)instruction->arg * (at_least(bytecode, 10) ? 2 : 1), process = UINT32_MAX;
+  if (jump == EXU_JUMP_ABSOLUTE) process = distance;
+  if (jump == EXU_JUMP_FORWARD) process = instruction->next + distance;
+  if (jump == EXU_JUMP_BACKWARD && distance <= instruction->next) process = instruction->next - distance;
+  return process < bytecode->size ? (uint32_t)process : UINT32_MAX;
 }
 
 bool exu_bytecode_at(const struct exu_bytecode *bytecode, uint32_t offset, struct exu_instruction *instruction) {
@@ -98,7 +98,7 @@ bool exu_bytecode_at(const struct exu_bytecode *bytecode, uint32_t offset, struc
       instruction->offset = offset;
       instruction->op = (enum exu_op)opcode.op;
       instruction->arg = high | arg;
-      instruction->target = target_of(bytecode, instruction, (enum exu_jump)opcode.jump);
+      instruction->process = target_of(bytecode, instruction, (enum exu_jump)opcode.jump);
       return true;
     }
     high = (high | arg) << (bytecode->major >= 3 ? 8 : 16);
@@ -143,7 +143,7 @@ bool exu_bytecode_is_straight(const struct exu_bytecode *bytecode, uint32_t from
   }
   uint32_t at = 0;
   for (; exu_bytecode_at(bytecode, at, &instruction); at = instruction.next) {
-    if (instruction.target != UINT32_MAX && instruction.target > from && instruction.target <= to) return false;
+    if (instruction.process != UINT32_MAX && instruction.process > from && instruction.process <= to) return false;
   }
   return at >= bytecode->size;
 }
@@ -254,7 +254,7 @@ static bool same_object(const struct exu_method_call *one, const struct exu_meth
 static bool in_block(const struct exu_bytecode *bytecode, const struct exu_instruction *setup, uint32_t at) {
   struct exu_instruction instruction;
   int depth = 1;
-  if (at < setup->next || at >= setup->target) return false;
+  if (at < setup->next || at >= setup->process) return false;
   for (uint32_t offset = setup->next; offset < at && depth > 0; offset = instruction.next) {
     if (!exu_bytecode_at(bytecode, offset, &instruction)) return false;
     if (instruction.op == EXU_OP_SETUP || instruction.op == EXU_OP_SETUP_FINALLY || instruction.op == EXU_OP_SETUP_WITH)
@@ -266,25 +266,25 @@ static bool in_block(const struct exu_bytecode *bytecode, const struct exu_instr
 
 /* Where the `finally` begins of a `try` whose first instruction is at `start`, when `at` is inside of it. */
 static bool finally_of(const struct exu_bytecode *bytecode, uint32_t before, uint32_t start, uint32_t at,
-                       exu_handler_callback *handler, void *context, uint32_t *target) {
+                       exu_handler_callback *handler, void *context, uint32_t *process) {
   enum { CHAIN_MAX = 32 };
   struct exu_instruction instruction;
   uint32_t outer, around = UINT32_MAX;
   if (!exu_bytecode_at(bytecode, start, &instruction)) return false;
   if (!handler) {
-    *target = instruction.target;
-    return instruction.op == EXU_OP_SETUP_FINALLY && *target != UINT32_MAX && in_block(bytecode, &instruction, at);
+    *process = instruction.process;
+    return instruction.op == EXU_OP_SETUP_FINALLY && *process != UINT32_MAX && in_block(bytecode, &instruction, at);
   }
   /* The call in front of it may be inside of another `try`; the NOP that `try` leaves may be of either. */
   if (!handler(context, before, &around)) around = UINT32_MAX;
-  while (!handler(context, instruction.offset, target) || *target == around) {
+  while (!handler(context, instruction.offset, process) || *process == around) {
     if (instruction.op != EXU_OP_NOTHING || !exu_bytecode_at(bytecode, instruction.next, &instruction)) return false;
   }
   if (at < instruction.start) return false;
   /* The exceptions of `at` get there, too, over the handlers of what is inside. */
   outer = at;
   for (int i = 0; i < CHAIN_MAX && handler(context, outer, &outer); i++) {
-    if (outer == *target) return true;
+    if (outer == *process) return true;
   }
   return false;
 }
@@ -303,14 +303,14 @@ static bool is_stored(const struct exu_bytecode *bytecode, const struct exu_meth
 bool exu_bytecode_guarded(const struct exu_bytecode *bytecode, uint32_t *from, uint32_t at,
                           exu_handler_callback *handler, void *context, struct exu_guarded *guarded) {
   struct exu_instruction instruction, dropped;
-  uint32_t target;
+  uint32_t process;
   while (*from < at && exu_bytecode_at(bytecode, *from, &instruction)) {
     uint32_t offset = *from;
     *from = instruction.next;
     if (!exu_bytecode_method_call(bytecode, offset, &guarded->before)) continue;
     if (!exu_bytecode_at(bytecode, guarded->before.end, &dropped) || dropped.op != EXU_OP_POP_TOP) continue;
-    if (!finally_of(bytecode, dropped.offset, dropped.next, at, handler, context, &target)) continue;
-    if (!exu_bytecode_method_call(bytecode, target, &guarded->finally)) continue;
+    if (!finally_of(bytecode, dropped.offset, dropped.next, at, handler, context, &process)) continue;
+    if (!exu_bytecode_method_call(bytecode, process, &guarded->finally)) continue;
     if (!same_object(&guarded->before, &guarded->finally)) continue;
     guarded->stored = is_stored(bytecode, &guarded->before);
     return true;

@@ -60,7 +60,7 @@ struct exu_instruction {
   uint32_t next;   /* behind its caches */
   enum exu_op op;
   uint32_t arg;
-  uint32_t target; /* of a jump; UINT32_MAX: it is none */
+  uint32_t process; /* of a jump; UINT32_MAX: it is none */
 };
 
 /* The instruction at `offset`. False at the end, and for an opcode that is not known. */
@@ -109,7 +109,7 @@ struct exu_guarded {
   struct exu_method_call before, finally;
   bool stored; /* the variable is another one than a local one, or is stored to after the call */
 };
-typedef bool exu_handler_callback(void *context, uint32_t offset, uint32_t *target);
+typedef bool exu_handler_callback(void *context, uint32_t offset, uint32_t *process);
 bool exu_bytecode_guarded(const struct exu_bytecode *bytecode, uint32_t *from, uint32_t at,
                           exu_handler_callback *handler, void *context, struct exu_guarded *guarded);
 

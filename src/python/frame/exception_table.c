@@ -22,16 +22,16 @@ static bool number(const uint8_t *table, size_t size, size_t *at, uint32_t *valu
 bool exu_exceptions_find(const uint8_t *table, size_t size, uint32_t instruction, struct exu_handler *handler) {
   size_t at = 0;
   while (at < size) {
-    uint32_t start, length, target, depth;
+    uint32_t start, length, process, depth;
     if (!(table[at] & ENTRY_START)) return false;
-    if (!number(table, size, &at, &start) || !number(table, size, &at, &length) || !number(table, size, &at, &target) ||
-        !number(table, size, &at, &depth)) {
+    if (!number(table, size, &at, &start) || !number(table, size, &at, &length) ||
+        !number(table, size, &at, &process) || !number(table, size, &at, &depth)) {
       return false;
     }
     if (start > instruction) return false; /* they are sorted */
     if (instruction - start >= length) continue;
     /* The lowest bit says whether the instruction's offset is pushed, too. */
-    *handler = (struct exu_handler){.target = target, .depth = depth >> 1};
+    *handler = (struct exu_handler){.process = process, .depth = depth >> 1};
     return true;
   }
   return false;
@@ -47,7 +47,7 @@ size_t exu_exceptions_depths(const uint8_t *table, size_t size, uint32_t instruc
       depth = handler.depth;
       depths[count++] = depth;
     }
-    instruction = handler.target;
+    instruction = handler.process;
   }
   return count;
 }

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 struct exu_handler {
-  uint32_t target; /* of the handler's first instruction, in code units of two bytes */
-  uint32_t depth;  /* values that stay on the stack */
+  uint32_t process; /* of the handler's first instruction, in code units of two bytes */
+  uint32_t depth;   /* values that stay on the stack */
 };
 
 /* The handler for the instruction at `instruction` (in code units). False: there is none, or the table is damaged. */

@@ -295,7 +295,7 @@ static bool has_begun(const struct exu_py *py, uint64_t first, uint64_t before) 
   for (uint32_t i = 0; i < RUN_MAX && frame != 0; i++) {
     if (!exu_py_plausible(frame) || frame == mark) return false;
     if ((i & (i - 1)) == 0) mark = frame; /* Brent: a ring of n frames is met again within 3n */
-    if (!exu_py_get(py, frame, layout->iframe_previous, &previous)) return frame != first && py->target->died;
+    if (!exu_py_get(py, frame, layout->iframe_previous, &previous)) return frame != first && py->process->died;
     if (ends_run(py, frame)) return exu_py_get(py, before, layout->cframe_current_frame, &caller) && previous == caller;
     frame = previous;
   }
@@ -305,7 +305,7 @@ static bool has_begun(const struct exu_py *py, uint64_t first, uint64_t before) 
 static void say_not_begun(struct walk *walk) {
   static const char text[] =
       "the innermost call of the eval loop has no frame of its own yet, or it was overwritten: its caller's are shown";
-  if (!walk->py->target->died) {
+  if (!walk->py->process->died) {
     exu_note(walk->py->diagnostics, EXU_DIAGNOSTIC_CALL_NOT_BEGUN, walk->tid, "%s", text);
     return;
   }
@@ -322,7 +322,7 @@ static bool first_frame(struct walk *walk, uint64_t tstate, uint64_t *frame) {
   if (exu_py_has(layout->tstate_frame)) return exu_py_get(py, tstate, layout->tstate_frame, frame);
   if (exu_py_has(layout->tstate_current_frame)) return exu_py_get(py, tstate, layout->tstate_current_frame, frame);
   /* A process that was stopped while it makes a thread state, which is on the list already. */
-  if (walk->cframe == 0 && !py->target->died) return true;
+  if (walk->cframe == 0 && !py->process->died) return true;
   if (!exu_py_get(py, walk->cframe, layout->cframe_current_frame, frame)) return false;
   /* The outermost CFrame is in the thread state, and has none before it. */
   if (!exu_py_get(py, walk->cframe, layout->cframe_previous, &before) || before == 0) return true;

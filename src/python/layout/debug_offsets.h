@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `_Py_DebugOffsets`: what a CPython since 3.13 says about its own layout, at the start of `_PyRuntime`. The bytes come
- * from the target and are believed only after every field was checked.
+ * from the process and are believed only after every field was checked.
  */
 #ifndef EXUVIA_PYTHON_LAYOUT_DEBUG_OFFSETS_H
 #define EXUVIA_PYTHON_LAYOUT_DEBUG_OFFSETS_H
@@ -14,7 +14,7 @@
 #include "exuvia/exuvia.h"
 #include "python/layout/layout.h"
 
-/* The first eight bytes, for those who search the target's memory. */
+/* The first eight bytes, for those who search the process's memory. */
 #define EXU_DEBUG_OFFSETS_COOKIE "xdebugpy"
 
 /*

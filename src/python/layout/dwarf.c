@@ -112,9 +112,9 @@ static bool get_number(Dwarf_Die *die, unsigned attribute, Dwarf_Word *number) {
   return dwarf_attr(die, attribute, &value) && dwarf_formudata(&value, number) == 0;
 }
 
-static bool get_reference(Dwarf_Die *die, unsigned attribute, Dwarf_Die *target) {
+static bool get_reference(Dwarf_Die *die, unsigned attribute, Dwarf_Die *process) {
   Dwarf_Attribute value;
-  return dwarf_attr(die, attribute, &value) && dwarf_formref_die(&value, target);
+  return dwarf_attr(die, attribute, &value) && dwarf_formref_die(&value, process);
 }
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The layout of a build, from the DWARF of its binary. Used on the target's own files and by the table generator. */
+/* The layout of a build, from the DWARF of its binary. Used on the process's own files and by the table generator. */
 #ifndef EXUVIA_PYTHON_LAYOUT_DWARF_H
 #define EXUVIA_PYTHON_LAYOUT_DWARF_H
 

@@ -19,7 +19,7 @@ enum { DEBUG_OFFSETS_MAX = 2048 };
  * a version without one, the newest table of the same kind stands in, and the report says so.
  */
 static const struct exu_layout_table *supplement(const struct exu_py *py, bool *exact) {
-  uint16_t machine = py->target->arch->machine;
+  uint16_t machine = py->process->arch->machine;
   const struct exu_layout_table *table = exu_layout_find(&py->build, machine, exact);
   if (table) return table;
   *exact = false;
@@ -63,7 +63,7 @@ bool exu_py_layout_from_debug_offsets(struct exu_py *py, uint64_t runtime, struc
 /* See exu_layout_take_rest: for this release there may be no table. */
 static void take_rest(struct exu_py *py) {
   bool exact;
-  const struct exu_layout_table *table = exu_layout_find(&py->build, py->target->arch->machine, &exact);
+  const struct exu_layout_table *table = exu_layout_find(&py->build, py->process->arch->machine, &exact);
   if (table && exact) exu_layout_take_rest(&py->layout, &table->layout);
 }
 
@@ -100,7 +100,7 @@ bool exu_py_layout_from_table(struct exu_py *py, bool debug) {
   bool exact;
   struct exu_build build = py->build;
   build.debug = debug;
-  const struct exu_layout_table *table = exu_layout_find(&build, py->target->arch->machine, &exact);
+  const struct exu_layout_table *table = exu_layout_find(&build, py->process->arch->machine, &exact);
   if (!table) return false;
   py->build = build;
   py->layout = table->layout;

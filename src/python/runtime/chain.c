@@ -38,7 +38,7 @@ static bool read_link(const struct exu_py *py, uint64_t address, struct exu_py_l
 
 bool exu_py_chain_read(struct exu_py *py, uint64_t tstate, struct exu_py_chain *chain) {
   uint64_t base_frame = 0;
-  exu_process_invalidate(py->target);
+  exu_process_invalidate(py->process);
   chain->links.count = 0;
   chain->whole = false;
   uint64_t address = innermost(py, tstate);

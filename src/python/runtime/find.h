@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ways to find an interpreter in a target. Each that returns true has set py->interpreters, which leads to living
+ * The ways to find an interpreter in a process. Each that returns true has set py->interpreters, which leads to living
  * thread states.
  */
 #ifndef EXUVIA_PYTHON_RUNTIME_FIND_H

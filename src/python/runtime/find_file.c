@@ -56,9 +56,9 @@ static bool find_variables(struct exu_py *py, const struct exu_binary *module, s
 static uint64_t find_initialized(const struct exu_py *py, const struct exu_binary *module, struct exu_elf_file *file) {
   uint8_t code[32];
   const uint64_t function = variable(module, file, "Py_IsInitialized");
-  if (!function || !py->target->arch->returned_variable) return 0;
+  if (!function || !py->process->arch->returned_variable) return 0;
   size_t size = exu_space_read_some(py->space, function, code, sizeof code);
-  return py->target->arch->returned_variable(function, code, size);
+  return py->process->arch->returned_variable(function, code, size);
 }
 
 void exu_py_find_import_lock(struct exu_py *py) {
@@ -138,7 +138,7 @@ static enum exu_py_sight find_old_runtime(struct exu_py *py, struct exu_binary *
     py->interpreters = head;
     return EXU_PY_RUNS;
   }
-  py->found_by = EXU_FOUND_BY_ANCHOR;
+  py->found_by = EXU_FOUND_BY_THREAD_POINTER;
   if (exu_py_search_anchor(py, module, attempts)) return EXU_PY_RUNS;
   exu_py_add_copy(attempts, py, EXU_PY_COPY_UNUSED, 0);
   return EXU_PY_SEEN;

@@ -43,7 +43,7 @@ static void scan_writable(struct exu_py *py, const struct exu_binary *module, ex
       if (!(region->prot & EXU_PROT_WRITE) || region->saved < 8) continue;
       if (module) {
         if (files == 0 || region->start >= module->end || region->end <= module->start) continue;
-      } else if ((exu_target_mapping(py->target, region->start) != NULL) != (files == 1)) {
+      } else if ((exu_process_mapping(py->process, region->start) != NULL) != (files == 1)) {
         continue;
       }
       if (exu_space_scan(py->space, region, 8, count_bytes, &search)) continue;
@@ -202,11 +202,11 @@ static bool scan_for_anchor(void *context, uint64_t address, const uint8_t *byte
 }
 
 static void collect_anchors(struct anchor_search *search) {
-  const struct exu_target *target = search->py->target;
-  for (size_t i = 0; i < target->thread_count && search->anchor_count < ANCHORS_MAX; i++) {
-    const struct exu_os_thread *thread = &target->threads[i];
+  const struct exu_process *process = search->py->process;
+  for (size_t i = 0; i < process->thread_count && search->anchor_count < ANCHORS_MAX; i++) {
+    const struct exu_os_thread *thread = &process->threads[i];
     const bool exact = thread->registers.has_thread_pointer;
-    uint64_t last = exact ? target->arch->pthread_self(thread->registers.thread_pointer) : thread->in_descriptor;
+    uint64_t last = exact ? process->arch->pthread_self(thread->registers.thread_pointer) : thread->in_descriptor;
     uint64_t first = exact || last < EXU_DESCRIPTOR_MAX ? last : last - EXU_DESCRIPTOR_MAX + 1;
     if (last) search->anchors[search->anchor_count++] = (struct anchor){first, last};
   }
@@ -304,7 +304,7 @@ bool exu_py_find_by_anchor(struct exu_py *py, const struct exu_binary *module, s
   if (!any_table) exu_py_add_copy(attempts, py, EXU_PY_COPY_UNSUPPORTED, 0);
   if (best_score == -2) return false;
   *py = best;
-  py->found_by = EXU_FOUND_BY_ANCHOR;
+  py->found_by = EXU_FOUND_BY_THREAD_POINTER;
   py->module = py->runtime ? exu_modules_find(py->modules, py->runtime) : module_of(py, py->interpreters);
   return true;
 }

@@ -140,13 +140,13 @@ static bool is_known_machine(const struct exu_arch *arch) {
 }
 
 static bool give_up(const struct finding *finding, struct exu_error *error) {
-  const struct exu_target *target = finding->blank.target;
+  const struct exu_process *process = finding->blank.process;
   const struct exu_py_copy *unsupported = copy_in_state(finding, EXU_PY_COPY_UNSUPPORTED);
-  const bool here = target->running_pid >= 0;
-  if (unsupported && !is_known_machine(target->arch)) {
+  const bool here = process->running_pid >= 0;
+  if (unsupported && !is_known_machine(process->arch)) {
     return exu_fail(error, EXU_UNSUPPORTED,
                     "Python on this machine, %s, is not supported: there is no layout of CPython %.*s for it",
-                    target->arch->name, (int)unsupported->version.size, unsupported->version.data);
+                    process->arch->name, (int)unsupported->version.size, unsupported->version.data);
   }
   if (unsupported) {
     if (unsupported->version.size == 0)
@@ -203,11 +203,11 @@ static void say_copies(const struct finding *finding) {
   }
 }
 
-bool exu_runtimes_find(struct exu_runtimes *runtimes, const struct exu_target *target, struct exu_modules *modules,
+bool exu_runtimes_find(struct exu_runtimes *runtimes, const struct exu_process *process, struct exu_modules *modules,
                        struct exu_arena *arena, struct exu_diagnostics *diagnostics, struct exu_error *error) {
   struct finding finding = {.runtimes = runtimes,
-                            .blank = {.target = target,
-                                      .space = target->space,
+                            .blank = {.process = process,
+                                      .space = process->space,
                                       .modules = modules,
                                       .arena = arena,
                                       .diagnostics = diagnostics,

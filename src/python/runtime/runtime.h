@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding the interpreters in a target, and deciding how to read them. */
+/* Finding the interpreters in a process, and deciding how to read them. */
 #ifndef EXUVIA_PYTHON_RUNTIME_RUNTIME_H
 #define EXUVIA_PYTHON_RUNTIME_RUNTIME_H
 
@@ -25,7 +25,7 @@ struct exu_runtimes {
  * False, with the reason in *error: EXU_NOT_FOUND no Python or none that is initialised, EXU_UNSUPPORTED a version
  * that cannot be read. Then there is nothing to release.
  */
-bool exu_runtimes_find(struct exu_runtimes *runtimes, const struct exu_target *target, struct exu_modules *modules,
+bool exu_runtimes_find(struct exu_runtimes *runtimes, const struct exu_process *process, struct exu_modules *modules,
                        struct exu_arena *arena, struct exu_diagnostics *diagnostics, struct exu_error *error);
 void exu_runtimes_deinit(struct exu_runtimes *runtimes);
 

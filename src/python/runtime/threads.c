@@ -84,7 +84,7 @@ static bool can_tell_waiters(const struct exu_py *py, const struct exu_py_interp
 static bool waits_for_futex(const struct exu_py *py, const struct exu_registers *registers, struct exu_futex *futex) {
   struct exu_call call;
   if (!registers) return false;
-  exu_call_look(py->target, registers, &call);
+  exu_call_look(py->process, registers, &call);
   return exu_futex_of(&call, futex);
 }
 
