@@ -198,14 +198,14 @@ static int watch(const struct arguments *arguments, struct watched *watched, int
 int run_attach(const struct arguments *arguments) {
   const struct command *command = cli_find_command("attach");
   int64_t pid;
-  if (arguments->operand_count < 2) return usage_error(command, "which process? The operand PID is missing");
-  if (arguments->operand_count > 2) return usage_error(command, "too many operands: '%s'", arguments->operands[2]);
+  if (arguments->operand_count < 2) return usage_error(command, "missing operand PID");
+  if (arguments->operand_count > 2) return usage_error(command, "extra operand '%s'", arguments->operands[2]);
   if (!parse_pid(arguments->operands[1], &pid))
-    return usage_error(command, "'%s' is no process id", arguments->operands[1]);
+    return usage_error(command, "invalid process id '%s'", arguments->operands[1]);
   if (arguments->native_all && (arguments->python_only || arguments->no_stop))
-    return usage_error(command, "--native-all and --%s exclude each other",
+    return usage_error(command, "--native-all and --%s are mutually exclusive",
                        arguments->python_only ? "python-only" : "no-stop");
-  if (arguments->watch_count && !arguments->watch_ms) return usage_error(command, "--count goes with --watch");
+  if (arguments->watch_count && !arguments->watch_ms) return usage_error(command, "--count requires --watch");
 
   struct watched *watched = calloc(1, sizeof *watched);
   if (!watched) {

@@ -60,11 +60,6 @@ int usage_error(const struct command *command, const char *format, ...) {
   va_start(values, format);
   print_line(format, values);
   va_end(values);
-  if (command) {
-    complain("usage: exuvia %s%s%s%s; more with 'exuvia help %s'", command->name,
-             command->options ? " [OPTION]..." : "", command->operands[0] ? " " : "", command->operands, command->name);
-  } else {
-    complain("more with 'exuvia --help'");
-  }
+  fprintf(stderr, "Try 'exuvia %s%s--help' for more information.\n", command ? command->name : "", command ? " " : "");
   return CLI_USAGE;
 }

@@ -4,10 +4,10 @@
 
 int run_core(const struct arguments *arguments) {
   const struct command *command = cli_find_command("core");
-  if (arguments->operand_count < 2) return usage_error(command, "which core? The operand CORE is missing");
-  if (arguments->operand_count > 3) return usage_error(command, "too many operands: '%s'", arguments->operands[3]);
+  if (arguments->operand_count < 2) return usage_error(command, "missing operand CORE");
+  if (arguments->operand_count > 3) return usage_error(command, "extra operand '%s'", arguments->operands[3]);
   if (arguments->python_only && arguments->native_all)
-    return usage_error(command, "--python-only and --native-all exclude each other");
+    return usage_error(command, "--python-only and --native-all are mutually exclusive");
 
   const char *path = arguments->operands[1];
   struct exu_options options = options_of(arguments);

@@ -42,7 +42,7 @@ const struct command *cli_find_command(const char *name) {
 
 int run_version(const struct arguments *arguments) {
   if (arguments->operand_count > 1 && !arguments->version) {
-    return usage_error(cli_find_command("version"), "too many operands: '%s'", arguments->operands[1]);
+    return usage_error(cli_find_command("version"), "extra operand '%s'", arguments->operands[1]);
   }
   printf("exuvia %s\n", exu_version());
   return EXU_OUTCOME_COMPLETE;
@@ -69,7 +69,7 @@ static int check_options(const struct command *command, const struct arguments *
   for (size_t i = 0; i < cli_option_count; i++) {
     unsigned bit = 1u << cli_options[i].id;
     if (arguments->given & bit & ~command->options) {
-      return usage_error(command, "'%s' takes no option --%s", command->name, cli_options[i].name);
+      return usage_error(command, "'%s' has no option --%s", command->name, cli_options[i].name);
     }
   }
   return 0;
@@ -82,7 +82,7 @@ static int run(const struct arguments *arguments) {
     return EXU_OUTCOME_COMPLETE;
   }
   if (arguments->version && !arguments->help) return run_version(arguments);
-  if (!name) return usage_error(NULL, "no command: try 'exuvia core CORE' or 'exuvia attach PID'");
+  if (!name) return usage_error(NULL, "missing command: 'exuvia core CORE' or 'exuvia attach PID'");
 
   const struct command *command = cli_find_command(name);
   if (!command && access(name, F_OK) == 0)

@@ -72,7 +72,7 @@ static bool parse_number(const struct option_spec *spec, const char *text, uint6
            !__builtin_add_overflow(value, (uint64_t)(*at - '0'), &value);
   }
   if (!good) {
-    usage_error(NULL, "--%s wants a number, not '%s'", spec->name, text ? text : "");
+    usage_error(NULL, "invalid number '%s' for option --%s", text ? text : "", spec->name);
     return false;
   }
   *number = value;
@@ -84,7 +84,7 @@ static bool parse_seconds(const struct option_spec *spec, const char *text, uint
   char *end = NULL;
   double seconds = text && *text >= '0' && *text <= '9' ? strtod(text, &end) : -1;
   if (!end || *end || seconds < 0.01 || seconds > 86400) {
-    usage_error(NULL, "--%s wants a number of seconds from 0.01 to 86400, not '%s'", spec->name, text ? text : "");
+    usage_error(NULL, "invalid argument '%s' for option --%s: seconds from 0.01 to 86400", text ? text : "", spec->name);
     return false;
   }
   *milliseconds = (uint64_t)(seconds * 1000);
@@ -99,7 +99,7 @@ static bool parse_color(const char *when, enum color *color) {
   } else if (strcmp(when, "auto") == 0) {
     *color = COLOR_AUTO;
   } else {
-    usage_error(NULL, "--color wants always, never or auto, not '%s'", when);
+    usage_error(NULL, "invalid argument '%s' for option --color: always, never or auto", when);
     return false;
   }
   return true;
@@ -146,18 +146,18 @@ static bool parse_long(struct arguments *arguments, int argc, char **argv, int *
   }
   const char *value = equals ? equals + 1 : NULL;
   if (spec->argument == ARGUMENT_NONE && value) {
-    usage_error(NULL, "--%s takes no value", spec->name);
+    usage_error(NULL, "option --%s doesn't allow an argument", spec->name);
     return false;
   }
   if (spec->argument == ARGUMENT_REQUIRED && !value) {
     if (*index + 1 == argc) {
-      usage_error(NULL, "--%s wants a value: --%s=%s", spec->name, spec->name, spec->argument_name);
+      usage_error(NULL, "option --%s requires an argument: --%s=%s", spec->name, spec->name, spec->argument_name);
       return false;
     }
     value = argv[++*index];
   }
   if (value && *value == '\0') {
-    usage_error(NULL, "the value of --%s is empty", spec->name);
+    usage_error(NULL, "the argument of --%s is empty", spec->name);
     return false;
   }
   return apply(arguments, spec, value);
