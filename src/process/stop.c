@@ -27,7 +27,7 @@
  * processor. And how often to look after threads that have died.
  */
 enum { UNINTERRUPTIBLE_NS = 3 * 1000 * 1000, STARVED_NS = 20 * 1000 * 1000, POLL_NS = 20 * 1000, STARVED_LOOKS = 8 };
-enum { COLLECT_NS = 20 * 1000 * 1000, TRIES = 3 };
+enum { COLLECT_NS = 20 * 1000 * 1000, COLLECT_MAX_NS = 160 * 1000 * 1000, TRIES = 3 };
 
 struct exu_stop {
   pid_t pid;
@@ -300,20 +300,25 @@ static void collect_dead(const struct exu_stop *stop) {
   exu_task_list_deinit(&list);
 }
 
-/* Wait until the other thread posts, or at most for COLLECT_NS. */
-static bool wait_a_while(sem_t *semaphore) {
+/*
+ * Wait until the other thread posts, or at most for *interval nanoseconds, which grows: to look for the dead among
+ * thousands of threads costs what it takes from the pause.
+ */
+static bool wait_a_while(sem_t *semaphore, int64_t *interval) {
   struct timespec until;
   clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_nsec += COLLECT_NS;
+  until.tv_nsec += *interval;
   until.tv_sec += until.tv_nsec / 1000000000;
   until.tv_nsec %= 1000000000;
+  if (*interval < COLLECT_MAX_NS) *interval *= 2;
   return sem_timedwait(semaphore, &until) == 0;
 }
 
 /* Whatever keeps the reader: a page of the process that a file server, or the process itself, does not deliver. */
 static bool wait_for_reader(struct exu_stop *stop, sem_t *semaphore) {
+  int64_t interval = COLLECT_NS;
   bool expired = false;
-  while (!expired && !wait_a_while(semaphore)) {
+  while (!expired && !wait_a_while(semaphore, &interval)) {
     collect_dead(stop);
     expired = pause_is_over(stop);
   }
@@ -387,7 +392,8 @@ static void destroy(struct exu_stop *stop) {
 }
 
 static void wait_for_tracer(const struct exu_stop *stop, sem_t *semaphore) {
-  while (!wait_a_while(semaphore)) collect_dead(stop);
+  int64_t interval = COLLECT_NS;
+  while (!wait_a_while(semaphore, &interval)) collect_dead(stop);
 }
 
 int64_t exu_stop_release(struct exu_stop *stop, bool *expired) {
