@@ -46,6 +46,7 @@ const struct exu_arch exu_arch_aarch64 = {
     .decode_registers = decode_registers,
     .pthread_self = pthread_self_of,
     .syscall_futex = 98,
+    .call_result = 0,
     .call_arguments = {0, 1, 2, 3, 4, 5},
     .is_context_word = is_context_word,
 };

@@ -12,3 +12,19 @@ const struct exu_arch *exu_arch_find(uint16_t machine, uint8_t elf_class, uint8_
   }
   return NULL;
 }
+
+/* When both of two operands contain the address, it is not told which of them it was. */
+enum exu_access exu_arch_access(const struct exu_arch *arch, const uint8_t *code, size_t size,
+                                const struct exu_registers *registers, uint64_t address) {
+  struct exu_operands operands;
+  enum exu_access access = EXU_ACCESS_UNKNOWN;
+  if (!arch->find_operands) return EXU_ACCESS_UNKNOWN;
+  arch->find_operands(code, size, registers, &operands);
+  for (size_t i = 0; i < operands.count; i++) {
+    const struct exu_operand *operand = &operands.items[i];
+    if (address - operand->address >= operand->size || operand->access == access) continue;
+    if (access != EXU_ACCESS_UNKNOWN) return EXU_ACCESS_UNKNOWN;
+    access = operand->access;
+  }
+  return access;
+}

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/access.h"
+
 enum { EXU_REGISTERS_MAX = 40 };
 
 /* Registers of one thread. `value[i]` is DWARF register i of the psABI, valid when bit i of `valid` is set. */
@@ -20,13 +22,6 @@ struct exu_registers {
   bool outside;             /* it is in no system call, for certain */
   int64_t syscall;          /* number of the system call that the thread is in, -1: in none, or unknown */
   uint64_t syscall_args[6]; /* its arguments, when syscall >= 0 */
-};
-
-/* The last exception that became a signal in a thread: not always the one that a handler runs for. */
-struct exu_exception {
-  uint64_t number;  /* x86-64: 14 a page fault, 13 protection, 6 an invalid instruction, 0 a division, or none so far */
-  uint64_t error;   /* of a page fault: bit 0 the page was there, bit 1 a write, bit 4 the fetch of an instruction */
-  uint64_t address; /* of a page fault */
 };
 
 struct exu_arch {
@@ -49,6 +44,16 @@ struct exu_arch {
    * 0: it does. NULL: not known for this machine.
    */
   uint64_t (*returned_variable)(uint64_t address, const uint8_t *code, size_t size);
+  /*
+   * What the instruction at the pc reaches and does; `code` holds the `size` bytes from there on, of which it need not
+   * use all. NULL: not known for this machine.
+   */
+  void (*find_operands)(const uint8_t *code, size_t size, const struct exu_registers *registers,
+                        struct exu_operands *operands);
+  /* An access to an address whose bits from this one on are not all equal is no page fault. 0: there are none such. */
+  uint8_t canonical_bits;
+  uint8_t red_zone;          /* bytes below the stack pointer that a signal handler leaves alone */
+  uint8_t call_result;       /* DWARF number of the register with what a system call has returned */
   uint8_t call_arguments[6]; /* DWARF numbers of the registers that a system call takes its arguments from */
   /*
    * The struct ucontext that the kernel leaves on a thread's stack when it has it run a signal handler, with the
@@ -66,5 +71,12 @@ struct exu_arch {
 
 /* NULL when the machine is not supported. */
 const struct exu_arch *exu_arch_find(uint16_t machine, uint8_t elf_class, uint8_t elf_data);
+
+/*
+ * How the instruction at the pc, of which `code` holds the bytes, reaches `address`: EXU_ACCESS_UNKNOWN for one that is
+ * not known, for one that reaches no memory, and for one whose operand, as the registers give it, is somewhere else.
+ */
+enum exu_access exu_arch_access(const struct exu_arch *arch, const uint8_t *code, size_t size,
+                                const struct exu_registers *registers, uint64_t address);
 
 #endif

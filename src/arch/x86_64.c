@@ -3,6 +3,7 @@
 
 #include "arch/arch.h"
 #include "arch/machines.h"
+#include "arch/x86_64_access.h"
 #include "base/cursor.h"
 
 /* Words of struct user_regs_struct (asm/user_64.h), which is what pr_reg holds. */
@@ -66,6 +67,19 @@ static bool decode_registers(const void *pr_reg, size_t size, struct exu_registe
   return true;
 }
 
+/* Exceptions: Intel SDM volume 3, table 6-1. */
+static enum exu_exception_kind kind_of(uint64_t number) {
+  switch (number) {
+  case 0: return EXU_EXCEPTION_DIVISION;
+  case 6: return EXU_EXCEPTION_INVALID;
+  case 13: return EXU_EXCEPTION_PROTECTION;
+  case 14: return EXU_EXCEPTION_PAGE;
+  case 16: /* of the x87 */
+  case 19: return EXU_EXCEPTION_FLOAT;
+  default: return EXU_EXCEPTION_OTHER;
+  }
+}
+
 /*
  * struct ucontext up to its uc_sigmask, and there struct sigcontext_64 (asm/sigcontext.h): r8 to r15, rdi, rsi, rbp,
  * rbx, rdx, rax, rcx, rsp, rip, flags, segments, err, trapno, oldmask, cr2.
@@ -73,6 +87,7 @@ static bool decode_registers(const void *pr_reg, size_t size, struct exu_registe
 static void decode_context(const void *context, struct exu_registers *registers, struct exu_exception *exception) {
   static const uint8_t order[] = {8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7, 16};
   enum { MCONTEXT = 40, FLAGS_AND_SEGMENTS = 16 };
+  enum { PAGE_PRESENT = 1, PAGE_WRITE = 2, PAGE_FETCH = 16 }; /* bits of a page fault's error code */
   struct exu_cursor cursor = exu_cursor(context, CONTEXT_SIZE, false);
   exu_cursor_skip(&cursor, MCONTEXT);
   *registers = (struct exu_registers){.syscall = -1};
@@ -83,8 +98,10 @@ static void decode_context(const void *context, struct exu_registers *registers,
   registers->sp = registers->value[7];
   registers->pc = registers->value[16];
   exu_cursor_skip(&cursor, FLAGS_AND_SEGMENTS);
-  exception->error = exu_cursor_u64(&cursor);
-  exception->number = exu_cursor_u64(&cursor);
+  const uint64_t error = exu_cursor_u64(&cursor);
+  exception->kind = kind_of(exu_cursor_u64(&cursor));
+  exception->page_present = error & PAGE_PRESENT;
+  exception->access = error & PAGE_FETCH ? EXU_ACCESS_EXECUTE : error & PAGE_WRITE ? EXU_ACCESS_WRITE : EXU_ACCESS_READ;
   exu_cursor_skip(&cursor, 8); /* oldmask */
   exception->address = exu_cursor_u64(&cursor);
 }
@@ -144,6 +161,11 @@ const struct exu_arch exu_arch_x86_64 = {
     .pthread_self = pthread_self_of,
     .syscall_futex = 202,
     .returned_variable = returned_variable,
+    .find_operands = exu_operands_x86_64,
+    /* With four levels of page tables; with five there are more addresses, but nothing is mapped there unasked. */
+    .canonical_bits = 47,
+    .red_zone = 128,
+    .call_result = 0,
     .call_arguments = {5, 4, 1, 10, 8, 9},
     .context_size = CONTEXT_SIZE,
     .decode_context = decode_context,

@@ -17,7 +17,7 @@ struct decoder {
   struct exu_cursor code;
   const uint8_t *start;
   const struct exu_registers *registers;
-  struct exu_x86_operands *operands;
+  struct exu_operands *operands;
   struct exu_x86_instruction instruction;
   bool segment_fs;
   uint8_t rex_x; /* extension bits of the index and base registers */
@@ -30,8 +30,8 @@ static uint64_t value_of(const struct decoder *decoder, unsigned number) {
 }
 
 static void add(struct decoder *decoder, enum exu_access access, uint64_t address, uint64_t size) {
-  struct exu_x86_operands *operands = decoder->operands;
-  operands->items[operands->count++] = (struct exu_x86_operand){.access = access, .address = address, .size = size};
+  struct exu_operands *operands = decoder->operands;
+  operands->items[operands->count++] = (struct exu_operand){.access = access, .address = address, .size = size};
 }
 
 /*
@@ -266,17 +266,29 @@ static void modrm_operands(struct decoder *decoder) {
   if (form.pushes) add(decoder, EXU_ACCESS_WRITE, value_of(decoder, RSP_) - SLOT, SLOT);
 }
 
+/* Opcodes that are there to be undefined. */
+static bool is_invalid(const uint8_t *code, size_t size) {
+  enum { UD2 = 0x0b, UD1 = 0xb9, UD0 = 0xff };
+  return size >= 2 && code[0] == 0x0f && (code[1] == UD2 || code[1] == UD1 || code[1] == UD0);
+}
+
+/* hlt, cli, sti, in and out; iopl(2) is not for programs of today. */
+static bool is_privileged(uint8_t code) {
+  return code == 0xf4 || code == 0xfa || code == 0xfb || (code >= 0x6c && code <= 0x6f) ||
+         (code >= 0xe4 && code <= 0xe7) || (code >= 0xec && code <= 0xef);
+}
+
 void exu_operands_x86_64(const uint8_t *code, size_t size, const struct exu_registers *registers,
-                         struct exu_x86_operands *operands) {
+                         struct exu_operands *operands) {
   const uint64_t all = (UINT64_C(1) << 17) - 1;
-  *operands = (struct exu_x86_operands){.count = 0};
+  *operands =
+      (struct exu_operands){.invalid = is_invalid(code, size), .privileged = size > 0 && is_privileged(code[0])};
   if ((registers->valid & all) != all) return;
-  struct decoder decoder = {
-      .code = exu_cursor(code, size < EXU_X86_INSTRUCTION_MAX ? size : EXU_X86_INSTRUCTION_MAX, false),
-      .start = code,
-      .registers = registers,
-      .operands = operands,
-      .displacement_scale = 1};
+  struct decoder decoder = {.code = exu_cursor(code, size < EXU_INSTRUCTION_MAX ? size : EXU_INSTRUCTION_MAX, false),
+                            .start = code,
+                            .registers = registers,
+                            .operands = operands,
+                            .displacement_scale = 1};
   if (!decode_opcode(&decoder)) return;
   const struct exu_x86_instruction *instruction = &decoder.instruction;
   if (instruction->encoding == EXU_X86_LEGACY && instruction->map == 0) {
@@ -292,19 +304,4 @@ void exu_operands_x86_64(const uint8_t *code, size_t size, const struct exu_regi
     }
   }
   modrm_operands(&decoder);
-}
-
-/* When both of two operands contain the fault, it is not told which of them it was. */
-enum exu_access exu_access_x86_64(const uint8_t *code, size_t size, const struct exu_registers *registers,
-                                  uint64_t address) {
-  struct exu_x86_operands operands;
-  enum exu_access access = EXU_ACCESS_UNKNOWN;
-  exu_operands_x86_64(code, size, registers, &operands);
-  for (size_t i = 0; i < operands.count; i++) {
-    const struct exu_x86_operand *operand = &operands.items[i];
-    if (address - operand->address >= operand->size || operand->access == access) continue;
-    if (access != EXU_ACCESS_UNKNOWN) return EXU_ACCESS_UNKNOWN;
-    access = operand->access;
-  }
-  return access;
 }

@@ -2,7 +2,7 @@
 /* Intel SDM volume 2: chapter 2 for the formats, appendix A for the opcode maps. */
 #include "arch/x86_64_decode.h"
 
-#include "arch/x86_64_access.h"
+#include "arch/access.h"
 #include "base/cursor.h"
 
 enum { LEGACY_MAPS = 4, REGISTERS = 16 };
@@ -235,9 +235,8 @@ static unsigned immediate_size(const struct exu_x86_decoded *decoded) {
 
 bool exu_x86_decode(const uint8_t *code, size_t size, struct exu_x86_decoded *decoded) {
   *decoded = (struct exu_x86_decoded){.base = EXU_X86_NO_REGISTER, .index = EXU_X86_NO_REGISTER};
-  struct decoding decoding = {
-      .code = exu_cursor(code, size < EXU_X86_INSTRUCTION_MAX ? size : EXU_X86_INSTRUCTION_MAX, false),
-      .decoded = decoded};
+  struct decoding decoding = {.code = exu_cursor(code, size < EXU_INSTRUCTION_MAX ? size : EXU_INSTRUCTION_MAX, false),
+                              .decoded = decoded};
   if (!opcode(&decoding) || decoding.code.failed || !is_valid(&decoded->instruction)) return false;
   const struct exu_x86_instruction *instruction = &decoded->instruction;
   if (has_modrm(instruction)) {

@@ -260,7 +260,7 @@ static enum fate execute(const struct walk *walk, struct way *way, const struct 
 /* The code at an address, of which `size` bytes can be read; NULL: none. */
 static const uint8_t *code_at(struct walk *walk, uint64_t pc, size_t *size) {
   const struct exu_unwinder *unwinder = walk->unwinder;
-  if (pc < walk->chunk_start || pc - walk->chunk_start + EXU_X86_INSTRUCTION_MAX > walk->chunk_size) {
+  if (pc < walk->chunk_start || pc - walk->chunk_start + EXU_INSTRUCTION_MAX > walk->chunk_size) {
     walk->chunk_size = 0;
     if (!exu_unwind_is_executable(unwinder, pc)) return NULL;
     /* The end of a mapping may be near. */

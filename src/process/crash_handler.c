@@ -5,24 +5,11 @@
  * leftover when another process sent the signal at hand. What is always new is the place that was interrupted: the
  * instruction there has to be one that raises this exception.
  */
-#include "arch/x86_64_access.h"
 #include "process/crash.h"
 #include "process/obstacle.h"
 #include "process/signal_frame.h"
 #include "process/signal_names.h"
 #include "process/system_calls.h"
-
-/* Exceptions of x86: Intel SDM volume 3, table 6-1. */
-enum {
-  DIVIDE_ERROR = 0,
-  INVALID_OPCODE = 6,
-  GENERAL_PROTECTION = 13,
-  PAGE_FAULT = 14,
-  X87_ERROR = 16,
-  SIMD_ERROR = 19
-};
-/* Bits of a page fault's error code. */
-enum { PAGE_PRESENT = 1, PAGE_WRITE = 2, PAGE_FETCH = 16 };
 
 struct fault {
   int32_t signal;
@@ -33,18 +20,14 @@ struct fault {
   enum exu_access access;
 };
 
-static enum exu_access access_of(uint64_t error) {
-  return error & PAGE_FETCH ? EXU_ACCESS_EXECUTE : error & PAGE_WRITE ? EXU_ACCESS_WRITE : EXU_ACCESS_READ;
-}
-
 static bool reaches(const struct exu_process *process, const struct exu_signal_frame *frame) {
   const struct exu_registers *registers = &frame->registers;
   const uint64_t address = frame->exception.address;
-  const enum exu_access access = access_of(frame->exception.error);
-  if (access == EXU_ACCESS_EXECUTE) return address - registers->pc < EXU_X86_INSTRUCTION_MAX;
-  uint8_t code[EXU_X86_INSTRUCTION_MAX];
+  const enum exu_access access = frame->exception.access;
+  if (access == EXU_ACCESS_EXECUTE) return address - registers->pc < EXU_INSTRUCTION_MAX;
+  uint8_t code[EXU_INSTRUCTION_MAX];
   size_t size = exu_space_read_some(process->space, registers->pc, code, sizeof code);
-  enum exu_access known = exu_access_x86_64(code, size, registers, address);
+  enum exu_access known = exu_arch_access(process->arch, code, size, registers, address);
   return known == access || known == EXU_ACCESS_MODIFY;
 }
 
@@ -52,11 +35,11 @@ static bool reaches(const struct exu_process *process, const struct exu_signal_f
 
 /* Does the instruction reach this page, or does nobody know what it reaches? */
 static bool may_reach(const struct exu_process *process, const struct exu_signal_frame *frame) {
-  struct exu_x86_operands operands;
-  uint8_t code[EXU_X86_INSTRUCTION_MAX];
-  if (reaches(process, frame)) return true;
+  struct exu_operands operands;
+  uint8_t code[EXU_INSTRUCTION_MAX];
+  if (reaches(process, frame) || !process->arch->find_operands) return true;
   size_t size = exu_space_read_some(process->space, frame->registers.pc, code, sizeof code);
-  exu_operands_x86_64(code, size, &frame->registers, &operands);
+  process->arch->find_operands(code, size, &frame->registers, &operands);
   return size == 0 || operands.unknown;
 }
 
@@ -64,16 +47,16 @@ static bool agrees(const struct exu_process *process, const struct exu_siginfo *
                    const struct exu_signal_frame *frame) {
   const struct exu_exception *exception = &frame->exception;
   const bool of_page =
-      exception->number == PAGE_FAULT && info->address == exception->address && may_reach(process, frame);
+      exception->kind == EXU_EXCEPTION_PAGE && info->address == exception->address && may_reach(process, frame);
   const bool of_instruction = info->address == frame->registers.pc;
   switch (info->signal) {
   case EXU_SIGSEGV:
     return of_page && (info->code == EXU_SEGV_MAPERR || info->code == EXU_SEGV_ACCERR || info->code == EXU_SEGV_PKUERR);
   case EXU_SIGBUS: return of_page && (info->code == EXU_BUS_ADRERR || info->code == EXU_BUS_MCEERR_AR);
-  case EXU_SIGILL: return of_instruction && exception->number == INVALID_OPCODE && info->code == EXU_ILL_ILLOPN;
+  case EXU_SIGILL: return of_instruction && exception->kind == EXU_EXCEPTION_INVALID && info->code == EXU_ILL_ILLOPN;
   case EXU_SIGFPE:
-    if (info->code == EXU_FPE_INTDIV) return of_instruction && exception->number == DIVIDE_ERROR;
-    return of_instruction && (exception->number == X87_ERROR || exception->number == SIMD_ERROR) && info->code > 0 &&
+    if (info->code == EXU_FPE_INTDIV) return of_instruction && exception->kind == EXU_EXCEPTION_DIVISION;
+    return of_instruction && exception->kind == EXU_EXCEPTION_FLOAT && info->code > 0 &&
            exu_signal_code_name(EXU_SIGFPE, info->code);
   case EXU_SIGSYS: return of_instruction && info->code == EXU_SYS_SECCOMP;
   default: return false;
@@ -86,7 +69,7 @@ static bool by_siginfo(const struct exu_process *process, const struct exu_signa
   *fault = (struct fault){.signal = info->signal, .has_code = true, .code = info->code};
   fault->has_address = exu_crash_has_address(info->signal, info->code);
   fault->address = info->address;
-  if (frame->exception.number == PAGE_FAULT && fault->has_address) fault->access = access_of(frame->exception.error);
+  if (frame->exception.kind == EXU_EXCEPTION_PAGE && fault->has_address) fault->access = frame->exception.access;
   return true;
 }
 
@@ -95,12 +78,12 @@ static bool by_siginfo(const struct exu_process *process, const struct exu_signa
 /* Linux 6.13 makes guard pages inside of mappings; see crash_place.c. */
 static bool is_guard(const struct exu_region *region, const struct exu_signal_frame *frame) {
   const uint64_t sp = frame->registers.sp;
-  return region && !(frame->exception.error & PAGE_PRESENT) && sp >= region->start && sp < region->end;
+  return region && !frame->exception.page_present && sp >= region->start && sp < region->end;
 }
 
 static bool by_page(const struct exu_process *process, const struct exu_signal_frame *frame, struct fault *fault) {
   const uint64_t address = frame->exception.address;
-  const enum exu_access access = access_of(frame->exception.error);
+  const enum exu_access access = frame->exception.access;
   const struct exu_region *region = exu_space_find(process->space, address);
   if (!reaches(process, frame)) return false;
   *fault = (struct fault){.has_address = true, .address = address, .access = access};
@@ -118,20 +101,20 @@ static bool by_page(const struct exu_process *process, const struct exu_signal_f
 
 static bool by_instruction(const struct exu_process *process, const struct exu_signal_frame *frame,
                            struct fault *fault) {
-  if (frame->exception.number == PAGE_FAULT) return by_page(process, frame, fault);
+  if (frame->exception.kind == EXU_EXCEPTION_PAGE) return by_page(process, frame, fault);
   enum exu_obstacle_kind kind = exu_obstacle_find(process, &frame->registers).kind;
   *fault = (struct fault){.has_code = true};
-  if (frame->exception.number == GENERAL_PROTECTION && kind == EXU_OBSTACLE_PROTECTION) {
+  if (frame->exception.kind == EXU_EXCEPTION_PROTECTION && kind == EXU_OBSTACLE_PROTECTION) {
     fault->signal = EXU_SIGSEGV;
     fault->code = EXU_SI_KERNEL;
     return true;
   }
   fault->has_address = true;
   fault->address = frame->registers.pc;
-  if (frame->exception.number == INVALID_OPCODE && kind == EXU_OBSTACLE_INVALID) {
+  if (frame->exception.kind == EXU_EXCEPTION_INVALID && kind == EXU_OBSTACLE_INVALID) {
     fault->signal = EXU_SIGILL;
     fault->code = EXU_ILL_ILLOPN;
-  } else if (frame->exception.number == DIVIDE_ERROR && kind == EXU_OBSTACLE_DIVISION) {
+  } else if (frame->exception.kind == EXU_EXCEPTION_DIVISION && kind == EXU_OBSTACLE_DIVISION) {
     fault->signal = EXU_SIGFPE;
     fault->code = EXU_FPE_INTDIV;
   }
@@ -174,11 +157,11 @@ static bool same_registers(const struct exu_registers *a, const struct exu_regis
 /* The frame of the handler that has just returned to where the thread is. */
 static bool find_returned(const struct exu_process *process, const struct exu_os_thread *thread,
                           struct exu_signal_frame *frame) {
-  enum { RED_ZONE = 128, BELOW = 32 * 1024 }; /* the floating point state of AMX is larger than all others */
+  enum { BELOW = 32 * 1024 }; /* the floating point state of AMX is larger than all others */
   const struct exu_arch *arch = process->arch;
   uint64_t word;
-  if (!arch->is_context_word || thread->registers.sp < BELOW + RED_ZONE) return false;
-  const uint64_t end = (thread->registers.sp - RED_ZONE) & ~UINT64_C(7);
+  if (!arch->is_context_word || thread->registers.sp < (uint64_t)BELOW + arch->red_zone) return false;
+  const uint64_t end = (thread->registers.sp - arch->red_zone) & ~UINT64_C(7);
   for (uint64_t at = end; at > end - BELOW; at -= 8) {
     if (exu_space_read(process->space, at, &word, sizeof word) != EXU_READABLE) return false;
     if (!arch->is_context_word(word)) continue;
@@ -223,7 +206,7 @@ bool exu_crash_returned(struct exu_process *process) {
 /* Did the thread send the signal to itself, and the handler ran at once? */
 static bool by_itself(const struct exu_process *process, const struct exu_handlers *handlers,
                       const struct exu_signal_frame *frame) {
-  const uint64_t result = frame->registers.value[0];
+  const uint64_t result = frame->registers.value[process->arch->call_result];
   int64_t tid;
   return exu_call_sends(process, &frame->registers, process->crash->signal, &tid) && result == 0 &&
          (tid < 0 || tid == handlers->thread->tid);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "process/crash_place.h"
-#include "arch/x86_64_access.h"
 
 #include <string.h>
 
@@ -148,9 +147,7 @@ enum exu_access exu_crash_access(const struct exu_process *process, const struct
   if (segv && crash->address == registers->pc && (!region || !(region->prot & (EXU_PROT_EXEC | EXU_PROT_UNKNOWN))))
     return EXU_ACCESS_EXECUTE;
 
-  enum { X86_64 = 62 };
-  if (process->arch->machine != X86_64) return EXU_ACCESS_UNKNOWN;
-  uint8_t code[EXU_X86_INSTRUCTION_MAX];
+  uint8_t code[EXU_INSTRUCTION_MAX];
   size_t size = exu_space_read_some(process->space, registers->pc, code, sizeof code);
-  return agree(exu_access_x86_64(code, size, registers, crash->address), region, segv);
+  return agree(exu_arch_access(process->arch, code, size, registers, crash->address), region, segv);
 }

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "process/obstacle.h"
-#include "arch/x86_64_access.h"
-
-enum { X86_64 = 62 }; /* e_machine */
 
 bool exu_region_forbids(const struct exu_region *region, enum exu_access access) {
   if (!region) return true;
@@ -17,24 +14,12 @@ bool exu_region_forbids(const struct exu_region *region, enum exu_access access)
   }
 }
 
-/* With four levels of page tables, bits 63 to 47 are equal; with five, the gap is smaller, but nothing is mapped here. */
-static bool is_canonical(uint64_t address) {
-  enum { BITS = 47 };
-  return address >> BITS == 0 || ~address >> BITS == 0;
+static bool is_canonical(const struct exu_arch *arch, uint64_t address) {
+  const uint8_t bits = arch->canonical_bits;
+  return bits == 0 || address >> bits == 0 || ~address >> bits == 0;
 }
 
-static bool is_invalid(const uint8_t *code, size_t size) {
-  enum { UD2 = 0x0b, UD1 = 0xb9, UD0 = 0xff };
-  return size >= 2 && code[0] == 0x0f && (code[1] == UD2 || code[1] == UD1 || code[1] == UD0);
-}
-
-/* hlt, cli, sti, in and out; iopl(2) is not for programs of today. */
-static bool is_privileged(uint8_t code) {
-  return code == 0xf4 || code == 0xfa || code == 0xfb || (code >= 0x6c && code <= 0x6f) ||
-         (code >= 0xe4 && code <= 0xe7) || (code >= 0xec && code <= 0xef);
-}
-
-static bool divides_by_zero(const struct exu_process *process, const struct exu_x86_operands *operands) {
+static bool divides_by_zero(const struct exu_process *process, const struct exu_operands *operands) {
   uint64_t divisor = 0;
   if (operands->divides == 0) return false;
   if (operands->has_divisor) return operands->divisor == 0;
@@ -45,23 +30,24 @@ static bool divides_by_zero(const struct exu_process *process, const struct exu_
 
 struct exu_obstacle exu_obstacle_find(const struct exu_process *process, const struct exu_registers *registers) {
   struct exu_obstacle found = {.kind = EXU_OBSTACLE_NONE};
-  if (registers->valid == 0 || process->arch->machine != X86_64) return found;
-  if (is_canonical(registers->pc) &&
+  const struct exu_arch *arch = process->arch;
+  if (registers->valid == 0 || !arch->find_operands) return found;
+  if (is_canonical(arch, registers->pc) &&
       exu_region_forbids(exu_space_find(process->space, registers->pc), EXU_ACCESS_EXECUTE))
     return (struct exu_obstacle){EXU_OBSTACLE_PAGE, registers->pc, EXU_ACCESS_EXECUTE};
 
-  uint8_t code[EXU_X86_INSTRUCTION_MAX];
+  uint8_t code[EXU_INSTRUCTION_MAX];
   size_t size = exu_space_read_some(process->space, registers->pc, code, sizeof code);
   if (size == 0) return found;
-  struct exu_x86_operands operands;
-  exu_operands_x86_64(code, size, registers, &operands);
-  if (is_invalid(code, size)) found.kind = EXU_OBSTACLE_INVALID;
-  if (is_privileged(code[0])) found.kind = EXU_OBSTACLE_PROTECTION;
+  struct exu_operands operands;
+  arch->find_operands(code, size, registers, &operands);
+  if (operands.invalid) found.kind = EXU_OBSTACLE_INVALID;
+  if (operands.privileged) found.kind = EXU_OBSTACLE_PROTECTION;
   for (size_t i = 0; i < operands.count && !operands.masked && found.kind == EXU_OBSTACLE_NONE; i++) {
-    const struct exu_x86_operand *operand = &operands.items[i];
+    const struct exu_operand *operand = &operands.items[i];
     const struct exu_region *region = exu_space_find(process->space, operand->address);
     const bool misaligned = operands.alignment > 1 && operand->address % operands.alignment != 0;
-    if (misaligned || (!region && !is_canonical(operand->address)))
+    if (misaligned || (!region && !is_canonical(arch, operand->address)))
       found.kind = EXU_OBSTACLE_PROTECTION;
     else if (exu_region_forbids(region, operand->access))
       found = (struct exu_obstacle){EXU_OBSTACLE_PAGE, operand->address, operand->access};

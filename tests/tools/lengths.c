@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch/x86_64_access.h"
+#include "arch/access.h"
 #include "arch/x86_64_decode.h"
 
 int main(void) {
   char line[256];
   while (fgets(line, sizeof line, stdin)) {
     /* What follows is no part of it. */
-    uint8_t bytes[EXU_X86_INSTRUCTION_MAX + 1];
+    uint8_t bytes[EXU_INSTRUCTION_MAX + 1];
     struct exu_x86_decoded decoded;
     size_t size = 0;
     memset(bytes, 0x90, sizeof bytes);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "arch/x86_64_access.h"
+#include "arch/access.h"
 #include "arch/x86_64_decode.h"
 
 enum { A = 1 << 0, C = 1 << 1, D = 1 << 2, B = 1 << 3, SP = 1 << 4, BP = 1 << 5, SI = 1 << 6, DI = 1 << 7 };
@@ -103,7 +103,7 @@ static void what_is_no_instruction_is_not_decoded(void **state) {
                                    {0xc8, 0x10},
                                    {0x66, 0xe8, 0x10},
                                    {0x66, 0xe9, 0x10}};
-  uint8_t prefixes[EXU_X86_INSTRUCTION_MAX];
+  uint8_t prefixes[EXU_INSTRUCTION_MAX];
   struct exu_x86_decoded decoded;
   (void)state;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

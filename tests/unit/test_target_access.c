@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "arch/arch.h"
-#include "arch/x86_64_access.h"
+#include "arch/machines.h"
 
 #ifdef __x86_64__
 
@@ -23,7 +23,7 @@ static sigjmp_buf back;
 static struct exu_registers faulted;
 static uint64_t fault_address;
 static bool fault_writes;
-static uint8_t fault_code[EXU_X86_INSTRUCTION_MAX];
+static uint8_t fault_code[EXU_INSTRUCTION_MAX];
 
 static void on_fault(int number, siginfo_t *info, void *context) {
   (void)number;
@@ -249,7 +249,7 @@ static const struct {
 };
 
 static enum exu_access decode(void) {
-  return exu_access_x86_64(fault_code, sizeof fault_code, &faulted, fault_address);
+  return exu_arch_access(&exu_arch_x86_64, fault_code, sizeof fault_code, &faulted, fault_address);
 }
 
 /* From within a test: cmocka has a handler of its own, installed just before. */
@@ -316,7 +316,8 @@ static void another_address_than_the_operands_proves_nothing(void **state) {
     fault_in(certain[i].run, BAD, BAD);
     const uint64_t elsewhere[] = {fault_address + 64, fault_address - 64, 0, UINT64_MAX, fault_address ^ (1u << 31)};
     for (size_t j = 0; j < sizeof elsewhere / sizeof elsewhere[0]; j++)
-      assert_int_equal(exu_access_x86_64(fault_code, sizeof fault_code, &faulted, elsewhere[j]), EXU_ACCESS_UNKNOWN);
+      assert_int_equal(exu_arch_access(&exu_arch_x86_64, fault_code, sizeof fault_code, &faulted, elsewhere[j]),
+                       EXU_ACCESS_UNKNOWN);
     faulted.valid &= ~UINT64_C(1);
     assert_int_equal(decode(), EXU_ACCESS_UNKNOWN); /* not without all registers */
   }
@@ -338,22 +339,22 @@ static void an_address_relative_to_the_pc_counts_from_the_next_instruction(void 
   static const uint8_t load[] = {0x8b, 0x05, 0x10, 0, 0, 0};                         /* mov 0x10(%rip), %eax */
   static const uint8_t store[] = {0xc7, 0x05, 0x10, 0, 0, 0, 1, 2, 3, 4};            /* movl $..., 0x10(%rip) */
   static const uint8_t compare[] = {0x66, 0x81, 0x3d, 0xf0, 0xff, 0xff, 0xff, 1, 2}; /* cmpw $..., -0x10(%rip) */
-  assert_int_equal(exu_access_x86_64(load, sizeof load, &registers, 0x400016), EXU_ACCESS_READ);
-  assert_int_equal(exu_access_x86_64(store, sizeof store, &registers, 0x40001a), EXU_ACCESS_WRITE);
-  assert_int_equal(exu_access_x86_64(store, sizeof store, &registers, 0x40001e), EXU_ACCESS_UNKNOWN);
-  assert_int_equal(exu_access_x86_64(compare, sizeof compare, &registers, 0x3ffff9), EXU_ACCESS_READ);
+  assert_int_equal(exu_arch_access(&exu_arch_x86_64, load, sizeof load, &registers, 0x400016), EXU_ACCESS_READ);
+  assert_int_equal(exu_arch_access(&exu_arch_x86_64, store, sizeof store, &registers, 0x40001a), EXU_ACCESS_WRITE);
+  assert_int_equal(exu_arch_access(&exu_arch_x86_64, store, sizeof store, &registers, 0x40001e), EXU_ACCESS_UNKNOWN);
+  assert_int_equal(exu_arch_access(&exu_arch_x86_64, compare, sizeof compare, &registers, 0x3ffff9), EXU_ACCESS_READ);
 }
 
 static void the_base_of_fs_is_added_when_it_is_known(void **state) {
   (void)state;
   struct exu_registers registers = all_registers();
   static const uint8_t load[] = {0x64, 0x48, 0x8b, 0x04, 0x25, 0x28, 0, 0, 0}; /* mov %fs:0x28, %rax */
-  assert_int_equal(exu_access_x86_64(load, sizeof load, &registers, 0x28), EXU_ACCESS_UNKNOWN);
+  assert_int_equal(exu_arch_access(&exu_arch_x86_64, load, sizeof load, &registers, 0x28), EXU_ACCESS_UNKNOWN);
   registers.has_thread_pointer = true;
   registers.thread_pointer = 0x7000;
-  assert_int_equal(exu_access_x86_64(load, sizeof load, &registers, 0x7028), EXU_ACCESS_READ);
+  assert_int_equal(exu_arch_access(&exu_arch_x86_64, load, sizeof load, &registers, 0x7028), EXU_ACCESS_READ);
   static const uint8_t gs[] = {0x65, 0x48, 0x8b, 0x04, 0x25, 0x28, 0, 0, 0};
-  assert_int_equal(exu_access_x86_64(gs, sizeof gs, &registers, 0x28), EXU_ACCESS_UNKNOWN);
+  assert_int_equal(exu_arch_access(&exu_arch_x86_64, gs, sizeof gs, &registers, 0x28), EXU_ACCESS_UNKNOWN);
 }
 
 static void an_instruction_that_is_cut_off_proves_nothing(void **state) {
@@ -361,9 +362,9 @@ static void an_instruction_that_is_cut_off_proves_nothing(void **state) {
   struct exu_registers registers = all_registers();
   static const uint8_t store[] = {0x48, 0xc7, 0x84, 0x88, 1, 0, 0, 0, 1, 2, 3, 4}; /* movq $..., 1(%rax,%rcx,4) */
   uint64_t address = 0x10000 + 4 * 0x30000 + 1;
-  assert_int_equal(exu_access_x86_64(store, sizeof store, &registers, address), EXU_ACCESS_WRITE);
+  assert_int_equal(exu_arch_access(&exu_arch_x86_64, store, sizeof store, &registers, address), EXU_ACCESS_WRITE);
   for (size_t size = 0; size < sizeof store; size++)
-    assert_int_equal(exu_access_x86_64(store, size, &registers, address), EXU_ACCESS_UNKNOWN);
+    assert_int_equal(exu_arch_access(&exu_arch_x86_64, store, size, &registers, address), EXU_ACCESS_UNKNOWN);
 }
 
 static void random_bytes_are_decoded_without_a_crash(void **state) {
@@ -378,7 +379,7 @@ static void random_bytes_are_decoded_without_a_crash(void **state) {
       random ^= random << 17;
       memcpy(code + j, &random, 8);
     }
-    (void)exu_access_x86_64(code, (size_t)(random % 17), &registers, random);
+    (void)exu_arch_access(&exu_arch_x86_64, code, (size_t)(random % 17), &registers, random);
   }
 }
 

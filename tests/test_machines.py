@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing above src/arch/ knows a machine: no number of one, no register, no byte of an instruction.
+
+What a comment says of a machine is no matter. Run by pytest, and as a script, which prints every violation as FILE:LINE: WHAT.
+"""
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+GENERAL = "r[abcd]x|r[sd]i|r[sb]p|rip|r(8|9|1[0-5])|e[abcd]x|orig_rax|fs_base|x(8|16|17|29|30)"
+KINDS = {
+    "a machine's file": r'"arch/(x86_64|aarch64|machines)|\bexu_\w*(x86|aarch64)|\bEXU_X86',
+    "a machine's number": r"\bEM_(X86_64|AARCH64)\b|\b(X86_64|AARCH64)\b|\bmachine [!=]= \d|= (62|183)\b|case (62|183):",
+    "a machine's name": r"\b__(x86_64|aarch64|i386|amd64)__\b",
+    "a register": rf"\bEXU_R[ABCDS][XPI]\b|\bEXU_RIP\b|\buser_regs_struct\b|(->|\.)({GENERAL})\b",
+    # Bytes as code that looks for instructions writes them, and those of a system call.
+    "an instruction": r"\b0x(e8|e9|eb|c3|c9|0f|55|90|d4000001)\b",
+}
+# Bytes that are no instructions.
+DATA = {"src/python/object/str.c": ("an instruction",)}  # UTF-8
+# Files that still know one: each is to go from here, and none is to come.
+LEFT = {
+    "src/native/trampoline.c", "src/native/unwind.c", "src/native/unwind_greenlet.c", "src/native/unwind_private.h",
+    "src/native/unwind_resume.c", "src/native/unwind_return_path.c", "src/native/unwind_steps.c", "src/process/core_file.c",
+    "src/process/live.c", "src/process/stop.c", "src/process/system_calls.c"
+}
+
+
+def without_comments(text):
+    """The text with every comment and string blanked, lines kept."""
+    pattern = r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"'
+    blank = lambda match: match.group() if match.group().startswith('"') else re.sub(r"[^\n]", " ", match.group())
+    return re.sub(pattern, blank, text, flags=re.S)
+
+
+def violations(root):
+    """(path, line number, what) for each line above arch/ that knows a machine."""
+    for file in sorted((root / "src").rglob("*")):
+        path = file.relative_to(root).as_posix()
+        if file.suffix not in (".c", ".h", ".def") or path.startswith("src/arch/"):
+            continue
+        for number, line in enumerate(without_comments(file.read_text(encoding="utf-8")).splitlines(), 1):
+            for what, pattern in KINDS.items():
+                if re.search(pattern, line) and what not in DATA.get(path, ()):
+                    yield path, number, what
+
+
+def test_no_file_above_arch_knows_a_machine_but_those_that_are_listed():
+    assert {path for path, _, _ in violations(ROOT)} == LEFT
+
+
+def test_every_kind_of_such_knowledge_is_found_with_its_line_and_comments_are_not(tmp_path):
+    wrong = {
+        "a machine's file": '#include "arch/x86_64_decode.h"',
+        "a machine's number": "if (arch->machine == 62) return;",
+        "a machine's name": "#if defined(__aarch64__)",
+        "a register": "uint64_t sp = registers->rsp;",
+        "an instruction": "if (code[0] == 0xe8) return;",
+    }
+    assert set(wrong) == set(KINDS)
+    source = tmp_path / "src" / "native" / "new.c"
+    source.parent.mkdir(parents=True)
+    source.write_text("/* rsp,\n * 0xe8 */\n" + "".join(line + "\n" for line in wrong.values()))
+    (tmp_path / "src" / "arch").mkdir()
+    (tmp_path / "src" / "arch" / "x86_64.c").write_text("case 0xe8:\n")
+    assert [(number, what) for _, number, what in violations(tmp_path)] == list(enumerate(wrong, 3))
+
+
+def main(arguments):
+    found = list(violations(Path(arguments[0]) if arguments else ROOT))
+    for path, number, what in found:
+        print(f"{path}:{number}: {what}")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
