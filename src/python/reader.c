@@ -45,3 +45,18 @@ bool exu_py_at_least(const struct exu_py *py, int major, int minor) {
   const struct exu_version *version = &py->build.version;
   return version->major > major || (version->major == major && version->minor >= minor);
 }
+
+/* ---- Readers ----------------------------------------------------------------------------------------------------- */
+
+struct exu_py exu_py_trial(const struct exu_py *py, struct exu_arena *arena, struct exu_diagnostics *diagnostics) {
+  struct exu_py trial = *py;
+  trial.arena = arena;
+  trial.diagnostics = diagnostics;
+  trial.codes = trial.types = (struct exu_map){0};
+  return trial;
+}
+
+void exu_py_deinit(struct exu_py *py) {
+  exu_map_deinit(&py->codes);
+  exu_map_deinit(&py->types);
+}

@@ -62,6 +62,15 @@ struct exu_py {
   uint64_t entries_left;        /* of dictionaries */
 };
 
+/*
+ * Another reader of the same runtime, with caches and diagnostics of its own, whose memory comes from `arena`: for what is
+ * tried and thrown away. exu_py_deinit.
+ */
+struct exu_py exu_py_trial(const struct exu_py *py, struct exu_arena *arena, struct exu_diagnostics *diagnostics);
+
+/* Release the caches; the arena keeps the rest. */
+void exu_py_deinit(struct exu_py *py);
+
 /* Reading fields. A structure is a buffer that holds its first `size` bytes. */
 
 /* Read one field of the structure at `address` as an unsigned number. False: absent or not readable. */

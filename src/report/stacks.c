@@ -194,12 +194,9 @@ static void rehearse(struct exu_py *py) {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
   exu_py_find_import_lock(py);
-  struct exu_py trial = *py;
   exu_arena_init(&arena, (size_t)REHEARSAL_MIB << 20);
   exu_diagnostics_init(&diagnostics, &arena);
-  trial.arena = &arena;
-  trial.diagnostics = &diagnostics;
-  trial.codes = trial.types = (struct exu_map){0};
+  struct exu_py trial = exu_py_trial(py, &arena, &diagnostics);
   struct exu_py_threads threads = {0};
   struct exu_py_stack stack = {0};
   bool memory = exu_py_threads(&trial, 0, &threads);

@@ -115,15 +115,12 @@ int exu_py_probe_layout(struct exu_py *py) {
   enum { TSTATES = 16, FRAMES = 8, BUDGET = 4 * 1024 * 1024 };
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
-  struct exu_py trial = *py;
   uint64_t tstate = 0;
   int valid = 0, lost = 0;
 
   exu_arena_init(&arena, BUDGET);
   exu_diagnostics_init(&diagnostics, &arena);
-  trial.arena = &arena;
-  trial.diagnostics = &diagnostics;
-  trial.codes = trial.types = (struct exu_map){0};
+  struct exu_py trial = exu_py_trial(py, &arena, &diagnostics);
   exu_py_get(py, py->interpreters, py->layout.interp_threads_head, &tstate);
   for (int i = 0; i < TSTATES && exu_py_plausible(tstate); i++) {
     struct exu_py_stack stack = {0};
@@ -132,8 +129,7 @@ int exu_py_probe_layout(struct exu_py *py) {
     lost += !stack.complete && stack.frames.count < FRAMES;
     if (!exu_py_get(py, tstate, py->layout.tstate_next, &tstate)) break;
   }
-  exu_map_deinit(&trial.codes);
-  exu_map_deinit(&trial.types);
+  exu_py_deinit(&trial);
   exu_arena_deinit(&arena);
   if (valid + lost == 0) return -1;
   return valid;

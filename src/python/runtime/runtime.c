@@ -239,8 +239,3 @@ void exu_py_forget_code(struct exu_py *py) {
   exu_map_clear(&py->codes);
   exu_map_clear(&py->types);
 }
-
-void exu_py_deinit(struct exu_py *py) {
-  exu_map_deinit(&py->codes);
-  exu_map_deinit(&py->types);
-}

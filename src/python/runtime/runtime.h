@@ -32,8 +32,7 @@ void exu_runtimes_deinit(struct exu_runtimes *runtimes);
 /* Forget the code objects that were read: a live process has gone on meanwhile. */
 void exu_runtimes_forget_code(struct exu_runtimes *runtimes);
 
-/* The same for one reader, or a copy of one. */
-void exu_py_deinit(struct exu_py *py);
+/* The same for one reader. */
 void exu_py_forget_code(struct exu_py *py);
 
 #endif
