@@ -44,7 +44,7 @@ extern "C" {
 
 /*
  * Text. Bytes that are not NUL-terminated and may contain NUL. The encoding is UTF-8, with one extension: a lone
- * surrogate of the target's string (U+D800..U+DFFF) is kept as its three-byte form, so that no information is lost;
+ * surrogate of the process's string (U+D800..U+DFFF) is kept as its three-byte form, so that no information is lost;
  * writers escape it. `data == NULL` means unknown; an empty string has a non-NULL `data` and `size == 0`.
  */
 struct exu_string {
@@ -108,7 +108,7 @@ struct exu_frame {
   struct exu_string qualname; /* Python: co_qualname, unknown before 3.11 */
   struct exu_string file;
   struct exu_position position;
-  uint64_t address; /* Python: of the frame in the target. Native: the pc */
+  uint64_t address; /* Python: of the frame in the process. Native: the pc */
   uint64_t offset;  /* native: pc - start of the function, or of the module when the function is unknown */
   int32_t module;   /* native: index into exu_report.modules, or -1 */
 };
@@ -309,7 +309,7 @@ EXU_API const char *exu_symbols_name(enum exu_symbols value);
 
 struct exu_module {
   struct exu_string path;
-  struct exu_string build_id; /* lower-case hex; unknown when the target did not keep it */
+  struct exu_string build_id; /* lower-case hex; unknown when the process did not keep it */
   uint64_t start;             /* first mapped address */
   uint64_t end;               /* one past the last mapped address */
   enum exu_module_file file;
@@ -334,7 +334,7 @@ struct exu_diagnostic {
  */
 /* A mapped file that the process could not get a page of. */
 struct exu_crash_file {
-  struct exu_string path;    /* of the target; unknown: it was nothing like that */
+  struct exu_string path;    /* of the process; unknown: it was nothing like that */
   uint64_t position;         /* of the fault, in bytes from the start of the file */
   uint64_t mapped_from;      /* the part that was mapped around it: where that starts in the file, */
   uint64_t mapped_bytes;     /* and how long it is */
@@ -453,7 +453,7 @@ enum exu_outcome {
 
 struct exu_options {
   const char *executable;    /* the main program, instead of the path that the core names; NULL: the core's */
-  const char *sysroot;       /* prefix for every path of the target; NULL: none */
+  const char *sysroot;       /* prefix for every path of the process; NULL: none */
   const char *const *search; /* directories to look for binaries in, by file name */
   size_t search_count;
   /*
@@ -522,7 +522,7 @@ struct exu_text_options {
 };
 
 /*
- * Write a report for people. Control characters of the target's strings are escaped. Returns false, with errno, on a
+ * Write a report for people. Control characters of the process's strings are escaped. Returns false, with errno, on a
  * write error.
  */
 EXU_API bool exu_write_text(const struct exu_report *report, const struct exu_text_options *options, FILE *out);

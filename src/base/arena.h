@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Memory that is released all at once. A report and everything that leads to it lives in one arena, whose budget is
- * what keeps a lying target from making this program allocate without end.
+ * what keeps a core that lies from making this program allocate without end.
  */
 #ifndef EXUVIA_BASE_ARENA_H
 #define EXUVIA_BASE_ARENA_H

@@ -6,7 +6,7 @@
 #include "binary/module.h"
 
 /*
- * Find every module of the process. Opens no file. `options` may be NULL, and like `target` must outlive the modules.
+ * Find every module of the process. Opens no file. `options` may be NULL, and like `process` must outlive the modules.
  * Returns false without memory.
  */
 bool exu_modules_init(struct exu_modules *modules, const struct exu_process *process, const struct exu_options *options,

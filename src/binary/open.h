@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening files whose names an untrusted target chose. */
+/* Opening files whose names an untrusted process chose. */
 #ifndef EXUVIA_BINARY_OPEN_H
 #define EXUVIA_BINARY_OPEN_H
 

@@ -74,7 +74,7 @@ const struct exu_region *exu_space_regions(const struct exu_space *space, size_t
 
 /*
  * Call back for runs of saved bytes of a region, in order, holes of the file left out (they are zeros). `bytes` is
- * valid during the call only. Runs are whole multiples of 8 bytes except the last, 8-aligned in the target, and
+ * valid during the call only. Runs are whole multiples of 8 bytes except the last, 8-aligned in the process, and
  * overlap by `overlap` bytes (at most 32 KiB) so that a pattern of up to overlap + 1 bytes is not missed. Bytes before
  * the first multiple of 8 are left out, as are those that are cut off. The callback may read and scan the space.
  * Returns false when the callback stopped it by returning false, or without memory.

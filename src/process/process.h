@@ -130,7 +130,7 @@ struct exu_process {
 bool exu_process_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
                            struct exu_process *process, struct exu_error *error);
 
-/* Release what open took. The arena keeps the rest. A zeroed target is allowed. */
+/* Release what open took. The arena keeps the rest. A zeroed process is allowed. */
 void exu_process_close(struct exu_process *process);
 
 /*

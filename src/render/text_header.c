@@ -134,7 +134,7 @@ static const char *found_by(enum exu_found_by how) {
 static const char *layout_from(enum exu_layout_from from) {
   switch (from) {
   case EXU_LAYOUT_NONE: break;
-  case EXU_LAYOUT_DEBUG_OFFSETS: return "the target's debug offsets";
+  case EXU_LAYOUT_DEBUG_OFFSETS: return "the process's debug offsets";
   case EXU_LAYOUT_DWARF: return "the DWARF of its binary";
   case EXU_LAYOUT_TABLE: return "a table of this program";
   }
