@@ -24,6 +24,8 @@ struct exu_registers {
   uint64_t syscall_args[6]; /* its arguments, when syscall >= 0 */
 };
 
+struct exu_arch_unwind; /* arch/unwind.h */
+
 struct exu_arch {
   const char *name;  /* as `uname -m` says: "x86_64" */
   uint16_t machine;  /* e_machine */
@@ -52,6 +54,8 @@ struct exu_arch {
                         struct exu_operands *operands);
   /* An access to an address whose bits from this one on are not all equal is no page fault. 0: there are none such. */
   uint8_t canonical_bits;
+  /* From a frame to its caller. NULL: not known for this machine, whose native stacks are not shown. */
+  const struct exu_arch_unwind *unwind;
   uint8_t red_zone;          /* bytes below the stack pointer that a signal handler leaves alone */
   uint8_t call_result;       /* DWARF number of the register with what a system call has returned */
   uint8_t call_arguments[6]; /* DWARF numbers of the registers that a system call takes its arguments from */

@@ -4,6 +4,7 @@
 #include "arch/arch.h"
 #include "arch/machines.h"
 #include "arch/x86_64_access.h"
+#include "arch/x86_64_unwind.h"
 #include "base/cursor.h"
 
 /* Words of struct user_regs_struct (asm/user_64.h), which is what pr_reg holds. */
@@ -164,6 +165,7 @@ const struct exu_arch exu_arch_x86_64 = {
     .find_operands = exu_operands_x86_64,
     /* With four levels of page tables; with five there are more addresses, but nothing is mapped there unasked. */
     .canonical_bits = 47,
+    .unwind = &exu_unwind_x86_64,
     .red_zone = 128,
     .call_result = 0,
     .call_arguments = {5, 4, 1, 10, 8, 9},

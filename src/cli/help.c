@@ -81,7 +81,8 @@ void print_help(FILE *out, const struct command *command) {
 
 int run_help(const struct arguments *arguments) {
   const struct command *command = NULL;
-  if (arguments->operand_count > 2) return usage_error(cli_find_command("help"), "extra operand '%s'", arguments->operands[2]);
+  if (arguments->operand_count > 2)
+    return usage_error(cli_find_command("help"), "extra operand '%s'", arguments->operands[2]);
   if (arguments->operand_count == 2) {
     command = cli_find_command(arguments->operands[1]);
     if (!command) return usage_error(NULL, "no help about '%s': no such command", arguments->operands[1]);

@@ -84,7 +84,8 @@ static bool parse_seconds(const struct option_spec *spec, const char *text, uint
   char *end = NULL;
   double seconds = text && *text >= '0' && *text <= '9' ? strtod(text, &end) : -1;
   if (!end || *end || seconds < 0.01 || seconds > 86400) {
-    usage_error(NULL, "invalid argument '%s' for option --%s: seconds from 0.01 to 86400", text ? text : "", spec->name);
+    usage_error(NULL, "invalid argument '%s' for option --%s: seconds from 0.01 to 86400", text ? text : "",
+                spec->name);
     return false;
   }
   *milliseconds = (uint64_t)(seconds * 1000);

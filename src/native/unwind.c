@@ -11,7 +11,7 @@
  * Where a signal handler has a stack of its own, the frames before and after it do not ascend. That many handlers do
  * not interrupt each other; a damaged stack could pretend it for ever.
  */
-enum { SIGNALS_MAX = 64, UCONTEXT_SIZE = 304, EM_OF_REGISTERS = EM_X86_64, SYSCALL_CLONE = 56, SYSCALL_CLONE3 = 435 };
+enum { SIGNALS_MAX = 64, SYSCALL_CLONE = 56, SYSCALL_CLONE3 = 435 };
 
 /* ---- Threads and memory, for libdwfl ----------------------------------------------------------------------------- */
 
@@ -48,13 +48,13 @@ static bool read_word(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *ar
 static bool set_registers(Dwfl_Thread *thread, void *arg) {
   struct exu_unwinder *unwinder = arg;
   const struct exu_unwind_state *state = &unwinder->start;
-  for (unsigned i = 0; i < EXU_DWARF_REGISTERS; i++) {
+  for (unsigned i = 0; i < unwinder->rules->register_count; i++) {
     const Dwarf_Word value = state->value[i];
     if ((state->valid >> i & 1) && !dwfl_thread_state_registers(thread, (int)i, 1, &value)) return false;
   }
-  /* The unwinding information of a procedure linkage table asks how far into an entry rip is. */
-  const Dwarf_Word rip = state->pc;
-  if (!dwfl_thread_state_registers(thread, EXU_RIP, 1, &rip)) return false;
+  /* The unwinding information of a procedure linkage table asks how far into an entry the pc is. */
+  const Dwarf_Word pc = state->pc;
+  if (!dwfl_thread_state_registers(thread, unwinder->rules->pc, 1, &pc)) return false;
   /* libdwfl takes the first frame's pc as it is: a return address belongs to the call before it. */
   dwfl_thread_state_register_pc(thread, state->pc - !state->exact);
   return true;
@@ -84,14 +84,13 @@ static struct exu_native_frame *push(struct exu_unwinder *unwinder) {
   return &stack->frames.items[stack->frames.count++];
 }
 
-/* rbx, rbp, r12 to r15 in DWARF's numbers: what a callee must keep, and so what is known of its callers. */
-static const unsigned callee_saved[] = {3, 6, 12, 13, 14, 15};
-
+/* What a callee must keep is what is known of its callers. */
 static void note_kept(const struct exu_unwinder *unwinder, Dwfl_Frame *state, struct exu_native_frame *frame) {
   size_t count = 0;
-  for (size_t i = 0; i < sizeof callee_saved / sizeof *callee_saved && count < 2; i++) {
+  for (unsigned i = 0; i < unwinder->rules->register_count && count < 2; i++) {
     Dwarf_Word value;
-    if (dwfl_frame_reg(state, callee_saved[i], &value) != 0 || !exu_map_find(unwinder->watched, value)) continue;
+    if (!(unwinder->rules->callee_saved >> i & 1)) continue;
+    if (dwfl_frame_reg(state, i, &value) != 0 || !exu_map_find(unwinder->watched, value)) continue;
     if (count == 0 || frame->kept[0] != value) frame->kept[count++] = value;
   }
 }
@@ -106,7 +105,7 @@ static int end(struct exu_unwinder *unwinder, enum exu_unwind_end why) {
 static int block(struct exu_unwinder *unwinder, Dwfl_Frame *state, uint64_t pc, bool exact) {
   struct exu_unwind_state *at = &unwinder->at;
   *at = (struct exu_unwind_state){.pc = pc, .exact = exact};
-  for (unsigned i = 0; i < EXU_DWARF_REGISTERS; i++) {
+  for (unsigned i = 0; i < unwinder->rules->register_count; i++) {
     Dwarf_Word value;
     if (dwfl_frame_reg(state, i, &value) != 0) continue;
     at->value[i] = value;
@@ -127,7 +126,7 @@ static bool close_callee(struct exu_unwinder *unwinder, struct exu_native_frame 
     return sp > callee->sp; /* the stack grows down */
   }
   bool same = sp > callee->sp && exu_unwind_same_stack(unwinder, callee->sp, sp);
-  callee->cfa = same ? sp : callee->sp + UCONTEXT_SIZE;
+  callee->cfa = same ? sp : callee->sp + unwinder->process->arch->context_size;
   return same || ++unwinder->stack->signals <= SIGNALS_MAX;
 }
 
@@ -172,7 +171,7 @@ static int take_frame(Dwfl_Frame *state, void *arg) {
   Dwarf_Word sp = 0;
   struct exu_code code;
   if (!dwfl_frame_pc(state, &pc, NULL)) return DWARF_CB_ABORT;
-  if (dwfl_frame_reg(state, EXU_RSP, &sp) != 0) sp = 0;
+  if (dwfl_frame_reg(state, unwinder->rules->sp, &sp) != 0) sp = 0;
   if (first) pc = unwinder->start.pc;
   const bool exact = first || !callee ? unwinder->start.exact : callee->signal;
   unwinder->first = false;
@@ -214,8 +213,8 @@ static bool step_over_signal(struct exu_unwinder *unwinder) {
   struct exu_unwind_state caller;
   if (stack->frames.count == 0 || stack->frames.count >= unwinder->limit) return false;
   const struct exu_native_frame *last = &stack->frames.items[stack->frames.count - 1];
-  struct exu_unwind_state at = {.pc = last->pc, .valid = 1U << EXU_RSP};
-  at.value[EXU_RSP] = last->sp;
+  struct exu_unwind_state at = {.pc = last->pc, .valid = 1U << unwinder->rules->sp};
+  at.value[unwinder->rules->sp] = last->sp;
   if (!last->signal || !exu_unwind_signal_step(unwinder, &at, &caller) || caller.pc != 0) return false;
   unwinder->start = caller;
   return true;
@@ -303,14 +302,14 @@ bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *threa
   unwinder->gap = false;
   unwinder->start =
       (struct exu_unwind_state){.pc = registers->pc, .exact = !is_behind_syscall(unwinder, registers->pc)};
-  unwinder->start.valid = (uint32_t)registers->valid & ((1U << EXU_DWARF_REGISTERS) - 1);
-  memcpy(unwinder->start.value, registers->value, sizeof unwinder->start.value);
+  exu_unwind_take_registers(unwinder, registers, &unwinder->start);
   stack->frames.count = 0;
   stack->signals = stack->frame_pointer_steps = 0;
   if (!exu_unwind_from_start(unwinder)) return false;
   /* A clone that returned 0: the thread was born there, and has not run yet. */
   bool newborn = (registers->syscall == SYSCALL_CLONE || registers->syscall == SYSCALL_CLONE3) &&
-                 (registers->valid >> EXU_RAX & 1) && registers->value[EXU_RAX] == 0;
+                 (registers->valid >> unwinder->process->arch->call_result & 1) &&
+                 registers->value[unwinder->process->arch->call_result] == 0;
   if (newborn && stack->frames.count == 1 && stack->end == EXU_UNWIND_NO_CFI) stack->end = EXU_UNWIND_START;
   return true;
 }
@@ -320,7 +319,7 @@ bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *threa
 static bool attach(struct exu_unwinder *unwinder) {
   Elf64_Ehdr header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
                        .e_type = ET_CORE,
-                       .e_machine = EM_OF_REGISTERS,
+                       .e_machine = unwinder->process->arch->machine,
                        .e_version = EV_CURRENT,
                        .e_ehsize = sizeof header};
   _Static_assert(sizeof header == sizeof unwinder->machine_bytes, "an ELF header fits");
@@ -332,9 +331,9 @@ static bool attach(struct exu_unwinder *unwinder) {
 
 struct exu_unwinder *exu_unwinder_create(const struct exu_process *process, struct exu_modules *modules,
                                          struct exu_arena *arena) {
-  /* Registers, return addresses and calls are x86-64's here. */
-  struct exu_unwinder *unwinder = process->arch->machine == EM_OF_REGISTERS ? calloc(1, sizeof *unwinder) : NULL;
+  struct exu_unwinder *unwinder = process->arch->unwind ? calloc(1, sizeof *unwinder) : NULL;
   if (!unwinder) return NULL;
+  unwinder->rules = process->arch->unwind;
   unwinder->process = process;
   unwinder->modules = modules;
   unwinder->arena = arena;

@@ -93,25 +93,11 @@ static size_t read_code(const struct exu_unwinder *unwinder, uint64_t address, u
   return exu_space_read(unwinder->process->space, function.start, code, size) == EXU_READABLE ? size : 0;
 }
 
-/* slp_switch moves to another part of the stack: add %reg, %rsp; add %reg, %rbp, by inline assembly in all versions. */
-static bool moves_stack(const uint8_t *code, size_t size) {
-  enum { ADD = 0x01, RSP = 4, RBP = 5, REG = 7 << 3, DIRECT = 0xc0 };
-  for (size_t i = 0; i + 6 <= size; i++) {
-    const uint8_t *first = code + i, *second = first + 3;
-    bool same = first[0] == second[0] && (first[2] & REG) == (second[2] & REG);
-    if (same && (first[0] & 0xfb) == 0x48 && first[1] == ADD && second[1] == ADD &&
-        (first[2] & ~REG) == (DIRECT | RSP) && (second[2] & ~REG) == (DIRECT | RBP))
-      return true;
-  }
-  return false;
-}
-
 /* In the C versions nothing but g_initialstub calls a greenlet's `run`, and it does so directly. */
 static bool calls_run(const struct exu_unwinder *unwinder, uint64_t start, const uint8_t *code, size_t size) {
-  for (size_t end = 6; end <= size; end++) {
+  for (size_t end = 0; (end = unwinder->rules->next_call(code, size, end)) != 0;) {
     uint64_t target;
-    bool call = code[end - 5] == 0xe8 || (code[end - 6] == 0xff && code[end - 5] == 0x15);
-    if (!call || !exu_unwind_call_target(unwinder, start + end, &target)) continue;
+    if (!exu_unwind_call_target(unwinder, start + end, &target)) continue;
     struct exu_binary *callee = exu_modules_find(unwinder->modules, target);
     if (callee && is_any_symbol(unwinder, callee, run_calls, COUNT(run_calls), target)) return true;
   }
@@ -137,7 +123,8 @@ enum exu_greenlet_place exu_greenlet_place(const struct exu_unwinder *unwinder, 
   if (exu_string_is_among(function, switchers, COUNT(switchers))) return EXU_GREENLET_SWITCH;
   if (!function.data) {
     size_t size = read_code(unwinder, address, &start, code);
-    if (moves_stack(code, size)) return EXU_GREENLET_SWITCH;
+    /* slp_switch moves to another part of the stack, by inline assembly in all versions. */
+    if (unwinder->rules->moves_stack(code, size)) return EXU_GREENLET_SWITCH;
     starter = !has_starter(unwinder, module) && calls_run(unwinder, start, code, size);
   }
   if (!starter) return EXU_GREENLET_NONE;

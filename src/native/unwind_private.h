@@ -5,16 +5,14 @@
 
 #include <elfutils/libdwfl.h>
 
+#include "arch/unwind.h"
 #include "base/map.h"
 #include "native/jit_images.h"
 #include "native/unwind.h"
 
-/* In DWARF's numbers, of the x86-64 psABI: rax to r15, then rip. */
-enum { EXU_RAX = 0, EXU_RBP = 6, EXU_RSP = 7, EXU_DWARF_REGISTERS = 16, EXU_RIP = 16 };
-
-/* Registers while a frame ran. */
+/* Registers while a frame ran, by their DWARF numbers. */
 struct exu_unwind_state {
-  uint64_t value[EXU_DWARF_REGISTERS];
+  uint64_t value[EXU_FRAME_REGISTERS_MAX];
   uint32_t valid; /* bit i: value[i] is known */
   uint64_t pc;
   bool exact; /* pc is the instruction itself, not a return address */
@@ -41,6 +39,7 @@ struct exu_code {
 
 struct exu_unwinder {
   const struct exu_process *process;
+  const struct exu_arch_unwind *rules; /* of its machine */
   struct exu_modules *modules;
   struct exu_arena *arena;
   Dwfl *dwfl;
@@ -48,7 +47,7 @@ struct exu_unwinder {
   Elf *machine; /* an ELF header and nothing else: tells libdwfl the machine, without opening a module */
   uint8_t machine_bytes[64];
   struct exu_map codes;     /* address -> struct exu_code, packed into the value */
-  struct exu_map framed;    /* pc -> does its function use rbp as its frame pointer */
+  struct exu_map framed;    /* pc -> does its function have a frame pointer */
   struct exu_map no_return; /* pc whose code does not tell where it returns to */
   size_t return_steps;      /* instructions that were looked at for that */
   bool jit_tried;
@@ -83,6 +82,13 @@ bool exu_unwind_find_jit(struct exu_unwinder *unwinder, uint64_t address);
 
 /* Do both addresses lie in the same mapping? */
 bool exu_unwind_same_stack(const struct exu_unwinder *unwinder, uint64_t a, uint64_t b);
+
+/* The process, as the operations of a machine read it. */
+struct exu_code_memory exu_unwind_memory(const struct exu_unwinder *unwinder);
+
+/* Those of a frame, but for its pc. */
+void exu_unwind_take_registers(const struct exu_unwinder *unwinder, const struct exu_registers *registers,
+                               struct exu_unwind_state *state);
 
 /* Is the address in memory that can be executed? Where the core does not say it, the module's own headers do. */
 bool exu_unwind_is_executable(const struct exu_unwinder *unwinder, uint64_t address);

@@ -62,19 +62,16 @@ static bool find_function(const struct exu_unwinder *unwinder, uint64_t address,
  */
 static size_t jump_targets(const struct exu_unwinder *unwinder, const struct exu_function *function,
                            const struct exu_function *only, uint64_t targets[TARGETS_MAX]) {
-  enum { SIZE = 5 };
+  const size_t jump = unwinder->rules->jump_size;
   uint8_t bytes[4096];
   size_t count = 0;
-  for (uint64_t at = function->start; at + SIZE < function->end && at - function->start < FUNCTION_SIZE_MAX;
-       at += sizeof bytes - SIZE) {
+  for (uint64_t at = function->start; at + jump < function->end && at - function->start < FUNCTION_SIZE_MAX;
+       at += sizeof bytes - jump) {
     size_t size = function->end - at < sizeof bytes ? (size_t)(function->end - at) : sizeof bytes;
     if (!read_bytes(unwinder, at, bytes, size)) return count;
-    for (size_t i = 0; i + SIZE <= size; i++) {
-      int32_t offset;
-      bool jump = bytes[i] == 0xe9, branch = i > 0 && bytes[i - 1] == 0x0f && (bytes[i] & 0xf0) == 0x80;
-      if (!jump && !branch) continue;
-      memcpy(&offset, bytes + i + 1, sizeof offset);
-      uint64_t to = at + i + SIZE + (uint64_t)(int64_t)offset;
+    uint64_t distance;
+    for (size_t end = 0; (end = unwinder->rules->next_jump(bytes, size, end, &distance)) != 0;) {
+      const uint64_t to = at + end + distance;
       if (to >= function->start && to < function->end) continue;
       if (only && (to < only->start || to >= only->end)) continue;
       if (count == TARGETS_MAX) return count;
@@ -208,8 +205,8 @@ static enum proof try_frame_pointers(struct search *search, struct exu_unwind_st
   for (size_t i = 0; i < search->frame_count; i++) {
     const struct frame_pointer *frame = &search->frames[i];
     if (!leads_to(search->unwinder, &frame->function, &function)) continue;
-    state->value[EXU_RBP] = frame->value;
-    state->valid |= 1U << EXU_RBP;
+    state->value[search->unwinder->rules->frame_pointer] = frame->value;
+    state->valid |= 1U << search->unwinder->rules->frame_pointer;
     enum proof proof = try_state(search, state);
     if (proof != REFUTED || search->unwinder->no_memory) return proof;
   }
@@ -218,8 +215,8 @@ static enum proof try_frame_pointers(struct search *search, struct exu_unwind_st
 
 /* Is `word`, at `slot` of the stack, the return address of the marker's frame's callee? Leaves the frame's state. */
 static enum proof try_slot(struct search *search, uint64_t slot, uint64_t word, struct exu_unwind_state *state) {
-  *state = (struct exu_unwind_state){.pc = word, .valid = 1U << EXU_RSP};
-  state->value[EXU_RSP] = slot + 8;
+  *state = (struct exu_unwind_state){.pc = word, .valid = 1U << search->unwinder->rules->sp};
+  state->value[search->unwinder->rules->sp] = slot + sizeof word;
   enum proof proof = try_state(search, state);
   if (proof != REFUTED || search->unwinder->no_memory) return proof;
   return try_frame_pointers(search, state);
