@@ -10,7 +10,8 @@
  * the code could not work: any way that ends with a `ret` finds the slot of the return address. It is believed if
  *
  *   - all ways that end with a `ret` find one and the same slot, and there is at least one;
- *   - no two ways come to an instruction with different stack pointers;
+ *   - no two ways come to an instruction with different stack pointers; of the callee-saved registers what they know alike
+ *     is known from there on;
  *   - the slot holds the address behind an instruction that calls (which the caller of this file looks at).
  *
  * A way is given up, without harm to the others, where it is not certain that it goes on, or where: at calls (what is
@@ -52,11 +53,21 @@ struct way {
   struct word words[WORDS_MAX];
 };
 
+/* With what an instruction was come to, on all ways so far: what only some of them know, or know otherwise, is unknown. */
+struct arrival {
+  uint64_t sp;
+  uint64_t value[REGISTERS];
+  uint32_t known; /* callee-saved registers only */
+};
+
 struct walk {
   const struct exu_code_memory *memory;
   uint64_t sp;         /* where the walk began */
-  struct exu_map seen; /* instruction -> stack pointer there */
-  struct way *ways;    /* still to be gone */
+  struct exu_map seen; /* instruction -> index of its arrival, plus one */
+  struct arrival *arrivals;
+  size_t arrival_count;
+  size_t arrival_capacity;
+  struct way *ways; /* still to be gone */
   size_t way_count;
   size_t way_capacity;
   uint64_t chunk_start; /* of the code that was read last */
@@ -293,17 +304,43 @@ static bool add_way(struct walk *walk, const struct way *from, uint64_t pc) {
   return true;
 }
 
-/* Is the instruction new? Else it must have been come to with the same stack pointer. False also without memory. */
-static bool is_new(struct walk *walk, const struct way *way) {
+/* The arrival at an instruction, made of the first way that comes to it: *fresh. NULL without memory. */
+static struct arrival *arrival_at(struct walk *walk, const struct way *way, bool *fresh) {
+  void **slot = way->pc ? exu_map_insert(&walk->seen, way->pc, fresh) : NULL;
+  if (!slot) return NULL;
+  if (!*fresh) return &walk->arrivals[(uintptr_t)*slot - 1];
+  if (walk->arrival_count == walk->arrival_capacity) {
+    const size_t capacity = walk->arrival_capacity ? walk->arrival_capacity * 2 : 256;
+    struct arrival *arrivals = reallocarray(walk->arrivals, capacity, sizeof *arrivals);
+    if (!arrivals) return NULL;
+    walk->arrivals = arrivals;
+    walk->arrival_capacity = capacity;
+  }
+  struct arrival *arrival = &walk->arrivals[walk->arrival_count++];
+  *arrival = (struct arrival){.sp = way->value[EXU_X86_RSP], .known = way->known & CALLEE_SAVED};
+  memcpy(arrival->value, way->value, sizeof arrival->value);
+  /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+  *slot = (void *)(uintptr_t)walk->arrival_count;
+  return arrival;
+}
+
+/*
+ * Is the way to be gone on: does it come to a new instruction, or to one that was gone on from with more than it knows?
+ * Then with no more than all ways know that led there. It must come with the same stack pointer. False also without
+ * memory.
+ */
+static bool goes_on(struct walk *walk, struct way *way) {
   bool fresh = false;
-  const uint64_t sp = way->value[EXU_X86_RSP];
-  void **slot = way->pc ? exu_map_insert(&walk->seen, way->pc, &fresh) : NULL;
-  if (!slot) return false;
-  if (fresh) /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-    *slot = (void *)(uintptr_t)sp;
-  else if ((uintptr_t)*slot != sp)
-    walk->contradiction = true;
-  return fresh;
+  struct arrival *arrival = arrival_at(walk, way, &fresh);
+  if (!arrival || fresh) return arrival != NULL;
+  if (arrival->sp != way->value[EXU_X86_RSP]) walk->contradiction = true;
+  uint32_t common = arrival->known & way->known;
+  for (unsigned i = 0; i < REGISTERS; i++)
+    if ((common >> i & 1) && arrival->value[i] != way->value[i]) common &= ~(1U << i);
+  if (common == arrival->known || walk->contradiction) return false;
+  arrival->known = common;
+  way->known &= common | ~(uint32_t)CALLEE_SAVED;
+  return true;
 }
 
 static void take_return(struct walk *walk, const struct way *way) {
@@ -327,7 +364,7 @@ static bool go(struct walk *walk, struct way *way, size_t *steps) {
     struct exu_x86_decoded code;
     size_t size = 0;
     bool branch;
-    if (!is_new(walk, way)) return !walk->contradiction;
+    if (!goes_on(walk, way)) return !walk->contradiction;
     if ((*steps)++ >= STEPS_MAX) return false;
     const uint8_t *bytes = code_at(walk, way->pc, &size);
     if (!bytes || !exu_x86_decode(bytes, size, &code)) return true;
@@ -398,5 +435,6 @@ bool exu_follow_return_x86_64(const struct exu_code_memory *memory, const struct
   *hopeless = !walk->found || walk->contradiction;
   exu_map_deinit(&walk->seen);
   free(walk->ways);
+  free(walk->arrivals);
   return found;
 }
