@@ -33,6 +33,14 @@ static uint64_t pthread_self_of(uint64_t thread_pointer) {
 /* struct _aarch64_ctx of the floating point registers (asm/sigcontext.h): FPSIMD_MAGIC and the size. */
 static bool is_context_word(uint64_t word) { return word == UINT64_C(0x0000021046508001); }
 
+/* mov x8, #imm16; svc #0 */
+static int64_t call_number_in_code(const uint8_t code[EXU_CALL_CODE_SIZE]) {
+  struct exu_cursor cursor = exu_cursor(code, EXU_CALL_CODE_SIZE, false);
+  const uint32_t load = exu_cursor_u32(&cursor), call = exu_cursor_u32(&cursor);
+  if (call != 0xd4000001 || (load & 0xffe0001f) != 0xd2800008) return -1;
+  return load >> 5 & 0xffff;
+}
+
 const struct exu_arch exu_arch_aarch64 = {
     .name = "aarch64",
     .machine = 183,
@@ -45,8 +53,14 @@ const struct exu_arch exu_arch_aarch64 = {
     .prstatus_registers = 112,
     .decode_registers = decode_registers,
     .pthread_self = pthread_self_of,
-    .syscall_futex = 98,
+    .calls = &exu_calls_generic,
+    .keeps_call_number = false,
+    .system_call_size = 4,
+    .system_call_code = {0x01, 0x00, 0x00, 0xd4}, /* svc #0 */
+    .call_number_in_code = call_number_in_code,
+    .call_number_register = 8,
     .call_result = 0,
+    .prstatus_result = 0,
     .call_arguments = {0, 1, 2, 3, 4, 5},
     .is_context_word = is_context_word,
 };

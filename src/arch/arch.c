@@ -28,3 +28,48 @@ enum exu_access exu_arch_access(const struct exu_arch *arch, const uint8_t *code
   }
   return access;
 }
+
+const char *exu_arch_machine_name(uint16_t machine) {
+  switch (machine) {
+  case 3: return "i386";
+  case 20: return "ppc";
+  case 21: return "ppc64";
+  case 22: return "s390";
+  case 40: return "arm";
+  case 62: return "x86_64";
+  case 183: return "aarch64";
+  case 243: return "riscv";
+  case 258: return "loongarch";
+  default: return NULL;
+  }
+}
+
+const struct exu_arch *exu_arch_host(void) {
+#if defined(__x86_64__)
+  return &exu_arch_x86_64;
+#elif defined(__aarch64__)
+  return &exu_arch_aarch64;
+#else
+  return NULL;
+#endif
+}
+
+enum exu_system_call_id exu_arch_call(const struct exu_arch *arch, int64_t number) {
+  const struct exu_call_number *items = arch->calls->items;
+  size_t low = 0, high = arch->calls->count;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (items[middle].number < number)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < arch->calls->count && items[low].number == number ? (enum exu_system_call_id)items[low].id
+                                                                 : EXU_SYS_NONE;
+}
+
+int64_t exu_arch_call_number(const struct exu_arch *arch, enum exu_system_call_id id) {
+  for (size_t i = 0; i < arch->calls->count; i++)
+    if (arch->calls->items[i].id == (int16_t)id) return arch->calls->items[i].number;
+  return -1;
+}

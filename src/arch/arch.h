@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 #include "arch/access.h"
+#include "arch/calls.h"
 
-enum { EXU_REGISTERS_MAX = 40 };
+enum { EXU_REGISTERS_MAX = 40, EXU_CALL_CODE_SIZE = 8 };
 
 /* Registers of one thread. `value[i]` is DWARF register i of the psABI, valid when bit i of `valid` is set. */
 struct exu_registers {
@@ -40,7 +41,6 @@ struct exu_arch {
   bool (*decode_registers)(const void *pr_reg, size_t size, struct exu_registers *registers);
   /* Word that the C library's pthread_self() returns for a thread pointer; 0 when it cannot be told. */
   uint64_t (*pthread_self)(uint64_t thread_pointer);
-  int64_t syscall_futex;
   /*
    * The address of the variable that a function at `address` returns, when `code` (its first bytes) does nothing else;
    * 0: it does. NULL: not known for this machine.
@@ -56,9 +56,18 @@ struct exu_arch {
   uint8_t canonical_bits;
   /* From a frame to its caller. NULL: not known for this machine, whose native stacks are not shown. */
   const struct exu_arch_unwind *unwind;
-  uint8_t red_zone;          /* bytes below the stack pointer that a signal handler leaves alone */
-  uint8_t call_result;       /* DWARF number of the register with what a system call has returned */
-  uint8_t call_arguments[6]; /* DWARF numbers of the registers that a system call takes its arguments from */
+  uint8_t red_zone; /* bytes below the stack pointer that a signal handler leaves alone */
+  const struct exu_call_numbers *calls;
+  bool
+      keeps_call_number; /* pr_reg has the number of the system call that a thread is in, or tells that it is in none */
+  uint8_t system_call_size; /* bytes of the instruction */
+  uint8_t system_call_code[4];
+  /* The number that is loaded right before a system call, of the code up to its end; -1: it is another instruction. */
+  int64_t (*call_number_in_code)(const uint8_t code[EXU_CALL_CODE_SIZE]);
+  int8_t call_number_register; /* DWARF number of the register that still has it behind the call; -1: none has */
+  uint8_t call_result;         /* DWARF number of the register with what a system call has returned, */
+  size_t prstatus_result;      /* and where that is in pr_reg */
+  uint8_t call_arguments[6];   /* DWARF numbers of the registers that a system call takes its arguments from */
   /*
    * The struct ucontext that the kernel leaves on a thread's stack when it has it run a signal handler, with the
    * siginfo_t behind it. 0: nobody has written that yet.
@@ -75,6 +84,16 @@ struct exu_arch {
 
 /* NULL when the machine is not supported. */
 const struct exu_arch *exu_arch_find(uint16_t machine, uint8_t elf_class, uint8_t elf_data);
+
+/* Of the machine that this program runs on; NULL: it is not supported. */
+const struct exu_arch *exu_arch_host(void);
+
+/* The name of any machine with Linux, for messages; NULL: not known. */
+const char *exu_arch_machine_name(uint16_t machine);
+
+/* Which system call a number means, and which number a call has; -1: the machine has no such call. */
+enum exu_system_call_id exu_arch_call(const struct exu_arch *arch, int64_t number);
+int64_t exu_arch_call_number(const struct exu_arch *arch, enum exu_system_call_id id);
 
 /*
  * How the instruction at the pc, of which `code` holds the bytes, reaches `address`: EXU_ACCESS_UNKNOWN for one that is

@@ -148,6 +148,13 @@ static uint64_t returned_variable(uint64_t address, const uint8_t *code, size_t 
   return skip(&cursor, "\xc3", 1) ? next + (uint64_t)(int64_t)offset : 0;
 }
 
+/* mov $imm32,%eax; syscall */
+static int64_t call_number_in_code(const uint8_t code[EXU_CALL_CODE_SIZE]) {
+  struct exu_cursor cursor = exu_cursor(code + 2, 4, false);
+  if (code[6] != 0x0f || code[7] != 0x05 || code[1] != 0xb8) return -1;
+  return (int64_t)exu_cursor_u32(&cursor);
+}
+
 const struct exu_arch exu_arch_x86_64 = {
     .name = "x86_64",
     .machine = 62,
@@ -160,14 +167,20 @@ const struct exu_arch exu_arch_x86_64 = {
     .prstatus_registers = 112,
     .decode_registers = decode_registers,
     .pthread_self = pthread_self_of,
-    .syscall_futex = 202,
     .returned_variable = returned_variable,
     .find_operands = exu_operands_x86_64,
     /* With four levels of page tables; with five there are more addresses, but nothing is mapped there unasked. */
     .canonical_bits = 47,
     .unwind = &exu_unwind_x86_64,
     .red_zone = 128,
+    .calls = &exu_calls_x86_64,
+    .keeps_call_number = true,
+    .system_call_size = 2,
+    .system_call_code = {0x0f, 0x05},
+    .call_number_in_code = call_number_in_code,
+    .call_number_register = -1, /* rax has the result */
     .call_result = 0,
+    .prstatus_result = RAX * sizeof(uint64_t),
     .call_arguments = {5, 4, 1, 10, 8, 9},
     .context_size = CONTEXT_SIZE,
     .decode_context = decode_context,

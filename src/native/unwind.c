@@ -11,7 +11,7 @@
  * Where a signal handler has a stack of its own, the frames before and after it do not ascend. That many handlers do
  * not interrupt each other; a damaged stack could pretend it for ever.
  */
-enum { SIGNALS_MAX = 64, SYSCALL_CLONE = 56, SYSCALL_CLONE3 = 435 };
+enum { SIGNALS_MAX = 64 };
 
 /* ---- Threads and memory, for libdwfl ----------------------------------------------------------------------------- */
 
@@ -307,7 +307,8 @@ bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *threa
   stack->signals = stack->frame_pointer_steps = 0;
   if (!exu_unwind_from_start(unwinder)) return false;
   /* A clone that returned 0: the thread was born there, and has not run yet. */
-  bool newborn = (registers->syscall == SYSCALL_CLONE || registers->syscall == SYSCALL_CLONE3) &&
+  const enum exu_system_call_id call = exu_arch_call(unwinder->process->arch, registers->syscall);
+  bool newborn = (call == EXU_SYS_CLONE || call == EXU_SYS_CLONE3) &&
                  (registers->valid >> unwinder->process->arch->call_result & 1) &&
                  registers->value[unwinder->process->arch->call_result] == 0;
   if (newborn && stack->frames.count == 1 && stack->end == EXU_UNWIND_NO_CFI) stack->end = EXU_UNWIND_START;

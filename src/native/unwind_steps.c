@@ -114,11 +114,11 @@ bool exu_unwind_bad_call_step(const struct exu_unwinder *unwinder, const struct 
 }
 
 bool exu_unwind_after_system_call(const struct exu_unwinder *unwinder, uint64_t pc) {
-  static const uint8_t syscall[] = {0x0f, 0x05};
-  uint8_t bytes[sizeof syscall];
-  return pc >= sizeof bytes &&
-         exu_space_read(unwinder->process->space, pc - sizeof bytes, bytes, sizeof bytes) == EXU_READABLE &&
-         memcmp(bytes, syscall, sizeof syscall) == 0;
+  const struct exu_arch *arch = unwinder->process->arch;
+  const size_t size = arch->system_call_size;
+  uint8_t bytes[sizeof arch->system_call_code];
+  return pc >= size && exu_space_read(unwinder->process->space, pc - size, bytes, size) == EXU_READABLE &&
+         memcmp(bytes, arch->system_call_code, size) == 0;
 }
 
 bool exu_unwind_system_call_step(const struct exu_unwinder *unwinder, const struct exu_unwind_state *state,

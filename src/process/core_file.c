@@ -86,21 +86,6 @@ static bool fail_no_core(uint16_t type, struct exu_error *error) {
   }
 }
 
-static const char *machine_name(uint16_t machine) {
-  switch (machine) {
-  case 3: return "i386";
-  case 20: return "ppc";
-  case 21: return "ppc64";
-  case 22: return "s390";
-  case 40: return "arm";
-  case 62: return "x86_64";
-  case 183: return "aarch64";
-  case 243: return "riscv";
-  case 258: return "loongarch";
-  default: return NULL;
-  }
-}
-
 static bool read_header(struct opening *opening, struct exu_error *error) {
   uint8_t bytes[sizeof(Elf64_Ehdr)] = {0};
   struct exu_elf_header *header = &opening->header;
@@ -117,7 +102,7 @@ static bool read_header(struct opening *opening, struct exu_error *error) {
   if (header->type != ET_CORE) return fail_no_core(header->type, error);
   opening->process.arch = exu_arch_find(header->machine, class, data);
   if (!opening->process.arch) {
-    const char *name = machine_name(header->machine);
+    const char *name = exu_arch_machine_name(header->machine);
     return exu_fail(error, EXU_UNSUPPORTED, "a core of a %d-bit %s-endian process on machine %u%s%s%s is not supported",
                     header->is_64 ? 64 : 32, header->big_endian ? "big" : "little", header->machine, name ? " (" : "",
                     name ? name : "", name ? ")" : "");

@@ -89,14 +89,9 @@ static void open_root(struct exu_live *live) {
 static const struct exu_arch *arch_of(const struct exu_live *live, uint16_t *machine) {
   unsigned char header[20] = {0};
   EXU_GUARD(fd) int fd = openat(live->self, "exe", O_RDONLY | O_CLOEXEC);
-#if defined(__x86_64__)
-  *machine = EM_X86_64;
-#elif defined(__aarch64__)
-  *machine = EM_AARCH64;
-#else
-  *machine = EM_NONE;
-#endif
-  if (fd < 0 || !exu_read_at(fd, header, sizeof header, 0)) return exu_arch_find(*machine, ELFCLASS64, ELFDATA2LSB);
+  const struct exu_arch *host = exu_arch_host();
+  *machine = host ? host->machine : EM_NONE;
+  if (fd < 0 || !exu_read_at(fd, header, sizeof header, 0)) return host;
   uint16_t theirs = (uint16_t)(header[18] | header[19] << 8);
   bool same = theirs == *machine;
   *machine = theirs;

@@ -13,11 +13,11 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "base/map.h"
 #include "process/task_list.h"
 
@@ -134,42 +134,43 @@ static bool seize_new(struct exu_stop *stop, bool *some) {
   return fine;
 }
 
-#if defined(__x86_64__)
 /*
  * Calls that a stop interrupts although no handler runs (signal(7)), as long as nothing but what they wait for ends
  * them.
  */
-static bool is_interrupted(const struct user_regs_struct *registers) {
-  enum { SEMOP = 65, SIGTIMEDWAIT = 128, SEMTIMEDOP = 220, EPOLL_WAIT = 232, EPOLL_PWAIT = 281, EPOLL_PWAIT2 = 441 };
-  if ((long)registers->rax != -EINTR) return false;
-  switch (registers->orig_rax) {
-  case SEMOP: return true;
-  case SIGTIMEDWAIT: return registers->rdx == 0;
-  case SEMTIMEDOP:
-  case EPOLL_PWAIT2: return registers->r10 == 0;
-  case EPOLL_WAIT:
-  case EPOLL_PWAIT: return (int)registers->r10 < 0;
+static bool waits_for_ever(const struct exu_registers *registers) {
+  switch (exu_arch_call(exu_arch_host(), registers->syscall)) {
+  case EXU_SYS_SEMOP: return true;
+  case EXU_SYS_RT_SIGTIMEDWAIT: return registers->syscall_args[2] == 0;
+  case EXU_SYS_SEMTIMEDOP:
+  case EXU_SYS_EPOLL_PWAIT2: return registers->syscall_args[3] == 0;
+  case EXU_SYS_EPOLL_WAIT:
+  case EXU_SYS_EPOLL_PWAIT: return (int)registers->syscall_args[3] < 0;
   default: return false;
   }
 }
-#endif
 
 /*
  * Ask the kernel to start such a call again, as it does with most others by itself: -ERESTARTNOHAND still is EINTR when
  * a handler runs. Not one with a timeout, which would begin anew.
  */
 static void restart_call(struct exu_stopped_thread *thread) {
-#if defined(__x86_64__)
   enum { ERESTARTNOHAND = 514 };
-  struct user_regs_struct registers;
-  if (thread->registers_size != sizeof registers) return;
-  memcpy(&registers, thread->registers, sizeof registers);
-  if (!is_interrupted(&registers)) return;
+  const struct exu_arch *host = exu_arch_host();
+  struct exu_registers registers;
+  int64_t result;
+  if (!host || thread->registers_size < host->prstatus_result + sizeof result) return;
+  memcpy(&result, thread->registers + host->prstatus_result, sizeof result);
+  if (result != -EINTR || !host->decode_registers(thread->registers, thread->registers_size, &registers)) return;
+  if (registers.syscall < 0 || !waits_for_ever(&registers)) return;
+  /* The registers up to that of the result, the others as they were. */
+  uint8_t changed[sizeof thread->registers];
+  struct iovec vector = {changed, host->prstatus_result + sizeof result};
+  memcpy(changed, thread->registers, vector.iov_len);
+  result = -ERESTARTNOHAND;
+  memcpy(changed + host->prstatus_result, &result, sizeof result);
   /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-  ptrace(PTRACE_POKEUSER, thread->tid, offsetof(struct user_regs_struct, rax), (void *)(long)-ERESTARTNOHAND);
-#else
-  (void)thread;
-#endif
+  ptrace(PTRACE_SETREGSET, thread->tid, (void *)(uintptr_t)NT_PRSTATUS, &vector);
 }
 
 static void read_registers(struct exu_stopped_thread *thread) {

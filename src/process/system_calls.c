@@ -3,131 +3,120 @@
 
 #include <string.h>
 
-enum { X86_64 = 62, AARCH64 = 183 }; /* e_machine */
+#define CALL(name, class, fd)                                                                                          \
+  { name, EXU_CALL_##class, fd, -1, EXU_TIMEOUT_NONE }
+#define TIMED(name, class, fd, at, timeout)                                                                            \
+  { name, EXU_CALL_##class, fd, at, EXU_TIMEOUT_##timeout }
 
-#define CALL(name, x86_64, generic, class, fd)                                                                         \
-  { name, x86_64, generic, EXU_CALL_##class, fd, -1, EXU_TIMEOUT_NONE }
-#define TIMED(name, x86_64, generic, class, fd, at, timeout)                                                           \
-  { name, x86_64, generic, EXU_CALL_##class, fd, at, EXU_TIMEOUT_##timeout }
-
-/* Numbers: asm/unistd_64.h of x86-64 and asm-generic/unistd.h of Linux 6.1. A number never gets another meaning. */
-static const struct exu_system_call calls[] = {
-    CALL("read", 0, 63, READ, 0),
-    CALL("write", 1, 64, WRITE, 0),
-    CALL("pread64", 17, 67, READ, 0),
-    CALL("pwrite64", 18, 68, WRITE, 0),
-    CALL("readv", 19, 65, READ, 0),
-    CALL("writev", 20, 66, WRITE, 0),
-    CALL("preadv", 295, 69, READ, 0),
-    CALL("pwritev", 296, 70, WRITE, 0),
-    CALL("preadv2", 327, 286, READ, 0),
-    CALL("pwritev2", 328, 287, WRITE, 0),
-    CALL("recvfrom", 45, 207, READ, 0),
-    CALL("recvmsg", 47, 212, READ, 0),
-    TIMED("recvmmsg", 299, 243, READ, 0, 4, TIMESPEC),
-    CALL("sendto", 44, 206, WRITE, 0),
-    CALL("sendmsg", 46, 211, WRITE, 0),
-    CALL("sendmmsg", 307, 269, WRITE, 0),
-    CALL("sendfile", 40, 71, WRITE, 0),
-    CALL("splice", 275, 76, READ, 0),
-    CALL("tee", 276, 77, READ, 0),
-    CALL("vmsplice", 278, 75, WRITE, 0),
-    CALL("copy_file_range", 326, 285, READ, 0),
-    CALL("getdents64", 217, 61, READ, 0),
-    CALL("accept", 43, 202, ACCEPT, 0),
-    CALL("accept4", 288, 242, ACCEPT, 0),
-    CALL("connect", 42, 203, CONNECT, 0),
-    TIMED("poll", 7, -1, POLL, -1, 2, MILLISECONDS),
-    TIMED("ppoll", 271, 73, POLL, -1, 2, TIMESPEC),
-    TIMED("select", 23, -1, SELECT, -1, 4, TIMEVAL),
-    TIMED("pselect6", 270, 72, SELECT, -1, 4, TIMESPEC),
-    TIMED("epoll_wait", 232, -1, EPOLL, 0, 3, MILLISECONDS),
-    TIMED("epoll_pwait", 281, 22, EPOLL, 0, 3, MILLISECONDS),
-    TIMED("epoll_pwait2", 441, 441, EPOLL, 0, 3, TIMESPEC),
-    TIMED("futex", 202, 98, FUTEX, -1, 3, TIMESPEC),
-    CALL("futex_waitv", 449, 449, OTHER, -1),
-    TIMED("nanosleep", 35, 101, SLEEP, -1, 0, TIMESPEC),
-    TIMED("clock_nanosleep", 230, 115, SLEEP, -1, 2, TIMESPEC),
-    CALL("pause", 34, -1, SIGNAL, -1),
-    CALL("rt_sigsuspend", 130, 133, SIGNAL, -1),
-    TIMED("rt_sigtimedwait", 128, 137, SIGNAL, -1, 2, TIMESPEC),
-    CALL("wait4", 61, 260, CHILD, -1),
-    CALL("waitid", 247, 95, CHILD, -1),
-    CALL("vfork", 58, -1, OTHER, -1),
-    CALL("clone", 56, 220, OTHER, -1),
-    CALL("clone3", 435, 435, OTHER, -1),
-    CALL("execve", 59, 221, OTHER, -1),
-    CALL("flock", 73, 32, LOCK, 0),
-    CALL("fcntl", 72, 25, LOCK, 0),
-    CALL("fsync", 74, 82, SYNC, 0),
-    CALL("fdatasync", 75, 83, SYNC, 0),
-    CALL("syncfs", 306, 267, SYNC, 0),
-    CALL("sync_file_range", 277, 84, SYNC, 0),
-    CALL("sync", 162, 81, OTHER, -1),
-    CALL("msync", 26, 227, OTHER, -1),
-    CALL("open", 2, -1, OPEN, -1),
-    CALL("openat", 257, 56, OPEN, -1),
-    CALL("openat2", 437, 437, OPEN, -1),
-    CALL("close", 3, 57, CLOSE, 0),
-    CALL("ioctl", 16, 29, OTHER, 0),
-    CALL("getrandom", 318, 278, OTHER, -1),
-    CALL("semop", 65, 193, IPC, -1),
-    TIMED("semtimedop", 220, 192, IPC, -1, 3, TIMESPEC),
-    CALL("msgrcv", 70, 188, IPC, -1),
-    CALL("msgsnd", 69, 189, IPC, -1),
-    CALL("mq_timedreceive", 243, 183, IPC, 0),
-    CALL("mq_timedsend", 242, 182, IPC, 0),
-    TIMED("io_getevents", 208, 4, AIO, -1, 4, TIMESPEC),
-    TIMED("io_pgetevents", 333, 292, AIO, -1, 4, TIMESPEC),
-    CALL("io_uring_enter", 426, 426, AIO, 0),
-    CALL("restart_syscall", 219, 128, OTHER, -1),
-    CALL("stat", 4, -1, OTHER, -1),
-    CALL("fstat", 5, 80, OTHER, 0),
-    CALL("lstat", 6, -1, OTHER, -1),
-    CALL("newfstatat", 262, 79, OTHER, -1),
-    CALL("statx", 332, 291, OTHER, -1),
-    CALL("ftruncate", 77, 46, OTHER, 0),
-    CALL("fallocate", 285, 47, OTHER, 0),
-    CALL("unlink", 87, -1, OTHER, -1),
-    CALL("unlinkat", 263, 35, OTHER, -1),
-    CALL("rename", 82, -1, OTHER, -1),
-    CALL("renameat", 264, 38, OTHER, -1),
-    CALL("renameat2", 316, 276, OTHER, -1),
-    CALL("mmap", 9, 222, QUICK, -1),
-    CALL("munmap", 11, 215, QUICK, -1),
-    CALL("mprotect", 10, 226, QUICK, -1),
-    CALL("madvise", 28, 233, QUICK, -1),
-    CALL("brk", 12, 214, QUICK, -1),
-    CALL("sched_yield", 24, 124, QUICK, -1),
-    CALL("exit", 60, 93, QUICK, -1),
-    CALL("exit_group", 231, 94, QUICK, -1),
-    CALL("kill", 62, 129, QUICK, -1),
-    CALL("tkill", 200, 130, QUICK, -1),
-    CALL("tgkill", 234, 131, QUICK, -1),
-    CALL("rt_sigqueueinfo", 129, 138, QUICK, -1),
-    CALL("rt_tgsigqueueinfo", 297, 240, QUICK, -1),
-    CALL("rt_sigreturn", 15, 139, QUICK, -1),
-    CALL("rt_sigaction", 13, 134, QUICK, -1),
-    CALL("rt_sigprocmask", 14, 135, QUICK, -1),
-    CALL("getpid", 39, 172, QUICK, -1),
-    CALL("gettid", 186, 178, QUICK, -1),
+static const struct exu_system_call calls[EXU_SYS_COUNT] = {
+    [EXU_SYS_READ] = CALL("read", READ, 0),
+    [EXU_SYS_WRITE] = CALL("write", WRITE, 0),
+    [EXU_SYS_PREAD64] = CALL("pread64", READ, 0),
+    [EXU_SYS_PWRITE64] = CALL("pwrite64", WRITE, 0),
+    [EXU_SYS_READV] = CALL("readv", READ, 0),
+    [EXU_SYS_WRITEV] = CALL("writev", WRITE, 0),
+    [EXU_SYS_PREADV] = CALL("preadv", READ, 0),
+    [EXU_SYS_PWRITEV] = CALL("pwritev", WRITE, 0),
+    [EXU_SYS_PREADV2] = CALL("preadv2", READ, 0),
+    [EXU_SYS_PWRITEV2] = CALL("pwritev2", WRITE, 0),
+    [EXU_SYS_RECVFROM] = CALL("recvfrom", READ, 0),
+    [EXU_SYS_RECVMSG] = CALL("recvmsg", READ, 0),
+    [EXU_SYS_RECVMMSG] = TIMED("recvmmsg", READ, 0, 4, TIMESPEC),
+    [EXU_SYS_SENDTO] = CALL("sendto", WRITE, 0),
+    [EXU_SYS_SENDMSG] = CALL("sendmsg", WRITE, 0),
+    [EXU_SYS_SENDMMSG] = CALL("sendmmsg", WRITE, 0),
+    [EXU_SYS_SENDFILE] = CALL("sendfile", WRITE, 0),
+    [EXU_SYS_SPLICE] = CALL("splice", READ, 0),
+    [EXU_SYS_TEE] = CALL("tee", READ, 0),
+    [EXU_SYS_VMSPLICE] = CALL("vmsplice", WRITE, 0),
+    [EXU_SYS_COPY_FILE_RANGE] = CALL("copy_file_range", READ, 0),
+    [EXU_SYS_GETDENTS64] = CALL("getdents64", READ, 0),
+    [EXU_SYS_ACCEPT] = CALL("accept", ACCEPT, 0),
+    [EXU_SYS_ACCEPT4] = CALL("accept4", ACCEPT, 0),
+    [EXU_SYS_CONNECT] = CALL("connect", CONNECT, 0),
+    [EXU_SYS_POLL] = TIMED("poll", POLL, -1, 2, MILLISECONDS),
+    [EXU_SYS_PPOLL] = TIMED("ppoll", POLL, -1, 2, TIMESPEC),
+    [EXU_SYS_SELECT] = TIMED("select", SELECT, -1, 4, TIMEVAL),
+    [EXU_SYS_PSELECT6] = TIMED("pselect6", SELECT, -1, 4, TIMESPEC),
+    [EXU_SYS_EPOLL_WAIT] = TIMED("epoll_wait", EPOLL, 0, 3, MILLISECONDS),
+    [EXU_SYS_EPOLL_PWAIT] = TIMED("epoll_pwait", EPOLL, 0, 3, MILLISECONDS),
+    [EXU_SYS_EPOLL_PWAIT2] = TIMED("epoll_pwait2", EPOLL, 0, 3, TIMESPEC),
+    [EXU_SYS_FUTEX] = TIMED("futex", FUTEX, -1, 3, TIMESPEC),
+    [EXU_SYS_FUTEX_WAITV] = CALL("futex_waitv", OTHER, -1),
+    [EXU_SYS_NANOSLEEP] = TIMED("nanosleep", SLEEP, -1, 0, TIMESPEC),
+    [EXU_SYS_CLOCK_NANOSLEEP] = TIMED("clock_nanosleep", SLEEP, -1, 2, TIMESPEC),
+    [EXU_SYS_PAUSE] = CALL("pause", SIGNAL, -1),
+    [EXU_SYS_RT_SIGSUSPEND] = CALL("rt_sigsuspend", SIGNAL, -1),
+    [EXU_SYS_RT_SIGTIMEDWAIT] = TIMED("rt_sigtimedwait", SIGNAL, -1, 2, TIMESPEC),
+    [EXU_SYS_WAIT4] = CALL("wait4", CHILD, -1),
+    [EXU_SYS_WAITID] = CALL("waitid", CHILD, -1),
+    [EXU_SYS_VFORK] = CALL("vfork", OTHER, -1),
+    [EXU_SYS_CLONE] = CALL("clone", OTHER, -1),
+    [EXU_SYS_CLONE3] = CALL("clone3", OTHER, -1),
+    [EXU_SYS_EXECVE] = CALL("execve", OTHER, -1),
+    [EXU_SYS_FLOCK] = CALL("flock", LOCK, 0),
+    [EXU_SYS_FCNTL] = CALL("fcntl", LOCK, 0),
+    [EXU_SYS_FSYNC] = CALL("fsync", SYNC, 0),
+    [EXU_SYS_FDATASYNC] = CALL("fdatasync", SYNC, 0),
+    [EXU_SYS_SYNCFS] = CALL("syncfs", SYNC, 0),
+    [EXU_SYS_SYNC_FILE_RANGE] = CALL("sync_file_range", SYNC, 0),
+    [EXU_SYS_SYNC] = CALL("sync", OTHER, -1),
+    [EXU_SYS_MSYNC] = CALL("msync", OTHER, -1),
+    [EXU_SYS_OPEN] = CALL("open", OPEN, -1),
+    [EXU_SYS_OPENAT] = CALL("openat", OPEN, -1),
+    [EXU_SYS_OPENAT2] = CALL("openat2", OPEN, -1),
+    [EXU_SYS_CLOSE] = CALL("close", CLOSE, 0),
+    [EXU_SYS_IOCTL] = CALL("ioctl", OTHER, 0),
+    [EXU_SYS_GETRANDOM] = CALL("getrandom", OTHER, -1),
+    [EXU_SYS_SEMOP] = CALL("semop", IPC, -1),
+    [EXU_SYS_SEMTIMEDOP] = TIMED("semtimedop", IPC, -1, 3, TIMESPEC),
+    [EXU_SYS_MSGRCV] = CALL("msgrcv", IPC, -1),
+    [EXU_SYS_MSGSND] = CALL("msgsnd", IPC, -1),
+    [EXU_SYS_MQ_TIMEDRECEIVE] = CALL("mq_timedreceive", IPC, 0),
+    [EXU_SYS_MQ_TIMEDSEND] = CALL("mq_timedsend", IPC, 0),
+    [EXU_SYS_IO_GETEVENTS] = TIMED("io_getevents", AIO, -1, 4, TIMESPEC),
+    [EXU_SYS_IO_PGETEVENTS] = TIMED("io_pgetevents", AIO, -1, 4, TIMESPEC),
+    [EXU_SYS_IO_URING_ENTER] = CALL("io_uring_enter", AIO, 0),
+    [EXU_SYS_RESTART_SYSCALL] = CALL("restart_syscall", OTHER, -1),
+    [EXU_SYS_STAT] = CALL("stat", OTHER, -1),
+    [EXU_SYS_FSTAT] = CALL("fstat", OTHER, 0),
+    [EXU_SYS_LSTAT] = CALL("lstat", OTHER, -1),
+    [EXU_SYS_NEWFSTATAT] = CALL("newfstatat", OTHER, -1),
+    [EXU_SYS_STATX] = CALL("statx", OTHER, -1),
+    [EXU_SYS_FTRUNCATE] = CALL("ftruncate", OTHER, 0),
+    [EXU_SYS_FALLOCATE] = CALL("fallocate", OTHER, 0),
+    [EXU_SYS_UNLINK] = CALL("unlink", OTHER, -1),
+    [EXU_SYS_UNLINKAT] = CALL("unlinkat", OTHER, -1),
+    [EXU_SYS_RENAME] = CALL("rename", OTHER, -1),
+    [EXU_SYS_RENAMEAT] = CALL("renameat", OTHER, -1),
+    [EXU_SYS_RENAMEAT2] = CALL("renameat2", OTHER, -1),
+    [EXU_SYS_MMAP] = CALL("mmap", QUICK, -1),
+    [EXU_SYS_MUNMAP] = CALL("munmap", QUICK, -1),
+    [EXU_SYS_MPROTECT] = CALL("mprotect", QUICK, -1),
+    [EXU_SYS_MADVISE] = CALL("madvise", QUICK, -1),
+    [EXU_SYS_BRK] = CALL("brk", QUICK, -1),
+    [EXU_SYS_SCHED_YIELD] = CALL("sched_yield", QUICK, -1),
+    [EXU_SYS_EXIT] = CALL("exit", QUICK, -1),
+    [EXU_SYS_EXIT_GROUP] = CALL("exit_group", QUICK, -1),
+    [EXU_SYS_KILL] = CALL("kill", QUICK, -1),
+    [EXU_SYS_TKILL] = CALL("tkill", QUICK, -1),
+    [EXU_SYS_TGKILL] = CALL("tgkill", QUICK, -1),
+    [EXU_SYS_RT_SIGQUEUEINFO] = CALL("rt_sigqueueinfo", QUICK, -1),
+    [EXU_SYS_RT_TGSIGQUEUEINFO] = CALL("rt_tgsigqueueinfo", QUICK, -1),
+    [EXU_SYS_RT_SIGRETURN] = CALL("rt_sigreturn", QUICK, -1),
+    [EXU_SYS_RT_SIGACTION] = CALL("rt_sigaction", QUICK, -1),
+    [EXU_SYS_RT_SIGPROCMASK] = CALL("rt_sigprocmask", QUICK, -1),
+    [EXU_SYS_GETPID] = CALL("getpid", QUICK, -1),
+    [EXU_SYS_GETTID] = CALL("gettid", QUICK, -1),
 };
 
-static int16_t number_of(const struct exu_system_call *call, const struct exu_arch *arch) {
-  return arch->machine == X86_64 ? call->x86_64 : arch->machine == AARCH64 ? call->generic : (int16_t)-1;
-}
-
 const struct exu_system_call *exu_system_call_find(const struct exu_arch *arch, int64_t number) {
-  if (number < 0) return NULL;
-  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
-    if (number_of(&calls[i], arch) == number) return &calls[i];
-  }
-  return NULL;
+  const enum exu_system_call_id id = exu_arch_call(arch, number);
+  return id != EXU_SYS_NONE ? &calls[id] : NULL;
 }
 
-static bool is_called(const struct exu_process *process, int64_t number, const char *name) {
-  const struct exu_system_call *call = exu_system_call_find(process->arch, number);
-  return call && strcmp(call->name, name) == 0;
+static enum exu_system_call_id call_of(const struct exu_process *process, int64_t number) {
+  return exu_arch_call(process->arch, number);
 }
 
 /* ---- restart_syscall(2) ------------------------------------------------------------------------------------------ */
@@ -136,11 +125,12 @@ static bool is_called(const struct exu_process *process, int64_t number, const c
  * The calls that return ERESTART_RESTARTBLOCK: those with a relative timeout, which must not begin anew (futex.c,
  * hrtimer.c, select.c).
  */
-static const char *const restarted[] = {"futex", "nanosleep", "clock_nanosleep", "poll"};
+static const enum exu_system_call_id restarted[] = {EXU_SYS_FUTEX, EXU_SYS_NANOSLEEP, EXU_SYS_CLOCK_NANOSLEEP,
+                                                    EXU_SYS_POLL};
 
 static bool can_restart(const struct exu_process *process, int64_t number) {
   for (size_t i = 0; i < sizeof restarted / sizeof *restarted; i++) {
-    if (is_called(process, number, restarted[i])) return true;
+    if (call_of(process, number) == restarted[i]) return true;
   }
   return false;
 }
@@ -150,32 +140,22 @@ static bool can_restart(const struct exu_process *process, int64_t number) {
  * files and cores out of which the code was taken.
  */
 static enum exu_tristate is_behind_call(const struct exu_process *process, uint64_t pc) {
-  static const uint8_t syscall[] = {0x0f, 0x05}, svc[] = {0x01, 0x00, 0x00, 0xd4}, nothing[8] = {0};
-  const uint8_t *wanted = process->arch->machine == X86_64 ? syscall : svc;
-  const size_t size = process->arch->machine == X86_64 ? sizeof syscall : sizeof svc;
+  static const uint8_t nothing[8] = {0};
+  const struct exu_arch *arch = process->arch;
+  const size_t size = arch->system_call_size;
   uint8_t code[sizeof nothing];
   if (pc < sizeof code || exu_space_read(process->space, pc - sizeof code, code, sizeof code) != EXU_READABLE)
     return EXU_UNKNOWN;
   if (memcmp(code, nothing, sizeof code) == 0) return EXU_UNKNOWN;
-  return memcmp(code + sizeof code - size, wanted, size) == 0 ? EXU_YES : EXU_NO;
+  return memcmp(code + sizeof code - size, arch->system_call_code, size) == 0 ? EXU_YES : EXU_NO;
 }
 
 /* The number in the instruction that loads it, which is most often the one before the call. -1: it is another one. */
 static int64_t number_in_code(const struct exu_process *process, uint64_t pc) {
-  uint8_t code[8];
-  uint32_t word[2];
+  uint8_t code[EXU_CALL_CODE_SIZE];
   if (pc < sizeof code || exu_space_read(process->space, pc - sizeof code, code, sizeof code) != EXU_READABLE)
     return -1;
-  if (process->arch->machine == X86_64) {
-    /* mov $imm32,%eax; syscall */
-    if (code[6] != 0x0f || code[7] != 0x05 || code[1] != 0xb8) return -1;
-    memcpy(word, code + 2, 4);
-    return (int64_t)word[0];
-  }
-  /* mov x8, #imm16; svc #0 */
-  memcpy(word, code, sizeof word);
-  if (process->arch->machine != AARCH64 || word[1] != 0xd4000001 || (word[0] & 0xffe0001f) != 0xd2800008) return -1;
-  return word[0] >> 5 & 0xffff;
+  return process->arch->call_number_in_code(code);
 }
 
 /* A struct timespec that is a time to wait, or to wait until. */
@@ -209,38 +189,36 @@ static bool is_word(const struct exu_process *process, uint64_t address) {
  * Do the arguments fit this one of them? futex wants a command to wait (with flags) and a timeout; clock_nanosleep the
  * small number of a clock; nanosleep's second argument is NULL or where the rest of the time is stored.
  */
-static bool fits(const struct exu_process *process, const char *name, const uint64_t *args) {
+static bool fits(const struct exu_process *process, enum exu_system_call_id id, const uint64_t *args) {
   enum { FUTEX_FLAGS = 0x180, FUTEX_WAIT = 0, FUTEX_WAIT_BITSET = 9, CLOCKS = 12, POLLED_MAX = 65536 };
-  if (strcmp(name, "futex") == 0) {
+  if (id == EXU_SYS_FUTEX) {
     uint64_t command = args[1] & ~(uint64_t)FUTEX_FLAGS;
     return (command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET) && args[1] != 0 && is_word(process, args[0]) &&
            is_time(process, args[3]);
   }
-  if (strcmp(name, "clock_nanosleep") == 0) return args[0] < CLOCKS && args[1] == 0 && is_time(process, args[2]);
-  if (strcmp(name, "nanosleep") == 0)
+  if (id == EXU_SYS_CLOCK_NANOSLEEP) return args[0] < CLOCKS && args[1] == 0 && is_time(process, args[2]);
+  if (id == EXU_SYS_NANOSLEEP)
     return is_time(process, args[0]) && (args[1] == 0 || (args[1] % 8 == 0 && is_word(process, args[1])));
   return args[2] > 0 && args[2] <= INT32_MAX && args[1] < POLLED_MAX &&
          (args[1] == 0 ? args[0] == 0 : is_polled(process, args[0], args[1]));
 }
 
 static int64_t number_by_arguments(const struct exu_process *process, const uint64_t *args) {
-  const struct exu_system_call *found = NULL;
+  int64_t found = -1;
   for (size_t i = 0; i < sizeof restarted / sizeof *restarted; i++) {
-    for (size_t j = 0; j < sizeof calls / sizeof *calls; j++) {
-      if (strcmp(calls[j].name, restarted[i]) != 0 || number_of(&calls[j], process->arch) < 0) continue;
-      if (!fits(process, restarted[i], args)) continue;
-      if (found) return -1;
-      found = &calls[j];
-    }
+    const int64_t number = exu_arch_call_number(process->arch, restarted[i]);
+    if (number < 0 || !fits(process, restarted[i], args)) continue;
+    if (found >= 0) return -1;
+    found = number;
   }
-  return found ? number_of(found, process->arch) : -1;
+  return found;
 }
 
 void exu_call_look(const struct exu_process *process, const struct exu_registers *registers, struct exu_call *call) {
   *call = (struct exu_call){.number = registers->syscall, .running = registers->outside && registers->valid != 0};
   if (registers->syscall < 0) return;
   memcpy(call->args, registers->syscall_args, sizeof call->args);
-  if (is_called(process, call->number, "restart_syscall")) {
+  if (call_of(process, call->number) == EXU_SYS_RESTART_SYSCALL) {
     call->restarted = true;
     call->number = number_in_code(process, registers->pc);
     if (!can_restart(process, call->number)) call->number = number_by_arguments(process, call->args);
@@ -260,7 +238,7 @@ static void set_call(const struct exu_process *process, struct exu_registers *re
 void exu_calls_check(struct exu_process *process) {
   for (size_t i = 0; i < process->thread_count; i++) {
     struct exu_registers *registers = &process->threads[i].registers;
-    if (registers->valid == 0 || process->arch->machine != X86_64) continue;
+    if (registers->valid == 0 || !process->arch->keeps_call_number) continue;
     if (process->keeps_calls && registers->outside) continue;
     /* A thread that the kernel has begun to run a handler for still has the number of the call that it left for it. */
     enum exu_tristate behind = is_behind_call(process, registers->pc);
@@ -277,10 +255,10 @@ static bool call_before(const struct exu_process *process, const struct exu_regi
   *call = *registers;
   if (registers->syscall >= 0) return true;
   if (registers->outside) return false;
-  enum { X8 = 8 };
+  const int8_t kept_in = process->arch->call_number_register;
   if (registers->valid == 0 || is_behind_call(process, registers->pc) != EXU_YES) return false;
-  bool in_x8 = process->arch->machine == AARCH64 && registers->value[X8] <= INT16_MAX;
-  set_call(process, call, in_x8 ? (int64_t)registers->value[X8] : number_in_code(process, registers->pc));
+  const bool kept = kept_in >= 0 && registers->value[kept_in] <= INT16_MAX;
+  set_call(process, call, kept ? (int64_t)registers->value[kept_in] : number_in_code(process, registers->pc));
   return call->syscall >= 0;
 }
 
@@ -288,20 +266,20 @@ bool exu_call_sends(const struct exu_process *process, const struct exu_register
                     int64_t *tid) {
   /* Where the process, the thread and the signal are among the arguments; -1: nowhere. */
   static const struct {
-    const char *name;
+    enum exu_system_call_id id;
     int8_t process, thread, signal;
-  } senders[] = {{"kill", 0, -1, 1},
-                 {"tkill", -1, 0, 1},
-                 {"tgkill", 0, 1, 2},
-                 {"rt_sigqueueinfo", 0, -1, 1},
-                 {"rt_tgsigqueueinfo", 0, 1, 2}};
+  } senders[] = {{EXU_SYS_KILL, 0, -1, 1},
+                 {EXU_SYS_TKILL, -1, 0, 1},
+                 {EXU_SYS_TGKILL, 0, 1, 2},
+                 {EXU_SYS_RT_SIGQUEUEINFO, 0, -1, 1},
+                 {EXU_SYS_RT_TGSIGQUEUEINFO, 0, 1, 2}};
   struct exu_registers call;
   if (!call_before(process, registers, &call)) return false;
-  const struct exu_system_call *known = exu_system_call_find(process->arch, call.syscall);
-  for (size_t i = 0; known && known->class == EXU_CALL_QUICK && i < sizeof senders / sizeof *senders; i++) {
-    if (strcmp(known->name, senders[i].name) != 0) continue;
-    /* An aarch64 call returns its result in the register of its first argument. */
-    bool lost = process->arch->machine == AARCH64;
+  const enum exu_system_call_id id = call_of(process, call.syscall);
+  for (size_t i = 0; i < sizeof senders / sizeof *senders; i++) {
+    if (id != senders[i].id) continue;
+    /* Machines differ in whether a call returns its result in the register of its first argument. */
+    bool lost = process->arch->call_arguments[0] == process->arch->call_result;
     int32_t pid = senders[i].process >= 0 ? (int32_t)call.syscall_args[senders[i].process] : 0;
     int32_t thread = senders[i].thread >= 0 ? (int32_t)call.syscall_args[senders[i].thread] : -1;
     if ((int32_t)call.syscall_args[senders[i].signal] != signal) return false;
@@ -317,12 +295,9 @@ bool exu_call_sends(const struct exu_process *process, const struct exu_register
 /* Does a function that sends a signal to one thread have its system call shortly before this address? */
 static bool is_sending_code(const struct exu_process *process, uint64_t address) {
   enum { NEAR = 96 };
-  static const char *const names[] = {"tkill", "tgkill"};
   for (uint64_t pc = address; pc > address - NEAR && pc > NEAR; pc--) {
-    const struct exu_system_call *call = exu_system_call_find(process->arch, number_in_code(process, pc));
-    for (size_t i = 0; call && i < sizeof names / sizeof *names; i++) {
-      if (strcmp(call->name, names[i]) == 0) return true;
-    }
+    const enum exu_system_call_id id = call_of(process, number_in_code(process, pc));
+    if (id == EXU_SYS_TKILL || id == EXU_SYS_TGKILL) return true;
   }
   return false;
 }
@@ -331,7 +306,7 @@ bool exu_call_raises(const struct exu_process *process, const struct exu_registe
   struct exu_registers call;
   uint64_t caller;
   enum { SIG_SETMASK = 2 };
-  if (!call_before(process, registers, &call) || !is_called(process, call.syscall, "rt_sigprocmask")) return false;
+  if (!call_before(process, registers, &call) || call_of(process, call.syscall) != EXU_SYS_RT_SIGPROCMASK) return false;
   /* Without its code: who sets a mask, and has then got a signal that was for this thread only, had let none in before. */
   if (is_behind_call(process, registers->pc) == EXU_UNKNOWN) return call.syscall_args[0] == SIG_SETMASK;
   if (is_sending_code(process, registers->pc)) return true;

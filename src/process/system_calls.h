@@ -41,8 +41,6 @@ enum exu_call_timeout {
 
 struct exu_system_call {
   const char *name;
-  int16_t x86_64;  /* number; -1: the machine has no such call */
-  int16_t generic; /* likewise, of machines that took the kernel's common numbers: aarch64 */
   enum exu_call_class class;
   int8_t fd;         /* which argument is the file descriptor; -1: none */
   int8_t timeout_at; /* which argument is the timeout; -1: none */

@@ -31,7 +31,7 @@ static uint64_t parked_on(const struct exu_py *py, const struct exu_registers *r
 }
 
 bool exu_py_sleep(const struct exu_py *py, const struct exu_registers *registers, struct exu_py_sleep *sleep) {
-  if (!registers || registers->syscall < 0 || registers->syscall != py->process->arch->syscall_futex) return false;
+  if (!registers || exu_arch_call(py->process->arch, registers->syscall) != EXU_SYS_FUTEX) return false;
   uint64_t command = registers->syscall_args[1] & COMMAND_MASK;
   if (command != FUTEX_WAIT && command != FUTEX_WAIT_BITSET) return false;
   sleep->futex = registers->syscall_args[0];

@@ -21,7 +21,8 @@ static enum exu_gil in_futex(uint64_t address, uint64_t operation) {
   threads.interpreters.items = &interpreter;
   threads.interpreters.count = 1;
   const struct exu_py_thread thread = {.tstate = OTHER};
-  const struct exu_registers registers = {.syscall = process.arch->syscall_futex, .syscall_args = {address, operation}};
+  const struct exu_registers registers = {.syscall = exu_arch_call_number(process.arch, EXU_SYS_FUTEX),
+                                          .syscall_args = {address, operation}};
   return exu_py_gil(&py, &threads, &thread, &registers);
 }
 

@@ -40,8 +40,8 @@ static void numbers_are_those_of_the_machine(void **state) {
   assert_string_equal(exu_system_call_find(pc, 0)->name, "read");
   assert_string_equal(exu_system_call_find(arm, 63)->name, "read");
   assert_string_equal(exu_system_call_find(arm, 222)->name, "mmap");
-  assert_string_equal(exu_system_call_find(pc, pc->syscall_futex)->name, "futex");
-  assert_string_equal(exu_system_call_find(arm, arm->syscall_futex)->name, "futex");
+  assert_string_equal(exu_system_call_find(pc, exu_arch_call_number(pc, EXU_SYS_FUTEX))->name, "futex");
+  assert_string_equal(exu_system_call_find(arm, exu_arch_call_number(arm, EXU_SYS_FUTEX))->name, "futex");
   assert_null(exu_system_call_find(pc, -1));
   assert_null(exu_system_call_find(pc, 100000));
   assert_null(exu_system_call_find(arm, 0)); /* io_setup */
@@ -54,6 +54,27 @@ static void numbers_are_those_of_the_machine(void **state) {
   assert_string_equal(exu_system_call_find(pc, SYS_recvmmsg)->name, "recvmmsg");
   assert_string_equal(exu_system_call_find(pc, SYS_io_uring_enter)->name, "io_uring_enter");
 #endif
+}
+
+static void every_call_has_a_name_and_a_number_on_some_machine(void **state) {
+  (void)state;
+  const struct exu_arch *pc = exu_arch_find(X86_64, 2, 1), *arm = exu_arch_find(AARCH64, 2, 1);
+  for (int id = EXU_SYS_NONE + 1; id < EXU_SYS_COUNT; id++) {
+    const int64_t number = exu_arch_call_number(pc, (enum exu_system_call_id)id);
+    const int64_t other = exu_arch_call_number(arm, (enum exu_system_call_id)id);
+    const struct exu_system_call *call = exu_system_call_find(pc, number);
+    assert_true(number >= 0 && call && call->name && (int)exu_arch_call(pc, number) == id);
+    assert_true(other < 0 || exu_system_call_find(arm, other) == call);
+  }
+  assert_int_equal(exu_arch_call_number(arm, EXU_SYS_OPEN), -1);
+}
+
+static void numbers_ascend(void **state) {
+  (void)state;
+  const struct exu_call_numbers *const tables[] = {&exu_calls_x86_64, &exu_calls_generic};
+  for (size_t i = 0; i < 2; i++)
+    for (size_t j = 1; j < tables[i]->count; j++)
+      assert_true(tables[i]->items[j - 1].number < tables[i]->items[j].number);
 }
 
 static void no_number_means_running_only_where_registers_always_tell_it(void **state) {
@@ -325,6 +346,8 @@ static void the_path_of_an_open_is_read_up_to_its_end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(numbers_are_those_of_the_machine),
+      cmocka_unit_test(every_call_has_a_name_and_a_number_on_some_machine),
+      cmocka_unit_test(numbers_ascend),
       cmocka_unit_test(no_number_means_running_only_where_registers_always_tell_it),
       cmocka_unit_test(a_thread_of_a_core_is_in_a_call_only_behind_an_instruction_that_calls),
       cmocka_unit_test(an_interrupted_call_is_known_by_the_instruction_before_it),

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* System calls by name, and which numbers a machine has for them. */
+#ifndef EXUVIA_ARCH_CALLS_H
+#define EXUVIA_ARCH_CALLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What process/system_calls.c has words for. */
+enum exu_system_call_id {
+  EXU_SYS_NONE, /* none of these */
+  EXU_SYS_READ,
+  EXU_SYS_WRITE,
+  EXU_SYS_PREAD64,
+  EXU_SYS_PWRITE64,
+  EXU_SYS_READV,
+  EXU_SYS_WRITEV,
+  EXU_SYS_PREADV,
+  EXU_SYS_PWRITEV,
+  EXU_SYS_PREADV2,
+  EXU_SYS_PWRITEV2,
+  EXU_SYS_RECVFROM,
+  EXU_SYS_RECVMSG,
+  EXU_SYS_RECVMMSG,
+  EXU_SYS_SENDTO,
+  EXU_SYS_SENDMSG,
+  EXU_SYS_SENDMMSG,
+  EXU_SYS_SENDFILE,
+  EXU_SYS_SPLICE,
+  EXU_SYS_TEE,
+  EXU_SYS_VMSPLICE,
+  EXU_SYS_COPY_FILE_RANGE,
+  EXU_SYS_GETDENTS64,
+  EXU_SYS_ACCEPT,
+  EXU_SYS_ACCEPT4,
+  EXU_SYS_CONNECT,
+  EXU_SYS_POLL,
+  EXU_SYS_PPOLL,
+  EXU_SYS_SELECT,
+  EXU_SYS_PSELECT6,
+  EXU_SYS_EPOLL_WAIT,
+  EXU_SYS_EPOLL_PWAIT,
+  EXU_SYS_EPOLL_PWAIT2,
+  EXU_SYS_FUTEX,
+  EXU_SYS_FUTEX_WAITV,
+  EXU_SYS_NANOSLEEP,
+  EXU_SYS_CLOCK_NANOSLEEP,
+  EXU_SYS_PAUSE,
+  EXU_SYS_RT_SIGSUSPEND,
+  EXU_SYS_RT_SIGTIMEDWAIT,
+  EXU_SYS_WAIT4,
+  EXU_SYS_WAITID,
+  EXU_SYS_VFORK,
+  EXU_SYS_CLONE,
+  EXU_SYS_CLONE3,
+  EXU_SYS_EXECVE,
+  EXU_SYS_FLOCK,
+  EXU_SYS_FCNTL,
+  EXU_SYS_FSYNC,
+  EXU_SYS_FDATASYNC,
+  EXU_SYS_SYNCFS,
+  EXU_SYS_SYNC_FILE_RANGE,
+  EXU_SYS_SYNC,
+  EXU_SYS_MSYNC,
+  EXU_SYS_OPEN,
+  EXU_SYS_OPENAT,
+  EXU_SYS_OPENAT2,
+  EXU_SYS_CLOSE,
+  EXU_SYS_IOCTL,
+  EXU_SYS_GETRANDOM,
+  EXU_SYS_SEMOP,
+  EXU_SYS_SEMTIMEDOP,
+  EXU_SYS_MSGRCV,
+  EXU_SYS_MSGSND,
+  EXU_SYS_MQ_TIMEDRECEIVE,
+  EXU_SYS_MQ_TIMEDSEND,
+  EXU_SYS_IO_GETEVENTS,
+  EXU_SYS_IO_PGETEVENTS,
+  EXU_SYS_IO_URING_ENTER,
+  EXU_SYS_RESTART_SYSCALL,
+  EXU_SYS_STAT,
+  EXU_SYS_FSTAT,
+  EXU_SYS_LSTAT,
+  EXU_SYS_NEWFSTATAT,
+  EXU_SYS_STATX,
+  EXU_SYS_FTRUNCATE,
+  EXU_SYS_FALLOCATE,
+  EXU_SYS_UNLINK,
+  EXU_SYS_UNLINKAT,
+  EXU_SYS_RENAME,
+  EXU_SYS_RENAMEAT,
+  EXU_SYS_RENAMEAT2,
+  EXU_SYS_MMAP,
+  EXU_SYS_MUNMAP,
+  EXU_SYS_MPROTECT,
+  EXU_SYS_MADVISE,
+  EXU_SYS_BRK,
+  EXU_SYS_SCHED_YIELD,
+  EXU_SYS_EXIT,
+  EXU_SYS_EXIT_GROUP,
+  EXU_SYS_KILL,
+  EXU_SYS_TKILL,
+  EXU_SYS_TGKILL,
+  EXU_SYS_RT_SIGQUEUEINFO,
+  EXU_SYS_RT_TGSIGQUEUEINFO,
+  EXU_SYS_RT_SIGRETURN,
+  EXU_SYS_RT_SIGACTION,
+  EXU_SYS_RT_SIGPROCMASK,
+  EXU_SYS_GETPID,
+  EXU_SYS_GETTID,
+  EXU_SYS_COUNT,
+};
+
+struct exu_call_number {
+  int16_t number;
+  int16_t id; /* enum exu_system_call_id */
+};
+
+/* Ascending by number. A number never gets another meaning. */
+struct exu_call_numbers {
+  const struct exu_call_number *items;
+  size_t count;
+};
+
+extern const struct exu_call_numbers exu_calls_x86_64;
+extern const struct exu_call_numbers exu_calls_generic; /* of machines that took the kernel's common numbers */
+
+#endif
