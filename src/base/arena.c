@@ -64,6 +64,8 @@ void *exu_arena_alloc(struct exu_arena *arena, size_t size) {
   return memory;
 }
 
+bool exu_arena_has_room(const struct exu_arena *arena, size_t size) { return size <= arena->budget - arena->allocated; }
+
 void *exu_arena_array(struct exu_arena *arena, size_t count, size_t element_size) {
   size_t size;
   if (__builtin_mul_overflow(count, element_size, &size)) {

@@ -29,6 +29,9 @@ void exu_arena_deinit(struct exu_arena *arena);
 /* Zeroed memory, aligned for any type. NULL when the budget or the system's memory is exhausted. */
 void *exu_arena_alloc(struct exu_arena *arena, size_t size);
 
+/* Is there room for so many bytes more? For memory that others take, and give back. */
+bool exu_arena_has_room(const struct exu_arena *arena, size_t size);
+
 /* Like exu_arena_alloc for `count` elements, with the multiplication checked. */
 void *exu_arena_array(struct exu_arena *arena, size_t count, size_t element_size);
 

@@ -10,9 +10,16 @@
 /* Stacks of more frames are handed over as they are, so that they are in memory only once. */
 enum { COPIED_MAX = 16 * 1024 };
 
+/* A stack that others may share: of a thread without Python frames, which would have a say in it. */
+struct unwound {
+  const struct exu_os_thread *os;
+  bool python_known;
+  struct exu_native_thread thread;
+};
+
 bool exu_native_init(struct exu_native *native, const struct exu_process *process, struct exu_modules *modules,
                      struct exu_arena *arena, struct exu_diagnostics *diagnostics) {
-  *native = (struct exu_native){.arena = arena, .diagnostics = diagnostics};
+  *native = (struct exu_native){.arena = arena, .diagnostics = diagnostics, .frames_left = EXU_NATIVE_FRAMES_MAX};
   native->symbolizer = (struct exu_symbolizer){
       .modules = modules, .arena = arena, .process = process, .lines = true, .patient = modules->options->native_all};
   native->unwinder = exu_unwinder_create(process, modules, arena);
@@ -25,6 +32,7 @@ void exu_native_deinit(struct exu_native *native) {
   exu_unwinder_destroy(native->unwinder);
   exu_symbolizer_deinit(&native->symbolizer);
   exu_native_stack_deinit(&native->stack);
+  exu_map_deinit(&native->by_sp);
   for (size_t i = 0; i < native->large.count; i++) free(native->large.items[i]);
   native->large.count = 0;
 }
@@ -32,6 +40,11 @@ void exu_native_deinit(struct exu_native *native) {
 void exu_native_markers(struct exu_native *native, const uint64_t *markers, size_t count) {
   native->markers = markers;
   native->marker_count = count;
+}
+
+void exu_native_python(struct exu_native *native, const struct exu_unwind_python *python) {
+  native->python = *python;
+  exu_unwinder_python(native->unwinder, python);
 }
 
 /* Does the module at the pc have neither a file nor an image? */
@@ -54,7 +67,7 @@ static void say_end(struct exu_native *native, const struct exu_os_thread *os, b
       [EXU_UNWIND_NO_CODE] = "it lies in no module",
       [EXU_UNWIND_NO_CFI] = "there is no unwinding information for it",
       [EXU_UNWIND_STACK] = "the stack is damaged or was not saved",
-      [EXU_UNWIND_BUDGET] = "there are too many frames",
+      [EXU_UNWIND_BUDGET] = "the process has too many native frames",
       [EXU_UNWIND_UNCERTAIN] = "a greenlet was being started there, and whose frames come next is not certain",
   };
   struct exu_binary *fileless = module_without_file(native, pc);
@@ -75,7 +88,7 @@ static void say_end(struct exu_native *native, const struct exu_os_thread *os, b
 
 static void say_steps(struct exu_native *native, const struct exu_os_thread *os,
                       const struct exu_native_thread *thread) {
-  size_t steps = native->stack.frame_pointer_steps;
+  size_t steps = thread->frame_pointer_steps;
   if (steps > 0)
     exu_note(native->diagnostics, EXU_DIAGNOSTIC_FRAME_POINTER_STEPS, os->tid,
              "%zu native frames were found by frame pointers, because their callees have no unwinding information",
@@ -129,13 +142,14 @@ static struct exu_native_frame *keep(struct exu_native *native) {
   return frames;
 }
 
-bool exu_native_thread(struct exu_native *native, const struct exu_os_thread *os, const struct exu_map *watched,
-                       bool needed, struct exu_native_thread *thread) {
+/* Unwind a thread whose stack is not known yet. */
+static bool unwind(struct exu_native *native, const struct exu_os_thread *os, size_t limit,
+                   struct exu_native_thread *thread) {
   struct exu_native_stack *stack = &native->stack;
-  exu_unwinder_watch(native->unwinder, watched);
-  if (!exu_unwind(native->unwinder, os, 0, stack) || !resume(native)) return false;
-  exu_native_markers(native, NULL, 0);
+  if (!exu_unwind(native->unwinder, os, limit, stack) || !resume(native)) return false;
   const size_t count = stack->frames.count, gap_count = native->gaps.count;
+  /* Also if there is no memory to keep them: they took time. */
+  if (count > EXU_NATIVE_FRAMES_FREE) native->frames_left -= count - EXU_NATIVE_FRAMES_FREE;
   struct exu_native_frame *frames = keep(native);
   size_t *gaps = exu_arena_array(native->arena, gap_count, sizeof *gaps);
   if (!frames || !gaps) return false;
@@ -145,8 +159,64 @@ bool exu_native_thread(struct exu_native *native, const struct exu_os_thread *os
     frames[i].place = exu_symbolizer_add(&native->symbolizer, frames[i].pc - !frames[i].exact);
     if (!frames[i].place) return false;
   }
-  *thread = (struct exu_native_thread){
-      .frames = frames, .count = count, .end = stack->end, .gaps = gaps, .gap_count = gap_count};
+  *thread = (struct exu_native_thread){.frames = frames,
+                                       .count = count,
+                                       .end = stack->end,
+                                       .gaps = gaps,
+                                       .gap_count = gap_count,
+                                       .frame_pointer_steps = stack->frame_pointer_steps};
+  return true;
+}
+
+/* ---- Equal stacks ------------------------------------------------------------------------------------------------ */
+
+/* Are both threads unwound alike? Registers that are not known are 0. */
+static bool is_alike(const struct exu_native *native, const struct unwound *known, const struct exu_os_thread *os) {
+  const struct exu_registers *a = &known->os->registers, *b = &os->registers;
+  return a->pc == b->pc && a->sp == b->sp && a->valid == b->valid && a->syscall == b->syscall &&
+         memcmp(a->value, b->value, sizeof a->value) == 0 && known->python_known == native->python.known;
+}
+
+/* No two threads can be on one stack, but a damaged core may say so: its frames are there once, and count for each. */
+static bool share(struct exu_native *native, const struct exu_os_thread *os, size_t limit,
+                  struct exu_native_thread *thread) {
+  void **slot = os->registers.sp ? exu_map_find(&native->by_sp, os->registers.sp) : NULL;
+  const struct unwound *known = slot ? *slot : NULL;
+  if (!known || !is_alike(native, known, os)) return false;
+  *thread = known->thread;
+  if (thread->count > limit) {
+    thread->count = limit;
+    thread->end = EXU_UNWIND_BUDGET;
+    thread->frame_pointer_steps = 0;
+    for (size_t i = 0; i < limit; i++) thread->frame_pointer_steps += thread->frames[i].by_frame_pointer;
+  }
+  if (thread->count > EXU_NATIVE_FRAMES_FREE) native->frames_left -= thread->count - EXU_NATIVE_FRAMES_FREE;
+  return true;
+}
+
+/* Without memory it is not shared. */
+static void remember(struct exu_native *native, const struct exu_os_thread *os,
+                     const struct exu_native_thread *thread) {
+  bool is_new;
+  void **slot = os->registers.sp ? exu_map_insert(&native->by_sp, os->registers.sp, &is_new) : NULL;
+  struct unwound *unwound = slot ? exu_arena_alloc(native->arena, sizeof *unwound) : NULL;
+  if (unwound) *unwound = (struct unwound){.os = os, .python_known = native->python.known, .thread = *thread};
+  if (slot) *slot = unwound;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+
+bool exu_native_thread(struct exu_native *native, const struct exu_os_thread *os, const struct exu_map *watched,
+                       bool needed, struct exu_native_thread *thread) {
+  const bool is_plain = !watched && native->marker_count == 0 && native->python.frames == 0;
+  const size_t room = EXU_NATIVE_FRAMES_FREE + native->frames_left;
+  const size_t limit = room < EXU_NATIVE_FRAMES_MAX ? room : EXU_NATIVE_FRAMES_MAX;
+  exu_unwinder_watch(native->unwinder, watched);
+  if (!is_plain || !share(native, os, limit, thread)) {
+    if (!unwind(native, os, limit, thread)) return false;
+    if (is_plain) remember(native, os, thread);
+  }
+  exu_native_markers(native, NULL, 0);
   say_steps(native, os, thread);
   say_end(native, os, needed, thread);
   return true;

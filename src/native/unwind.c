@@ -131,11 +131,12 @@ static bool close_callee(struct exu_unwinder *unwinder, struct exu_native_frame 
 }
 
 /* Do all frames from the innermost on lie in one module? */
-static bool is_one_module(const struct exu_unwinder *unwinder) {
+static bool is_one_module(struct exu_unwinder *unwinder) {
   const struct exu_native_stack *stack = unwinder->stack;
   const struct exu_binary *module = exu_modules_find(unwinder->modules, stack->frames.items[0].pc);
-  for (size_t i = 1; module && i < stack->frames.count; i++)
-    if (exu_modules_find(unwinder->modules, stack->frames.items[i].pc - 1) != module) return false;
+  if (unwinder->alike == 0) unwinder->alike = 1;
+  for (; module && unwinder->alike < stack->frames.count; unwinder->alike++)
+    if (exu_modules_find(unwinder->modules, stack->frames.items[unwinder->alike].pc - 1) != module) return false;
   return module != NULL;
 }
 
@@ -144,7 +145,7 @@ static bool is_one_module(const struct exu_unwinder *unwinder) {
  * when g_switchstack returns; in the old one, which called switch(), some of them are further out. Without markers that
  * is known where nothing that could run Python has been called. True: the stack goes on.
  */
-static bool is_still_old(const struct exu_unwinder *unwinder, uint64_t sp, enum exu_unwind_end *why) {
+static bool is_still_old(struct exu_unwinder *unwinder, uint64_t sp, enum exu_unwind_end *why) {
   const struct exu_unwind_python *python = &unwinder->python;
   *why = EXU_UNWIND_UNCERTAIN;
   if (!python->known) return false;
@@ -154,7 +155,7 @@ static bool is_still_old(const struct exu_unwinder *unwinder, uint64_t sp, enum 
 }
 
 /* Is it a frame from which the stack does not go on? */
-static bool is_boundary(const struct exu_unwinder *unwinder, enum exu_greenlet_place place, uint64_t sp, bool exact,
+static bool is_boundary(struct exu_unwinder *unwinder, enum exu_greenlet_place place, uint64_t sp, bool exact,
                         enum exu_unwind_end *why) {
   if (place == EXU_GREENLET_NONE) return false;
   *why = place == EXU_GREENLET_SWITCH ? EXU_UNWIND_SWITCH : EXU_UNWIND_GREENLET;
@@ -303,7 +304,7 @@ bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *threa
   unwinder->start =
       (struct exu_unwind_state){.pc = registers->pc, .exact = !is_behind_syscall(unwinder, registers->pc)};
   exu_unwind_take_registers(unwinder, registers, &unwinder->start);
-  stack->frames.count = 0;
+  stack->frames.count = unwinder->alike = 0;
   stack->signals = stack->frame_pointer_steps = 0;
   if (!exu_unwind_from_start(unwinder)) return false;
   /* A clone that returned 0: the thread was born there, and has not run yet. */

@@ -15,8 +15,11 @@
 #include "binary/module.h"
 #include "process/process.h"
 
-/* Frames of one thread at most. */
-enum { EXU_NATIVE_FRAMES_MAX = 1000 * 1000 };
+/*
+ * Frames of one thread at most; and of all threads of a process, of which the innermost EXU_NATIVE_FRAMES_FREE of each do
+ * not count: one deep stack leaves enough for the others.
+ */
+enum { EXU_NATIVE_FRAMES_MAX = 1000 * 1000, EXU_NATIVE_FRAMES_FREE = 128 };
 
 struct exu_native_place;
 
@@ -94,7 +97,10 @@ struct exu_unwind_python {
 /* Of the thread that is unwound next. */
 void exu_unwinder_python(struct exu_unwinder *unwinder, const struct exu_unwind_python *python);
 
-/* Unwind a thread from its registers. What `stack` held is forgotten. False only without memory. */
+/*
+ * Unwind a thread from its registers, at most `limit` frames (0: as many as there may be). What `stack` held is
+ * forgotten. False only without memory.
+ */
 bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *thread, uint64_t limit,
                 struct exu_native_stack *stack);
 

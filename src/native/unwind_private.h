@@ -63,6 +63,7 @@ struct exu_unwinder {
   bool gap; /* frames are missing before the first one */
   struct exu_native_stack *stack;
   uint64_t limit;
+  size_t alike; /* innermost frames that lie in the module of the first, as far as was asked */
   bool no_memory;
   bool unreadable; /* a word of the stack could not be read */
   bool ended;      /* stack->end is set */

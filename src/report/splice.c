@@ -450,13 +450,21 @@ static bool write_frames(struct exu_splicer *splicer, const struct exu_splice *s
   return true;
 }
 
+/* A merge takes memory besides the arena's: as much as that still has, or a little. */
+static bool has_room(const struct exu_splicer *splicer, const struct exu_merge_stack *stack, size_t run_count) {
+  enum { LITTLE = 16 << 20, NATIVES = 2 /* of all, and of one runtime */, RUNS = 3 /* two copies to sort them */ };
+  const size_t size = NATIVES * stack->count * sizeof(struct exu_merge_native) +
+                      exu_merge_room(stack, run_count) * sizeof(struct exu_merge_item) +
+                      RUNS * run_count * sizeof(struct exu_merge_run);
+  return size <= LITTLE || exu_arena_has_room(splicer->arena, size);
+}
+
 /* The order of native frames and runs; NULL without memory. */
 static struct exu_merge_item *merge(struct exu_splicer *splicer, const struct exu_splice *splice,
                                     struct exu_merge_run *runs, size_t run_count, size_t *count,
                                     struct exu_thread *thread) {
   const struct exu_native_thread *native = splice->native;
-  struct exu_merge_native *frames EXU_GUARD(free) = exu_merge_natives(splicer, NULL, native);
-  struct exu_merge_stack stack = {.frames = frames,
+  struct exu_merge_stack stack = {.frames = NULL, /* below */
                                   .count = native->count,
                                   .gaps = native->gaps,
                                   .gap_count = native->gap_count,
@@ -464,7 +472,13 @@ static struct exu_merge_item *merge(struct exu_splicer *splicer, const struct ex
   /* Between two greenlets a marker may by chance lie in a frame that it has nothing to do with. */
   bool known = native->end != EXU_UNWIND_SWITCH;
   for (size_t i = 0; i < run_count && !known; i++) runs[i].marker = 0;
+  if (!has_room(splicer, &stack, run_count)) {
+    splicer->arena->exhausted = true;
+    return NULL;
+  }
+  struct exu_merge_native *frames EXU_GUARD(free) = exu_merge_natives(splicer, NULL, native);
   struct exu_merge_item *items = calloc(exu_merge_room(&stack, run_count) + 1, sizeof *items);
+  stack.frames = frames;
   if (!frames || !items || (known && !exu_find_hosts(splicer, splice, &stack, runs, run_count, thread))) {
     free(items);
     return NULL;

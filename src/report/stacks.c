@@ -76,7 +76,7 @@ static bool unwind(struct finishing *finishing, size_t index) {
   const struct exu_unwind_python python = {.known = thread->python && thread->frames_complete,
                                            .frames = exu_splice_frames(&joined->splice),
                                            .outermost = markers ? finishing->markers.items[markers - 1] : 0};
-  exu_unwinder_python(finishing->native->unwinder, &python);
+  exu_native_python(finishing->native, &python);
   /* Without memory it is too large with native frames; without them it may still fit. */
   if (!exu_native_thread(finishing->native, joined->os, watched, is_needed(finishing, index), &joined->native))
     return true;

@@ -5,6 +5,7 @@ What is done ten thousand times is done inside one process by the driver in this
 """
 import contextlib
 import glob
+import json
 import os
 import pathlib
 import shutil
@@ -247,6 +248,59 @@ def test_a_million_native_frames_fit_without_their_inlined_calls(compiled, tmp_p
     assert ("inlines-left-out" in codes) != inlines and "memory-budget" not in codes
     assert ("native-incomplete" in codes) != whole
     assert status == (COMPLETE if whole and inlines else PARTIAL)
+
+
+def claim_registers(core, count, differ):
+    """Add threads to a core, each with the registers of the one that crashed; only its dead r11 may differ."""
+    with open(core, "r+b") as file:
+        header = file.read(64)
+        table, segments = struct.unpack_from("<Q", header, 32)[0], struct.unpack_from("<H", header, 56)[0]
+        for at in range(table, table + 56 * segments, 56):
+            file.seek(at)
+            kind, _, offset, _, _, size = struct.unpack("<IIQQQQ", file.read(40))
+            if kind == 4:  # PT_NOTE
+                break
+        file.seek(offset)
+        notes = file.read(size)
+        status = bytearray(notes[:20 + 336])  # the first note: NT_PRSTATUS of the thread that crashed
+        assert struct.unpack_from("<III", status) == (5, 336, 1)
+        for number in range(count):
+            struct.pack_into("<I", status, 20 + 32, CLAIMED + number)  # pr_pid
+            if differ:
+                struct.pack_into("<Q", status, 20 + 112 + 8 * 6, number)  # r11
+            notes += status
+        end = (file.seek(0, os.SEEK_END) + 7) // 8 * 8
+        file.seek(end)
+        file.write(notes)
+        for field, value in (8, end), (32, len(notes)):
+            file.seek(at + field)
+            file.write(struct.pack("<Q", value))
+
+
+CLAIMED = 1 << 30
+
+
+@pytest.mark.parametrize("interpreter", [one_of("3.11")])
+@pytest.mark.parametrize("differ", [False, True], ids=["equal", "unequal"])
+def test_a_deep_stack_that_many_threads_claim_is_shown_as_often_as_a_process_may_have_frames(compiled, tmp_path,
+                                                                                         interpreter, differ):
+    threads, depth, most, free = 256, 30_000, 1_000_000, 128
+    library = compiled("inlines", "-O2", "-g0", "-shared", "-fPIC", output="libinlines.so")
+    program = HERE / "programs" / "inlines.py"
+    core = crash(interpreter.command("-E", "-B", str(program), str(library), str(depth)), tmp_path)
+    claim_registers(core, threads, differ)
+    status, output, _ = explain(core, "--json", "--max-frames", str(free // 2))
+    document = json.loads(output)
+    codes = {one["code"] for one in document["diagnostics"]}
+    assert status == PARTIAL and "native-incomplete" in codes and "memory-budget" not in codes
+    # One of them has the Python frames, and is not cut off where the others are.
+    claimed = [thread for thread in document["threads"] if thread["tid"] >= CLAIMED and not thread["python"]]
+    shown = [len(thread["frames"]) - 1 + thread["frames_left_out"] for thread in claimed]
+    assert len(claimed) == threads - 1 and min(shown) == free and max(shown) > depth
+    assert most * 0.9 < sum(shown) < most + free * threads
+    assert [thread["native_complete"] for thread in claimed] == [count > depth for count in shown]
+    first = claimed[0]["frames"][:-1]
+    assert all(thread["frames"][:-1] == first for thread in claimed)
 
 
 # ---- Processes without a Python that can be read ------------------------------------------------------------------------
