@@ -53,11 +53,14 @@ int main(int argc, char **argv) {
     return 64;
   }
   struct exu_options options = EXU_OPTIONS_DEFAULT;
+  struct exu_session *session = NULL;
   struct exu_report *report = NULL;
-  int outcome = (int)exu_explain_core(argv[1], &options, &report);
-  if (!report) {
-    fprintf(stderr, "%s: out of memory\n", argv[0]);
-    return outcome;
+  enum exu_result result = exu_session_open_core(argv[1], &options, &session);
+  if (result == EXU_RESULT_OK) result = exu_session_explain(session, &report);
+  if (result != EXU_RESULT_OK) {
+    fprintf(stderr, "%s: %s\n", argv[0], exu_result_text(result));
+    exu_session_close(session);
+    return 2;
   }
   if (report->crash) {
     print_string(report->crash->summary, "It died of a signal");
@@ -73,6 +76,8 @@ int main(int argc, char **argv) {
     print_string(diagnostic->message, "");
     putchar('\n');
   }
+  int status = (int)report->outcome;
   exu_report_destroy(report);
-  return outcome;
+  exu_session_close(session);
+  return status;
 }

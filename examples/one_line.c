@@ -63,10 +63,17 @@ int main(int argc, char **argv) {
   options.python_only = true; /* native stacks are not unwound: much faster, and Python frames are the same */
   int worst = (int)EXU_OUTCOME_COMPLETE;
   for (int i = 1; i < argc; i++) {
+    struct exu_session *session = NULL;
     struct exu_report *report = NULL;
-    int outcome = (int)exu_explain_core(argv[i], &options, &report);
-    if (report) print_line(argv[i], report);
-    if (outcome > worst) worst = outcome;
+    enum exu_result result = exu_session_open_core(argv[i], &options, &session);
+    if (result == EXU_RESULT_OK) result = exu_session_explain(session, &report);
+    exu_session_close(session); /* the report stays */
+    if (result != EXU_RESULT_OK) {
+      fprintf(stderr, "%s: %s\n", argv[i], exu_result_text(result));
+      return 2;
+    }
+    print_line(argv[i], report);
+    if ((int)report->outcome > worst) worst = (int)report->outcome;
     exu_report_destroy(report);
   }
   return worst;

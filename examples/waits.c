@@ -50,11 +50,14 @@ int main(int argc, char **argv) {
     return 64;
   }
   struct exu_options options = EXU_OPTIONS_DEFAULT;
+  struct exu_session *session = NULL;
   struct exu_report *report = NULL;
-  int outcome = (int)exu_explain_process(pid, &options, &report);
-  if (!report) {
-    fprintf(stderr, "%s: out of memory\n", argv[0]);
-    return outcome;
+  enum exu_result result = exu_session_open_process(pid, &options, &session);
+  if (result == EXU_RESULT_OK) result = exu_session_explain(session, &report);
+  exu_session_close(session); /* the report stays */
+  if (result != EXU_RESULT_OK) {
+    fprintf(stderr, "%s: %s\n", argv[0], exu_result_text(result));
+    return 2;
   }
   for (size_t i = 0; i < report->thread_count; i++) {
     if (report->threads[i].python) print_wait(report, &report->threads[i]);
@@ -68,10 +71,11 @@ int main(int argc, char **argv) {
     putchar('\n');
   }
   /* When it may not be attached to, or is gone, the last diagnostic says why. */
-  if (outcome == (int)EXU_OUTCOME_NOTHING && report->diagnostic_count > 0) {
+  if (report->outcome == EXU_OUTCOME_NOTHING && report->diagnostic_count > 0) {
     print_string(report->diagnostics[report->diagnostic_count - 1].message);
     putchar('\n');
   }
+  int status = (int)report->outcome;
   exu_report_destroy(report);
-  return outcome;
+  return status;
 }

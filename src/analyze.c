@@ -1,55 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * From a core file or a live process to a report: the one place where the branches meet. Everything that is found is
- * kept: each step adds to the report, and a step that fails leaves a diagnostic.
- */
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
+#include "analyze.h"
 
-#include "base/arena.h"
-#include "base/diagnostics.h"
-#include "base/str.h"
+#include <stdio.h>
+
 #include "binary/abort_message.h"
 #include "binary/debug_file.h"
 #include "binary/mapped_file.h"
 #include "binary/modules.h"
-#include "exuvia/exuvia.h"
-#include "native/stacks.h"
 #include "process/crash.h"
 #include "process/live.h"
-#include "process/process.h"
 #include "process/system_calls.h"
-#include "python/runtime/runtime.h"
-#include "report/stacks.h"
-#include "waits/waits.h"
 
-/* What a report and everything that leads to it may take; a report of a million frames needs about this much. */
-enum { MEMORY_BUDGET_MIB = 192 };
-
-/* What exu_report_destroy releases. The report comes first, so that its address is this one's. */
-struct report_box {
-  struct exu_report report;
-  struct exu_arena arena;
-};
-
-struct analysis {
-  struct exu_arena *arena;
-  const struct exu_options *options;
-  struct exu_options with_root; /* the options of a live process that has another root directory */
-  struct exu_report *report;
-  struct exu_diagnostics diagnostics;
-  struct exu_process process;
-  struct exu_modules modules;
-  struct exu_runtimes runtimes;
-  bool has_target;
-  struct exu_native native;
-  bool has_modules;
-  bool has_native;
-  struct exu_stacks *stacks;
-};
-
-static void describe_process(struct analysis *analysis) {
+static void describe_process(struct exu_analysis *analysis) {
   const struct exu_process *process = &analysis->process;
   struct exu_report *report = analysis->report;
   report->source_bytes = process->bytes;
@@ -72,13 +34,13 @@ static struct exu_string build_id_text(struct exu_arena *arena, const struct exu
   return exu_arena_string(arena, text, 2 * id->size);
 }
 
-static void describe_modules(struct analysis *analysis) {
+static void describe_modules(struct exu_analysis *analysis) {
   struct exu_modules *modules = &analysis->modules;
   struct exu_module *list = exu_arena_array(analysis->arena, modules->count, sizeof *list);
   if (!list) return;
   for (size_t i = 0; i < modules->count; i++) {
     struct exu_binary *module = &modules->items[i];
-    struct exu_elf_file *file = analysis->options->check_modules ? exu_modules_file(modules, module) : module->file;
+    struct exu_elf_file *file = analysis->options.check_modules ? exu_modules_file(modules, module) : module->file;
     if (!file) file = exu_binary_image_file(module);
     list[i] = (struct exu_module){.path = module->path,
                                   .build_id = build_id_text(analysis->arena, &module->build_id),
@@ -92,7 +54,7 @@ static void describe_modules(struct analysis *analysis) {
   analysis->report->module_count = modules->count;
 }
 
-static void describe_runtime(struct analysis *analysis, const struct exu_py *py, struct exu_python *python) {
+static void describe_runtime(struct exu_analysis *analysis, const struct exu_py *py, struct exu_python *python) {
   const struct exu_modules *modules = &analysis->modules;
   *python = (struct exu_python){.version = py->version_text,
                                 .debug = py->debug,
@@ -109,7 +71,7 @@ static void describe_runtime(struct analysis *analysis, const struct exu_py *py,
   }
 }
 
-static void describe_python(struct analysis *analysis, const struct exu_runtimes *runtimes) {
+static void describe_python(struct exu_analysis *analysis, const struct exu_runtimes *runtimes) {
   struct exu_python *pythons = exu_arena_array(analysis->arena, runtimes->count, sizeof *pythons);
   if (!pythons) return;
   for (size_t i = 0; i < runtimes->count; i++) describe_runtime(analysis, &runtimes->items[i], &pythons[i]);
@@ -118,8 +80,8 @@ static void describe_python(struct analysis *analysis, const struct exu_runtimes
 }
 
 /* NULL when native frames are not asked for. */
-static struct exu_native *unwinding(struct analysis *analysis) {
-  if (analysis->options->python_only) return NULL;
+static struct exu_native *unwinding(struct exu_analysis *analysis) {
+  if (analysis->options.python_only) return NULL;
   analysis->has_native = exu_native_init(&analysis->native, &analysis->process, &analysis->modules, analysis->arena,
                                          &analysis->diagnostics);
   if (analysis->has_native) return &analysis->native;
@@ -127,33 +89,33 @@ static struct exu_native *unwinding(struct analysis *analysis) {
   return NULL;
 }
 
-static bool try_find_python(struct analysis *analysis, struct exu_error *error) {
+static bool try_find_python(struct exu_analysis *analysis, struct exu_error *error) {
   exu_runtimes_deinit(&analysis->runtimes);
   return exu_runtimes_find(&analysis->runtimes, &analysis->process, &analysis->modules, analysis->arena,
                            &analysis->diagnostics, error);
 }
 
-static void say_no_python(struct analysis *analysis, const struct exu_error *error) {
+static void say_no_python(struct exu_analysis *analysis, const struct exu_error *error) {
   const enum exu_diagnostic_code code =
       error->status == EXU_UNSUPPORTED ? EXU_DIAGNOSTIC_PYTHON_UNSUPPORTED : EXU_DIAGNOSTIC_PYTHON_NOT_FOUND;
   exu_missing(&analysis->diagnostics, code, -1, "%s", error->message);
 }
 
 /* Find what runs. NULL, with a diagnostic, when there is nothing that can be read. */
-static struct exu_runtimes *find_python(struct analysis *analysis) {
+static struct exu_runtimes *find_python(struct exu_analysis *analysis) {
   struct exu_error error;
   if (try_find_python(analysis, &error)) return &analysis->runtimes;
   say_no_python(analysis, &error);
   return NULL;
 }
 
-static void read_stacks(struct analysis *analysis, struct exu_runtimes *runtimes) {
+static void read_stacks(struct exu_analysis *analysis, struct exu_runtimes *runtimes) {
   analysis->stacks =
-      exu_stacks_read(analysis->report, &analysis->process, runtimes, analysis->options, &analysis->diagnostics);
+      exu_stacks_read(analysis->report, &analysis->process, runtimes, &analysis->options, &analysis->diagnostics);
 }
 
 /* What needs no more of the process's changing memory than its stacks. */
-static enum exu_outcome finish_stacks(struct analysis *analysis, const struct exu_runtimes *runtimes) {
+static enum exu_outcome finish_stacks(struct exu_analysis *analysis, const struct exu_runtimes *runtimes) {
   if (!analysis->stacks) return EXU_OUTCOME_NOTHING;
   exu_stacks_finish(analysis->stacks, unwinding(analysis));
   if (!runtimes || (analysis->has_native && analysis->native.lacks_files)) exu_modules_say_missing(&analysis->modules);
@@ -162,8 +124,8 @@ static enum exu_outcome finish_stacks(struct analysis *analysis, const struct ex
   return EXU_OUTCOME_COMPLETE;
 }
 
-static bool find_modules(struct analysis *analysis) {
-  analysis->has_modules = exu_modules_init(&analysis->modules, &analysis->process, analysis->options, analysis->arena,
+static bool find_modules(struct exu_analysis *analysis) {
+  analysis->has_modules = exu_modules_init(&analysis->modules, &analysis->process, &analysis->options, analysis->arena,
                                            &analysis->diagnostics);
   if (analysis->has_modules) exu_space_set_overlay(analysis->process.space, exu_modules_overlay, &analysis->modules);
   return analysis->has_modules;
@@ -171,14 +133,13 @@ static bool find_modules(struct analysis *analysis) {
 
 /* ---- A core ------------------------------------------------------------------------------------------------------ */
 
-static enum exu_outcome explain_core(struct analysis *analysis) {
+static enum exu_outcome explain_core(struct exu_analysis *analysis) {
   struct exu_error error;
   const char *path = analysis->report->source_path.data;
-  analysis->report->source_kind = EXU_SOURCE_CORE;
   enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
-  analysis->has_target =
+  analysis->has_process =
       exu_process_open_core(path, analysis->arena, &analysis->diagnostics, &analysis->process, &error);
-  if (!analysis->has_target) {
+  if (!analysis->has_process) {
     exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_CORE_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
@@ -189,7 +150,7 @@ static enum exu_outcome explain_core(struct analysis *analysis) {
     read_stacks(analysis, runtimes);
     outcome = finish_stacks(analysis, runtimes);
     exu_abort_message_find(&analysis->process, &analysis->modules, analysis->arena);
-    exu_mapped_file_measure(&analysis->process, analysis->options->sysroot, analysis->arena);
+    exu_mapped_file_measure(&analysis->process, analysis->options.sysroot, analysis->arena);
     describe_modules(analysis);
   }
   describe_process(analysis);
@@ -203,7 +164,7 @@ static enum exu_outcome explain_core(struct analysis *analysis) {
  * but a thread's descriptor leads to it, a glance at the threads tells where those are. Only where the kernel does not
  * know that either are the registers of stopped threads needed.
  */
-static struct exu_runtimes *find_live_python(struct analysis *analysis, struct exu_error *error) {
+static struct exu_runtimes *find_live_python(struct exu_analysis *analysis, struct exu_error *error) {
   if (try_find_python(analysis, error) && !analysis->runtimes.no_anchors) return &analysis->runtimes;
   struct exu_runtimes *found = analysis->runtimes.count > 0 ? &analysis->runtimes : NULL;
   struct exu_error ended;
@@ -212,18 +173,18 @@ static struct exu_runtimes *find_live_python(struct analysis *analysis, struct e
   return try_find_python(analysis, error) ? &analysis->runtimes : NULL;
 }
 
-static bool stop(struct analysis *analysis, struct exu_error *error) {
-  if (analysis->options->no_stop) return exu_process_sample(&analysis->process, analysis->arena, error);
+static bool stop(struct exu_analysis *analysis, struct exu_error *error) {
+  if (analysis->options.no_stop) return exu_process_sample(&analysis->process, analysis->arena, error);
   if (!exu_process_pause(&analysis->process, analysis->arena, error)) return false;
-  if (!analysis->options->python_only) exu_process_capture_stacks(&analysis->process);
+  if (!analysis->options.python_only) exu_process_capture_stacks(&analysis->process);
   return true;
 }
 
-static enum exu_outcome explain_stopped(struct analysis *analysis) {
+static enum exu_outcome explain_stopped(struct exu_analysis *analysis) {
   struct exu_error error, missing;
   struct exu_runtimes *runtimes = find_live_python(analysis, &missing);
-  const bool registers_help = !analysis->options->no_stop && !exu_live_knows_descriptors(&analysis->process);
-  if (runtimes && !analysis->options->no_stop) exu_stacks_rehearse(runtimes);
+  const bool registers_help = !analysis->options.no_stop && !exu_live_knows_descriptors(&analysis->process);
+  if (runtimes && !analysis->options.no_stop) exu_stacks_rehearse(runtimes);
   if (!stop(analysis, &error)) {
     exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
     return EXU_OUTCOME_NOTHING;
@@ -235,7 +196,7 @@ static enum exu_outcome explain_stopped(struct analysis *analysis) {
   else
     say_no_python(analysis, &missing);
   read_stacks(analysis, runtimes);
-  if (analysis->options->no_stop) exu_process_check_samples(&analysis->process);
+  if (analysis->options.no_stop) exu_process_check_samples(&analysis->process);
   exu_process_resume(&analysis->process);
   exu_process_take_late(&analysis->process);
   exu_stacks_look_late(analysis->stacks);
@@ -245,21 +206,16 @@ static enum exu_outcome explain_stopped(struct analysis *analysis) {
   return outcome;
 }
 
-static enum exu_outcome explain_process(struct analysis *analysis) {
+static enum exu_outcome explain_process(struct exu_analysis *analysis) {
   struct exu_error error;
   enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
-  analysis->report->source_kind = EXU_SOURCE_LIVE;
-  analysis->has_target =
+  analysis->has_process =
       exu_process_open_live(analysis->report->pid, analysis->arena, &analysis->diagnostics, &analysis->process, &error);
-  if (!analysis->has_target) {
+  if (!analysis->has_process) {
     exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
-  if (!analysis->options->sysroot && exu_process_root(&analysis->process)) {
-    analysis->with_root = *analysis->options;
-    analysis->with_root.sysroot = exu_process_root(&analysis->process);
-    analysis->options = &analysis->with_root;
-  }
+  if (!analysis->options.sysroot) analysis->options.sysroot = exu_process_root(&analysis->process);
   if (find_modules(analysis)) outcome = explain_stopped(analysis);
   describe_process(analysis);
   return outcome;
@@ -267,11 +223,11 @@ static enum exu_outcome explain_process(struct analysis *analysis) {
 
 /* ---- Both -------------------------------------------------------------------------------------------------------- */
 
-static enum exu_outcome finish(struct analysis *analysis, enum exu_outcome outcome) {
+static enum exu_outcome finish(struct exu_analysis *analysis, enum exu_outcome outcome) {
   struct exu_report *report = analysis->report;
   if (analysis->arena->exhausted) {
     exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_MEMORY_BUDGET, -1,
-                "the report is not complete: it needs more than %d MiB of memory", MEMORY_BUDGET_MIB);
+                "the report is not complete: it needs more than %zu MiB of memory", analysis->arena->budget >> 20);
   }
   exu_diagnostics_finish(&analysis->diagnostics);
   report->diagnostics = analysis->diagnostics.list.items;
@@ -280,53 +236,17 @@ static enum exu_outcome finish(struct analysis *analysis, enum exu_outcome outco
   return outcome;
 }
 
-static enum exu_outcome explain(enum exu_outcome (*how)(struct analysis *), struct exu_string source, int64_t pid,
-                                const struct exu_options *options, struct exu_report **report) {
-  static const struct exu_options defaults = EXU_OPTIONS_DEFAULT;
-  struct analysis analysis = {.options = options ? options : &defaults};
-  struct report_box *box = calloc(1, sizeof *box);
-  *report = NULL;
-  if (!box) return EXU_OUTCOME_NOTHING;
-  exu_arena_init(&box->arena, (size_t)MEMORY_BUDGET_MIB << 20);
-  analysis.arena = &box->arena;
-  analysis.report = &box->report;
-  box->report.pid = pid;
-  box->report.pause_us = -1;
-  box->report.source_path = exu_arena_string(&box->arena, source.data, source.size);
-  exu_diagnostics_init(&analysis.diagnostics, &box->arena);
-
-  enum exu_outcome outcome = finish(&analysis, how(&analysis));
-  exu_stacks_destroy(analysis.stacks);
-  exu_runtimes_deinit(&analysis.runtimes);
-  if (analysis.has_native) exu_native_deinit(&analysis.native);
-  if (analysis.has_modules) exu_modules_deinit(&analysis.modules);
-  if (analysis.has_target) exu_process_close(&analysis.process);
-  *report = &box->report;
-  return outcome;
+void exu_analyze(struct exu_analysis *analysis) {
+  exu_diagnostics_init(&analysis->diagnostics, analysis->arena);
+  const bool live = analysis->report->source_kind == EXU_SOURCE_LIVE;
+  analysis->report->outcome = finish(analysis, live ? explain_process(analysis) : explain_core(analysis));
 }
 
-enum exu_outcome exu_explain_core(const char *path, const struct exu_options *options, struct exu_report **report) {
-  return explain(explain_core, exu_string_of(path), -1, options, report);
+void exu_analysis_deinit(struct exu_analysis *analysis) {
+  exu_stacks_destroy(analysis->stacks);
+  exu_runtimes_deinit(&analysis->runtimes);
+  if (analysis->has_native) exu_native_deinit(&analysis->native);
+  if (analysis->has_modules) exu_modules_deinit(&analysis->modules);
+  if (analysis->has_process) exu_process_close(&analysis->process);
+  *analysis = (struct exu_analysis){.arena = analysis->arena};
 }
-
-enum exu_outcome exu_explain_process(int64_t pid, const struct exu_options *options, struct exu_report **report) {
-  char path[32];
-  int size = snprintf(path, sizeof path, "/proc/%" PRId64, pid);
-  return explain(explain_process, (struct exu_string){path, (size_t)size}, pid, options, report);
-}
-
-void exu_report_relate(struct exu_report *const *reports, size_t count) {
-  struct exu_arena **arenas = calloc(count + 1, sizeof *arenas);
-  for (size_t i = 0; arenas && i < count; i++) arenas[i] = &((struct report_box *)reports[i])->arena;
-  if (arenas) exu_waits_between(reports, arenas, count);
-  free(arenas);
-}
-
-void exu_report_destroy(struct exu_report *report) {
-  struct report_box *box = (struct report_box *)report;
-  if (!box) return;
-  exu_arena_deinit(&box->arena);
-  free(box);
-}
-
-const char *exu_version(void) { return EXU_VERSION; }

@@ -43,8 +43,8 @@ ROOMS = {
 }
 # Single headers that a room may include beside: those that hold nothing but a search.
 HEADERS = {"merge": ("base/search.h",)}
-# The one place that joins the branches.
-JOINS = {"src/analyze.c": tuple(ROOMS), "src/analyze.h": ("public",)}
+# The one place that joins the branches, and what hands it out.
+JOINS = {name: tuple(ROOMS) for name in ("src/analyze.c", "src/analyze.h", "src/session.c")}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # The libraries that a room may use. libdwfl reads cores on its own terms; only the unwinder has a use for it.
 LIBRARIES = {

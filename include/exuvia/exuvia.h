@@ -6,14 +6,18 @@
  * The command line uses nothing else.
  *
  *     struct exu_options options = EXU_OPTIONS_DEFAULT;
+ *     struct exu_session *session = NULL;
  *     struct exu_report *report = NULL;
- *     if (exu_explain_core("core", &options, &report) == EXU_OUTCOME_NOTHING) ...
+ *     if (exu_session_open_core("core", &options, &session) != EXU_RESULT_OK) ...
+ *     if (exu_session_explain(session, &report) != EXU_RESULT_OK) ...
  *     exu_write_text(report, &text_options, stdout);
  *     exu_report_destroy(report);
+ *     exu_session_close(session);
  *
  * Everything that a report points to lives exactly as long as the report. The library never prints (except to the
  * stream that a writer is given), never exits, never touches the network and writes no files, except as
- * exu_options.debuginfod says. Different reports may be made in different threads at the same time.
+ * exu_options.debuginfod says. Different sessions may be used in different threads at the same time; one session, and
+ * the report that it made, in one thread at a time.
  */
 #ifndef EXUVIA_EXUVIA_H
 #define EXUVIA_EXUVIA_H
@@ -402,7 +406,16 @@ struct exu_python {
 enum exu_source_kind { EXU_SOURCE_KINDS(EXU_ENUMERATOR) };
 EXU_API const char *exu_source_kind_name(enum exu_source_kind value);
 
+/* How an explanation ended; the values are the exit statuses of the command line. */
+enum exu_outcome {
+  EXU_OUTCOME_COMPLETE = 0, /* everything that was asked for is in the report */
+  EXU_OUTCOME_PARTIAL = 1,  /* shown, but something was missing or damaged: see the diagnostics */
+  EXU_OUTCOME_NOTHING = 2,  /* no Python stack can be shown; what is known of the crash is in the report */
+};
+
 struct exu_report {
+  enum exu_outcome outcome;
+
   /* source */
   enum exu_source_kind source_kind;
   struct exu_string source_path;
@@ -444,14 +457,13 @@ struct exu_report {
   size_t diagnostic_count;
 };
 
-/* How an explanation ended; the values are the exit statuses of the command line. */
-enum exu_outcome {
-  EXU_OUTCOME_COMPLETE = 0, /* everything that was asked for is in the report */
-  EXU_OUTCOME_PARTIAL = 1,  /* shown, but something was missing or damaged: see the diagnostics */
-  EXU_OUTCOME_NOTHING = 2,  /* no Python stack can be shown; what is known of the crash is in the report */
-};
-
+/*
+ * What a session is to do. The first member tells which version of this structure the caller was compiled with: members
+ * are only ever added at its end, and those that an older caller lacks have their defaults. What it points to is
+ * borrowed until the session is closed.
+ */
 struct exu_options {
+  size_t size;               /* sizeof(struct exu_options): EXU_OPTIONS_DEFAULT sets it */
   const char *executable;    /* the main program, instead of the path that the core names; NULL: the core's */
   const char *sysroot;       /* prefix for every path of the process; NULL: none */
   const char *const *search; /* directories to look for binaries in, by file name */
@@ -475,34 +487,57 @@ struct exu_options {
 };
 
 #define EXU_OPTIONS_DEFAULT                                                                                            \
-  { NULL, NULL, NULL, 0, 0, 0, false, false, false, false, false }
+  { sizeof(struct exu_options), NULL, NULL, NULL, 0, 0, 0, false, false, false, false, false }
+
+/* What a call of a session answers. Everything but OK leaves the session as it was, and nothing in what was to be stored. */
+#define EXU_RESULTS(X)                                                                                                 \
+  X(EXU_RESULT_OK, "no error")                                                                                         \
+  /* a mistake of the caller's: NULL, an impossible value, options of no known size, a call out of its order */        \
+  X(EXU_RESULT_MISUSE, "an argument is not valid, or the call does not belong here")                                   \
+  X(EXU_RESULT_NO_MEMORY, "not enough memory")
+
+enum exu_result { EXU_RESULTS(EXU_ENUMERATOR) };
+
+/* In words, for people. Never NULL, also for a value that is none of the enumeration's. Static. */
+EXU_API const char *exu_result_text(enum exu_result value);
+
+/* A core or a live process that is to be explained. */
+struct exu_session;
 
 /*
- * Explain a core file. Always stores a report in *report, for exu_report_destroy, also when the file cannot be read
- * (its diagnostics then say why); stores NULL only when there is no memory for even that, and returns
- * EXU_OUTCOME_NOTHING.
+ * A session of a core file. Nothing is opened yet: exu_session_explain does, and what is wrong with the file is said in
+ * its report. `options` may be NULL. On success the caller owns *session (exu_session_close); else that is NULL.
  */
-EXU_API enum exu_outcome exu_explain_core(const char *path, const struct exu_options *options,
-                                          struct exu_report **report);
+EXU_API enum exu_result exu_session_open_core(const char *path, const struct exu_options *options,
+                                              struct exu_session **session);
+
+/* A session of a live process, by its process id (above 0) as this process sees it. As exu_session_open_core otherwise. */
+EXU_API enum exu_result exu_session_open_process(int64_t pid, const struct exu_options *options,
+                                                 struct exu_session **session);
 
 /*
- * Explain a live process, by its process id as this process sees it. The process is stopped for as long as its stacks
- * and Python's structures are copied (exu_report.pause_us), and goes on as before while the report is made; with
- * options.no_stop it is not stopped at all, and only Python frames are shown. As exu_explain_core otherwise.
+ * Explain it: once in a session. Stores a report for exu_report_destroy, also when nothing can be read, whose diagnostics
+ * then say why: exu_report.outcome. The report may outlive the session.
+ *
+ * A live process is stopped for as long as its stacks and Python's structures are copied (exu_report.pause_us), and goes
+ * on as before while the report is made; with options.no_stop it is not stopped at all, and only Python frames are shown.
  */
-EXU_API enum exu_outcome exu_explain_process(int64_t pid, const struct exu_options *options,
-                                             struct exu_report **report);
+EXU_API enum exu_result exu_session_explain(struct exu_session *session, struct exu_report **report);
+
+/* Close what it opened. NULL is allowed. */
+EXU_API void exu_session_close(struct exu_session *session);
 
 /*
  * Fill in exu_thread.moved of a report of a live process from an earlier one of the same process: a thread has moved
  * when its stack is another one or it used the processor in between. Threads that the earlier one lacks stay unknown.
+ * NULL is allowed, and does nothing.
  */
 EXU_API void exu_report_compare(struct exu_report *report, const struct exu_report *earlier);
 
 /*
  * Add to the hangs of each of these reports, of live processes that are still there, those in which several of them are
  * involved: a child that is waited for and waits itself, a pipe both of whose ends wait, a lock that another process
- * holds. Only what the processes still do, all at the same time, counts.
+ * holds. Only what the processes still do, all at the same time, counts. With a NULL among them nothing is done.
  */
 EXU_API void exu_report_relate(struct exu_report *const *reports, size_t count);
 
@@ -522,12 +557,12 @@ struct exu_text_options {
 };
 
 /*
- * Write a report for people. Control characters of the process's strings are escaped. Returns false, with errno, on a
- * write error.
+ * Write a report for people. Control characters of the process's strings are escaped. `options` may be NULL: none of
+ * them. Returns false, with errno, on a write error, and for a report or a stream that is NULL (EINVAL).
  */
 EXU_API bool exu_write_text(const struct exu_report *report, const struct exu_text_options *options, FILE *out);
 
-/* Write a report as JSON, schema EXU_SCHEMA, ending with a newline. Returns false, with errno, on a write error. */
+/* Write a report as JSON, schema EXU_SCHEMA, ending with a newline. Returns false as exu_write_text does. */
 EXU_API bool exu_write_json(const struct exu_report *report, FILE *out);
 
 /* The version of the library that is linked, like EXU_VERSION. Static. */

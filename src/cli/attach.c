@@ -65,16 +65,17 @@ static int together(int a, int b) {
 struct explained {
   int64_t pid;
   struct exu_report *report;
-  int outcome;
+  enum exu_outcome outcome; /* of the report, or for want of one */
 };
 
 /* False for a descendant that ended before anything of it could be shown. */
 static bool explain_process(const struct arguments *arguments, struct watched *watched, int64_t pid, bool descendant,
                             struct explained *explained) {
   struct exu_options options = options_of(arguments);
-  *explained = (struct explained){.pid = pid};
-  explained->outcome = (int)exu_explain_process(pid, &options, &explained->report);
-  const struct exu_report *report = explained->report;
+  struct exu_session *session = NULL;
+  struct exu_report *report = explain((int)exu_session_open_process(pid, &options, &session), &session);
+  *explained =
+      (struct explained){.pid = pid, .report = report, .outcome = report ? report->outcome : EXU_OUTCOME_NOTHING};
   if (descendant && explained->outcome == EXU_OUTCOME_NOTHING && process_has_ended(pid)) {
     exu_report_destroy(explained->report);
     return false;
@@ -94,7 +95,7 @@ static int show_explained(const struct arguments *arguments, struct watched *wat
     watched->shown = true;
   }
   snprintf(what, sizeof what, "process %lld", (long long)explained->pid);
-  int status = show_report(arguments, what, report, explained->outcome);
+  int status = show_report(arguments, what, report);
   if (earlier && report) {
     exu_report_destroy(*earlier);
     *earlier = report;

@@ -107,15 +107,19 @@ void print_help(FILE *out, const struct command *command);
 /* What every command that makes a report has in common. */
 struct exu_options;
 struct exu_report;
+struct exu_session;
 
 /* The options of the library that the arguments ask for. */
 struct exu_options options_of(const struct arguments *arguments);
 
+/* The report of a session that was opened with this enum exu_result, and is closed; NULL without memory. */
+struct exu_report *explain(int opened, struct exu_session **session);
+
 /*
- * Print a report, and say on standard error why there is no Python stack in it if that is the outcome (an enum
- * exu_outcome). Returns the exit status.
+ * Print a report, and say on standard error why there is no Python stack in it if that is the outcome. Without a report
+ * (NULL), there was no memory for one. Returns the exit status.
  */
-int show_report(const struct arguments *arguments, const char *what, const struct exu_report *report, int outcome);
+int show_report(const struct arguments *arguments, const char *what, const struct exu_report *report);
 
 /* "exuvia: ..." on stderr in one line; what is not printable ASCII or plain UTF-8 is escaped. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

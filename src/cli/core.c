@@ -12,9 +12,9 @@ int run_core(const struct arguments *arguments) {
   const char *path = arguments->operands[1];
   struct exu_options options = options_of(arguments);
   options.executable = arguments->operand_count == 3 ? arguments->operands[2] : NULL;
-  struct exu_report *report = NULL;
-  int outcome = (int)exu_explain_core(path, &options, &report);
-  int status = show_report(arguments, path, report, outcome);
+  struct exu_session *session = NULL;
+  struct exu_report *report = explain((int)exu_session_open_core(path, &options, &session), &session);
+  int status = show_report(arguments, path, report);
   exu_report_destroy(report);
   return status;
 }

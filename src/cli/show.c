@@ -68,12 +68,19 @@ struct exu_options options_of(const struct arguments *arguments) {
   return options;
 }
 
-int show_report(const struct arguments *arguments, const char *what, const struct exu_report *report, int outcome) {
+struct exu_report *explain(int opened, struct exu_session **session) {
+  struct exu_report *report = NULL;
+  if (opened == EXU_RESULT_OK) exu_session_explain(*session, &report);
+  exu_session_close(*session);
+  return report;
+}
+
+int show_report(const struct arguments *arguments, const char *what, const struct exu_report *report) {
   if (!report) {
     complain("%s: out of memory", what);
     return EXU_OUTCOME_NOTHING;
   }
-  int status = print_report(arguments, report) ? outcome : output_failed();
-  if (outcome == EXU_OUTCOME_NOTHING) say_why(what, report);
+  int status = print_report(arguments, report) ? (int)report->outcome : output_failed();
+  if (report->outcome == EXU_OUTCOME_NOTHING) say_why(what, report);
   return status;
 }

@@ -4,6 +4,8 @@
  */
 #include "render/json.h"
 
+#include <errno.h>
+
 static void put_source(struct exu_json *json, const struct exu_report *report) {
   exu_json_begin_object(json, "source", EXU_JSON_INLINE);
   exu_json_word(json, "kind", exu_source_kind_name(report->source_kind));
@@ -247,6 +249,10 @@ static void put_report(struct exu_json *json, const struct exu_report *report) {
 bool exu_write_json(const struct exu_report *report, FILE *file) {
   struct exu_output out;
   struct exu_json json;
+  if (!report || !file) {
+    errno = EINVAL;
+    return false;
+  }
   exu_output_init(&out, file);
   exu_json_init(&json, &out);
   put_report(&json, report);

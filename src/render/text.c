@@ -2,6 +2,7 @@
 /* The report for people, in the spirit of a Python traceback. */
 #include "render/text.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/map.h"
@@ -138,7 +139,13 @@ static void check_sources(const struct exu_report *report, struct exu_sources *s
 }
 
 bool exu_write_text(const struct exu_report *report, const struct exu_text_options *options, FILE *file) {
+  static const struct exu_text_options defaults = {.sysroot = NULL};
   struct exu_text text;
+  if (!report || !file) {
+    errno = EINVAL;
+    return false;
+  }
+  if (!options) options = &defaults;
   text.report = report;
   text.options = options;
   text.style = options->color ? &colored : &plain;

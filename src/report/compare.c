@@ -29,6 +29,7 @@ static const struct exu_thread *find(const struct exu_report *report, int64_t ti
 }
 
 void exu_report_compare(struct exu_report *report, const struct exu_report *earlier) {
+  if (!report || !earlier) return;
   struct exu_thread *threads =
       /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
       (struct exu_thread *)(uintptr_t)report->threads; /* the report's own, now written again */

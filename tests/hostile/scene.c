@@ -121,14 +121,19 @@ static void limit_time(int seconds, unsigned clock_seconds) {
 }
 
 enum exu_outcome scene_explain(struct scene *scene, const char *what, struct exu_report **report) {
-  const struct exu_options options = {.check_modules = true, .python_only = !scene->native};
+  struct exu_options options = EXU_OPTIONS_DEFAULT;
+  struct exu_session *session = NULL;
+  options.check_modules = true;
+  options.python_only = !scene->native;
   snprintf(current_case, sizeof current_case, "%s", what);
   limit_time(SECONDS_PER_CASE, SECONDS_BY_THE_CLOCK);
-  enum exu_outcome outcome = exu_explain_core(scene->path, &options, report);
+  *report = NULL;
+  if (exu_session_open_core(scene->path, &options, &session) == EXU_RESULT_OK) exu_session_explain(session, report);
+  exu_session_close(session);
   if (!*report) fail(what, "no report at all");
   render(*report, what);
   limit_time(0, 0);
-  return outcome;
+  return (*report)->outcome;
 }
 
 /* ---- Comparing ------------------------------------------------------------------------------------------------------ */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a core file or a live process to a report: the one place where the branches meet. Everything that is found is
+ * kept: each step adds to the report, and a step that fails leaves a diagnostic.
+ */
+#ifndef EXUVIA_ANALYZE_H
+#define EXUVIA_ANALYZE_H
+
+#include "base/arena.h"
+#include "base/diagnostics.h"
+#include "binary/modules.h"
+#include "exuvia/exuvia.h"
+#include "native/stacks.h"
+#include "process/process.h"
+#include "python/runtime/runtime.h"
+#include "report/stacks.h"
+
+/* What it begins with: `arena`, `options`, and of the report `source_kind`, `source_path` and `pid`. */
+struct exu_analysis {
+  struct exu_arena *arena; /* of the report */
+  struct exu_report *report;
+  struct exu_options options; /* of a live process: with its root directory */
+  struct exu_diagnostics diagnostics;
+  struct exu_process process;
+  struct exu_modules modules;
+  struct exu_runtimes runtimes;
+  struct exu_native native;
+  struct exu_stacks *stacks;
+  bool has_process; /* what was made of it so far */
+  bool has_modules;
+  bool has_native;
+};
+
+/* Fill in the report. Its parts point into each other: it must not move until exu_analysis_deinit. */
+void exu_analyze(struct exu_analysis *analysis);
+
+/* Close everything; the report stays. */
+void exu_analysis_deinit(struct exu_analysis *analysis);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls of the public header that make a report. What a caller does wrong ends here. */
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyze.h"
+#include "base/arena.h"
+#include "base/str.h"
+#include "exuvia/exuvia.h"
+#include "waits/waits.h"
+
+/* What a report and everything that leads to it may take; a report of a million frames needs about this much. */
+enum { MEMORY_BUDGET_MIB = 192 };
+
+/*
+ * A report, with the memory that it and its session live on: whichever of them goes last releases it. The report comes
+ * first, so that its address is this one's.
+ */
+struct report_box {
+  struct exu_report report;
+  struct exu_arena arena;
+  atomic_uint owners;
+};
+
+struct exu_session {
+  struct report_box *box;
+  struct exu_analysis analysis;
+  bool explained;
+};
+
+static void release_box(struct report_box *box) {
+  if (!box || atomic_fetch_sub(&box->owners, 1) != 1) return;
+  exu_arena_deinit(&box->arena);
+  free(box);
+}
+
+/* ---- Options ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * Take what the caller's version of the structure has. One that is larger than ours comes from a newer caller, who may
+ * ask for nothing that is not known here. All members are whole words, or bytes that share one.
+ */
+static bool take_options(const struct exu_options *theirs, struct exu_options *options) {
+  static const struct exu_options defaults = EXU_OPTIONS_DEFAULT;
+  *options = defaults;
+  if (!theirs) return true;
+  if (theirs->size < sizeof theirs->size || theirs->size % sizeof theirs->size != 0) return false;
+  for (size_t i = sizeof *theirs; i < theirs->size; i++)
+    if (((const char *)theirs)[i] != 0) return false;
+  memcpy(options, theirs, theirs->size < sizeof *options ? theirs->size : sizeof *options);
+  options->size = sizeof *options;
+  return options->search || options->search_count == 0;
+}
+
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
+
+/* `source`: what the report calls it. */
+static enum exu_result open_session(enum exu_source_kind kind, struct exu_string source,
+                                    const struct exu_options *options, struct exu_session **session) {
+  struct exu_options taken;
+  if (!take_options(options, &taken)) return EXU_RESULT_MISUSE;
+  struct exu_session *opened = calloc(1, sizeof *opened);
+  struct report_box *box = opened ? calloc(1, sizeof *box) : NULL;
+  if (!box) {
+    free(opened);
+    return EXU_RESULT_NO_MEMORY;
+  }
+  exu_arena_init(&box->arena, (size_t)MEMORY_BUDGET_MIB << 20);
+  atomic_init(&box->owners, 1);
+  opened->box = box;
+  opened->analysis = (struct exu_analysis){.arena = &box->arena, .report = &box->report, .options = taken};
+  box->report.source_kind = kind;
+  box->report.source_path = exu_arena_string(&box->arena, source.data, source.size);
+  box->report.pid = box->report.pause_us = -1;
+  *session = opened;
+  return EXU_RESULT_OK;
+}
+
+enum exu_result exu_session_open_core(const char *path, const struct exu_options *options,
+                                      struct exu_session **session) {
+  if (!session) return EXU_RESULT_MISUSE;
+  *session = NULL;
+  return path ? open_session(EXU_SOURCE_CORE, exu_string_of(path), options, session) : EXU_RESULT_MISUSE;
+}
+
+enum exu_result exu_session_open_process(int64_t pid, const struct exu_options *options, struct exu_session **session) {
+  char path[32];
+  if (!session) return EXU_RESULT_MISUSE;
+  *session = NULL;
+  if (pid <= 0) return EXU_RESULT_MISUSE;
+  snprintf(path, sizeof path, "/proc/%" PRId64, pid);
+  enum exu_result result = open_session(EXU_SOURCE_LIVE, exu_string_of(path), options, session);
+  if (result == EXU_RESULT_OK) (*session)->box->report.pid = pid;
+  return result;
+}
+
+void exu_session_close(struct exu_session *session) {
+  if (!session) return;
+  exu_analysis_deinit(&session->analysis);
+  release_box(session->box);
+  free(session);
+}
+
+/* ---- The report -------------------------------------------------------------------------------------------------- */
+
+enum exu_result exu_session_explain(struct exu_session *session, struct exu_report **report) {
+  if (report) *report = NULL;
+  if (!session || !report || session->explained) return EXU_RESULT_MISUSE;
+  session->explained = true;
+  exu_analyze(&session->analysis);
+  atomic_fetch_add(&session->box->owners, 1);
+  *report = &session->box->report;
+  return EXU_RESULT_OK;
+}
+
+void exu_report_relate(struct exu_report *const *reports, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (!reports || !reports[i]) return;
+  struct exu_arena **arenas = calloc(count + 1, sizeof *arenas);
+  for (size_t i = 0; arenas && i < count; i++) arenas[i] = &((struct report_box *)reports[i])->arena;
+  if (arenas) exu_waits_between(reports, arenas, count);
+  free(arenas);
+}
+
+void exu_report_destroy(struct exu_report *report) { release_box((struct report_box *)report); }
+
+const char *exu_result_text(enum exu_result value) {
+  static const char *const texts[] = {
+#define EXU_TEXT(constant, text) [constant] = (text),
+      EXU_RESULTS(EXU_TEXT)
+#undef EXU_TEXT
+  };
+  const size_t index = (size_t)value;
+  return index < sizeof texts / sizeof *texts ? texts[index] : "unknown result";
+}
+
+const char *exu_version(void) { return EXU_VERSION; }

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The public interface: every way to open a session, and what a caller may do wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "elf_builder.h"
+#include "exuvia/exuvia.h"
+
+enum { BASE = 0x10000, PAGE = 4096, TID = 4711 };
+
+/* A core of one thread and a page of memory, as bytes and as a file; no Python is in it. */
+struct small_core {
+  struct core_builder *builder;
+  const uint8_t *bytes;
+  size_t size;
+  struct nameless_file file;
+};
+
+static void small_core_create(struct small_core *core) {
+  const struct core_registers registers = {.rip = BASE, .rsp = BASE + 64, .orig_rax = -1};
+  core->builder = core_builder_create();
+  core_builder_prstatus(core->builder, TID, 11, &registers);
+  core_builder_prpsinfo(core->builder, TID, "program", "program --option");
+  core_builder_siginfo(core->builder, 11, 1, 0xdead0000);
+  core_builder_load(core->builder, BASE, PAGE, NULL, PAGE, CORE_R | CORE_W);
+  core->bytes = core_builder_finish(core->builder, &core->size);
+  core->file = nameless_file(core->bytes, core->size);
+}
+
+static void small_core_destroy(struct small_core *core) {
+  close(core->file.fd);
+  core_builder_destroy(core->builder);
+}
+
+/* The report of a session that was opened, which is closed before the report is used. */
+static struct exu_report *explain_and_close(enum exu_result opened, struct exu_session **session) {
+  struct exu_report *report = NULL;
+  assert_int_equal(opened, EXU_RESULT_OK);
+  assert_non_null(*session);
+  assert_int_equal(exu_session_explain(*session, &report), EXU_RESULT_OK);
+  assert_non_null(report);
+  exu_session_close(*session);
+  return report;
+}
+
+static void assert_is_small_core(const struct exu_report *report, const struct small_core *core) {
+  assert_int_equal(report->outcome, EXU_OUTCOME_NOTHING); /* there is no Python in it */
+  assert_int_equal(report->source_kind, EXU_SOURCE_CORE);
+  assert_int_equal(report->source_bytes, core->size);
+  assert_false(report->source_truncated);
+  assert_int_equal(report->pid, TID);
+  assert_int_equal(report->thread_count, 1);
+  assert_int_equal(report->threads[0].tid, TID);
+  assert_non_null(report->crash);
+  assert_int_equal(report->crash->signal, 11);
+  assert_int_equal(report->crash->address, 0xdead0000);
+}
+
+static bool has_diagnostic(const struct exu_report *report, const char *code) {
+  for (size_t i = 0; i < report->diagnostic_count; i++)
+    if (strcmp(report->diagnostics[i].code, code) == 0) return true;
+  return false;
+}
+
+/* ---- Every way to open ------------------------------------------------------------------------------------------- */
+
+static void test_a_core_is_opened_by_its_path(void **state) {
+  (void)state;
+  struct small_core core;
+  struct exu_session *session = NULL;
+  small_core_create(&core);
+  struct exu_report *report = explain_and_close(exu_session_open_core(core.file.path, NULL, &session), &session);
+  assert_is_small_core(report, &core);
+  assert_int_equal(report->source_path.size, strlen(core.file.path));
+  assert_memory_equal(report->source_path.data, core.file.path, report->source_path.size);
+  exu_report_destroy(report);
+  small_core_destroy(&core);
+}
+
+static void test_a_core_that_is_not_there_is_a_report_that_says_so(void **state) {
+  (void)state;
+  struct exu_session *session = NULL;
+  struct exu_report *report = explain_and_close(exu_session_open_core("/nonexistent/core", NULL, &session), &session);
+  assert_int_equal(report->outcome, EXU_OUTCOME_NOTHING);
+  assert_true(has_diagnostic(report, "core-unreadable"));
+  exu_report_destroy(report);
+}
+
+static void test_a_live_process_is_opened_by_its_id(void **state) {
+  (void)state;
+  struct exu_session *session = NULL;
+  struct exu_options options = EXU_OPTIONS_DEFAULT;
+  options.no_stop = options.python_only = true; /* nothing can stop itself */
+  struct exu_report *report = explain_and_close(exu_session_open_process(getpid(), &options, &session), &session);
+  assert_int_equal(report->source_kind, EXU_SOURCE_LIVE);
+  assert_int_equal(report->pid, getpid());
+  exu_report_destroy(report);
+}
+
+/* ---- Mistakes of the caller -------------------------------------------------------------------------------------- */
+
+static void test_null_is_an_error_and_nothing_is_stored(void **state) {
+  (void)state;
+  int something;
+  struct exu_session *session = (struct exu_session *)&something;
+  assert_int_equal(exu_session_open_core(NULL, NULL, &session), EXU_RESULT_MISUSE);
+  assert_null(session);
+  assert_int_equal(exu_session_open_core("core", NULL, NULL), EXU_RESULT_MISUSE);
+  assert_int_equal(exu_session_open_process(1, NULL, NULL), EXU_RESULT_MISUSE);
+  for (int64_t pid = -1; pid <= 0; pid++) {
+    session = (struct exu_session *)&something;
+    assert_int_equal(exu_session_open_process(pid, NULL, &session), EXU_RESULT_MISUSE);
+    assert_null(session);
+  }
+  struct exu_report *report = (struct exu_report *)&something;
+  assert_int_equal(exu_session_explain(NULL, &report), EXU_RESULT_MISUSE);
+  assert_null(report);
+  exu_session_close(NULL);
+  exu_report_destroy(NULL);
+  exu_report_compare(NULL, NULL);
+  exu_report_relate(NULL, 0);
+  exu_report_relate(NULL, 1);
+  exu_report_relate(&report, 1);
+  assert_false(exu_write_json(NULL, stdout));
+  assert_false(exu_write_text(NULL, NULL, stdout));
+}
+
+static void test_a_session_explains_once(void **state) {
+  (void)state;
+  struct exu_session *session = NULL;
+  struct exu_report *report = NULL, *again = NULL;
+  assert_int_equal(exu_session_open_core("/nonexistent/core", NULL, &session), EXU_RESULT_OK);
+  assert_int_equal(exu_session_explain(session, NULL), EXU_RESULT_MISUSE); /* which changes nothing */
+  assert_int_equal(exu_session_explain(session, &report), EXU_RESULT_OK);
+  assert_int_equal(exu_session_explain(session, &again), EXU_RESULT_MISUSE);
+  assert_null(again);
+  exu_report_destroy(report); /* before its session */
+  exu_session_close(session);
+}
+
+static void test_a_session_may_be_closed_before_it_explains(void **state) {
+  (void)state;
+  struct exu_session *session = NULL;
+  assert_int_equal(exu_session_open_core("/nonexistent/core", NULL, &session), EXU_RESULT_OK);
+  exu_session_close(session);
+}
+
+static void test_every_result_has_a_text_and_so_has_none(void **state) {
+  (void)state;
+#define ASSERT_TEXT(constant, text) assert_string_equal(exu_result_text(constant), text);
+  EXU_RESULTS(ASSERT_TEXT)
+#undef ASSERT_TEXT
+  assert_non_null(exu_result_text((enum exu_result)1000));
+}
+
+/* ---- Options ----------------------------------------------------------------------------------------------------- */
+
+/* An older caller's structure is smaller: what follows it in memory is not read. */
+static void test_options_of_a_smaller_size_have_defaults_for_the_rest(void **state) {
+  (void)state;
+  struct small_core core;
+  small_core_create(&core);
+  for (size_t size = sizeof(size_t); size <= sizeof(struct exu_options); size += sizeof(size_t)) {
+    struct exu_options *options = malloc(size); /* of this size: a sanitizer sees what is read beyond */
+    const struct exu_options defaults = EXU_OPTIONS_DEFAULT;
+    struct exu_session *session = NULL;
+    assert_non_null(options);
+    memcpy(options, &defaults, size);
+    *(size_t *)(void *)options = size;
+    struct exu_report *report = explain_and_close(exu_session_open_core(core.file.path, options, &session), &session);
+    free(options);
+    assert_is_small_core(report, &core);
+    exu_report_destroy(report);
+  }
+  small_core_destroy(&core);
+}
+
+static void test_members_of_a_smaller_size_count_and_those_behind_do_not(void **state) {
+  (void)state;
+  struct exu_options options = EXU_OPTIONS_DEFAULT;
+  struct exu_session *session = NULL;
+  options.search_count = 1; /* without an array: counts only if it is inside */
+  options.size = offsetof(struct exu_options, search_count);
+  assert_int_equal(exu_session_open_core("core", &options, &session), EXU_RESULT_OK);
+  exu_session_close(session);
+  options.size += sizeof options.search_count;
+  assert_int_equal(exu_session_open_core("core", &options, &session), EXU_RESULT_MISUSE);
+}
+
+static void test_options_of_an_impossible_size_are_refused(void **state) {
+  (void)state;
+  const size_t sizes[] = {0, 1, sizeof(size_t) - 1, sizeof(size_t) + 1, sizeof(struct exu_options) - 1};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    struct exu_options options = EXU_OPTIONS_DEFAULT;
+    struct exu_session *session = NULL;
+    options.size = sizes[i];
+    assert_int_equal(exu_session_open_core("core", &options, &session), EXU_RESULT_MISUSE);
+    assert_null(session);
+  }
+}
+
+/* A newer caller may use this library as long as it asks for nothing that is not known here. */
+static void test_options_of_a_larger_size_are_taken_when_the_rest_is_zero(void **state) {
+  (void)state;
+  struct {
+    struct exu_options options;
+    uint64_t newer;
+  } larger = {.options = EXU_OPTIONS_DEFAULT};
+  struct exu_session *session = NULL;
+  larger.options.size = sizeof larger;
+  assert_int_equal(exu_session_open_core("core", &larger.options, &session), EXU_RESULT_OK);
+  exu_session_close(session);
+  larger.newer = 1;
+  assert_int_equal(exu_session_open_core("core", &larger.options, &session), EXU_RESULT_MISUSE);
+  assert_null(session);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_a_core_is_opened_by_its_path),
+      cmocka_unit_test(test_a_core_that_is_not_there_is_a_report_that_says_so),
+      cmocka_unit_test(test_a_live_process_is_opened_by_its_id),
+      cmocka_unit_test(test_null_is_an_error_and_nothing_is_stored),
+      cmocka_unit_test(test_a_session_explains_once),
+      cmocka_unit_test(test_a_session_may_be_closed_before_it_explains),
+      cmocka_unit_test(test_every_result_has_a_text_and_so_has_none),
+      cmocka_unit_test(test_options_of_a_smaller_size_have_defaults_for_the_rest),
+      cmocka_unit_test(test_members_of_a_smaller_size_count_and_those_behind_do_not),
+      cmocka_unit_test(test_options_of_an_impossible_size_are_refused),
+      cmocka_unit_test(test_options_of_a_larger_size_are_taken_when_the_rest_is_zero),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
