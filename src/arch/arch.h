@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What differs between machines: where a core keeps a register, and how a thread pointer becomes a pthread_t. */
+/* What differs between machines: all that is known of one is here and in arch/unwind.h, and nowhere else. */
 #ifndef EXUVIA_ARCH_ARCH_H
 #define EXUVIA_ARCH_ARCH_H
 
@@ -27,59 +27,71 @@ struct exu_registers {
 
 struct exu_arch_unwind; /* arch/unwind.h */
 
+/*
+ * What a port has to write. An operation that is NULL, or a size that is 0, is not known of the machine: then nothing is
+ * said that would need it. Those that must be there: everything before the signal handlers.
+ */
 struct exu_arch {
   const char *name;  /* as `uname -m` says: "x86_64" */
   uint16_t machine;  /* e_machine */
   uint8_t word_size; /* bytes of a pointer */
   bool big_endian;
-  uint64_t address_mask;     /* bits that an address of user space can have */
+  uint64_t address_mask; /* bits that an address of user space can have */
+
+  /* ---- The note of a thread in a core ---- */
   size_t prstatus_size;      /* size of NT_PRSTATUS's descriptor (struct elf_prstatus) */
   size_t prstatus_pid;       /* offset of pr_pid */
   size_t prstatus_cursig;    /* offset of pr_cursig (16 bits) */
   size_t prstatus_registers; /* offset of pr_reg */
+  size_t prstatus_result;    /* offset in pr_reg of the register with what a system call has returned */
   /* Decode pr_reg (`size` bytes). Returns false when it is too short. */
   bool (*decode_registers)(const void *pr_reg, size_t size, struct exu_registers *registers);
   /* Word that the C library's pthread_self() returns for a thread pointer; 0 when it cannot be told. */
   uint64_t (*pthread_self)(uint64_t thread_pointer);
+
+  /* ---- System calls; registers have their DWARF numbers ---- */
+  const struct exu_call_numbers *calls;
+  uint8_t call_arguments[6];   /* registers that a call takes its arguments from */
+  uint8_t call_result;         /* register with what it has returned */
+  int8_t call_number_register; /* register that still has the number behind the call; -1: none has */
+  bool keeps_call_number;      /* pr_reg tells which call a thread is in, or that it is in none */
+  uint8_t system_call_size;    /* bytes of the instruction */
+  uint8_t system_call_code[4];
+  /* The number that is loaded right before a system call, of the code up to its end; -1: it is another instruction. */
+  int64_t (*call_number_in_code)(const uint8_t code[EXU_CALL_CODE_SIZE]);
+
+  /* ---- Signal handlers ---- */
+  uint8_t red_zone; /* bytes below the stack pointer that a handler leaves alone */
   /*
-   * The address of the variable that a function at `address` returns, when `code` (its first bytes) does nothing else;
-   * 0: it does. NULL: not known for this machine.
+   * The struct ucontext that the kernel leaves on a thread's stack when it has it run a handler, with the siginfo_t
+   * behind it.
    */
-  uint64_t (*returned_variable)(uint64_t address, const uint8_t *code, size_t size);
+  size_t context_size;
+  /* The registers of what was interrupted, without the thread pointer. */
+  void (*decode_context)(const void *context, struct exu_registers *registers, struct exu_exception *exception);
+  /* Every such context has a word of which this is true, at context_word; few other words are so. */
+  bool (*is_context_word)(uint64_t word);
+  size_t context_word;
+  /* Can these bytes be one? NULL: every word that could be one's is taken for one. */
+  bool (*is_context)(const void *context);
+
+  /* ---- Instructions ---- */
   /*
    * What the instruction at the pc reaches and does; `code` holds the `size` bytes from there on, of which it need not
-   * use all. NULL: not known for this machine.
+   * use all.
    */
   void (*find_operands)(const uint8_t *code, size_t size, const struct exu_registers *registers,
                         struct exu_operands *operands);
   /* An access to an address whose bits from this one on are not all equal is no page fault. 0: there are none such. */
   uint8_t canonical_bits;
-  /* From a frame to its caller. NULL: not known for this machine, whose native stacks are not shown. */
-  const struct exu_arch_unwind *unwind;
-  uint8_t red_zone; /* bytes below the stack pointer that a signal handler leaves alone */
-  const struct exu_call_numbers *calls;
-  bool
-      keeps_call_number; /* pr_reg has the number of the system call that a thread is in, or tells that it is in none */
-  uint8_t system_call_size; /* bytes of the instruction */
-  uint8_t system_call_code[4];
-  /* The number that is loaded right before a system call, of the code up to its end; -1: it is another instruction. */
-  int64_t (*call_number_in_code)(const uint8_t code[EXU_CALL_CODE_SIZE]);
-  int8_t call_number_register; /* DWARF number of the register that still has it behind the call; -1: none has */
-  uint8_t call_result;         /* DWARF number of the register with what a system call has returned, */
-  size_t prstatus_result;      /* and where that is in pr_reg */
-  uint8_t call_arguments[6];   /* DWARF numbers of the registers that a system call takes its arguments from */
   /*
-   * The struct ucontext that the kernel leaves on a thread's stack when it has it run a signal handler, with the
-   * siginfo_t behind it. 0: nobody has written that yet.
+   * The address of the variable that a function at `address` returns, when `code` (its first bytes) does nothing else;
+   * 0: it does.
    */
-  size_t context_size;
-  /* The registers of what was interrupted, without the thread pointer. */
-  void (*decode_context)(const void *context, struct exu_registers *registers, struct exu_exception *exception);
-  /* Every such context has a word of which this is true, at context_word; few other words are so. NULL: not known. */
-  bool (*is_context_word)(uint64_t word);
-  size_t context_word;
-  /* Can these bytes be one? NULL: every word that could be one's is taken for one. */
-  bool (*is_context)(const void *context);
+  uint64_t (*returned_variable)(uint64_t address, const uint8_t *code, size_t size);
+
+  /* ---- From a frame to its caller; NULL: native stacks are not shown ---- */
+  const struct exu_arch_unwind *unwind;
 };
 
 /* NULL when the machine is not supported. */
