@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "code_process.h"
+#include "native/stacks.h"
 #include "native/unwind_private.h"
 
 static void put_prologue(struct code_process *process, uint32_t at) {
@@ -163,6 +164,40 @@ static void resume_without_proof_is_refused(void **state) {
   assert_false(resumed);
 }
 
+/* The frames of a thread with so many Python frames, none of which has a say in its stack. */
+static const struct exu_native_frame *unwind_again(struct exu_native *native, const struct exu_os_thread *os,
+                                                   size_t frames, size_t expected, enum exu_unwind_end end) {
+  const struct exu_unwind_python python = {.known = true, .frames = frames};
+  struct exu_native_thread thread;
+  exu_native_python(native, &python);
+  assert_true(exu_native_thread(native, os, NULL, true, &thread));
+  assert_int_equal(thread.count, expected);
+  assert_int_equal(thread.end, end);
+  return thread.frames;
+}
+
+static void frames_are_shared_only_by_equal_threads_without_python(void **state) {
+  struct code_process *process = *state;
+  const struct exu_options options = EXU_OPTIONS_DEFAULT;
+  struct exu_diagnostics diagnostics;
+  struct exu_native native;
+  process->words[8] = code_process_put_call(process, 100, 0);
+  code_process_unwind(process, 0, STACK + 64, 0);
+  struct exu_os_thread *os = &process->thread, twin = *os, other = *os;
+  twin.tid = 2;
+  other.registers.value[0] = 1;
+  process->modules.options = &options;
+  exu_diagnostics_init(&diagnostics, &process->arena);
+  assert_true(exu_native_init(&native, &process->process, &process->modules, &process->arena, &diagnostics));
+  const struct exu_native_frame *first = unwind_again(&native, os, 0, 2, EXU_UNWIND_NO_CODE);
+  assert_ptr_equal(unwind_again(&native, &twin, 0, 2, EXU_UNWIND_NO_CODE), first);
+  assert_ptr_not_equal(unwind_again(&native, &twin, 1, 2, EXU_UNWIND_NO_CODE), first);
+  assert_ptr_not_equal(unwind_again(&native, &other, 0, 2, EXU_UNWIND_NO_CODE), first);
+  assert_int_equal(native.frames_left, EXU_NATIVE_FRAMES_MAX); /* so few do not count */
+  assert_int_equal(diagnostics.list.count, 4);                 /* each is said to be incomplete */
+  exu_native_deinit(&native);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, code_process_set_up, code_process_tear_down)
   const struct CMUnitTest tests[] = {
@@ -178,6 +213,7 @@ int main(void) {
       TEST(null_call_that_a_handler_interrupted_is_stepped_over),
       TEST(signal_frames_that_lead_in_a_circle_end),
       TEST(resume_without_proof_is_refused),
+      TEST(frames_are_shared_only_by_equal_threads_without_python),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
