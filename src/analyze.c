@@ -133,12 +133,20 @@ static bool find_modules(struct exu_analysis *analysis) {
 
 /* ---- A core ------------------------------------------------------------------------------------------------------ */
 
+static bool open_core(struct exu_analysis *analysis, struct exu_error *error) {
+  const struct exu_core_input *input = &analysis->core;
+  struct exu_arena *arena = analysis->arena;
+  struct exu_diagnostics *diagnostics = &analysis->diagnostics;
+  struct exu_process *process = &analysis->process;
+  if (input->path) return exu_process_open_core(input->path, arena, diagnostics, process, error);
+  if (input->source.ops) return exu_process_open_source(input->source, arena, diagnostics, process, error);
+  return exu_process_open_fd(input->fd, arena, diagnostics, process, error);
+}
+
 static enum exu_outcome explain_core(struct exu_analysis *analysis) {
   struct exu_error error;
-  const char *path = analysis->report->source_path.data;
   enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
-  analysis->has_process =
-      exu_process_open_core(path, analysis->arena, &analysis->diagnostics, &analysis->process, &error);
+  analysis->has_process = open_core(analysis, &error);
   if (!analysis->has_process) {
     exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_CORE_UNREADABLE, -1, "%s", error.message);
     return outcome;

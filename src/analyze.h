@@ -15,10 +15,18 @@
 #include "python/runtime/runtime.h"
 #include "report/stacks.h"
 
-/* What it begins with: `arena`, `options`, and of the report `source_kind`, `source_path` and `pid`. */
+/* Where a core is: at a path, else in a source, else behind a descriptor, which is borrowed. */
+struct exu_core_input {
+  const char *path;         /* NULL: none */
+  struct exu_source source; /* `ops` NULL: none */
+  int fd;
+};
+
+/* What it begins with: `arena`, `options`, and of the report `source_kind`, `source_path` and `pid`; and `core`, if it is one. */
 struct exu_analysis {
   struct exu_arena *arena; /* of the report */
   struct exu_report *report;
+  struct exu_core_input core;
   struct exu_options options; /* of a live process: with its root directory */
   struct exu_diagnostics diagnostics;
   struct exu_process process;

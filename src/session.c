@@ -27,6 +27,7 @@ struct report_box {
 struct exu_session {
   struct report_box *box;
   struct exu_analysis analysis;
+  struct exu_callback callback; /* of a core that the caller reads */
   bool explained;
 };
 
@@ -56,6 +57,8 @@ static bool take_options(const struct exu_options *theirs, struct exu_options *o
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
+static const struct exu_string no_name = {NULL, 0};
+
 /* `source`: what the report calls it. */
 static enum exu_result open_session(enum exu_source_kind kind, struct exu_string source,
                                     const struct exu_options *options, struct exu_session **session) {
@@ -72,7 +75,7 @@ static enum exu_result open_session(enum exu_source_kind kind, struct exu_string
   opened->box = box;
   opened->analysis = (struct exu_analysis){.arena = &box->arena, .report = &box->report, .options = taken};
   box->report.source_kind = kind;
-  box->report.source_path = exu_arena_string(&box->arena, source.data, source.size);
+  if (source.data) box->report.source_path = exu_arena_string(&box->arena, source.data, source.size);
   box->report.pid = box->report.pause_us = -1;
   *session = opened;
   return EXU_RESULT_OK;
@@ -82,7 +85,46 @@ enum exu_result exu_session_open_core(const char *path, const struct exu_options
                                       struct exu_session **session) {
   if (!session) return EXU_RESULT_MISUSE;
   *session = NULL;
-  return path ? open_session(EXU_SOURCE_CORE, exu_string_of(path), options, session) : EXU_RESULT_MISUSE;
+  if (!path) return EXU_RESULT_MISUSE;
+  enum exu_result result = open_session(EXU_SOURCE_CORE, exu_string_of(path), options, session);
+  if (result != EXU_RESULT_OK) return result;
+  const char *kept = (*session)->box->report.source_path.data;
+  (*session)->analysis.core.path = kept;
+  if (kept) return EXU_RESULT_OK;
+  exu_session_close(*session);
+  *session = NULL;
+  return EXU_RESULT_NO_MEMORY;
+}
+
+enum exu_result exu_session_open_fd(int fd, const struct exu_options *options, struct exu_session **session) {
+  if (!session) return EXU_RESULT_MISUSE;
+  *session = NULL;
+  if (fd < 0) return EXU_RESULT_MISUSE;
+  enum exu_result result = open_session(EXU_SOURCE_CORE, no_name, options, session);
+  if (result == EXU_RESULT_OK) (*session)->analysis.core.fd = fd;
+  return result;
+}
+
+enum exu_result exu_session_open_memory(const void *bytes, size_t size, const struct exu_options *options,
+                                        struct exu_session **session) {
+  if (!session) return EXU_RESULT_MISUSE;
+  *session = NULL;
+  if (!bytes || size > PTRDIFF_MAX) return EXU_RESULT_MISUSE;
+  enum exu_result result = open_session(EXU_SOURCE_CORE, no_name, options, session);
+  if (result == EXU_RESULT_OK) (*session)->analysis.core.source = exu_source_of_memory(bytes, size);
+  return result;
+}
+
+enum exu_result exu_session_open_reader(exu_read_function *read, void *context, uint64_t size,
+                                        const struct exu_options *options, struct exu_session **session) {
+  if (!session) return EXU_RESULT_MISUSE;
+  *session = NULL;
+  if (!read || size > INT64_MAX) return EXU_RESULT_MISUSE;
+  enum exu_result result = open_session(EXU_SOURCE_CORE, no_name, options, session);
+  if (result != EXU_RESULT_OK) return result;
+  (*session)->callback = (struct exu_callback){read, context};
+  (*session)->analysis.core.source = exu_source_of_callback(&(*session)->callback, size);
+  return EXU_RESULT_OK;
 }
 
 enum exu_result exu_session_open_process(int64_t pid, const struct exu_options *options, struct exu_session **session) {

@@ -511,6 +511,28 @@ struct exu_session;
 EXU_API enum exu_result exu_session_open_core(const char *path, const struct exu_options *options,
                                               struct exu_session **session);
 
+/*
+ * The same for a core that has no path, or another one: its report's source_path is unknown. What is given here is
+ * borrowed until the session is closed, and must not change before.
+ *
+ * A descriptor of a regular file that is open for reading. Its position is as it was after each call.
+ */
+EXU_API enum exu_result exu_session_open_fd(int fd, const struct exu_options *options, struct exu_session **session);
+
+/* A core in memory: `size` bytes, at most PTRDIFF_MAX. */
+EXU_API enum exu_result exu_session_open_memory(const void *bytes, size_t size, const struct exu_options *options,
+                                                struct exu_session **session);
+
+/*
+ * Store up to `size` bytes of the core from `offset` on; returns how many, 0 only where there are no more, or -1 when
+ * they cannot be read. It is only called within calls of its session, and must not use that.
+ */
+typedef int64_t exu_read_function(void *context, uint64_t offset, void *buffer, size_t size);
+
+/* A core of `size` bytes (at most INT64_MAX) that the caller's function reads, in pieces and in any order. */
+EXU_API enum exu_result exu_session_open_reader(exu_read_function *read, void *context, uint64_t size,
+                                                const struct exu_options *options, struct exu_session **session);
+
 /* A session of a live process, by its process id (above 0) as this process sees it. As exu_session_open_core otherwise. */
 EXU_API enum exu_result exu_session_open_process(int64_t pid, const struct exu_options *options,
                                                  struct exu_session **session);

@@ -39,6 +39,18 @@ struct exu_source {
   uint64_t size; /* bytes that are there, as far as is known; at most INT64_MAX count */
 };
 
+/* Bytes in memory, borrowed. */
+struct exu_source exu_source_of_memory(const void *bytes, uint64_t size);
+
+/* As exu_source_ops.read, but it may store fewer bytes than there are: then it is asked for the rest, until none come. */
+struct exu_callback {
+  int64_t (*read)(void *context, uint64_t offset, void *buffer, size_t size);
+  void *context;
+};
+
+/* Bytes that a caller's function reads. `callback` is borrowed. */
+struct exu_source exu_source_of_callback(const struct exu_callback *callback, uint64_t size);
+
 /* A file, read by position, not mapped: one that shrinks gives a short read, not a SIGBUS. Closes `fd` if `owned`. */
 struct exu_source exu_source_of_file(int fd, uint64_t size, bool owned);
 

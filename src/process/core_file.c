@@ -39,25 +39,10 @@ static size_t read_at(const struct opening *opening, void *buffer, size_t size, 
   return got > 0 ? (size_t)got : 0;
 }
 
-static bool examine(int fd, uint64_t *size, struct exu_error *error) {
-  struct stat status;
-  if (fstat(fd, &status) != 0) return exu_fail(error, EXU_IO, "cannot examine the core: %s", strerror(errno));
-  if (S_ISDIR(status.st_mode)) return exu_fail(error, EXU_BAD_FORMAT, "the file is a directory, not a core");
-  if (!S_ISREG(status.st_mode)) return exu_fail(error, EXU_BAD_FORMAT, "this is no regular file, so it is no core");
-  if (status.st_size <= 0) return exu_fail(error, EXU_BAD_FORMAT, "the file is empty");
-  *size = (uint64_t)status.st_size;
-  return true;
-}
-
-/* A FIFO or a device must neither block nor be read: look before anything else is done. */
-static bool open_regular(const char *path, int *fd, uint64_t *size, struct exu_error *error) {
-  int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (opened < 0) return exu_fail(error, EXU_IO, "cannot open the core: %s", strerror(errno));
-  if (!examine(opened, size, error)) {
-    close(opened);
-    return false;
-  }
-  *fd = opened;
+static bool examine(int fd, struct stat *status, struct exu_error *error) {
+  if (fstat(fd, status) != 0) return exu_fail(error, EXU_IO, "cannot examine the core: %s", strerror(errno));
+  if (S_ISDIR(status->st_mode)) return exu_fail(error, EXU_BAD_FORMAT, "the file is a directory, not a core");
+  if (!S_ISREG(status->st_mode)) return exu_fail(error, EXU_BAD_FORMAT, "this is no regular file, so it is no core");
   return true;
 }
 
@@ -89,7 +74,10 @@ static bool fail_no_core(uint16_t type, struct exu_error *error) {
 static bool read_header(struct opening *opening, struct exu_error *error) {
   uint8_t bytes[sizeof(Elf64_Ehdr)] = {0};
   struct exu_elf_header *header = &opening->header;
-  size_t size = read_at(opening, bytes, sizeof bytes, 0);
+  if (opening->core.size == 0) return exu_fail(error, EXU_BAD_FORMAT, "the file is empty");
+  ssize_t got = opening->core.ops->read(&opening->core, 0, bytes, sizeof bytes);
+  if (got < 0) return exu_fail(error, EXU_IO, "the core cannot be read");
+  size_t size = (size_t)got;
   if (size < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG) != 0) return fail_no_elf(bytes, size, error);
   if (size < offsetof(Elf64_Ehdr, e_version))
     return exu_fail(error, EXU_BAD_FORMAT, "the core is cut off within its first %zu bytes", size);
@@ -268,20 +256,42 @@ static bool create_space(struct opening *opening, struct exu_error *error) {
   process->space = exu_space_create(opening->arena);
   int source = process->space ? exu_space_add_source(process->space, opening->core) : -1;
   opening->source = (uint32_t)source;
-  if (!process->space) opening->core.ops->close(&opening->core);
+  if (!process->space && opening->core.ops->close) opening->core.ops->close(&opening->core);
   return source >= 0 || exu_fail(error, EXU_NO_MEMORY, "not enough memory");
 }
 
+static bool open_file(int fd, bool owned, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                      struct exu_process *process, struct exu_error *error) {
+  struct stat status;
+  if (!examine(fd, &status, error)) {
+    if (owned) close(fd);
+    return false;
+  }
+  const uint64_t size = status.st_size > 0 ? (uint64_t)status.st_size : 0;
+  if (!exu_process_open_source(exu_source_of_file(fd, size, owned), arena, diagnostics, process, error)) return false;
+  process->sources_as_of = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
+  return true;
+}
+
+/* A FIFO or a device must neither block nor be read: it is looked at before anything else is done. */
 bool exu_process_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
                            struct exu_process *process, struct exu_error *error) {
-  struct opening opening = {
-      .process = {.pid = -1, .running_pid = -1, .pause_us = -1}, .arena = arena, .diagnostics = diagnostics};
-  int fd = -1;
-  struct stat status;
-  if (!open_regular(path, &fd, &opening.process.bytes, error)) return false;
-  if (fstat(fd, &status) == 0)
-    opening.process.sources_as_of = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
-  opening.core = exu_source_of_file(fd, opening.process.bytes, true);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return exu_fail(error, EXU_IO, "cannot open the core: %s", strerror(errno));
+  return open_file(fd, true, arena, diagnostics, process, error);
+}
+
+bool exu_process_open_fd(int fd, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                         struct exu_process *process, struct exu_error *error) {
+  return open_file(fd, false, arena, diagnostics, process, error);
+}
+
+bool exu_process_open_source(struct exu_source core, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                             struct exu_process *process, struct exu_error *error) {
+  struct opening opening = {.process = {.pid = -1, .running_pid = -1, .pause_us = -1, .bytes = core.size},
+                            .arena = arena,
+                            .diagnostics = diagnostics,
+                            .core = core};
   if (!create_space(&opening, error) || !read_core(&opening, error)) {
     exu_process_close(&opening.process);
     return false;

@@ -130,6 +130,12 @@ struct exu_process {
 bool exu_process_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
                            struct exu_process *process, struct exu_error *error);
 
+/* The same from a descriptor, which is borrowed until the process is closed, or from any source, which is taken over. */
+bool exu_process_open_fd(int fd, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                         struct exu_process *process, struct exu_error *error);
+bool exu_process_open_source(struct exu_source core, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
+                             struct exu_process *process, struct exu_error *error);
+
 /* Release what open took. The arena keeps the rest. A zeroed process is allowed. */
 void exu_process_close(struct exu_process *process);
 
