@@ -193,13 +193,14 @@ static bool read_segments(struct opening *opening, struct exu_error *error) {
     size_t wanted = count - first < at_once ? (size_t)(count - first) : at_once;
     uint64_t offset;
     if (__builtin_add_overflow(header->phoff, first * header->phentsize, &offset)) offset = UINT64_MAX;
-    size_t got = read_at(opening, chunk, wanted * size, offset) / size;
-    for (size_t i = 0; i < got; i++) {
-      struct exu_elf_segment segment = exu_elf_decode_segment(header, chunk + i * size);
-      if (!add_segment(opening, &segment, first + i))
+    const size_t there = read_at(opening, chunk, wanted * size, offset);
+    uint64_t number = first;
+    for (size_t at = 0; at + size <= there; at += size) {
+      struct exu_elf_segment segment = exu_elf_decode_segment(header, chunk + at);
+      if (!add_segment(opening, &segment, number++))
         return exu_fail(error, EXU_NO_MEMORY, "not enough memory for the core's %" PRIu64 " segments", count);
     }
-    if (got < wanted) {
+    if (there < wanted * size) {
       opening->table_cut = true;
       break;
     }
