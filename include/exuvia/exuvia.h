@@ -543,6 +543,11 @@ EXU_API enum exu_result exu_session_open_process(int64_t pid, const struct exu_o
  *
  * A live process is stopped for as long as its stacks and Python's structures are copied (exu_report.pause_us), and goes
  * on as before while the report is made; with options.no_stop it is not stopped at all, and only Python frames are shown.
+ *
+ * What stopping one does to the calling program, until exu_session_close at most: a thread traces (ptrace(2)); SIGTSTP,
+ * SIGTTIN and SIGTTOU are blocked in the calling thread; SIGCHLD may be sent to the program. It waits for those thread
+ * ids alone that it traces. Do not wait for any child (waitpid(-1), also in a handler of SIGCHLD) meanwhile: that may
+ * take a stop away, and the thread that stopped is then reported as one that did not.
  */
 EXU_API enum exu_result exu_session_explain(struct exu_session *session, struct exu_report **report);
 
