@@ -144,6 +144,15 @@ static void take(struct exu_process *process, struct exu_os_thread *thread, cons
   process->scene.access = fault->access;
 }
 
+/* Did the thread send the signal to itself, and the handler ran at once? */
+static bool by_itself(const struct exu_process *process, const struct exu_os_thread *thread,
+                      const struct exu_signal_frame *frame) {
+  const uint64_t result = frame->registers.value[process->arch->call_result];
+  int64_t tid;
+  return exu_call_sends(process, &frame->registers, process->crash->signal, &tid) && result == 0 &&
+         (tid < 0 || tid == thread->tid);
+}
+
 /* ---- A handler that has returned --------------------------------------------------------------------------------- */
 
 /* Both of one thread at the same instruction, with nothing done in between. */
@@ -176,10 +185,17 @@ bool exu_crash_returned(struct exu_process *process) {
   struct exu_signal_frame frame;
   struct fault fault;
   if (!thread->registers.outside || thread->registers.valid == 0) return false;
-  if (find_returned(process, thread, &frame) &&
-      (by_siginfo(process, &frame, &fault) || by_instruction(process, &frame, &fault)) &&
+  const bool returned = find_returned(process, thread, &frame);
+  if (returned && (by_siginfo(process, &frame, &fault) || by_instruction(process, &frame, &fault)) &&
       fault.signal == process->crash->signal) {
     take(process, thread, &thread->registers, &fault);
+    process->scene.by_handler = true;
+    return true;
+  }
+  /* abort(3) is behind its own tgkill(2) still. */
+  if (returned && by_itself(process, thread, &frame)) {
+    set_raised_again(process->crash);
+    exu_crash_blame(process, thread, &thread->registers);
     process->scene.by_handler = true;
     return true;
   }
@@ -203,15 +219,6 @@ bool exu_crash_returned(struct exu_process *process) {
 
 /* ---- Handlers that run ------------------------------------------------------------------------------------------- */
 
-/* Did the thread send the signal to itself, and the handler ran at once? */
-static bool by_itself(const struct exu_process *process, const struct exu_handlers *handlers,
-                      const struct exu_signal_frame *frame) {
-  const uint64_t result = frame->registers.value[process->arch->call_result];
-  int64_t tid;
-  return exu_call_sends(process, &frame->registers, process->crash->signal, &tid) && result == 0 &&
-         (tid < 0 || tid == handlers->thread->tid);
-}
-
 bool exu_crash_handled(struct exu_process *process, const struct exu_handlers *handlers, struct exu_arena *arena) {
   struct exu_signal_frame frame;
   struct fault fault;
@@ -227,7 +234,7 @@ bool exu_crash_handled(struct exu_process *process, const struct exu_handlers *h
       exu_crash_word(process, arena);
       return true;
     }
-    raised += by_itself(process, handlers, &frame);
+    raised += by_itself(process, handlers->thread, &frame);
   }
   const bool by_thread = handlers->complete && raised == handlers->count && (is_sender || raised > 0);
   if (!is_sender && (process->scene.sender || !by_thread)) return false;
