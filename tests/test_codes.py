@@ -26,7 +26,7 @@ PLACES = {
     "exu_module_file": "module/properties/file",
     "exu_symbols": "module/properties/symbols",
 }
-WITHOUT_LIST = {"exu_tristate", "exu_outcome"}  # true, false and null; not in JSON
+WITHOUT_LIST = {"exu_tristate", "exu_outcome", "exu_result"}  # true, false and null; the others are not in JSON
 OTHER_WORDS = {"wait/properties/taken_by/items/properties/by", "diagnostic/properties/code"}  # none of the header
 
 

@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -96,8 +98,24 @@ static int run(const struct arguments *arguments) {
   return wrong ? wrong : command->run(arguments);
 }
 
+/*
+ * Where address space is limited (ulimit -v), a stack that cannot grow any more ends a program; an allocation that fails
+ * does not. So the stack has what it will need before the rest is used up: libdw keeps 300 KiB of lines on it.
+ */
+static void __attribute__((noinline)) grow_stack(void) {
+  enum { SIZE = 1024 * 1024, PAGE = 4096 };
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  void *trial = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (trial == MAP_FAILED) return;
+  munmap(trial, SIZE);
+  char pages[SIZE];
+  for (size_t i = SIZE; i > 0; i -= PAGE) *(volatile char *)&pages[i - 1] = 0;
+}
+
 int main(int argc, char **argv) {
   occupy_standard_files();
+  grow_stack();
   struct arguments arguments;
   int status = arguments_parse(&arguments, argc, argv);
   if (status == 0) status = run(&arguments);
