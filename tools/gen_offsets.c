@@ -132,13 +132,13 @@ static bool is_debug(Elf *elf) {
 }
 
 static bool is_free_threaded(Dwarf *dwarf) {
-  struct exu_dwarf_query query = {.types = "PyObject", .paths = "ob_tid"};
+  struct exu_dwarf_field query = {.types = "PyObject", .paths = "ob_tid"};
   return exu_dwarf_find(dwarf, &query, 1) && query.field.size > 0;
 }
 
 /* Read where the members of _Py_DebugOffsets lie, if the build has it. */
 static bool read_positions(Dwarf *dwarf, struct positions *positions) {
-  struct exu_dwarf_query queries[] = {
+  struct exu_dwarf_field queries[] = {
       {.types = "_Py_DebugOffsets"},
       {.types = "_Py_DebugOffsets", .paths = "version"},
       {.types = "_Py_DebugOffsets", .paths = "free_threaded"},
