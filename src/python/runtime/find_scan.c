@@ -166,9 +166,9 @@ static struct exu_binary *module_of(const struct exu_py *py, uint64_t interprete
 /* What was left behind of a runtime that has been shut down, or belongs to another copy, is not what is sought. */
 static bool is_sought(const struct anchor_search *search, uint64_t interpreter) {
   const struct exu_py *py = search->py;
-  const struct exu_binary *module = search->module ? module_of(py, interpreter) : NULL;
   uint64_t runtime;
-  if (module && module != search->module) return false;
+  /* Of another version, whose layout this is not, the module may be unknown, too. */
+  if (search->module && module_of(py, interpreter) != search->module) return false;
   if (!exu_py_get(py, interpreter, py->layout.interp_runtime, &runtime)) return true; /* before 3.9 */
   for (size_t i = 0; i < search->attempts->count; i++) {
     const struct exu_py_copy *copy = &search->attempts->copies[i];
