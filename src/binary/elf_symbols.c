@@ -146,9 +146,12 @@ static bool has_offset(const struct offsets *offsets, uint32_t offset) {
   return found < offsets->count && offsets->items[found] == offset;
 }
 
-/* The first wanted symbol of [from, to) with one of these names. */
+/*
+ * Of [from, to): the first wanted symbol with one of these names that is not local. Where there is none, *symbol is the
+ * first local one, and *is_local says so; one that was found before stays.
+ */
 static bool find_record(const struct exu_elf_file *file, const struct exu_elf_table *table, uint64_t from, uint64_t to,
-                        const struct offsets *offsets, bool global, uint8_t *buffer, struct exu_elf_symbol *symbol) {
+                        const struct offsets *offsets, uint8_t *buffer, struct exu_elf_symbol *symbol, bool *is_local) {
   const size_t size = exu_elf_record_size(&file->header);
   const size_t per_chunk = CHUNK / size;
   for (uint64_t at = from; at < to;) {
@@ -158,9 +161,11 @@ static bool find_record(const struct exu_elf_file *file, const struct exu_elf_ta
       const uint8_t *bytes = buffer + i * size;
       if (!has_offset(offsets, exu_elf_u32(bytes, file->header.big_endian))) continue;
       struct exu_elf_record record = exu_elf_decode_record(&file->header, bytes);
-      if (!is_wanted(&record) || (global && ELF64_ST_BIND(record.info) == STB_LOCAL)) continue;
+      const bool local = ELF64_ST_BIND(record.info) == STB_LOCAL;
+      if (!is_wanted(&record) || (local && *is_local)) continue;
       store(&record, symbol);
-      return true;
+      if (!local) return true;
+      *is_local = true;
     }
     at += count;
   }
@@ -171,14 +176,13 @@ static bool find_in_table(const struct exu_elf_file *file, const struct exu_elf_
                           size_t length, struct exu_elf_symbol *symbol) {
   struct offsets offsets = {NULL, 0, 0};
   uint8_t *buffer = malloc(CHUNK);
-  bool found = false;
+  bool found = false, is_local = false;
   if (buffer) find_strings(file, table, name, length, buffer, &offsets);
   if (offsets.count > 0) {
     /* sh_info says where the local symbols end; a table that lies about it is still searched as a whole. */
     uint64_t border = table->first_global < table->count ? table->first_global : 0;
-    found = find_record(file, table, border, table->count, &offsets, true, buffer, symbol) ||
-            find_record(file, table, 0, border, &offsets, true, buffer, symbol) ||
-            find_record(file, table, 0, table->count, &offsets, false, buffer, symbol);
+    found = find_record(file, table, border, table->count, &offsets, buffer, symbol, &is_local) ||
+            find_record(file, table, 0, border, &offsets, buffer, symbol, &is_local) || is_local;
   }
   free(offsets.items);
   free(buffer);

@@ -27,7 +27,7 @@
  * processor. And how often to look after threads that have died.
  */
 enum { UNINTERRUPTIBLE_NS = 3 * 1000 * 1000, STARVED_NS = 20 * 1000 * 1000, POLL_NS = 20 * 1000, STARVED_LOOKS = 8 };
-enum { COLLECT_NS = 20 * 1000 * 1000, COLLECT_MAX_NS = 160 * 1000 * 1000, TRIES = 3 };
+enum { COLLECT_NS = 20 * 1000 * 1000, COLLECT_MAX_NS = 160 * 1000 * 1000, TRIES = 3, RELEASE_NS = 100 * 1000 };
 
 struct exu_stop {
   pid_t pid;
@@ -348,7 +348,7 @@ static bool mark_late(struct exu_stop *stop) {
 
 /* The others run on meanwhile. */
 static void await_late(struct exu_stop *stop) {
-  if (mark_late(stop)) wait_for(stop, 0, EXU_STOP_LATE_MS * INT64_C(1000000));
+  wait_for(stop, 0, EXU_STOP_LATE_MS * INT64_C(1000000));
   clock_gettime(CLOCK_MONOTONIC, &stop->begin);
   sem_post(&stop->late);
   wait_for_reader(stop, &stop->finish);
@@ -365,12 +365,12 @@ static void *trace(void *context) {
   }
   let_go(stop, false);
   if (stop->begin.tv_sec) stop->pause_us = since(&stop->begin) / 1000;
-  if (stopped) {
-    sem_post(&stop->released);
+  const bool some_late = stopped && mark_late(stop);
+  sem_post(stopped ? &stop->released : &stop->stopped);
+  if (some_late)
     await_late(stop);
-  } else {
-    sem_post(&stop->stopped);
-  }
+  else
+    sem_post(&stop->late);
   return NULL;
 }
 
@@ -397,9 +397,23 @@ static void wait_for_tracer(const struct exu_stop *stop, sem_t *semaphore) {
   while (!wait_a_while(semaphore, &interval)) collect_dead(stop);
 }
 
+/*
+ * The tracer is not asked to wake this thread: it would while it still had a processor for itself, and the thread that it
+ * has just let go the other one of two, where the kernel would put this one behind it. Woken by a timer a moment later,
+ * this one gets the tracer's.
+ */
+static void wait_for_release(struct exu_stop *stop) {
+  const struct timespec moment = {.tv_nsec = RELEASE_NS};
+  for (int i = 0; i < COLLECT_NS / RELEASE_NS; i++) {
+    nanosleep(&moment, NULL);
+    if (sem_trywait(&stop->released) == 0) return;
+  }
+  wait_for_tracer(stop, &stop->released);
+}
+
 int64_t exu_stop_release(struct exu_stop *stop, bool *expired) {
   sem_post(&stop->release);
-  wait_for_tracer(stop, &stop->released);
+  wait_for_release(stop);
   *expired = stop->expired;
   return stop->pause_us;
 }

@@ -193,13 +193,13 @@ void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
 static void rehearse(struct exu_py *py) {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
-  exu_py_find_import_lock(py);
   exu_arena_init(&arena, (size_t)REHEARSAL_MIB << 20);
   exu_diagnostics_init(&diagnostics, &arena);
   struct exu_py trial = exu_py_trial(py, &arena, &diagnostics);
   struct exu_py_threads threads = {0};
   struct exu_py_stack stack = {0};
   bool memory = exu_py_threads(&trial, 0, &threads);
+  if (threads.threads.count > 1) exu_py_find_import_lock(py); /* what one waits for, another holds */
   for (size_t i = 0; memory && i < threads.interpreters.count; i++) {
     struct exu_py_names names = {0};
     memory = exu_py_names_read(&trial, threads.interpreters.items[i].address, &names);
