@@ -182,7 +182,7 @@ def run_core(core, path, executable, tools, measure_program, runs, work):
 
 
 def unwinding_rate(unwind_program, path):
-    """{"frames": ..., "us_per_frame": ...} of unwinding alone, without symbols and splicing; None: it failed."""
+    """{"frames": ..., "us_per_frame": ...} of unwinding alone, without symbols and merging; None: it failed."""
     run = subprocess.run([unwind_program, path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120)
     if run.returncode != 0:
         return None

@@ -55,7 +55,7 @@ int main(int argc, char **argv) {
     return EXIT_FAILURE;
   }
   if (exu_modules_init(&modules, &process, &options, &arena, &diagnostics)) {
-    exu_space_set_overlay(process.space, exu_modules_overlay, &modules);
+    exu_space_set_backing(process.space, exu_modules_back_region, &modules);
     done = unwind_all(&process, &modules, &arena);
     exu_modules_deinit(&modules);
   }

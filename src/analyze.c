@@ -65,7 +65,7 @@ static void describe_runtime(struct exu_analysis *analysis, const struct exu_py 
                                 .finalizing = py->finalizing,
                                 .module = py->module ? (int32_t)(py->module - modules->items) : -1};
   if (!py->layout_known) {
-    exu_note(&analysis->diagnostics, EXU_DIAGNOSTIC_LAYOUT_NEWER, -1,
+    exu_info(&analysis->diagnostics, EXU_DIAGNOSTIC_LAYOUT_NEWER, -1,
              "CPython %.*s is newer than any release that this program knows; it is read like the newest of them",
              (int)py->version_text.size, py->version_text.data);
   }
@@ -85,7 +85,7 @@ static struct exu_native *unwinding(struct exu_analysis *analysis) {
   analysis->has_native = exu_native_init(&analysis->native, &analysis->process, &analysis->modules, analysis->arena,
                                          &analysis->diagnostics);
   if (analysis->has_native) return &analysis->native;
-  exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_NATIVE_UNAVAILABLE, -1, "the native stacks cannot be unwound");
+  exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_NATIVE_UNAVAILABLE, -1, "the native stacks cannot be unwound");
   return NULL;
 }
 
@@ -98,7 +98,7 @@ static bool try_find_python(struct exu_analysis *analysis, struct exu_error *err
 static void say_no_python(struct exu_analysis *analysis, const struct exu_error *error) {
   const enum exu_diagnostic_code code =
       error->status == EXU_UNSUPPORTED ? EXU_DIAGNOSTIC_PYTHON_UNSUPPORTED : EXU_DIAGNOSTIC_PYTHON_NOT_FOUND;
-  exu_missing(&analysis->diagnostics, code, -1, "%s", error->message);
+  exu_incomplete(&analysis->diagnostics, code, -1, "%s", error->message);
 }
 
 /* Find what runs. NULL, with a diagnostic, when there is nothing that can be read. */
@@ -127,7 +127,8 @@ static enum exu_outcome finish_stacks(struct exu_analysis *analysis, const struc
 static bool find_modules(struct exu_analysis *analysis) {
   analysis->has_modules = exu_modules_init(&analysis->modules, &analysis->process, &analysis->options, analysis->arena,
                                            &analysis->diagnostics);
-  if (analysis->has_modules) exu_space_set_overlay(analysis->process.space, exu_modules_overlay, &analysis->modules);
+  if (analysis->has_modules)
+    exu_space_set_backing(analysis->process.space, exu_modules_back_region, &analysis->modules);
   return analysis->has_modules;
 }
 
@@ -148,7 +149,7 @@ static enum exu_outcome explain_core(struct exu_analysis *analysis) {
   enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
   analysis->has_process = open_core(analysis, &error);
   if (!analysis->has_process) {
-    exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_CORE_UNREADABLE, -1, "%s", error.message);
+    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_CORE_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
   if (find_modules(analysis)) {
@@ -169,11 +170,11 @@ static enum exu_outcome explain_core(struct exu_analysis *analysis) {
 
 /*
  * The interpreter is looked for while the process runs: where it is does not change, and files take time. When nothing
- * but a thread's descriptor leads to it, a glance at the threads tells where those are. Only where the kernel does not
+ * but a thread's descriptor leads to it, a sample of the threads tells where those are. Only where the kernel does not
  * know that either are the registers of stopped threads needed.
  */
 static struct exu_runtimes *find_live_python(struct exu_analysis *analysis, struct exu_error *error) {
-  if (try_find_python(analysis, error) && !analysis->runtimes.no_anchors) return &analysis->runtimes;
+  if (try_find_python(analysis, error) && !analysis->runtimes.no_descriptors) return &analysis->runtimes;
   struct exu_runtimes *found = analysis->runtimes.count > 0 ? &analysis->runtimes : NULL;
   struct exu_error ended;
   if (!exu_process_sample(&analysis->process, analysis->arena, &ended)) return found;
@@ -192,13 +193,13 @@ static enum exu_outcome explain_stopped(struct exu_analysis *analysis) {
   struct exu_error error, missing;
   struct exu_runtimes *runtimes = find_live_python(analysis, &missing);
   const bool registers_help = !analysis->options.no_stop && !exu_live_knows_descriptors(&analysis->process);
-  if (runtimes && !analysis->options.no_stop) exu_stacks_rehearse(runtimes);
+  if (runtimes && !analysis->options.no_stop) exu_stacks_prefetch(runtimes);
   if (!stop(analysis, &error)) {
-    exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
+    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
     return EXU_OUTCOME_NOTHING;
   }
   if (runtimes)
-    exu_runtimes_forget_code(runtimes); /* it may have changed since */
+    exu_runtimes_invalidate_code(runtimes); /* it may have changed since */
   else if (registers_help)
     runtimes = find_python(analysis);
   else
@@ -206,8 +207,8 @@ static enum exu_outcome explain_stopped(struct exu_analysis *analysis) {
   read_stacks(analysis, runtimes);
   if (analysis->options.no_stop) exu_process_check_samples(&analysis->process);
   exu_process_resume(&analysis->process);
-  exu_process_take_late(&analysis->process);
-  exu_stacks_look_late(analysis->stacks);
+  exu_process_read_late_threads(&analysis->process);
+  exu_stacks_read_late_waits(analysis->stacks);
   exu_process_describe_threads(&analysis->process, analysis->arena);
   enum exu_outcome outcome = finish_stacks(analysis, runtimes);
   describe_modules(analysis);
@@ -220,7 +221,7 @@ static enum exu_outcome explain_process(struct exu_analysis *analysis) {
   analysis->has_process =
       exu_process_open_live(analysis->report->pid, analysis->arena, &analysis->diagnostics, &analysis->process, &error);
   if (!analysis->has_process) {
-    exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
+    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
   if (!analysis->options.sysroot) analysis->options.sysroot = exu_process_root(&analysis->process);
@@ -234,8 +235,8 @@ static enum exu_outcome explain_process(struct exu_analysis *analysis) {
 static enum exu_outcome finish(struct exu_analysis *analysis, enum exu_outcome outcome) {
   struct exu_report *report = analysis->report;
   if (analysis->arena->exhausted) {
-    exu_missing(&analysis->diagnostics, EXU_DIAGNOSTIC_MEMORY_BUDGET, -1,
-                "the report is not complete: it needs more than %zu MiB of memory", analysis->arena->budget >> 20);
+    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_MEMORY_BUDGET, -1,
+                   "the report is not complete: it needs more than %zu MiB of memory", analysis->arena->budget >> 20);
   }
   exu_diagnostics_finish(&analysis->diagnostics);
   report->diagnostics = analysis->diagnostics.list.items;

@@ -22,7 +22,10 @@ struct exu_core_input {
   int fd;
 };
 
-/* What it begins with: `arena`, `options`, and of the report `source_kind`, `source_path` and `pid`; and `core`, if it is one. */
+/*
+ * What it begins with: `arena`, `options`, and of the report `source_kind`, `source_path` and `pid`; and `core`, if it
+ * is one.
+ */
 struct exu_analysis {
   struct exu_arena *arena; /* of the report */
   struct exu_report *report;

@@ -25,7 +25,7 @@ CASES = [(name, view) for name in NAMES for view in ("alone", "merged")
          if view == "alone" or (FIXTURES / name / "root").is_dir()]
 RECORDED = sorted(path.parent.name for path in FIXTURES.glob("*/record.json"))
 # Their native stacks cannot be whole: code without unwinding information lies between their frames. The rule of the
-# splice is that of what is left of them.
+# merge is that of what is left of them.
 BROKEN = {"3.9-no-cfi": None, "3.11-musl": "stack-address", "3.13-no-cfi": None}
 
 
@@ -81,7 +81,7 @@ def test_the_report_of_a_stored_core_is_the_stored_report(name, view, tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name, view in CASES if view == "merged" and name not in BROKEN])
-def test_every_stack_of_a_core_with_its_binaries_is_whole_and_spliced_by_address(name, tmp_path):
+def test_every_stack_of_a_core_with_its_binaries_is_whole_and_merged_by_stack_address(name, tmp_path):
     unpack(name, "merged", tmp_path)
     answer = json.loads(explain(tmp_path, "--json")[1])
     rule = "frame-pointer" if answer["python"]["version"].startswith("2.") else "stack-address"

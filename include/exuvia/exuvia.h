@@ -41,8 +41,9 @@ extern "C" {
 #define EXU_SCHEMA "exuvia-report/1"
 
 /*
- * Every enumeration of the report is one list of X(constant, word), which also makes its function exu_..._name: the word
- * that JSON has for it; NULL where that is null, and for a value that is none of the enumeration's. Words are static.
+ * Every enumeration of the report is one list of X(constant, word), which also makes its function exu_..._name: the
+ * word that JSON has for it; NULL where that is null, and for a value that is none of the enumeration's. Words are
+ * static.
  */
 #define EXU_ENUMERATOR(constant, word) constant,
 
@@ -469,8 +470,8 @@ struct exu_options {
   const char *const *search; /* directories to look for binaries in, by file name */
   size_t search_count;
   /*
-   * Of each thread the innermost Python frames, with the native ones among and inside of them; of a thread without Python
-   * the innermost native ones. 0: no limit but the built-in budget.
+   * Of each thread the innermost Python frames, with the native ones among and inside of them; of a thread without
+   * Python the innermost native ones. 0: no limit but the built-in budget.
    */
   uint64_t max_frames;
   uint64_t max_threads; /* 0: no limit but the built-in budget */
@@ -489,7 +490,10 @@ struct exu_options {
 #define EXU_OPTIONS_DEFAULT                                                                                            \
   { sizeof(struct exu_options), NULL, NULL, NULL, 0, 0, 0, false, false, false, false, false }
 
-/* What a call of a session answers. Everything but OK leaves the session as it was, and nothing in what was to be stored. */
+/*
+ * What a call of a session answers. Everything but OK leaves the session as it was, and nothing in what was to be
+ * stored.
+ */
 #define EXU_RESULTS(X)                                                                                                 \
   X(EXU_RESULT_OK, "no error")                                                                                         \
   /* a mistake of the caller's: NULL, an impossible value, options of no known size, a call out of its order */        \
@@ -533,16 +537,19 @@ typedef int64_t exu_read_function(void *context, uint64_t offset, void *buffer, 
 EXU_API enum exu_result exu_session_open_reader(exu_read_function *read, void *context, uint64_t size,
                                                 const struct exu_options *options, struct exu_session **session);
 
-/* A session of a live process, by its process id (above 0) as this process sees it. As exu_session_open_core otherwise. */
+/*
+ * A session of a live process, by its process id (above 0) as this process sees it. As exu_session_open_core otherwise.
+ */
 EXU_API enum exu_result exu_session_open_process(int64_t pid, const struct exu_options *options,
                                                  struct exu_session **session);
 
 /*
- * Explain it: once in a session. Stores a report for exu_report_destroy, also when nothing can be read, whose diagnostics
- * then say why: exu_report.outcome. The report may outlive the session.
+ * Explain it: once in a session. Stores a report for exu_report_destroy, also when nothing can be read, whose
+ * diagnostics then say why: exu_report.outcome. The report may outlive the session.
  *
- * A live process is stopped for as long as its stacks and Python's structures are copied (exu_report.pause_us), and goes
- * on as before while the report is made; with options.no_stop it is not stopped at all, and only Python frames are shown.
+ * A live process is stopped for as long as its stacks and Python's structures are copied (exu_report.pause_us), and
+ * goes on as before while the report is made; with options.no_stop it is not stopped at all, and only Python frames are
+ * shown.
  *
  * What stopping one does to the calling program, until exu_session_close at most: a thread traces (ptrace(2)); SIGTSTP,
  * SIGTTIN and SIGTTOU are blocked in the calling thread; SIGCHLD may be sent to the program. It waits for those thread

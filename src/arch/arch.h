@@ -28,8 +28,8 @@ struct exu_registers {
 struct exu_arch_unwind; /* arch/unwind.h */
 
 /*
- * What a port has to write. An operation that is NULL, or a size that is 0, is not known of the machine: then nothing is
- * said that would need it. Those that must be there: everything before the signal handlers.
+ * What a port has to write. An operation that is NULL, or a size that is 0, is not known of the machine: then nothing
+ * is said that would need it. Those that must be there: everything before the signal handlers.
  */
 struct exu_arch {
   const char *name;  /* as `uname -m` says: "x86_64" */

@@ -56,8 +56,9 @@ struct exu_arch_unwind {
   /* Where the call before a return address goes to: a direct one, or one through a linkage table or its slot. */
   bool (*call_target)(const struct exu_code_memory *memory, uint64_t return_address, uint64_t *target);
   /*
-   * The end of the next bytes in `code` that look like such a call, and of those that look like a direct jump or branch,
-   * which leads `distance` bytes from its end on. `from`: the end of the one before, 0 at first. 0: there is none.
+   * The end of the next bytes in `code` that look like such a call, and of those that look like a direct jump or
+   * branch, which leads `distance` bytes from its end on. `from`: the end of the one before, 0 at first. 0: there is
+   * none.
    */
   size_t (*next_call)(const uint8_t *code, size_t size, size_t from);
   size_t (*next_jump)(const uint8_t *code, size_t size, size_t from, uint64_t *distance);

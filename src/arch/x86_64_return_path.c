@@ -4,15 +4,14 @@
  *
  * Hand-written kernels (OpenBLAS, MLAS), code made at run time (oneDNN, LLVM's leaf functions, perf trampolines) and
  * the like have no tables, and use rbp as they please. What they cannot do is return without having put the stack
- * pointer back to where the return address is, and the callee-saved registers back to what they were. So every way
- * that the code can take from pc on, by direct jumps and both sides of each branch, is followed up to a `ret`, with
- * what is known of the registers. How deep the stack is at an instruction is the same on all ways that lead there, or
- * the code could not work: any way that ends with a `ret` finds the slot of the return address. It is believed if
+ * pointer back to where the return address is, and the callee-saved registers back to what they were. So every way that
+ * the code can take from pc on, by direct jumps and both sides of each branch, is followed up to a `ret`, with what is
+ * known of the registers. How deep the stack is at an instruction is the same on all ways that lead there, or the code
+ * could not work: any way that ends with a `ret` finds the slot of the return address. It is believed if
  *
- *   - all ways that end with a `ret` find one and the same slot, and there is at least one;
- *   - no two ways come to an instruction with different stack pointers; of the callee-saved registers what they know alike
- *     is known from there on;
- *   - the slot holds the address behind an instruction that calls (which the caller of this file looks at).
+ * - all ways that end with a `ret` find one and the same slot, and there is at least one; - no two ways come to an
+ * instruction with different stack pointers; of the callee-saved registers what they know alike is known from there on;
+ * - the slot holds the address behind an instruction that calls (which the caller of this file looks at).
  *
  * A way is given up, without harm to the others, where it is not certain that it goes on, or where: at calls (what is
  * called need not return), indirect jumps, traps, instructions that are not known; and where the stack pointer comes
@@ -53,7 +52,9 @@ struct way {
   struct word words[WORDS_MAX];
 };
 
-/* With what an instruction was come to, on all ways so far: what only some of them know, or know otherwise, is unknown. */
+/*
+ * With what an instruction was come to, on all ways so far: what only some of them know, or know otherwise, is unknown.
+ */
 struct arrival {
   uint64_t sp;
   uint64_t value[REGISTERS];

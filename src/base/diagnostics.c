@@ -50,8 +50,8 @@ __attribute__((format(printf, 5, 0))) static void add(struct exu_diagnostics *di
                                  .incomplete = incomplete};
 }
 
-void exu_missing(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format,
-                 ...) {
+void exu_incomplete(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format,
+                    ...) {
   va_list arguments;
   va_start(arguments, format);
   add(diagnostics, code, tid, true, format, arguments);
@@ -70,7 +70,7 @@ void exu_missing_first(struct exu_diagnostics *diagnostics, enum exu_diagnostic_
   list[0] = one;
 }
 
-void exu_note(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format,
+void exu_info(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format,
               ...) {
   va_list arguments;
   va_start(arguments, format);

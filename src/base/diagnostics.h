@@ -27,15 +27,15 @@ void exu_diagnostics_init(struct exu_diagnostics *diagnostics, struct exu_arena 
  * Something is missing or damaged: the outcome is partial. `code` is not of the kind NOTE. `tid` is -1 for the whole
  * process. Only the first EXU_DIAGNOSTICS_MAX_PER_CODE of one code are kept, the rest is counted.
  */
-void exu_missing(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format,
-                 ...) __attribute__((format(printf, 4, 5)));
+void exu_incomplete(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format,
+                    ...) __attribute__((format(printf, 4, 5)));
 
 /* The same, as the first of all: what to do about those that follow. */
 void exu_missing_first(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Something worth knowing that takes nothing away from the report. `code` is not of the kind MISSING. */
-void exu_note(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format, ...)
+void exu_info(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, int64_t tid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /*

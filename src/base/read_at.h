@@ -9,8 +9,8 @@
 #include <sys/types.h>
 
 /*
- * As many of `size` bytes as can be read, fewer where the file ends or the rest cannot be read; -1, with errno, when the
- * first cannot.
+ * As many of `size` bytes as can be read, fewer where the file ends or the rest cannot be read; -1, with errno, when
+ * the first cannot.
  */
 ssize_t exu_read_some_at(int fd, void *buffer, size_t size, uint64_t offset);
 

@@ -5,10 +5,10 @@
 #include <stddef.h>
 
 /*
- * Binary search. `before` is an expression of `index`, which is declared here: true for the first elements of `count`, and
- * false for all others. The index of the first of these; `count` when it is true for all.
+ * Binary search. `before` is an expression of `index`, which is declared here: true for the first elements of `count`,
+ * and false for all others. The index of the first of these; `count` when it is true for all.
  *
- *     size_t next = EXU_PARTITION_POINT(i, space->region_count, space->regions[i].start <= address);
+ * size_t next = EXU_PARTITION_POINT(i, space->region_count, space->regions[i].start <= address);
  */
 #define EXU_PARTITION_POINT(index, count, before)                                                                      \
   ({                                                                                                                   \

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Strings with a size (struct exu_string). One that is unknown (NULL) is equal to no text, and begins and ends with none. */
+/*
+ * Strings with a size (struct exu_string). One that is unknown (NULL) is equal to no text, and begins and ends with
+ * none.
+ */
 #ifndef EXUVIA_BASE_STR_H
 #define EXUVIA_BASE_STR_H
 

@@ -79,7 +79,7 @@ static struct exu_debuginfod *debuginfod_of(struct exu_modules *modules) {
   if (!modules->debuginfod) return NULL;
   const char *why = start(modules->debuginfod);
   if (why)
-    exu_note(modules->diagnostics, EXU_DIAGNOSTIC_DEBUGINFOD_UNUSABLE, -1, "debuginfod servers are not asked: %s", why);
+    exu_info(modules->diagnostics, EXU_DIAGNOSTIC_DEBUGINFOD_UNUSABLE, -1, "debuginfod servers are not asked: %s", why);
   return modules->debuginfod;
 }
 
@@ -88,11 +88,11 @@ static void complain_once(struct exu_modules *modules, struct exu_debuginfod *de
   if (debuginfod->failed || (debuginfod->left > 0 && (result >= 0 || result == -ENOENT))) return;
   debuginfod->failed = true;
   if (debuginfod->left <= 0)
-    exu_note(modules->diagnostics, EXU_DIAGNOSTIC_DEBUGINFOD_LATE, -1,
+    exu_info(modules->diagnostics, EXU_DIAGNOSTIC_DEBUGINFOD_LATE, -1,
              "the debuginfod servers took %lld seconds; they are not asked for anything more",
              (long long)debuginfod->seconds);
   else
-    exu_note(modules->diagnostics, EXU_DIAGNOSTIC_DEBUGINFOD_FAILED, -1, "the debuginfod servers cannot be asked: %s",
+    exu_info(modules->diagnostics, EXU_DIAGNOSTIC_DEBUGINFOD_FAILED, -1, "the debuginfod servers cannot be asked: %s",
              strerror(-result));
 }
 

@@ -222,27 +222,27 @@ static void conclude(struct search *search) {
     module->file_state = EXU_FILE_MATCHED;
   } else if (search->verdict == UNVERIFIED) {
     module->file_state = EXU_FILE_UNVERIFIED;
-    exu_note(diagnostics, EXU_DIAGNOSTIC_MODULE_UNVERIFIED, -1,
+    exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_UNVERIFIED, -1,
              "%s cannot be proved to be the file that the process used: %s", search->used,
              module->build_id.size > 0 ? "it has no build id" : "too little of it was saved, and no build id");
   } else if (search->other[0]) {
     module->file_state = EXU_FILE_MISMATCHED;
-    exu_note(diagnostics, EXU_DIAGNOSTIC_MODULE_MISMATCHED, -1,
+    exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_MISMATCHED, -1,
              "%s is not the file that the process used (build id there: %s)", search->other, id);
   } else if (search->deleted) {
     module->file_state = EXU_FILE_DELETED;
-    exu_note(diagnostics, EXU_DIAGNOSTIC_MODULE_DELETED, -1,
+    exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_DELETED, -1,
              "%s was deleted or replaced while the process used it (build id there: %s)", path, id);
   } else {
     module->file_state = EXU_FILE_MISSING;
-    exu_note(diagnostics, EXU_DIAGNOSTIC_MODULE_MISSING, -1,
+    exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_MISSING, -1,
              "%s at 0x%llx is not on this machine (build id there: %s)%s%s", path, (unsigned long long)module->start,
              id, search->reason[0] ? ": " : "", search->reason);
   }
   if (search->executable && search->executable_verdict == ABSENT)
-    exu_note(diagnostics, EXU_DIAGNOSTIC_EXECUTABLE_MISSING, -1, "%s cannot be opened", search->executable);
+    exu_info(diagnostics, EXU_DIAGNOSTIC_EXECUTABLE_MISSING, -1, "%s cannot be opened", search->executable);
   else if (search->executable && search->executable_verdict == OTHER_BUILD && search->file)
-    exu_note(diagnostics, EXU_DIAGNOSTIC_EXECUTABLE_MISMATCHED, -1,
+    exu_info(diagnostics, EXU_DIAGNOSTIC_EXECUTABLE_MISMATCHED, -1,
              "%s is not the program that the process ran; %s is used", search->executable, search->used);
   if (module->file && !module->has_header) place(search->modules->process, module);
 }
@@ -266,9 +266,8 @@ struct exu_elf_file *exu_modules_file(struct exu_modules *modules, struct exu_bi
 }
 
 /* Overlay [start, end) of one mapping with one segment of the module's file. */
-static bool overlay_segment(struct exu_modules *modules, struct exu_binary *module,
-                            const struct exu_file_mapping *mapping, const struct exu_elf_segment *segment,
-                            uint64_t start, uint64_t end) {
+static bool back_segment(struct exu_modules *modules, struct exu_binary *module, const struct exu_file_mapping *mapping,
+                         const struct exu_elf_segment *segment, uint64_t start, uint64_t end) {
   const struct exu_process *process = modules->process;
   const uint64_t mask = exu_process_page(process) - 1;
   const uint64_t size = exu_elf_file_size(module->file);
@@ -290,11 +289,11 @@ static bool overlay_segment(struct exu_modules *modules, struct exu_binary *modu
     module->source = (uint32_t)source;
     module->has_source = true;
   }
-  return exu_space_overlay(process->space, start, end, module->source, offset);
+  return exu_space_add_backing(process->space, start, end, module->source, offset);
 }
 
-static bool overlay_mapping(struct exu_modules *modules, const struct exu_region *region,
-                            const struct exu_file_mapping *mapping) {
+static bool back_mapping(struct exu_modules *modules, const struct exu_region *region,
+                         const struct exu_file_mapping *mapping) {
   struct exu_binary *module = exu_modules_find(modules, mapping->start);
   if (!module || !module->image) return false;
   struct exu_elf_file *file = exu_modules_file(modules, module);
@@ -306,17 +305,17 @@ static bool overlay_mapping(struct exu_modules *modules, const struct exu_region
   uint64_t end = mapping->end < region->end ? mapping->end : region->end;
   if (end > module->end) end = module->end;
   bool done = false;
-  for (size_t i = 0; i < count; i++) done |= overlay_segment(modules, module, mapping, &segments[i], start, end);
+  for (size_t i = 0; i < count; i++) done |= back_segment(modules, module, mapping, &segments[i], start, end);
   return done;
 }
 
-bool exu_modules_overlay(void *context, const struct exu_region *region) {
+bool exu_modules_back_region(void *context, const struct exu_region *region) {
   struct exu_modules *modules = context;
   const struct exu_process *process = modules->process;
   if (!process || (region->prot & EXU_PROT_WRITE)) return false;
   bool done = false;
   size_t next = EXU_PARTITION_POINT(i, process->mapping_count, process->mappings[i].end <= region->start);
   for (; next < process->mapping_count && process->mappings[next].start < region->end; next++)
-    done |= overlay_mapping(modules, region, &process->mappings[next]);
+    done |= back_mapping(modules, region, &process->mappings[next]);
   return done;
 }

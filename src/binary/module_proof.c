@@ -102,7 +102,9 @@ static enum exu_match compare_dynamic(const struct exu_process *process, const s
   return EXU_MATCH_OTHER; /* it has no end */
 }
 
-/* What the process could not write to, as far as it was saved. In code debuggers do write. False: some of it differs. */
+/*
+ * What the process could not write to, as far as it was saved. In code debuggers do write. False: some of it differs.
+ */
 static bool constants_agree(const struct exu_process *process, const struct exu_image *image,
                             struct exu_elf_file *file) {
   uint64_t left = CONSTANTS_MAX;

@@ -281,8 +281,8 @@ bool exu_modules_init(struct exu_modules *modules, const struct exu_process *pro
   drop_pages_mapped_again(&found);
   add_vdso(&found);
   if (found.limited)
-    exu_missing(diagnostics, EXU_DIAGNOSTIC_MODULES_LIMIT, -1,
-                "more modules than this program looks at: only the first %zu are known", found.list.count);
+    exu_incomplete(diagnostics, EXU_DIAGNOSTIC_MODULES_LIMIT, -1,
+                   "more modules than this program looks at: only the first %zu are known", found.list.count);
   *modules = (struct exu_modules){
       .items = found.list.items,
       .count = found.list.count,

@@ -16,11 +16,11 @@ bool exu_modules_init(struct exu_modules *modules, const struct exu_process *pro
 void exu_modules_deinit(struct exu_modules *modules);
 
 /*
- * For exu_space_set_overlay, after exu_modules_init: context is the struct exu_modules. Lets code and constants that
+ * For exu_space_set_backing, after exu_modules_init: context is the struct exu_modules. Lets code and constants that
  * the core left out be read from the module's file, if that is MATCHED: only what the process could not have written
  * to.
  */
-bool exu_modules_overlay(void *context, const struct exu_region *region);
+bool exu_modules_back_region(void *context, const struct exu_region *region);
 
 /*
  * Something is missing for want of files: say which of those that were looked for are not here, and what to do, before

@@ -123,8 +123,8 @@ static void relate(const struct explained *list, size_t count) {
 }
 
 /*
- * The root is shown whatever it is; that it runs no Python (a shell that will start one) is said at the first look only.
- * Returns ENDED when there was nothing to show or to say.
+ * The root is shown whatever it is; that it runs no Python (a shell that will start one) is said at the first look
+ * only. Returns ENDED when there was nothing to show or to say.
  */
 static int show_tree(const struct arguments *arguments, struct watched *watched, int64_t pid) {
   struct explained *list = calloc(PROCESSES_MAX, sizeof *list);

@@ -99,8 +99,8 @@ static int run(const struct arguments *arguments) {
 }
 
 /*
- * Where address space is limited (ulimit -v), a stack that cannot grow any more ends a program; an allocation that fails
- * does not. So the stack has what it will need before the rest is used up: libdw keeps 300 KiB of lines on it.
+ * Where address space is limited (ulimit -v), a stack that cannot grow any more ends a program; an allocation that
+ * fails does not. So the stack has what it will need before the rest is used up: libdw keeps 300 KiB of lines on it.
  */
 static void __attribute__((noinline)) grow_stack(void) {
   enum { SIZE = 1024 * 1024, PAGE = 4096 };

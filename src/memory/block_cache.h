@@ -21,8 +21,8 @@ int exu_block_cache_add(struct exu_block_cache *cache, struct exu_source source)
 uint64_t exu_block_cache_size(const struct exu_block_cache *cache, uint32_t source);
 
 /*
- * Read bytes that the source has. EXU_CUT_OFF when it has shrunk, EXU_READ_FAILED when it cannot be read; the buffer may
- * then be partly written.
+ * Read bytes that the source has. EXU_CUT_OFF when it has shrunk, EXU_READ_FAILED when it cannot be read; the buffer
+ * may then be partly written.
  */
 enum exu_fault exu_block_cache_read(struct exu_block_cache *cache, uint32_t source, uint64_t offset, void *buffer,
                                     size_t size);

@@ -122,7 +122,7 @@ static size_t copy(struct exu_pages *pages, uint64_t number, size_t count) {
 
 /* ---- Renewing ---------------------------------------------------------------------------------------------------- */
 
-struct renewal {
+struct refresh {
   struct iovec local[VECTORS];
   struct iovec remote[VECTORS];
   size_t count;
@@ -134,40 +134,40 @@ static void forget_page(struct exu_pages *pages, uint64_t address) {
   if (slot) *slot = NULL;
 }
 
-static void renew_batch(struct exu_pages *pages, struct renewal *renewal) {
+static void refresh_batch(struct exu_pages *pages, struct refresh *refresh) {
   size_t done = 0;
-  while (done < renewal->count) {
-    ssize_t got = process_vm_readv(pages->stopped, renewal->local + done, renewal->count - done, renewal->remote + done,
-                                   renewal->count - done, 0);
+  while (done < refresh->count) {
+    ssize_t got = process_vm_readv(pages->stopped, refresh->local + done, refresh->count - done, refresh->remote + done,
+                                   refresh->count - done, 0);
     size_t whole = got > 0 ? (size_t)got >> PAGE_SHIFT : 0;
     done += whole;
-    if (done == renewal->count) break;
+    if (done == refresh->count) break;
     /* It ends before the first page that cannot be read; that may still work the other way. */
-    struct iovec *local = &renewal->local[done], *remote = &renewal->remote[done];
+    struct iovec *local = &refresh->local[done], *remote = &refresh->remote[done];
     uint64_t address = (uint64_t)(uintptr_t)remote->iov_base;
     if (!exu_read_at(pages->fd, local->iov_base, PAGE, address)) forget_page(pages, address);
     done++;
   }
-  renewal->count = 0;
+  refresh->count = 0;
 }
 
-void exu_pages_renew(struct exu_pages *pages, pid_t tid) {
-  struct renewal *renewal = calloc(1, sizeof *renewal);
+void exu_pages_refresh(struct exu_pages *pages, pid_t tid) {
+  struct refresh *refresh = calloc(1, sizeof *refresh);
   pages->stopped = tid;
-  if (!renewal) {
-    exu_pages_forget(pages);
+  if (!refresh) {
+    exu_pages_invalidate(pages);
     return;
   }
   for (size_t i = 0; i < pages->copies.capacity; i++) {
     const struct exu_map_slot *slot = &pages->copies.slots[i];
     if (!slot->key || !slot->value) continue;
-    renewal->local[renewal->count] = (struct iovec){slot->value, PAGE};
+    refresh->local[refresh->count] = (struct iovec){slot->value, PAGE};
     /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-    renewal->remote[renewal->count] = (struct iovec){(void *)(uintptr_t)(slot->key << PAGE_SHIFT), PAGE};
-    if (++renewal->count == VECTORS) renew_batch(pages, renewal);
+    refresh->remote[refresh->count] = (struct iovec){(void *)(uintptr_t)(slot->key << PAGE_SHIFT), PAGE};
+    if (++refresh->count == VECTORS) refresh_batch(pages, refresh);
   }
-  renew_batch(pages, renewal);
-  free(renewal);
+  refresh_batch(pages, refresh);
+  free(refresh);
 }
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
@@ -199,7 +199,7 @@ enum exu_fault exu_pages_read(struct exu_pages *pages, uint64_t address, void *b
   return EXU_READABLE;
 }
 
-void exu_pages_hold(struct exu_pages *pages, uint64_t start, uint64_t end) {
+void exu_pages_capture(struct exu_pages *pages, uint64_t start, uint64_t end) {
   const uint64_t last = (end + PAGE - 1) >> PAGE_SHIFT;
   for (uint64_t number = start >> PAGE_SHIFT; number < last;) {
     size_t count = absent(pages, number, last - number < SLAB_PAGES ? (size_t)(last - number) : SLAB_PAGES);
@@ -209,17 +209,17 @@ void exu_pages_hold(struct exu_pages *pages, uint64_t start, uint64_t end) {
   }
 }
 
-void exu_pages_forget(struct exu_pages *pages) {
+void exu_pages_invalidate(struct exu_pages *pages) {
   exu_map_clear(&pages->copies);
   free_slabs(pages);
 }
 
-void exu_pages_freeze(struct exu_pages *pages) {
+void exu_pages_mark_running(struct exu_pages *pages) {
   pages->frozen = true;
   pages->stopped = 0;
 }
 
-void exu_pages_thaw(struct exu_pages *pages, pid_t tid) {
+void exu_pages_mark_stopped(struct exu_pages *pages, pid_t tid) {
   pages->frozen = false;
   pages->stopped = tid;
 }

@@ -27,19 +27,19 @@ enum exu_fault exu_pages_read(struct exu_pages *pages, uint64_t address, void *b
  * The process is stopped now, and `tid` is one of its threads: copy everything that was copied before once more, all at
  * once. What was read while it ran is thereby what it is now, without a read for each page.
  */
-void exu_pages_renew(struct exu_pages *pages, pid_t tid);
+void exu_pages_refresh(struct exu_pages *pages, pid_t tid);
 
-/* Copy [start, end) now, as far as the budget goes. While the process is stopped; after exu_pages_renew. */
-void exu_pages_hold(struct exu_pages *pages, uint64_t start, uint64_t end);
+/* Copy [start, end) now, as far as the budget goes. While the process is stopped; after exu_pages_refresh. */
+void exu_pages_capture(struct exu_pages *pages, uint64_t start, uint64_t end);
 
 /* Forget everything: it was copied while the process ran. */
-void exu_pages_forget(struct exu_pages *pages);
+void exu_pages_invalidate(struct exu_pages *pages);
 
 /* The process goes on: from now on pages that are copied are late. */
-void exu_pages_freeze(struct exu_pages *pages);
+void exu_pages_mark_running(struct exu_pages *pages);
 
 /* The process goes on, but for the thread `tid`: what is copied of its own memory now is not late. */
-void exu_pages_thaw(struct exu_pages *pages, pid_t tid);
+void exu_pages_mark_stopped(struct exu_pages *pages, pid_t tid);
 
 /* Was the page of this address copied late? */
 bool exu_pages_late(const struct exu_pages *pages, uint64_t address);

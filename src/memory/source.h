@@ -42,7 +42,9 @@ struct exu_source {
 /* Bytes in memory, borrowed. */
 struct exu_source exu_source_of_memory(const void *bytes, uint64_t size);
 
-/* As exu_source_ops.read, but it may store fewer bytes than there are: then it is asked for the rest, until none come. */
+/*
+ * As exu_source_ops.read, but it may store fewer bytes than there are: then it is asked for the rest, until none come.
+ */
 struct exu_callback {
   int64_t (*read)(void *context, uint64_t offset, void *buffer, size_t size);
   void *context;

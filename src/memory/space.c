@@ -9,21 +9,21 @@
 #include "memory/block_cache.h"
 #include "memory/intervals.h"
 
-/* How many overlays one region may have: a region is one mapping, so more than a few is a mistake. */
-enum { OVERLAYS_PER_REGION = 64, PAGE_SHIFT = 12, HINT_BITS = 10, HINTS = 1 << HINT_BITS };
+/* How many backings one region may have: a region is one mapping, so more than a few is a mistake. */
+enum { BACKINGS_PER_REGION = 64, PAGE_SHIFT = 12, HINT_BITS = 10, HINTS = 1 << HINT_BITS };
 
 /* A verified file's bytes for unsaved addresses [start, end), kept with the one region that they lie in. */
-struct overlay {
+struct backing {
   uint64_t start;
   uint64_t end;
   uint64_t offset;
   uint32_t source;
-  struct overlay *next;
+  struct backing *next;
 };
 
 struct region_state {
-  struct overlay *overlays;
-  uint32_t overlay_count;
+  struct backing *backings;
+  uint32_t backing_count;
   bool asked;
 };
 
@@ -31,7 +31,7 @@ struct exu_space {
   struct exu_arena *arena;
   struct exu_block_cache *cache;
 
-  struct exu_region *added; /* malloc'ed until the space is sealed */
+  struct exu_region *added; /* malloc'ed until the space is finalized */
   size_t added_count;
   size_t added_capacity;
 
@@ -42,9 +42,9 @@ struct exu_space {
 
   bool has_fallback;
   uint32_t fallback;
-  exu_overlay_callback *callback;
+  exu_backing_callback *callback;
   void *context;
-  bool asking; /* in the callback: what it reads itself is not overlaid */
+  bool asking; /* in the callback: what it reads itself is not backed by a file */
 };
 
 struct exu_space *exu_space_create(struct exu_arena *arena) {
@@ -100,23 +100,23 @@ bool exu_space_add(struct exu_space *space, const struct exu_region *region) {
   return true;
 }
 
-bool exu_space_seal(struct exu_space *space) {
+bool exu_space_finalize(struct exu_space *space) {
   assert(!space->regions);
-  struct exu_sweep sweep = {.input = space->added, .input_count = space->added_count};
-  bool fine = exu_sweep_init(&sweep);
-  for (size_t i = 0; fine && i < sweep.input_count; i++)
-    exu_sweep_add(&sweep, (uint32_t)i, bytes_there(space, &sweep.input[i]));
-  fine = fine && exu_sweep_run(&sweep);
+  struct exu_interval_merge merge = {.input = space->added, .input_count = space->added_count};
+  bool fine = exu_interval_merge_init(&merge);
+  for (size_t i = 0; fine && i < merge.input_count; i++)
+    exu_interval_merge_add(&merge, (uint32_t)i, bytes_there(space, &merge.input[i]));
+  fine = fine && exu_interval_merge_finish(&merge);
   if (fine) {
-    space->regions = exu_arena_array(space->arena, sweep.output_count, sizeof *space->regions);
-    space->states = exu_arena_array(space->arena, sweep.output_count, sizeof *space->states);
+    space->regions = exu_arena_array(space->arena, merge.output_count, sizeof *space->regions);
+    space->states = exu_arena_array(space->arena, merge.output_count, sizeof *space->states);
     fine = space->regions && space->states;
   }
-  if (fine && sweep.output_count > 0) {
-    memcpy(space->regions, sweep.output, sweep.output_count * sizeof *space->regions);
-    space->region_count = sweep.output_count;
+  if (fine && merge.output_count > 0) {
+    memcpy(space->regions, merge.output, merge.output_count * sizeof *space->regions);
+    space->region_count = merge.output_count;
   }
-  exu_sweep_deinit(&sweep);
+  exu_interval_merge_deinit(&merge);
   free(space->added);
   space->added = NULL;
   space->added_count = space->added_capacity = 0;
@@ -152,12 +152,12 @@ void exu_space_reset(struct exu_space *space) {
   space->region_count = 0;
 }
 
-void exu_space_set_overlay(struct exu_space *space, exu_overlay_callback *callback, void *context) {
+void exu_space_set_backing(struct exu_space *space, exu_backing_callback *callback, void *context) {
   space->callback = callback;
   space->context = context;
 }
 
-bool exu_space_overlay(struct exu_space *space, uint64_t start, uint64_t end, uint32_t source, uint64_t offset) {
+bool exu_space_add_backing(struct exu_space *space, uint64_t start, uint64_t end, uint32_t source, uint64_t offset) {
   uint64_t size = exu_block_cache_size(space->cache, source);
   if (end <= start || offset >= size) return false;
   if (end - start > size - offset) end = start + (size - offset);
@@ -169,14 +169,14 @@ bool exu_space_overlay(struct exu_space *space, uint64_t start, uint64_t end, ui
     uint64_t from = region->start + region->saved;
     if (from < start) from = start;
     uint64_t to = region->end < end ? region->end : end;
-    if (from >= to || space->states[i].overlay_count >= OVERLAYS_PER_REGION) continue;
-    struct overlay *overlay = exu_arena_alloc(space->arena, sizeof *overlay);
-    if (!overlay) return false;
-    *overlay = (struct overlay){.start = from, .end = to, .offset = offset + (from - start), .source = source};
-    struct overlay **slot = &space->states[i].overlays; /* at the end: the first one wins */
+    if (from >= to || space->states[i].backing_count >= BACKINGS_PER_REGION) continue;
+    struct backing *backing = exu_arena_alloc(space->arena, sizeof *backing);
+    if (!backing) return false;
+    *backing = (struct backing){.start = from, .end = to, .offset = offset + (from - start), .source = source};
+    struct backing **slot = &space->states[i].backings; /* at the end: the first one wins */
     while (*slot) slot = &(*slot)->next;
-    *slot = overlay;
-    space->states[i].overlay_count++;
+    *slot = backing;
+    space->states[i].backing_count++;
     covered = true;
   }
   return covered;
@@ -200,11 +200,11 @@ static enum exu_fault locate_unsaved(struct exu_space *space, const struct exu_r
     (void)space->callback(space->context, region);
     space->asking = false;
   }
-  for (const struct overlay *overlay = state->overlays; overlay; overlay = overlay->next) {
-    if (address < overlay->start || address >= overlay->end) continue;
-    *run = (struct run){.offset = overlay->offset + (address - overlay->start),
-                        .size = least(size, overlay->end - address),
-                        .source = overlay->source};
+  for (const struct backing *backing = state->backings; backing; backing = backing->next) {
+    if (address < backing->start || address >= backing->end) continue;
+    *run = (struct run){.offset = backing->offset + (address - backing->start),
+                        .size = least(size, backing->end - address),
+                        .source = backing->source};
     return EXU_READABLE;
   }
   return EXU_NOT_SAVED;

@@ -21,8 +21,8 @@ struct exu_space *exu_space_create(struct exu_arena *arena);
 void exu_space_destroy(struct exu_space *space);
 
 /*
- * Returns the source's number, or -1 without memory. The space owns the source, and closes it when it is destroyed: here
- * when it returns -1.
+ * Returns the source's number, or -1 without memory. The space owns the source, and closes it when it is destroyed:
+ * here when it returns -1.
  */
 int exu_space_add_source(struct exu_space *space, struct exu_source source);
 
@@ -32,30 +32,30 @@ void exu_space_set_fallback(struct exu_space *space, uint32_t source);
 /*
  * Add a run. Runs may come in any order and may overlap: where they do, bytes that are saved win over those that are
  * not, and among equals the one added first wins. Empty runs are ignored. Returns false without memory. The sources
- * must have been added before the space is sealed; a run of an unknown source is cut off.
+ * must have been added before the space is finalized; a run of an unknown source is cut off.
  */
 bool exu_space_add(struct exu_space *space, const struct exu_region *region);
 
 /* Sort and cut what was added into disjoint regions. Call once after the last exu_space_add, before any read. */
-bool exu_space_seal(struct exu_space *space);
+bool exu_space_finalize(struct exu_space *space);
 
 /* Forget the regions, but not the sources: those of a live process have changed and are added again. */
 void exu_space_reset(struct exu_space *space);
 
 /*
  * Asked at most once for each region of which not all is saved, when a read first meets its missing part: may fill
- * `fill` with a verified file's bytes by calling exu_space_overlay, and says whether it did. It may read the space
- * itself (the build id in a saved header), but what it reads is not overlaid: nothing recurses.
+ * `fill` with a verified file's bytes by calling exu_space_add_backing, and says whether it did. It may read the space
+ * itself (the build id in a saved header), but what it reads is not backed by a file: nothing recurses.
  */
-typedef bool exu_overlay_callback(void *context, const struct exu_region *region);
-void exu_space_set_overlay(struct exu_space *space, exu_overlay_callback *callback, void *context);
+typedef bool exu_backing_callback(void *context, const struct exu_region *region);
+void exu_space_set_backing(struct exu_space *space, exu_backing_callback *callback, void *context);
 
 /*
  * Let the unsaved part of [start, end) read from `source` at `offset`. Saved bytes keep winning, bytes that are cut
  * off stay cut off (the core had its own), and addresses past the end of the source stay unsaved. Returns whether
  * anything was covered.
  */
-bool exu_space_overlay(struct exu_space *space, uint64_t start, uint64_t end, uint32_t source, uint64_t offset);
+bool exu_space_add_backing(struct exu_space *space, uint64_t start, uint64_t end, uint32_t source, uint64_t offset);
 
 /*
  * All or nothing: either `size` bytes are stored, or none and the reason for the first missing byte is returned. (Only

@@ -4,8 +4,8 @@
 
 struct matching {
   const struct exu_merge_stack *stack;
-  struct exu_merge_run *runs;
-  size_t run_count;
+  struct exu_merge_activation *activations;
+  size_t activation_count;
   exu_merge_keeps *keeps;
   void *context;
   size_t budget; /* questions that may still be asked */
@@ -18,7 +18,7 @@ struct candidate {
   bool named;
 };
 
-/* The functions that cover as many runs as any other does. */
+/* The functions that cover as many activations as any other does. */
 struct contest {
   struct candidate best; /* the largest of them */
   uint32_t next_size;    /* of the second largest */
@@ -27,14 +27,15 @@ struct contest {
 };
 
 struct fit {
-  size_t matched; /* runs that got a host */
-  size_t skipped; /* calls that keep no run's pointer */
+  size_t matched; /* activations that got an eval frame */
+  size_t skipped; /* calls that keep no activation's pointer */
 };
 
-static bool is_kept(struct matching *matching, size_t native, size_t run) {
-  if (native >= matching->stack->count || run >= matching->run_count || matching->budget == 0) return false;
+static bool is_kept(struct matching *matching, size_t native, size_t activation) {
+  if (native >= matching->stack->count || activation >= matching->activation_count || matching->budget == 0)
+    return false;
   matching->budget--;
-  uint64_t pointer = matching->runs[run].pointer;
+  uint64_t pointer = matching->activations[activation].pointer;
   return pointer != 0 && matching->keeps(matching->context, native, pointer);
 }
 
@@ -48,48 +49,49 @@ static size_t next_call(const struct exu_merge_stack *stack, struct candidate ca
 }
 
 /*
- * How many runs to leave out so that the call keeps the next, and the call after it the one that follows. `next` is the
- * number of frames when no call follows directly.
+ * How many activations to leave out so that the call keeps the next, and the call after it the one that follows. `next`
+ * is the number of frames when no call follows directly.
  */
-static size_t find_ahead(struct matching *matching, size_t call, size_t next, size_t run, size_t far) {
-  for (size_t ahead = 1; ahead <= far && run + ahead < matching->run_count; ahead++) {
-    if (!is_kept(matching, call, run + ahead)) continue;
-    if (next >= matching->stack->count || run + ahead + 1 >= matching->run_count) return ahead;
-    if (is_kept(matching, next, run + ahead + 1)) return ahead;
+static size_t find_ahead(struct matching *matching, size_t call, size_t next, size_t activation, size_t far) {
+  for (size_t ahead = 1; ahead <= far && activation + ahead < matching->activation_count; ahead++) {
+    if (!is_kept(matching, call, activation + ahead)) continue;
+    if (next >= matching->stack->count || activation + ahead + 1 >= matching->activation_count) return ahead;
+    if (is_kept(matching, next, activation + ahead + 1)) return ahead;
   }
   return 0;
 }
 
 /*
- * Give the calls of a function to the runs, one each. Normally every call keeps the pointer of the run whose turn it
- * is. A call is skipped when its frame is not the thread state's yet, or no more (a stack overflow at the very entry);
- * runs are left out when their calls are missing (an unnamed part of the eval loop, a gap).
+ * Give the calls of a function to the activations, one each. Normally every call keeps the pointer of the activation
+ * whose turn it is. A call is skipped when its frame is not the thread state's yet, or no more (a stack overflow at the
+ * very entry); activations are left out when their calls are missing (an unnamed part of the eval loop, a gap).
  */
 static struct fit assign_from(struct matching *matching, struct candidate candidate, size_t innermost) {
   enum { NEAR = 8 };
   const struct exu_merge_stack *stack = matching->stack;
   struct fit fit = {0, 0};
-  size_t run = 0, gap = 0;
+  size_t activation = 0, gap = 0;
   bool after_gap = false;
-  exu_merge_clear_hosts(matching->runs, matching->run_count);
+  exu_merge_clear_eval_frames(matching->activations, matching->activation_count);
   for (size_t call = innermost, next; call < stack->count; call = next) {
     next = next_call(stack, candidate, call + 1);
     for (; gap < stack->gap_count && stack->gaps[gap] <= call; gap++) after_gap = true;
     /* What a symbol calls the eval loop may be called further out, for frames that are not the thread state's. */
-    if (candidate.named && run == matching->run_count) break;
-    if (!is_kept(matching, call, run)) {
-      size_t far = after_gap ? matching->run_count : NEAR;
+    if (candidate.named && activation == matching->activation_count) break;
+    if (!is_kept(matching, call, activation)) {
+      size_t far = after_gap ? matching->activation_count : NEAR;
       size_t follows = gap < stack->gap_count && stack->gaps[gap] <= next ? stack->count : next;
       size_t ahead = 0;
-      if (candidate.named && !is_kept(matching, follows, run)) ahead = find_ahead(matching, call, follows, run, far);
+      if (candidate.named && !is_kept(matching, follows, activation))
+        ahead = find_ahead(matching, call, follows, activation, far);
       if (ahead == 0) {
         fit.skipped++;
         if (!candidate.named) break;
         continue;
       }
-      run += ahead;
+      activation += ahead;
     }
-    matching->runs[run++].host = (int32_t)call;
+    matching->activations[activation++].eval_frame = (int32_t)call;
     fit.matched++;
     after_gap = false;
   }
@@ -98,7 +100,8 @@ static struct fit assign_from(struct matching *matching, struct candidate candid
 
 /*
  * The innermost call may not have given its frame to the thread state yet, or have taken it away already; registers may
- * still have its caller's frame then. It has none if the others alone fit as well: there are fewer runs than calls.
+ * still have its caller's frame then. It has none if the others alone fit as well: there are fewer activations than
+ * calls.
  */
 static struct fit assign(struct matching *matching, struct candidate candidate) {
   const size_t innermost = next_call(matching->stack, candidate, 0);
@@ -121,42 +124,44 @@ static size_t count_calls(const struct exu_merge_stack *stack, struct candidate 
   return count;
 }
 
-/* No pointer helps: as many calls as runs, or the innermost ones when unwinding stopped early. */
+/* No pointer helps: as many calls as activations, or the innermost ones when unwinding stopped early. */
 static bool assign_by_name(struct matching *matching) {
   const struct exu_merge_stack *stack = matching->stack;
   const struct candidate named = {.named = true};
-  size_t calls = count_calls(stack, named), run = 0;
-  exu_merge_clear_hosts(matching->runs, matching->run_count);
-  bool possible = stack->complete ? calls == matching->run_count : calls <= matching->run_count;
+  size_t calls = count_calls(stack, named), activation = 0;
+  exu_merge_clear_eval_frames(matching->activations, matching->activation_count);
+  bool possible = stack->complete ? calls == matching->activation_count : calls <= matching->activation_count;
   if (calls == 0 || !possible || stack->gap_count > 0) return false;
   for (size_t call = next_call(stack, named, 0); call < stack->count; call = next_call(stack, named, call + 1)) {
-    matching->runs[run++].host = (int32_t)call;
+    matching->activations[activation++].eval_frame = (int32_t)call;
   }
   return true;
 }
 
 /*
- * A part of the eval loop that the compiler split off has no symbol in a stripped file. A run that is left, between two
- * that have hosts, gets the frame between those that has no symbol and keeps its pointer, if that is only one.
+ * A part of the eval loop that the compiler split off has no symbol in a stripped file. An activation that is left,
+ * between two that have eval frames, gets the frame between those that has no symbol and keeps its pointer, if that is
+ * only one.
  */
 static void fill_in(struct matching *matching) {
-  struct exu_merge_run *runs = matching->runs;
+  struct exu_merge_activation *activations = matching->activations;
   const struct exu_merge_stack *stack = matching->stack;
-  for (size_t run = 0; run < matching->run_count; run++) {
-    bool first = run == 0, last = run + 1 == matching->run_count;
-    if (runs[run].host != EXU_MERGE_NO_HOST || (!first && runs[run - 1].host == EXU_MERGE_NO_HOST) ||
-        (!last && runs[run + 1].host == EXU_MERGE_NO_HOST) || (last && !stack->complete)) {
+  for (size_t activation = 0; activation < matching->activation_count; activation++) {
+    bool first = activation == 0, last = activation + 1 == matching->activation_count;
+    if (activations[activation].eval_frame != EXU_MERGE_NO_EVAL_FRAME ||
+        (!first && activations[activation - 1].eval_frame == EXU_MERGE_NO_EVAL_FRAME) ||
+        (!last && activations[activation + 1].eval_frame == EXU_MERGE_NO_EVAL_FRAME) || (last && !stack->complete)) {
       continue;
     }
-    size_t end = last ? stack->count : (size_t)runs[run + 1].host, found = 0;
-    for (size_t i = first ? 0 : (size_t)runs[run - 1].host + 1; i < end && found < 2; i++) {
+    size_t end = last ? stack->count : (size_t)activations[activation + 1].eval_frame, found = 0;
+    for (size_t i = first ? 0 : (size_t)activations[activation - 1].eval_frame + 1; i < end && found < 2; i++) {
       const struct exu_merge_native *native = &stack->frames[i];
-      bool named = native->function != 0 && !native->nameless;
-      if (named || native->eval_name || !is_kept(matching, i, run)) continue;
-      runs[run].host = (int32_t)i;
+      bool named = native->function != 0 && !native->unsymbolized;
+      if (named || native->eval_name || !is_kept(matching, i, activation)) continue;
+      activations[activation].eval_frame = (int32_t)i;
       found++;
     }
-    if (found != 1) runs[run].host = EXU_MERGE_NO_HOST;
+    if (found != 1) activations[activation].eval_frame = EXU_MERGE_NO_EVAL_FRAME;
   }
 }
 
@@ -205,45 +210,47 @@ static bool is_decided(const struct contest *contest) {
 
 /*
  * Callers of the eval loop keep the frame object too, to release it, and what it calls saves its registers. Where a
- * symbol names the eval loop, it only has to fit; else the function that covers the most runs is it.
+ * symbol names the eval loop, it only has to fit; else the function that covers the most activations is it.
  */
 static enum exu_merge_rule choose(struct matching *matching) {
   const struct exu_merge_stack *stack = matching->stack;
   const struct candidate named = {.named = true};
   struct fit fit = assign(matching, named);
   if (is_fit(fit, named)) {
-    if (fit.matched < matching->run_count) fill_in(matching);
+    if (fit.matched < matching->activation_count) fill_in(matching);
     return EXU_MERGE_BY_POINTER;
   }
   struct contest contest = compete(matching);
-  /* Without any symbol every run must be covered, or chance could do it; two of them where frames are missing. */
+  /*
+   * Without any symbol every activation must be covered, or chance could do it; two of them where frames are missing.
+   */
   bool whole = stack->complete && stack->gap_count == 0;
-  if (contest.covered >= (whole ? matching->run_count : 2) && is_decided(&contest)) {
+  if (contest.covered >= (whole ? matching->activation_count : 2) && is_decided(&contest)) {
     assign(matching, contest.best);
     return EXU_MERGE_BY_POINTER;
   }
   if (assign_by_name(matching)) return EXU_MERGE_BY_NAME;
-  exu_merge_clear_hosts(matching->runs, matching->run_count);
+  exu_merge_clear_eval_frames(matching->activations, matching->activation_count);
   return EXU_MERGE_FAILED;
 }
 
 /*
- * Several chains: every call of the eval loop keeps the pointer of one of the chains' innermost runs that are left. A
- * register may still hold the pointer of another chain, so the chain at hand is asked first.
+ * Several chains: every call of the eval loop keeps the pointer of one of the chains' innermost activations that are
+ * left. A register may still hold the pointer of another chain, so the chain at hand is asked first.
  */
 static bool order_by_pointer(struct matching *matching) {
   enum { CHAINS_MAX = 16 };
-  struct exu_merge_run *runs = matching->runs;
+  struct exu_merge_activation *activations = matching->activations;
   const struct candidate named = {.named = true};
   uint32_t heads[CHAINS_MAX], list = EXU_MERGE_END, *last = &list;
-  size_t chains = 0, current = 0, left = matching->run_count;
-  if (left == 0 || runs[0].chain == runs[left - 1].chain) return true;
-  for (size_t i = 0; i < matching->run_count; i++) {
-    bool is_first = i == 0 || runs[i].chain != runs[i - 1].chain;
+  size_t chains = 0, current = 0, left = matching->activation_count;
+  if (left == 0 || activations[0].chain == activations[left - 1].chain) return true;
+  for (size_t i = 0; i < matching->activation_count; i++) {
+    bool is_first = i == 0 || activations[i].chain != activations[i - 1].chain;
     if (is_first && chains == CHAINS_MAX) return false;
     if (is_first) heads[chains++] = (uint32_t)i;
-    bool is_last = i + 1 == matching->run_count || runs[i + 1].chain != runs[i].chain;
-    runs[i].link = is_last ? EXU_MERGE_END : (uint32_t)i + 1;
+    bool is_last = i + 1 == matching->activation_count || activations[i + 1].chain != activations[i].chain;
+    activations[i].link = is_last ? EXU_MERGE_END : (uint32_t)i + 1;
   }
   for (size_t call = next_call(matching->stack, named, 0); call < matching->stack->count;
        call = next_call(matching->stack, named, call + 1)) {
@@ -251,7 +258,7 @@ static bool order_by_pointer(struct matching *matching) {
       size_t chain = (current + k) % chains;
       if (heads[chain] == EXU_MERGE_END || !is_kept(matching, call, heads[chain])) continue;
       *last = heads[chain];
-      last = &runs[heads[chain]].link;
+      last = &activations[heads[chain]].link;
       heads[chain] = *last;
       current = chain;
       left--;
@@ -260,23 +267,24 @@ static bool order_by_pointer(struct matching *matching) {
   }
   for (size_t k = 0; k < chains; k++) {
     *last = heads[(current + k) % chains];
-    while (*last != EXU_MERGE_END) last = &runs[*last].link;
+    while (*last != EXU_MERGE_END) last = &activations[*last].link;
   }
-  exu_merge_arrange(runs, matching->run_count, list);
+  exu_merge_arrange(activations, matching->activation_count, list);
   return left == 0;
 }
 
-struct exu_merge_result exu_merge_by_pointer(const struct exu_merge_stack *stack, struct exu_merge_run *runs,
-                                             size_t run_count, exu_merge_keeps *keeps, void *context) {
+struct exu_merge_result exu_merge_by_pointer(const struct exu_merge_stack *stack,
+                                             struct exu_merge_activation *activations, size_t activation_count,
+                                             exu_merge_keeps *keeps, void *context) {
   enum { QUESTIONS_MAX = 4 * 1000 * 1000 };
   struct matching matching = {.stack = stack,
-                              .runs = runs,
-                              .run_count = run_count,
+                              .activations = activations,
+                              .activation_count = activation_count,
                               .keeps = keeps,
                               .context = context,
                               .budget = QUESTIONS_MAX};
-  exu_merge_clear_hosts(runs, run_count);
-  if (run_count == 0) return (struct exu_merge_result){EXU_MERGE_FAILED, true};
+  exu_merge_clear_eval_frames(activations, activation_count);
+  if (activation_count == 0) return (struct exu_merge_result){EXU_MERGE_FAILED, true};
   bool known = order_by_pointer(&matching);
   return (struct exu_merge_result){choose(&matching), known};
 }

@@ -27,9 +27,9 @@ enum exu_cython_kind exu_cython_kind(struct exu_string symbol);
 typedef bool exu_cython_has_symbol(void *context, const char *name);
 
 /*
- * The dotted name of a symbol, in the arena; unknown when it is none of Cython's functions, or may be read in several ways
- * of which `has_symbol` proves none. `module` is the path of the file that the symbol is in, whose name is that of the
- * Python module.
+ * The dotted name of a symbol, in the arena; unknown when it is none of Cython's functions, or may be read in several
+ * ways of which `has_symbol` proves none. `module` is the path of the file that the symbol is in, whose name is that of
+ * the Python module.
  */
 struct exu_string exu_cython_name(struct exu_arena *arena, struct exu_string written, struct exu_string module,
                                   exu_cython_has_symbol *has_symbol, void *context);

@@ -57,7 +57,7 @@ static void say_end(struct exu_native *native, const struct exu_os_thread *os, b
                     const struct exu_native_thread *thread) {
   if (exu_unwind_is_whole(thread->end)) return;
   if (thread->end == EXU_UNWIND_SWITCH) {
-    exu_note(native->diagnostics, EXU_DIAGNOSTIC_GREENLET_SWITCH, os->tid,
+    exu_info(native->diagnostics, EXU_DIAGNOSTIC_GREENLET_SWITCH, os->tid,
              "the thread is switching from one greenlet to another: which of them the native frames further out belong "
              "to is not known");
     return;
@@ -81,23 +81,23 @@ static void say_end(struct exu_native *native, const struct exu_os_thread *os, b
   snprintf(message, sizeof message, "the native stack could be followed for %zu frames, up to 0x%llx: %s",
            thread->count, (unsigned long long)pc, reason);
   if (needed)
-    exu_missing(native->diagnostics, EXU_DIAGNOSTIC_NATIVE_INCOMPLETE, os->tid, "%s", message);
+    exu_incomplete(native->diagnostics, EXU_DIAGNOSTIC_NATIVE_INCOMPLETE, os->tid, "%s", message);
   else
-    exu_note(native->diagnostics, EXU_DIAGNOSTIC_NATIVE_INCOMPLETE, os->tid, "%s", message);
+    exu_info(native->diagnostics, EXU_DIAGNOSTIC_NATIVE_INCOMPLETE, os->tid, "%s", message);
 }
 
 static void say_steps(struct exu_native *native, const struct exu_os_thread *os,
                       const struct exu_native_thread *thread) {
   size_t steps = thread->frame_pointer_steps;
   if (steps > 0)
-    exu_note(native->diagnostics, EXU_DIAGNOSTIC_FRAME_POINTER_STEPS, os->tid,
+    exu_info(native->diagnostics, EXU_DIAGNOSTIC_FRAME_POINTER_STEPS, os->tid,
              "%zu native frames were found by frame pointers, because their callees have no unwinding information",
              steps);
   for (size_t i = 0; i < thread->gap_count; i++) {
     uint64_t pc = thread->frames[thread->gaps[i] - 1].pc;
     struct exu_binary *fileless = module_without_file(native, pc);
     if (fileless) native->lacks_files = fileless->wanted = true;
-    exu_missing(
+    exu_incomplete(
         native->diagnostics, EXU_DIAGNOSTIC_NATIVE_GAP, os->tid,
         "native frames are missing: the callers of 0x%llx are not known, up to a call of the interpreter's eval loop",
         (unsigned long long)pc);

@@ -49,8 +49,8 @@ void exu_native_python(struct exu_native *native, const struct exu_unwind_python
 
 /*
  * Unwind one thread. `watched` are pointers to look for in its registers, or NULL. The frames' places are filled in by
- * exu_native_symbolize. Frames live as long as `native`; threads with equal registers share them. What is missing of a thread that was not asked for (`needed` is
- * false) does not make the report incomplete. False without memory.
+ * exu_native_symbolize. Frames live as long as `native`; threads with equal registers share them. What is missing of a
+ * thread that was not asked for (`needed` is false) does not make the report incomplete. False without memory.
  */
 bool exu_native_thread(struct exu_native *native, const struct exu_os_thread *os, const struct exu_map *watched,
                        bool needed, struct exu_native_thread *thread);

@@ -16,8 +16,8 @@
 #include "process/process.h"
 
 /*
- * Frames of one thread at most; and of all threads of a process, of which the innermost EXU_NATIVE_FRAMES_FREE of each do
- * not count: one deep stack leaves enough for the others.
+ * Frames of one thread at most; and of all threads of a process, of which the innermost EXU_NATIVE_FRAMES_FREE of each
+ * do not count: one deep stack leaves enough for the others.
  */
 enum { EXU_NATIVE_FRAMES_MAX = 1000 * 1000, EXU_NATIVE_FRAMES_FREE = 128 };
 

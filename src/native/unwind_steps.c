@@ -170,8 +170,8 @@ static bool is_framed(struct exu_unwinder *unwinder, uint64_t pc) {
 }
 
 /*
- * The register is a frame pointer of the frame at hand only if its own function made it so: else it belongs to a frame further
- * out, and those between would be lost in silence.
+ * The register is a frame pointer of the frame at hand only if its own function made it so: else it belongs to a frame
+ * further out, and those between would be lost in silence.
  */
 bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
                                    struct exu_unwind_state *caller) {

@@ -138,7 +138,7 @@ static uint64_t segment_count(struct opening *opening) {
 
 static void say_segment_damaged(struct opening *opening, uint64_t number, const char *what) {
   if (!opening->segments_damaged)
-    exu_missing(opening->diagnostics, EXU_DIAGNOSTIC_SEGMENT_DAMAGED, -1, "segment %" PRIu64 " %s", number, what);
+    exu_incomplete(opening->diagnostics, EXU_DIAGNOSTIC_SEGMENT_DAMAGED, -1, "segment %" PRIu64 " %s", number, what);
   opening->segments_damaged = true;
 }
 
@@ -183,8 +183,8 @@ static bool read_segments(struct opening *opening, struct exu_error *error) {
   if (__builtin_mul_overflow(count, (uint64_t)header->phentsize, &table_size)) table_size = UINT64_MAX;
   expect(opening, header->phoff, table_size);
   if (count > SEGMENTS_MAX) {
-    exu_missing(opening->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_SEGMENTS, -1,
-                "the core has %" PRIu64 " segments, of which the first %d are used", count, SEGMENTS_MAX);
+    exu_incomplete(opening->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_SEGMENTS, -1,
+                   "the core has %" PRIu64 " segments, of which the first %d are used", count, SEGMENTS_MAX);
     count = SEGMENTS_MAX;
   }
   uint8_t chunk[TABLE_CHUNK * sizeof(Elf64_Phdr)];
@@ -224,9 +224,9 @@ static void say_truncated(struct opening *opening) {
   if (opening->expected <= process->bytes && !opening->table_cut) return;
   process->truncated = true;
   if (opening->expected > process->bytes) process->missing_bytes = opening->expected - process->bytes;
-  exu_missing(opening->diagnostics, EXU_DIAGNOSTIC_CORE_TRUNCATED, -1,
-              "the core is cut off: %s%" PRIu64 " of its bytes are missing%s", opening->table_cut ? "at least " : "",
-              process->missing_bytes, opening->table_cut ? ", among them a part of its list of segments" : "");
+  exu_incomplete(opening->diagnostics, EXU_DIAGNOSTIC_CORE_TRUNCATED, -1,
+                 "the core is cut off: %s%" PRIu64 " of its bytes are missing%s", opening->table_cut ? "at least " : "",
+                 process->missing_bytes, opening->table_cut ? ", among them a part of its list of segments" : "");
 }
 
 static bool read_core(struct opening *opening, struct exu_error *error) {
@@ -234,7 +234,7 @@ static bool read_core(struct opening *opening, struct exu_error *error) {
   if (!read_header(opening, error)) return false;
   exu_notes_init(&opening->notes, process, &opening->core, opening->arena, opening->diagnostics);
   if (!read_segments(opening, error)) return false;
-  if (!exu_notes_finish(&opening->notes) || !add_mappings(opening) || !exu_space_seal(process->space))
+  if (!exu_notes_finish(&opening->notes) || !add_mappings(opening) || !exu_space_finalize(process->space))
     return exu_fail(error, EXU_NO_MEMORY, "not enough memory for what the core lists");
 
   say_truncated(opening);
@@ -247,7 +247,7 @@ static bool read_core(struct opening *opening, struct exu_error *error) {
     return exu_fail(error, EXU_BAD_FORMAT, "the core has neither threads nor memory");
   }
   if (process->thread_count == 0)
-    exu_missing(opening->diagnostics, EXU_DIAGNOSTIC_NO_THREADS, -1, "the core has no registers of any thread");
+    exu_incomplete(opening->diagnostics, EXU_DIAGNOSTIC_NO_THREADS, -1, "the core has no registers of any thread");
   return true;
 }
 

@@ -15,7 +15,7 @@ struct exu_crash *exu_crash_create(struct exu_process *process, int32_t signal, 
                                    struct exu_arena *arena);
 
 /*
- * Find out whose process->crash was, if there is one, and fill in address_in and summary. Call it when the overlay of
+ * Find out whose process->crash was, if there is one, and fill in address_in and summary. Call it when the backing of
  * the space is installed: code, which tells who raised a signal and whether memory was read or written, is rarely saved
  * in a core. A thread is called crashed only when that is certain.
  */

@@ -280,7 +280,7 @@ enum exu_tristate exu_descriptor_fifo(int64_t pid, int64_t fd, struct exu_fifo *
   *fifo = (struct exu_fifo){.inode = status.st_ino,
                             .major = major(status.st_dev),
                             .minor = minor(status.st_dev),
-                            .nameless = !status.st_nlink};
+                            .unlinked = !status.st_nlink};
   return EXU_YES;
 }
 

@@ -51,12 +51,12 @@ bool exu_lock_line(const char *text, struct exu_lock_line *line);
 struct exu_fifo {
   uint64_t inode;
   unsigned major, minor; /* of its file system */
-  bool nameless;         /* it has been deleted: nobody can open it any more */
+  bool unlinked;         /* it has been deleted: nobody can open it any more */
 };
 
 /*
- * Which FIFO is it? Unknown when it may not be asked: there is no permission to look, or the file system may be a server
- * that does not answer. Costs the process's list of mounts.
+ * Which FIFO is it? Unknown when it may not be asked: there is no permission to look, or the file system may be a
+ * server that does not answer. Costs the process's list of mounts.
  */
 enum exu_tristate exu_descriptor_fifo(int64_t pid, int64_t fd, struct exu_fifo *fifo);
 

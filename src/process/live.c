@@ -52,7 +52,7 @@ static void find_main_thread(struct exu_live *live) {
   snprintf(path, sizeof path, "/proc/%d", main);
   int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return;
-  exu_note(live->diagnostics, EXU_DIAGNOSTIC_THREAD_ID, live->pid, "%d is a thread of process %d", (int)live->pid,
+  exu_info(live->diagnostics, EXU_DIAGNOSTIC_THREAD_ID, live->pid, "%d is a thread of process %d", (int)live->pid,
            main);
   close(live->directory);
   live->directory = directory;
@@ -171,7 +171,7 @@ static bool open_process(struct exu_process *process, struct exu_arena *arena, s
 
 /* ---- The pause --------------------------------------------------------------------------------------------------- */
 
-static void invalidate(const struct exu_process *process) { exu_pages_forget(process->live->changing); }
+static void invalidate(const struct exu_process *process) { exu_pages_invalidate(process->live->changing); }
 
 /*
  * Is every thread's stack in a mapping that is known, and readable? If not, the mappings have changed since they were
@@ -188,15 +188,15 @@ static bool maps_are_current(const struct exu_process *process) {
 
 static void say_cut(const struct exu_live *live, size_t count) {
   if (count < EXU_TASKS_MAX) return;
-  exu_missing(live->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_THREADS, -1,
-              "more than %d threads: the others are missing, and run on", EXU_TASKS_MAX - 1);
+  exu_incomplete(live->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_THREADS, -1,
+                 "more than %d threads: the others are missing, and run on", EXU_TASKS_MAX - 1);
 }
 
 /*
  * "running", or the number of the system call, its six arguments, the stack pointer and the pc: proc(5),
  * /proc/PID/syscall.
  */
-static void glance_at(const struct exu_live *live, struct exu_os_thread *thread) {
+static void read_call(const struct exu_live *live, struct exu_os_thread *thread) {
   char name[48], text[256];
   struct exu_registers *registers = &thread->registers;
   registers->syscall = -1;
@@ -222,7 +222,7 @@ static void look_at_unstopped(const struct exu_live *live, struct exu_os_thread 
   char name[48], text[128];
   thread->unstopped = true;
   thread->state = exu_task_state(live->tasks, (pid_t)thread->tid);
-  glance_at(live, thread);
+  read_call(live, thread);
   snprintf(name, sizeof name, "%d/wchan", (int)thread->tid);
   ssize_t size = exu_proc_read(live->tasks, name, text, sizeof text);
   if (size > 0 && strcmp(text, "0") != 0) thread->wchan = exu_arena_string(arena, text, (size_t)size);
@@ -273,10 +273,10 @@ static void resume(struct exu_process *process) {
   bool expired;
   process->pause_us = exu_stop_release(live->stop, &expired);
   if (expired)
-    exu_missing(live->diagnostics, EXU_DIAGNOSTIC_PAUSE_TOO_LONG, -1,
-                "the process went on after %d ms, before everything was read: what is shown may not fit together",
-                EXU_STOP_MAX_MS);
-  exu_pages_freeze(live->changing);
+    exu_incomplete(live->diagnostics, EXU_DIAGNOSTIC_PAUSE_TOO_LONG, -1,
+                   "the process went on after %d ms, before everything was read: what is shown may not fit together",
+                   EXU_STOP_MAX_MS);
+  exu_pages_mark_running(live->changing);
 }
 
 static bool pause_process(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
@@ -285,7 +285,7 @@ static bool pause_process(struct exu_process *process, struct exu_arena *arena, 
   int refused;
   live->stop = exu_stop_begin(live->pid, live->tasks, &refused, error);
   if (!live->stop) return refused ? exu_live_refused(live->pid, refused, error) : false;
-  exu_pages_renew(live->changing, first_stopped(live->stop));
+  exu_pages_refresh(live->changing, first_stopped(live->stop));
   bool fine = take_threads(process, arena, error);
   if (fine && !maps_are_current(process)) {
     exu_space_reset(process->space);
@@ -315,7 +315,7 @@ static uint64_t stack_end(const struct exu_process *process, const struct exu_os
 
 static void copy_stack(const struct exu_process *process, const struct exu_os_thread *thread) {
   uint64_t sp = thread->registers.sp, end = sp ? stack_end(process, thread) : 0;
-  if (end) exu_pages_hold(process->live->changing, sp, end);
+  if (end) exu_pages_capture(process->live->changing, sp, end);
 }
 
 static void capture_stacks(struct exu_process *process) {
@@ -325,31 +325,31 @@ static void capture_stacks(struct exu_process *process) {
 static void say_unstopped(const struct exu_live *live, const struct exu_os_thread *thread) {
   struct exu_string in = thread->wchan;
   if (thread->state == 'D')
-    exu_missing(live->diagnostics, EXU_DIAGNOSTIC_THREAD_NOT_STOPPED, thread->tid,
-                "the thread sleeps in the kernel%s%.*s%s and cannot be interrupted: its native frames are unknown",
-                in.data ? " (" : "", (int)in.size, in.data ? in.data : "", in.data ? ")" : "");
+    exu_incomplete(live->diagnostics, EXU_DIAGNOSTIC_THREAD_NOT_STOPPED, thread->tid,
+                   "the thread sleeps in the kernel%s%.*s%s and cannot be interrupted: its native frames are unknown",
+                   in.data ? " (" : "", (int)in.size, in.data ? in.data : "", in.data ? ")" : "");
   else
-    exu_missing(live->diagnostics, EXU_DIAGNOSTIC_THREAD_NOT_STOPPED, thread->tid,
-                "the thread did not stop in time: its native frames are unknown");
+    exu_incomplete(live->diagnostics, EXU_DIAGNOSTIC_THREAD_NOT_STOPPED, thread->tid,
+                   "the thread did not stop in time: its native frames are unknown");
 }
 
 /* One thread that had not stopped in time, with what there is of it now. */
-static void take_late(const struct exu_process *process, const struct exu_stopped_thread *stopped,
+static void read_late(const struct exu_process *process, const struct exu_stopped_thread *stopped,
                       struct exu_os_thread *thread) {
   struct exu_live *live = process->live;
   if (stopped->state != EXU_STOPPED || !decode(process, stopped, thread)) {
     say_unstopped(live, thread);
     return;
   }
-  exu_note(live->diagnostics, EXU_DIAGNOSTIC_THREAD_STOPPED_LATE, thread->tid,
+  exu_info(live->diagnostics, EXU_DIAGNOSTIC_THREAD_STOPPED_LATE, thread->tid,
            "the thread got no processor to stop on in time: it is shown as it was then, but what it waits for was read "
            "after the others had gone on, and is part of no deadlock");
-  exu_pages_thaw(live->changing, stopped->tid);
+  exu_pages_mark_stopped(live->changing, stopped->tid);
   copy_stack(process, thread);
-  exu_pages_freeze(live->changing);
+  exu_pages_mark_running(live->changing);
 }
 
-static void take_late_threads(struct exu_process *process) {
+static void read_late_threads(struct exu_process *process) {
   struct exu_live *live = process->live;
   size_t count, unstopped = 0, at = 0;
   if (!live->stop) return;
@@ -359,7 +359,7 @@ static void take_late_threads(struct exu_process *process) {
   /* Both are in the same order. */
   for (size_t i = 0; unstopped > 0 && i < process->thread_count; i++) {
     while (at < count && stopped[at].tid != process->threads[i].tid) at++;
-    if (at < count && process->threads[i].unstopped) take_late(process, &stopped[at], &process->threads[i]);
+    if (at < count && process->threads[i].unstopped) read_late(process, &stopped[at], &process->threads[i]);
   }
   exu_stop_end(live->stop);
   live->stop = NULL;
@@ -404,7 +404,7 @@ static bool sample(struct exu_process *process, struct exu_arena *arena, struct 
   for (size_t i = 0; i < process->thread_count; i++) {
     process->threads[i].tid = list.tids[i];
     process->threads[i].slices = slices_of(live, list.tids[i]);
-    glance_at(live, &process->threads[i]);
+    read_call(live, &process->threads[i]);
   }
   exu_task_list_deinit(&list);
   process->sampled = true;
@@ -479,7 +479,7 @@ static const struct exu_process_ops operations = {
     .pause = pause_process,
     .capture_stacks = capture_stacks,
     .resume = resume,
-    .take_late = take_late_threads,
+    .read_late = read_late_threads,
     .sample = sample,
     .check_samples = check_samples,
     .has_slept = has_slept,

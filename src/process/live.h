@@ -20,7 +20,8 @@ bool exu_process_open_live(int64_t pid, struct exu_arena *arena, struct exu_diag
 bool exu_live_knows_descriptors(const struct exu_process *process);
 
 /*
- * exu_process_root for who has no process any more, with its NUL: good as long as the process, and a thread that now lives, does.
+ * exu_process_root for who has no process any more, with its NUL: good as long as the process, and a thread that now
+ * lives, does.
  */
 struct exu_string exu_live_root_for_later(const struct exu_process *process, struct exu_arena *arena);
 

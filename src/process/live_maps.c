@@ -71,7 +71,10 @@ static bool add_line(struct reading *reading, char *line) {
              &shared, &offset, &path) < 7 ||
       path == 0)
     return true;
-  /* Reserved, for a heap that may grow any moment: glibc's. Like what is mapped later, it is no region, and can be read. */
+  /*
+   * Reserved, for a heap that may grow any moment: glibc's. Like what is mapped later, it is no region, and can be
+   * read.
+   */
   if (read != 'r' && write != 'w' && execute != 'x' && line[path] == '\0') return true;
   /* Not memory: reading it fails or, for a device, may do something. */
   bool special = strcmp(line + path, "[vvar]") == 0 || strncmp(line + path, "[vvar_", 6) == 0 ||
@@ -122,7 +125,7 @@ bool exu_live_read_maps(struct exu_process *process, struct exu_arena *arena, st
     count++;
   }
   fclose(file);
-  if (!fine || !exu_space_seal(process->space))
+  if (!fine || !exu_space_finalize(process->space))
     return exu_fail(error, EXU_NO_MEMORY, "not enough memory for the mappings of process %d", (int)process->live->pid);
   if (count == 0)
     return exu_fail(error, EXU_NOT_FOUND, "process %d has no memory: it has ended, or is the kernel's",

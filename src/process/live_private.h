@@ -33,7 +33,9 @@ bool exu_live_read_maps(struct exu_process *process, struct exu_arena *arena, st
  */
 int64_t exu_live_started(int process);
 
-/* Its working directory, as it sees it itself; unknown when that is not below its root. `self` is /proc/PID/task/TID. */
+/*
+ * Its working directory, as it sees it itself; unknown when that is not below its root. `self` is /proc/PID/task/TID.
+ */
 struct exu_string exu_live_directory(int self, struct exu_arena *arena);
 
 /* Fill in *error for a refusal with `reason` (an errno): which rule it was, and what to do. Returns false. */

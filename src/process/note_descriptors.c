@@ -11,8 +11,8 @@ enum { PRPSINFO_PID = 24, PRPSINFO_FNAME = 40, FNAME_SIZE = 16, PSARGS_SIZE = 80
 bool exu_note_prstatus(struct exu_notes *notes, struct exu_cursor descriptor) {
   const struct exu_arch *arch = notes->process->arch;
   if (notes->threads.count >= EXU_THREADS_MAX) {
-    exu_missing(notes->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_THREADS, -1, "the core has more than %d threads",
-                EXU_THREADS_MAX);
+    exu_incomplete(notes->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_THREADS, -1, "the core has more than %d threads",
+                   EXU_THREADS_MAX);
     notes->notes_left = 0;
     return true;
   }

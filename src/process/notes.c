@@ -38,7 +38,7 @@ void exu_notes_init(struct exu_notes *notes, struct exu_process *process, const 
 
 static void say_damaged(struct exu_notes *notes, const char *what) {
   if (!notes->damaged)
-    exu_missing(notes->diagnostics, EXU_DIAGNOSTIC_NOTES_DAMAGED, -1, "the core's notes are damaged: %s", what);
+    exu_incomplete(notes->diagnostics, EXU_DIAGNOSTIC_NOTES_DAMAGED, -1, "the core's notes are damaged: %s", what);
   notes->damaged = true;
 }
 

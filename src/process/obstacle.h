@@ -19,7 +19,7 @@ struct exu_obstacle {
   enum exu_access access;
 };
 
-/* Of the instruction at the pc. Its code must be readable: call it when the overlay of the space is installed. */
+/* Of the instruction at the pc. Its code must be readable: call it when the backing of the space is installed. */
 struct exu_obstacle exu_obstacle_find(const struct exu_process *process, const struct exu_registers *registers);
 
 /* Does the region forbid this use of its memory, whatever is in it? NULL: nothing is mapped. */

@@ -17,8 +17,8 @@ void exu_process_resume(struct exu_process *process) {
   if (CAN(process, resume)) process->ops->resume(process);
 }
 
-void exu_process_take_late(struct exu_process *process) {
-  if (CAN(process, take_late)) process->ops->take_late(process);
+void exu_process_read_late_threads(struct exu_process *process) {
+  if (CAN(process, read_late)) process->ops->read_late(process);
 }
 
 bool exu_process_sample(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {

@@ -79,7 +79,7 @@ struct exu_process_ops {
   bool (*pause)(struct exu_process *process, struct exu_arena *arena, struct exu_error *error);
   void (*capture_stacks)(struct exu_process *process);
   void (*resume)(struct exu_process *process);
-  void (*take_late)(struct exu_process *process);
+  void (*read_late)(struct exu_process *process);
   bool (*sample)(struct exu_process *process, struct exu_arena *arena, struct exu_error *error);
   void (*check_samples)(struct exu_process *process);
   bool (*has_slept)(const struct exu_process *process, const struct exu_os_thread *thread); /* true */
@@ -130,7 +130,9 @@ struct exu_process {
 bool exu_process_open_core(const char *path, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
                            struct exu_process *process, struct exu_error *error);
 
-/* The same from a descriptor, which is borrowed until the process is closed, or from any source, which is taken over. */
+/*
+ * The same from a descriptor, which is borrowed until the process is closed, or from any source, which is taken over.
+ */
 bool exu_process_open_fd(int fd, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
                          struct exu_process *process, struct exu_error *error);
 bool exu_process_open_source(struct exu_source core, struct exu_arena *arena, struct exu_diagnostics *diagnostics,
@@ -140,8 +142,9 @@ bool exu_process_open_source(struct exu_source core, struct exu_arena *arena, st
 void exu_process_close(struct exu_process *process);
 
 /*
- * Stop the process, read anew what was read while it ran, and fill in its threads with their registers. Threads that did
- * not stop in time are marked. On failure it runs on.  */
+ * Stop the process, read anew what was read while it ran, and fill in its threads with their registers. Threads that
+ * did not stop in time are marked. On failure it runs on.
+ */
 bool exu_process_pause(struct exu_process *process, struct exu_arena *arena, struct exu_error *error);
 
 /* Copy the used part of every thread's stack. While the process is stopped. */
@@ -154,14 +157,14 @@ void exu_process_capture_stacks(struct exu_process *process);
 void exu_process_resume(struct exu_process *process);
 
 /*
- * After exu_process_resume: the registers and the stacks of threads that stopped only now, for want of a processor; they
- * have run no instruction since the others were stopped. Those of which nothing is to be had are said.
+ * After exu_process_resume: the registers and the stacks of threads that stopped only now, for want of a processor;
+ * they have run no instruction since the others were stopped. Those of which nothing is to be had are said.
  */
-void exu_process_take_late(struct exu_process *process);
+void exu_process_read_late_threads(struct exu_process *process);
 
 /*
- * Instead of a pause: fill in the threads, and of the registers what the kernel tells of a thread that sleeps: the system
- * call, the stack pointer and the pc. What was read before is forgotten.
+ * Instead of a pause: fill in the threads, and of the registers what the kernel tells of a thread that sleeps: the
+ * system call, the stack pointer and the pc. What was read before is forgotten.
  */
 bool exu_process_sample(struct exu_process *process, struct exu_arena *arena, struct exu_error *error);
 
@@ -177,15 +180,17 @@ void exu_process_describe_threads(struct exu_process *process, struct exu_arena 
 /* Forget what was read of the memory that changes, to read it anew. */
 void exu_process_invalidate(const struct exu_process *process);
 
-/* Does the memory at this address go with the registers: was it read while the process was stopped, or never changes? */
+/*
+ * Does the memory at this address go with the registers: was it read while the process was stopped, or never changes?
+ */
 bool exu_process_is_consistent(const struct exu_process *process, uint64_t address);
 
 /* The file behind a mapping, also when it has no name any more. A descriptor, or -1. */
 int exu_process_open_mapping(const struct exu_process *process, const struct exu_file_mapping *mapping);
 
 /*
- * A path on this machine for the root directory of the process; NULL when it is this process's own, or nobody's any more.
- * Lives as long as the process.
+ * A path on this machine for the root directory of the process; NULL when it is this process's own, or nobody's any
+ * more. Lives as long as the process.
  */
 const char *exu_process_root(const struct exu_process *process);
 

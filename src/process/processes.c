@@ -146,11 +146,11 @@ struct mapping {
 typedef bool take_mapping(const struct mapping *mapping, void *context);
 
 /*
- * Can no other process map it from now on, but from a descriptor that it has? Memory without a file, and a semaphore that
- * has no name any more. glibc's sem_open(3) gives a new one its name by link(2), and deletes the one that it was mapped
- * by: only the number of its names tells, which is asked of nothing but /dev/shm, where no server answers.
+ * Can no other process map it from now on, but from a descriptor that it has? Memory without a file, and a semaphore
+ * that has no name any more. glibc's sem_open(3) gives a new one its name by link(2), and deletes the one that it was
+ * mapped by: only the number of its names tells, which is asked of nothing but /dev/shm, where no server answers.
  */
-static bool is_nameless(int64_t pid, const struct mapping *mapping) {
+static bool is_unlinked(int64_t pid, const struct mapping *mapping) {
   static const char zero[] = "/dev/zero (deleted)", shm[] = "/dev/shm/";
   char path[96];
   struct stat status;
@@ -199,7 +199,7 @@ static bool holds_address(const struct mapping *mapping, void *context) {
   struct wanted *wanted = context;
   if (wanted->address < mapping->start || wanted->address >= mapping->end || !mapping->shared) return false;
   *wanted->place = mapping->place;
-  wanted->place->nameless = is_nameless(wanted->pid, mapping);
+  wanted->place->unlinked = is_unlinked(wanted->pid, mapping);
   wanted->place->offset += wanted->address - mapping->start;
   return true;
 }

@@ -30,8 +30,8 @@ void exu_process_comm(int64_t pid, char comm[EXU_COMM_SIZE]);
 bool exu_process_catches(int64_t pid, uint64_t *signals);
 
 /*
- * What a thread of a process that sleeps is doing, as the kernel says: its system call (-1: it is in none, or runs) with
- * its arguments, and how often it has been given a processor. False: it is not there, or cannot be asked.
+ * What a thread of a process that sleeps is doing, as the kernel says: its system call (-1: it is in none, or runs)
+ * with its arguments, and how often it has been given a processor. False: it is not there, or cannot be asked.
  */
 struct exu_task {
   int64_t call;
@@ -57,7 +57,7 @@ bool exu_process_read(int64_t pid, uint64_t address, void *bytes, size_t size);
 struct exu_shared_place {
   unsigned major, minor;
   uint64_t inode, offset;
-  bool nameless; /* who has not mapped it, and has no descriptor of it, cannot do so any more */
+  bool unlinked; /* who has not mapped it, and has no descriptor of it, cannot do so any more */
 };
 
 /* Where an address of a process lies. False: it is private memory, or its mappings cannot be read. */

@@ -16,16 +16,16 @@ enum exu_opened {
 };
 
 /*
- * Do only these processes have open, for `access`, what /proc calls `link`: "pipe:[123]", "socket:[123]"? Stores which of
- * them do. False when another one has, or when that is not known of all processes.
+ * Do only these processes have open, for `access`, what /proc calls `link`: "pipe:[123]", "socket:[123]"? Stores which
+ * of them do. False when another one has, or when that is not known of all processes.
  */
 bool exu_sharers_of_file(const char *link, enum exu_opened access, const int64_t *pids, size_t count, bool *has);
 
-/* Likewise: the FIFO, which others can open later unless it is nameless. */
+/* Likewise: the FIFO, which others can open later unless it is unlinked. */
 bool exu_sharers_of_fifo(const struct exu_fifo *fifo, enum exu_opened access, const int64_t *pids, size_t count,
                          bool *has);
 
-/* Likewise: have only these processes mapped that? Others can do so later unless it is nameless. */
+/* Likewise: have only these processes mapped that? Others can do so later unless it is unlinked. */
 bool exu_sharers_of_memory(const struct exu_shared_place *place, const int64_t *pids, size_t count, bool *has);
 
 #endif

@@ -94,8 +94,8 @@ static bool is_same_end(const struct exu_inet_end *a, const struct exu_inet_end 
 }
 
 /*
- * 127.0.0.0/8 or ::1. Of other addresses of this machine two sockets may have the same pair and not be connected with each
- * other: a transparent proxy's (IP_TRANSPARENT) to both sides.
+ * 127.0.0.0/8 or ::1. Of other addresses of this machine two sockets may have the same pair and not be connected with
+ * each other: a transparent proxy's (IP_TRANSPARENT) to both sides.
  */
 static bool is_loopback(const struct exu_inet_end *end) {
   static const uint8_t of_ipv4[13] = {[10] = 0xff, [11] = 0xff, [12] = 127}, of_ipv6[16] = {[15] = 1};
@@ -103,7 +103,10 @@ static bool is_loopback(const struct exu_inet_end *end) {
 }
 
 bool exu_inet_waits_for(const struct exu_inet_line *socket, const struct exu_inet_line *peer, bool writes) {
-  /* net/tcp_states.h; FIN_WAIT2 and CLOSE_WAIT: the former has shut down what it sends (shutdown(2)) and may still read. */
+  /*
+   * net/tcp_states.h; FIN_WAIT2 and CLOSE_WAIT: the former has shut down what it sends (shutdown(2)) and may still
+   * read.
+   */
   enum { ESTABLISHED = 1, FIN_WAIT2 = 5, CLOSE_WAIT = 8, ZERO_WINDOW_PROBE = 4 };
   unsigned reads_in = writes ? peer->state : socket->state, writes_in = writes ? socket->state : peer->state;
   if ((reads_in != ESTABLISHED || writes_in != ESTABLISHED) && (reads_in != FIN_WAIT2 || writes_in != CLOSE_WAIT))
@@ -172,7 +175,9 @@ uint64_t exu_socket_peer(int64_t pid, uint64_t inode, bool writes) {
   return peer ? peer : tcp_peer(pid, inode, writes);
 }
 
-/* Does TCP itself say that the other end has no room at all (Linux 5.4)? One with some gets more of what is to be sent. */
+/*
+ * Does TCP itself say that the other end has no room at all (Linux 5.4)? One with some gets more of what is to be sent.
+ */
 static bool is_full(int fd) {
   struct tcp_info info;
   socklen_t size = sizeof info;

@@ -8,9 +8,9 @@
 
 /*
  * The inode of the one socket that can let a thread of the process go on that reads from this Unix socket (SOCK_STREAM,
- * SOCK_SEQPACKET) or TCP socket of the loopback, or `writes` to it; 0: there is none, it is none of these, or that is not
- * known (a Unix socket is in another network namespace than ours, the kernel has no unix_diag). Also 0 when there is
- * something to be read already, or on its way.
+ * SOCK_SEQPACKET) or TCP socket of the loopback, or `writes` to it; 0: there is none, it is none of these, or that is
+ * not known (a Unix socket is in another network namespace than ours, the kernel has no unix_diag). Also 0 when there
+ * is something to be read already, or on its way.
  */
 uint64_t exu_socket_peer(int64_t pid, uint64_t inode, bool writes);
 
@@ -37,8 +37,8 @@ struct exu_inet_line {
 bool exu_inet_line(const char *text, struct exu_inet_line *line); /* false: it is none */
 
 /*
- * For tests: can a thread that reads from the one socket, or `writes` to it, only be let go on by who has the other? These
- * are connected with each other, over the loopback, and nothing that could be read is there or on its way.
+ * For tests: can a thread that reads from the one socket, or `writes` to it, only be let go on by who has the other?
+ * These are connected with each other, over the loopback, and nothing that could be read is there or on its way.
  */
 bool exu_inet_waits_for(const struct exu_inet_line *socket, const struct exu_inet_line *peer, bool writes);
 

@@ -182,7 +182,7 @@ static void read_registers(struct exu_stopped_thread *thread) {
 }
 
 /* Its id may be another thread's now: execve(2) ends the main thread, and the one that called it becomes that. */
-static void forget(struct exu_stop *stop, struct exu_stopped_thread *thread) {
+static void mark_gone(struct exu_stop *stop, struct exu_stopped_thread *thread) {
   void **is_seized = exu_map_find(&stop->known, (uint64_t)thread->tid);
   if (is_seized) *is_seized = NULL;
   thread->state = EXU_STOPPED_GONE;
@@ -197,7 +197,7 @@ static bool has_stopped(struct exu_stop *stop, struct exu_stopped_thread *thread
   int answer = waitid(P_PID, (id_t)thread->tid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL);
   if (answer == 0 && info.si_pid == 0) return false;
   if (answer != 0 || info.si_code != CLD_TRAPPED) {
-    forget(stop, thread);
+    mark_gone(stop, thread);
     return true;
   }
   thread->state = EXU_STOPPED;
@@ -214,13 +214,13 @@ static bool has_stopped(struct exu_stop *stop, struct exu_stopped_thread *thread
 /* False when it is not traced (any more). */
 static bool interrupt(struct exu_stop *stop, struct exu_stopped_thread *thread) {
   if (ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) == 0) return true;
-  forget(stop, thread);
+  mark_gone(stop, thread);
   return false;
 }
 
 /*
- * One round of looking at the threads from *first on that have not stopped yet; *first becomes the first of them. Most of
- * those after one that has not stopped have not, either: they are only looked at when there is no hurry.
+ * One round of looking at the threads from *first on that have not stopped yet; *first becomes the first of them. Most
+ * of those after one that has not stopped have not, either: they are only looked at when there is no hurry.
  */
 static void look_round(struct exu_stop *stop, size_t *first, bool hurry, size_t *left, size_t *starved) {
   *left = *starved = 0;
@@ -330,7 +330,7 @@ static bool wait_for_reader(struct exu_stop *stop, sem_t *semaphore) {
  * A thread that is not stopped cannot be detached, nor need it be: the kernel does it when this thread ends, and then
  * forgets that it was to stop.
  */
-static void let_go(struct exu_stop *stop, bool late) {
+static void detach(struct exu_stop *stop, bool late) {
   for (size_t i = 0; i < stop->count; i++) {
     struct exu_stopped_thread *thread = &stop->items[i];
     if (thread->state != EXU_STOPPED || thread->late != late) continue;
@@ -352,7 +352,7 @@ static void await_late(struct exu_stop *stop) {
   clock_gettime(CLOCK_MONOTONIC, &stop->begin);
   sem_post(&stop->late);
   wait_for_reader(stop, &stop->finish);
-  let_go(stop, true);
+  detach(stop, true);
 }
 
 static void *trace(void *context) {
@@ -363,7 +363,7 @@ static void *trace(void *context) {
     sem_post(&stop->stopped);
     stop->expired = wait_for_reader(stop, &stop->release);
   }
-  let_go(stop, false);
+  detach(stop, false);
   if (stop->begin.tv_sec) stop->pause_us = since(&stop->begin) / 1000;
   const bool some_late = stopped && mark_late(stop);
   sem_post(stopped ? &stop->released : &stop->stopped);
@@ -398,9 +398,9 @@ static void wait_for_tracer(const struct exu_stop *stop, sem_t *semaphore) {
 }
 
 /*
- * The tracer is not asked to wake this thread: it would while it still had a processor for itself, and the thread that it
- * has just let go the other one of two, where the kernel would put this one behind it. Woken by a timer a moment later,
- * this one gets the tracer's.
+ * The tracer is not asked to wake this thread: it would while it still had a processor for itself, and the thread that
+ * it has just let go the other one of two, where the kernel would put this one behind it. Woken by a timer a moment
+ * later, this one gets the tracer's.
  */
 static void wait_for_release(struct exu_stop *stop) {
   const struct timespec moment = {.tv_nsec = RELEASE_NS};

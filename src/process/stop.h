@@ -24,10 +24,10 @@ enum {
 };
 
 /*
- * A thread that has not stopped in time sleeps in the kernel and cannot be interrupted, or it lacks a processor. Either way
- * it runs no instruction of its program before it stops: the kernel looks for the request whenever a thread is about to
- * return to user space, also one that had lost the processor there, and interrupts the processor of one that runs. So its
- * memory is that of its registers, which are not known yet.
+ * A thread that has not stopped in time sleeps in the kernel and cannot be interrupted, or it lacks a processor. Either
+ * way it runs no instruction of its program before it stops: the kernel looks for the request whenever a thread is
+ * about to return to user space, also one that had lost the processor there, and interrupts the processor of one that
+ * runs. So its memory is that of its registers, which are not known yet.
  */
 enum exu_stopped {
   EXU_STOPPED,
@@ -58,14 +58,14 @@ struct exu_stop *exu_stop_begin(pid_t pid, int tasks, int *refused, struct exu_e
 const struct exu_stopped_thread *exu_stop_threads(const struct exu_stop *stop, size_t *count);
 
 /*
- * Let all go on that have stopped. Returns for how long the process was stopped, in microseconds; *expired says that this
- * was EXU_STOP_MAX_MS and that it has run since.
+ * Let all go on that have stopped. Returns for how long the process was stopped, in microseconds; *expired says that
+ * this was EXU_STOP_MAX_MS and that it has run since.
  */
 int64_t exu_stop_release(struct exu_stop *stop, bool *expired);
 
 /*
- * After exu_stop_release: wait until those that only lacked a processor have stopped, for EXU_STOP_LATE_MS at most. From
- * then to exu_stop_end they stand still.
+ * After exu_stop_release: wait until those that only lacked a processor have stopped, for EXU_STOP_LATE_MS at most.
+ * From then to exu_stop_end they stand still.
  */
 void exu_stop_await_late(struct exu_stop *stop);
 

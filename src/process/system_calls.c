@@ -136,8 +136,8 @@ static bool can_restart(const struct exu_process *process, int64_t number) {
 }
 
 /*
- * Is the instruction before the pc a system call? Unknown where the code cannot be read, and where it is all zeros, as in
- * files and cores out of which the code was taken.
+ * Is the instruction before the pc a system call? Unknown where the code cannot be read, and where it is all zeros, as
+ * in files and cores out of which the code was taken.
  */
 static enum exu_tristate is_behind_call(const struct exu_process *process, uint64_t pc) {
   static const uint8_t nothing[8] = {0};
@@ -307,7 +307,9 @@ bool exu_call_raises(const struct exu_process *process, const struct exu_registe
   uint64_t caller;
   enum { SIG_SETMASK = 2 };
   if (!call_before(process, registers, &call) || call_of(process, call.syscall) != EXU_SYS_RT_SIGPROCMASK) return false;
-  /* Without its code: who sets a mask, and has then got a signal that was for this thread only, had let none in before. */
+  /*
+   * Without its code: who sets a mask, and has then got a signal that was for this thread only, had let none in before.
+   */
   if (is_behind_call(process, registers->pc) == EXU_UNKNOWN) return call.syscall_args[0] == SIG_SETMASK;
   if (is_sending_code(process, registers->pc)) return true;
   return exu_space_read(process->space, registers->sp, &caller, sizeof caller) == EXU_READABLE &&

@@ -67,7 +67,7 @@ void exu_call_look(const struct exu_process *process, const struct exu_registers
 
 /*
  * Make the registers of a core's threads tell of no system call that they are not in for certain. valgrind and qemu do
- * not keep its number; behind an instruction that calls, the one before may still tell it. Call it when the overlay of
+ * not keep its number; behind an instruction that calls, the one before may still tell it. Call it when the backing of
  * the space is installed: code is rarely saved in a core.
  */
 void exu_calls_check(struct exu_process *process);
@@ -80,8 +80,8 @@ bool exu_call_sends(const struct exu_process *process, const struct exu_register
                     int64_t *tid);
 
 /*
- * Is the thread in a function like raise() of musl and of glibc up to 2.33, right behind the call that lets signals in again?
- * That blocks them while it sends one to its own thread (with a siginfo of SI_TKILL), which arrives there.
+ * Is the thread in a function like raise() of musl and of glibc up to 2.33, right behind the call that lets signals in
+ * again? That blocks them while it sends one to its own thread (with a siginfo of SI_TKILL), which arrives there.
  */
 bool exu_call_raises(const struct exu_process *process, const struct exu_registers *registers);
 

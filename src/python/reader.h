@@ -63,8 +63,8 @@ struct exu_py {
 };
 
 /*
- * Another reader of the same runtime, with caches and diagnostics of its own, whose memory comes from `arena`: for what is
- * tried and thrown away. exu_py_deinit.
+ * Another reader of the same runtime, with caches and diagnostics of its own, whose memory comes from `arena`: for what
+ * is tried and thrown away. exu_py_deinit.
  */
 struct exu_py exu_py_trial(const struct exu_py *py, struct exu_arena *arena, struct exu_diagnostics *diagnostics);
 

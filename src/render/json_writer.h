@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * JSON as a stream: values go out as they are said, nothing is allocated. Quotes, commas, colons and the form of a
- * container are made here: an inline one is `{"a": 1, "b": 2}`, the other has every element on a line of its own, so that
- * line tools and diff work on it.
+ * container are made here: an inline one is `{"a": 1, "b": 2}`, the other has every element on a line of its own, so
+ * that line tools and diff work on it.
  *
- * `key` is the name of a member of an object, in plain ASCII, at most EXU_JSON_KEY_MAX bytes, and NULL for an element of an array.
+ * `key` is the name of a member of an object, in plain ASCII, at most EXU_JSON_KEY_MAX bytes, and NULL for an element
+ * of an array.
  */
 #ifndef EXUVIA_RENDER_JSON_WRITER_H
 #define EXUVIA_RENDER_JSON_WRITER_H

@@ -24,8 +24,9 @@ void exu_sources_destroy(struct exu_sources *sources);
 
 /*
  * Line `line` (1-based) of `file`, without its end, in *text; valid until the next call. False when there is no such
- * file or line; when `file` is relative to a directory that is not known: what it was relative to died with the process;
- * and when the file is known not to be what ran. What has changed (exu_source_has_changed) need not be it. `file` must live as long as `sources`.
+ * file or line; when `file` is relative to a directory that is not known: what it was relative to died with the
+ * process; and when the file is known not to be what ran. What has changed (exu_source_has_changed) need not be it.
+ * `file` must live as long as `sources`.
  */
 bool exu_source_line(struct exu_sources *sources, struct exu_string file, int32_t line, struct exu_string *text);
 

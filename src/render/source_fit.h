@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Does a source file fit the code that ran? Looked at is what the code itself says: where it was defined, by what name. */
+/*
+ * Does a source file fit the code that ran? Looked at is what the code itself says: where it was defined, by what name.
+ */
 #ifndef EXUVIA_RENDER_SOURCE_FIT_H
 #define EXUVIA_RENDER_SOURCE_FIT_H
 

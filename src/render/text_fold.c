@@ -153,14 +153,14 @@ static size_t count_waiting(const struct exu_thread *thread) {
 
 /* ---- Functions without names ------------------------------------------------------------------------------------- */
 
-static bool is_nameless(const struct exu_frame *frame) {
+static bool is_unsymbolized(const struct exu_frame *frame) {
   return frame->kind == EXU_FRAME_NATIVE && !frame->function.data && !frame->file.data && frame->module >= 0 &&
          !frame->signal && !frame->eval;
 }
 
-static size_t count_nameless(const struct exu_thread *thread, size_t from, size_t to) {
+static size_t count_unsymbolized(const struct exu_thread *thread, size_t from, size_t to) {
   size_t count = 0;
-  while (to - count > from && is_nameless(&thread->frames[to - count - 1]) &&
+  while (to - count > from && is_unsymbolized(&thread->frames[to - count - 1]) &&
          thread->frames[to - count - 1].module == thread->frames[to - 1].module)
     count++;
   return count >= FOLDED_MIN ? count : 0;
@@ -200,7 +200,7 @@ size_t exu_text_fold(const struct exu_text_folds *folds, const struct exu_thread
   if (left <= folds->waiting) return left == folds->waiting ? left : 0;
   /* Where a thread crashed is shown with its address. */
   const size_t end = thread->crashed && folds->waiting == 0 ? 1 : folds->waiting;
-  return left > end ? count_nameless(thread, end, left) : 0;
+  return left > end ? count_unsymbolized(thread, end, left) : 0;
 }
 
 static void put_name(struct exu_text *text, struct exu_string function) {

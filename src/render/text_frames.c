@@ -215,7 +215,8 @@ static void put_module(struct exu_text *text, const struct exu_module *module) {
 }
 
 /*
- * `python3.11+0x1234`: what addr2line takes for a position-independent file, and the only name of a nameless function.
+ * `python3.11+0x1234`: what addr2line takes for a position-independent file, and the only name of a unsymbolized
+ * function.
  */
 static void put_module_offset(struct exu_text *text, const struct exu_frame *frame) {
   const struct exu_module *module = module_of(text, frame);

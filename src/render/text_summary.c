@@ -26,7 +26,7 @@ static const struct exu_module *module_of(const struct exu_report *report, int32
 }
 
 /* The innermost call outside of the runtime libraries; if there is none, the outermost one. */
-static const struct exu_frame *telling_frame(const struct exu_report *report, const struct exu_thread *thread) {
+static const struct exu_frame *visible_frame(const struct exu_report *report, const struct exu_thread *thread) {
   const struct exu_frame *last = NULL;
   for (size_t i = 0; i < thread->frame_count; i++) {
     const struct exu_frame *frame = &thread->frames[i];
@@ -43,7 +43,7 @@ static struct doing doing_of(const struct exu_report *report, size_t index) {
   struct doing doing = {.thread = index, .module = -1};
   if (thread->wait) doing.kind = thread->wait->kind;
   if (doing.kind == EXU_WAIT_SYSCALL) doing.call = thread->wait->system_call_name;
-  const struct exu_frame *frame = telling_frame(report, thread), *end = thread->frames + thread->frame_count;
+  const struct exu_frame *frame = visible_frame(report, thread), *end = thread->frames + thread->frame_count;
   if (!frame) return doing;
   doing.module = frame->module;
   for (; frame < end && frame->module == doing.module && !doing.function.data; frame++)

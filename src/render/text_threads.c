@@ -261,8 +261,8 @@ static void put_left_out(struct exu_text *text) {
 }
 
 /*
- * The crashed thread, or the one whose handler raised the signal, then the circles of threads that wait for each other, and the first of each that hangs. Marks what
- * it shows.
+ * The crashed thread, or the one whose handler raised the signal, then the circles of threads that wait for each other,
+ * and the first of each that hangs. Marks what it shows.
  */
 static void put_first(struct exu_text *text, bool *shown) {
   const struct exu_report *report = text->report;

@@ -5,7 +5,7 @@ enum { ASKED_MAX = 4096, WORDS_MAX = 256 };
 
 void exu_builtins_deinit(struct exu_builtins *builtins) { exu_map_deinit(&builtins->names); }
 
-static bool is_nameless(const struct exu_native_frame *frame) {
+static bool is_unsymbolized(const struct exu_native_frame *frame) {
   const struct exu_native_place *place = frame->place;
   return place->call_count == 1 && !place->calls[0].function.data && place->part_start != 0 && !frame->signal;
 }
@@ -27,7 +27,7 @@ struct exu_string exu_builtin_name(struct exu_builtins *builtins, struct exu_py 
   const struct exu_string unknown = {NULL, 0};
   const struct exu_native_frame *frame = &native->frames[index];
   bool is_new;
-  if (!is_nameless(frame)) return unknown;
+  if (!is_unsymbolized(frame)) return unknown;
   void **slot = exu_map_find(&builtins->names, (uintptr_t)frame);
   if (slot) return *slot ? *(const struct exu_string *)*slot : unknown;
   if (builtins->asked >= ASKED_MAX || !exu_py_has(py->layout.definition_function)) return unknown;

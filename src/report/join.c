@@ -66,7 +66,7 @@ static bool add_chain(struct exu_stacks *stacks, size_t first, size_t interprete
 }
 
 /* Keep what the vectors hold: a copy, or where that would be large the storage itself, in exchange for new one. */
-static bool keep(struct exu_stacks *stacks, struct exu_splice *kept) {
+static bool keep(struct exu_stacks *stacks, struct exu_stack_parts *kept) {
   enum { LARGE = 4096 };
   size_t frames = stacks->stack.frames.count, chains = stacks->chains.count;
   size_t bare_count = stacks->stack.bare.count;
@@ -75,11 +75,11 @@ static bool keep(struct exu_stacks *stacks, struct exu_splice *kept) {
   if (!chain || !bare) return false;
   if (bare_count) memcpy(bare, stacks->stack.bare.items, bare_count * sizeof *bare);
   if (chains) memcpy(chain, stacks->chains.items, chains * sizeof *chain);
-  *kept = (struct exu_splice){.python = stacks->stack.frames.items,
-                              .chains = chain,
-                              .chain_count = chains,
-                              .bare = bare,
-                              .bare_count = bare_count};
+  *kept = (struct exu_stack_parts){.python = stacks->stack.frames.items,
+                                   .chains = chain,
+                                   .chain_count = chains,
+                                   .bare = bare,
+                                   .bare_count = bare_count};
   if (frames > LARGE) {
     stacks->stack.frames.items = NULL;
     stacks->stack.frames.capacity = 0;
@@ -92,8 +92,8 @@ static bool keep(struct exu_stacks *stacks, struct exu_splice *kept) {
   return true;
 }
 
-size_t exu_splice_frames(const struct exu_splice *splice) {
-  return splice->chain_count ? splice->chains[splice->chain_count - 1].end : 0;
+size_t exu_merged_stack_frames(const struct exu_stack_parts *parts) {
+  return parts->chain_count ? parts->chains[parts->chain_count - 1].end : 0;
 }
 
 /* ---- Joining ----------------------------------------------------------------------------------------------------- */
@@ -132,7 +132,7 @@ static bool add_thread_state(struct exu_stacks *stacks, size_t index, struct exu
   size_t first = stacks->stack.frames.count;
   thread->python = true;
   add_gil(stacks, index, thread, exu_py_gil(py, &stacks->python, state, os ? &os->registers : NULL), subject);
-  if (stacks->process->sampled ? !exu_glimpse(stacks, py, state->tstate, os, thread->tid)
+  if (stacks->process->sampled ? !exu_read_running(stacks, py, state->tstate, os, thread->tid)
                                : !exu_py_frames(py, state->tstate, thread->tid, 0, &stacks->stack))
     return false;
   thread->frames_complete &= stacks->stack.complete;
@@ -140,15 +140,15 @@ static bool add_thread_state(struct exu_stacks *stacks, size_t index, struct exu
 }
 
 /* The frames of each runtime: thread states are in the order of the runtimes. */
-static void find_parts(const struct exu_stacks *stacks, const struct exu_splice *splice,
+static void find_parts(const struct exu_stacks *stacks, const struct exu_stack_parts *parts,
                        struct exu_wait_subject *subject) {
   uint32_t runtime = UINT32_MAX;
-  for (size_t i = 0; i < splice->chain_count; i++) {
-    const struct exu_chain *chain = &splice->chains[i];
+  for (size_t i = 0; i < parts->chain_count; i++) {
+    const struct exu_chain *chain = &parts->chains[i];
     if (chain->runtime != runtime && subject->part_count == EXU_WAIT_PARTS) break;
     if (chain->runtime != runtime)
       subject->parts[subject->part_count++] = (struct exu_wait_part){.py = &stacks->runtimes->items[chain->runtime],
-                                                                     .frames = &splice->python[chain->first]};
+                                                                     .frames = &parts->python[chain->first]};
     runtime = chain->runtime;
     subject->parts[subject->part_count - 1].frame_count += chain->end - chain->first;
   }
@@ -159,14 +159,14 @@ static bool finish_thread(struct exu_stacks *stacks, size_t index, const struct 
                           struct exu_wait_subject *subject) {
   struct exu_joined *joined = &stacks->joined[index];
   joined->os = os;
-  if (!keep(stacks, &joined->splice)) return false;
-  joined->splice.moved = stacks->moved;
+  if (!keep(stacks, &joined->parts)) return false;
+  joined->parts.moved = stacks->moved;
   subject->thread = index;
   subject->os = os;
-  find_parts(stacks, &joined->splice, subject);
+  find_parts(stacks, &joined->parts, subject);
   /* What a thread that runs waits for is nothing, or was true a moment ago. */
   if (stacks->moved) return true;
-  return !stacks->waits || exu_waits_look(stacks->waits, subject);
+  return !stacks->waits || exu_waits_read_thread(stacks->waits, subject);
 }
 
 static void set_interpreter(const struct exu_stacks *stacks, struct exu_thread *thread, size_t state) {
@@ -213,8 +213,8 @@ static bool add_os_thread(struct exu_stacks *stacks, size_t index) {
 }
 
 /*
- * May a thread that is there run a thread state without our knowing? One of which nothing is known, or one that was made
- * after the threads were listed.
+ * May a thread that is there run a thread state without our knowing? One of which nothing is known, or one that was
+ * made after the threads were listed.
  */
 static bool may_be_there(const struct exu_stacks *stacks) {
   if (stacks->process->sampled) return true;
@@ -226,19 +226,19 @@ static bool may_be_there(const struct exu_stacks *stacks) {
 static void say_alone(const struct exu_stacks *stacks, size_t index, bool unplaced) {
   const struct exu_py_thread *state = &stacks->python.threads.items[index];
   if (stacks->doubtful[index]) {
-    exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_ALONE, -1,
+    exu_info(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_ALONE, -1,
              "it is not known which thread runs the thread state at 0x%llx: it may be another one than made it (thread "
              "ident 0x%llx), and no stack tells",
              (unsigned long long)state->tstate, (unsigned long long)state->ident);
     return;
   }
   if (unplaced) {
-    exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_ALONE, -1,
+    exu_info(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_ALONE, -1,
              "it is not known which thread runs the thread state at 0x%llx (thread ident 0x%llx), if there is one",
              (unsigned long long)state->tstate, (unsigned long long)state->ident);
     return;
   }
-  exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_ALONE, -1,
+  exu_info(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_ALONE, -1,
            "the thread state at 0x%llx belongs to no thread of the process (thread ident 0x%llx)",
            (unsigned long long)state->tstate, (unsigned long long)state->ident);
 }
@@ -309,11 +309,11 @@ void exu_join(struct exu_stacks *stacks) {
   while (count < shown && add_os_thread(stacks, count)) stacks->report->thread_count = ++count;
   if (shown < process->thread_count) {
     stacks->report->threads_left_out = process->thread_count - shown;
-    exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_MAX_THREADS, -1, "%zu of %zu threads are shown, as asked for", shown,
+    exu_info(stacks->diagnostics, EXU_DIAGNOSTIC_MAX_THREADS, -1, "%zu of %zu threads are shown, as asked for", shown,
              process->thread_count);
   } else if (has_python && count == shown) {
     add_orphans(stacks, &count);
     stacks->report->thread_count = count;
   }
-  if (stacks->waits) exu_waits_look_again(stacks->waits);
+  if (stacks->waits) exu_waits_find_holders(stacks->waits);
 }

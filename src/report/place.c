@@ -90,8 +90,8 @@ static uint64_t ident_around(const struct lookup *lookup, uint64_t address) {
 
 /*
  * Index + 1 of the first thread state of a thread: its thread_id is the thread pointer. Where that is not known the
- * thread's descriptor decides, or else the kernel's thread id; that is wrong in a child that forked, and only there. Before
- * 3.11 a thread state does not know it. *told: there was something to go by.
+ * thread's descriptor decides, or else the kernel's thread id; that is wrong in a child that forked, and only there.
+ * Before 3.11 a thread state does not know it. *told: there was something to go by.
  */
 static size_t first_thread_state(const struct exu_stacks *stacks, const struct lookup *lookup,
                                  const struct exu_os_thread *os, bool *told) {
@@ -141,8 +141,8 @@ static int compare_stacks(const void *a, const void *b) {
 }
 
 /*
- * glibc and musl keep the descriptor of a thread, which pthread_self() points to, at the top of the stack that they made
- * for it. The main thread's lies elsewhere.
+ * glibc and musl keep the descriptor of a thread, which pthread_self() points to, at the top of the stack that they
+ * made for it. The main thread's lies elsewhere.
  */
 static bool find_stacks(struct placing *placing) {
   const struct exu_process *process = placing->stacks->process;
@@ -165,8 +165,8 @@ static bool find_stacks(struct placing *placing) {
 
 /*
  * Index + 1 of the thread on whose stack the address is. Only the stack that begins last before it can be it. Fibers
- * may lie side by side in one mapping: of another thread than `maker` only its own stack is believed. That of a thread of
- * which nothing else is known is its own if it ends with the descriptor of the one that made the state.
+ * may lie side by side in one mapping: of another thread than `maker` only its own stack is believed. That of a thread
+ * of which nothing else is known is its own if it ends with the descriptor of the one that made the state.
  */
 static size_t thread_at(const struct placing *placing, uint64_t address, size_t maker, uint64_t ident) {
   const size_t next = EXU_PARTITION_POINT(i, placing->count, placing->by_sp[i].sp <= address);
@@ -255,11 +255,11 @@ static void move(struct exu_stacks *stacks, size_t state, size_t thread) {
   if (maker == NO_THREAD && stacks->untold[thread - 1]) return; /* it may be its maker */
   const int64_t tid = stacks->process->threads[thread - 1].tid;
   if (maker) {
-    exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_MOVED, tid,
+    exu_info(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_MOVED, tid,
              "the thread state at 0x%llx was made by thread %lld; its frames are on the stack of thread %lld",
              (unsigned long long)one->tstate, (long long)stacks->process->threads[maker - 1].tid, (long long)tid);
   } else {
-    exu_note(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_MOVED, tid,
+    exu_info(stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_MOVED, tid,
              "the thread state at 0x%llx was made by a thread that is not there; its frames are on the stack of thread "
              "%lld",
              (unsigned long long)one->tstate, (long long)tid);
@@ -294,8 +294,8 @@ static void decide(struct search *search, const struct sought *sought) {
 }
 
 /*
- * A marker that was found on no stack is on one that is not known, or on a fiber's. May the thread that made the state run
- * it all the same: would it have been found on the stack of any other?
+ * A marker that was found on no stack is on one that is not known, or on a fiber's. May the thread that made the state
+ * run it all the same: would it have been found on the stack of any other?
  */
 static bool may_be_maker(const struct placing *placing, size_t maker) {
   size_t others = 0;

@@ -9,27 +9,27 @@
 #include "python/runtime/runtime.h"
 #include "report/stacks_private.h"
 
-enum { REHEARSAL_MIB = 64 };
+enum { PREFETCH_MIB = 64 };
 
 /* While stacks are put together. */
 struct finishing {
   struct exu_stacks *stacks;
   struct exu_native *native;
-  struct exu_splicer splicer;
+  struct exu_stack_builder builder;
   struct exu_map watched;        /* frame objects of the thread at hand, to look for in its native frames */
   EXU_VECTOR(uint64_t) markers;  /* of the thread at hand */
   EXU_VECTOR(uint64_t) contexts; /* of the thread at hand: signal handlers */
 };
 
 /* Before 3.10 a native frame of the eval loop is known by the frame object that it keeps. */
-static bool watch(struct finishing *finishing, const struct exu_splice *splice) {
+static bool watch(struct finishing *finishing, const struct exu_stack_parts *parts) {
   exu_map_clear(&finishing->watched);
-  for (size_t c = 0; c < splice->chain_count; c++) {
-    const struct exu_chain *chain = &splice->chains[c];
-    if (finishing->splicer.runtimes[chain->runtime].by_marker) continue;
+  for (size_t c = 0; c < parts->chain_count; c++) {
+    const struct exu_chain *chain = &parts->chains[c];
+    if (finishing->builder.runtimes[chain->runtime].by_marker) continue;
     for (size_t i = chain->first; i < chain->end; i++) {
       bool is_new;
-      if (!exu_map_insert(&finishing->watched, splice->python[i].address, &is_new)) return false;
+      if (!exu_map_insert(&finishing->watched, parts->python[i].address, &is_new)) return false;
     }
   }
   return true;
@@ -41,11 +41,11 @@ static int by_address(const void *a, const void *b) {
 }
 
 /* Since 3.10 the markers tell where unwinding can go on when it breaks. */
-static bool show_markers(struct finishing *finishing, const struct exu_splice *splice) {
-  const size_t count = exu_splice_frames(splice);
+static bool show_markers(struct finishing *finishing, const struct exu_stack_parts *parts) {
+  const size_t count = exu_merged_stack_frames(parts);
   finishing->markers.count = 0;
   for (size_t i = 0; i < count; i++) {
-    uint64_t marker = splice->python[i].marker;
+    uint64_t marker = parts->python[i].marker;
     if (marker == 0) continue;
     uint64_t *shown = EXU_PUSH(finishing->stacks->arena, &finishing->markers);
     if (!shown) return false;
@@ -70,24 +70,24 @@ static bool unwind(struct finishing *finishing, size_t index) {
   struct exu_joined *joined = &finishing->stacks->joined[index];
   struct exu_thread *thread = &finishing->stacks->threads[index];
   if (!joined->os || !joined->os->registers.valid) return true;
-  if (!watch(finishing, &joined->splice) || !show_markers(finishing, &joined->splice)) return false;
+  if (!watch(finishing, &joined->parts) || !show_markers(finishing, &joined->parts)) return false;
   const struct exu_map *watched = finishing->watched.count > 0 ? &finishing->watched : NULL;
   const size_t markers = finishing->markers.count;
   const struct exu_unwind_python python = {.known = thread->python && thread->frames_complete,
-                                           .frames = exu_splice_frames(&joined->splice),
+                                           .frames = exu_merged_stack_frames(&joined->parts),
                                            .outermost = markers ? finishing->markers.items[markers - 1] : 0};
   exu_native_python(finishing->native, &python);
   /* Without memory it is too large with native frames; without them it may still fit. */
   if (!exu_native_thread(finishing->native, joined->os, watched, is_needed(finishing, index), &joined->native))
     return true;
-  joined->splice.native = &joined->native;
+  joined->parts.native = &joined->native;
   thread->native_complete = exu_unwind_is_whole(joined->native.end) ? EXU_YES : EXU_NO;
   return true;
 }
 
 /* The signal handlers that run on a thread's stack. */
 static bool find_handlers(struct finishing *finishing, const struct exu_joined *joined, struct exu_handlers *handlers) {
-  const struct exu_native_thread *native = joined->splice.native;
+  const struct exu_native_thread *native = joined->parts.native;
   finishing->contexts.count = 0;
   for (size_t i = 0; i < native->count; i++) {
     if (!native->frames[i].signal) continue;
@@ -114,41 +114,41 @@ static void look_into_handlers(struct finishing *finishing) {
     struct exu_joined *joined = &stacks->joined[i];
     struct exu_handlers handlers = {.complete = false};
     if (!joined->os || !exu_crash_may_handle(stacks->process, joined->os)) continue;
-    if (joined->splice.native && !find_handlers(finishing, joined, &handlers)) return;
+    if (joined->parts.native && !find_handlers(finishing, joined, &handlers)) return;
     known = known && handlers.complete && handlers.count == 0;
-    if (joined->splice.native && exu_crash_handled(stacks->process, &handlers, stacks->arena)) break;
+    if (joined->parts.native && exu_crash_handled(stacks->process, &handlers, stacks->arena)) break;
   }
   if (known) exu_crash_unhandled(stacks->process, stacks->arena);
   for (size_t i = 0; i < stacks->report->thread_count; i++)
     stacks->threads[i].crashed = stacks->joined[i].os && stacks->joined[i].os->crashed;
 }
 
-static bool splice(struct finishing *finishing, size_t index, bool symbolized) {
-  struct exu_splice *parts = &finishing->stacks->joined[index].splice;
+static bool build(struct finishing *finishing, size_t index, bool symbolized) {
+  struct exu_stack_parts *parts = &finishing->stacks->joined[index].parts;
   struct exu_thread *thread = &finishing->stacks->threads[index];
-  if ((symbolized || !parts->native) && exu_splice(&finishing->splicer, parts, thread)) return true;
+  if ((symbolized || !parts->native) && exu_build_stack(&finishing->builder, parts, thread)) return true;
   if (!parts->native) return false;
   parts->native = NULL;
   thread->native_complete = EXU_NO;
-  return exu_splice(&finishing->splicer, parts, thread);
+  return exu_build_stack(&finishing->builder, parts, thread);
 }
 
 /* `runtimes` has room for EXU_RUNTIMES_MAX. */
-static struct exu_splicer make_splicer(const struct exu_stacks *stacks, const struct exu_native *native,
-                                       struct exu_splice_runtime *runtimes) {
+static struct exu_stack_builder make_builder(const struct exu_stacks *stacks, const struct exu_native *native,
+                                             struct exu_stack_runtime *runtimes) {
   const struct exu_modules *modules = native ? native->symbolizer.modules : NULL;
   const size_t count = stacks->runtimes ? stacks->runtimes->count : 0;
   for (size_t i = 0; i < count; i++) {
     struct exu_py *py = &stacks->runtimes->items[i];
     bool in_module = modules && py->module && modules == py->modules;
-    runtimes[i] = (struct exu_splice_runtime){
+    runtimes[i] = (struct exu_stack_runtime){
         .py = py,
         .module = in_module ? (int32_t)(py->module - modules->items) : -1,
         .by_marker = !exu_py_has(py->layout.tstate_frame) || exu_py_has(py->layout.tstate_cframe),
         .python2 = py->build.version.major < 3,
     };
   }
-  return (struct exu_splicer){
+  return (struct exu_stack_builder){
       .arena = stacks->arena,
       .diagnostics = stacks->diagnostics,
       .process = stacks->process,
@@ -171,8 +171,8 @@ static void describe_threads(struct exu_stacks *stacks) {
 
 void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
   const size_t count = stacks->report->thread_count;
-  struct exu_splice_runtime runtimes[EXU_RUNTIMES_MAX];
-  struct finishing finishing = {.stacks = stacks, .native = native, .splicer = make_splicer(stacks, native, runtimes)};
+  struct exu_stack_runtime runtimes[EXU_RUNTIMES_MAX];
+  struct finishing finishing = {.stacks = stacks, .native = native, .builder = make_builder(stacks, native, runtimes)};
   bool memory = true, symbolized = false;
   for (int needed = 1; native && needed >= 0; needed--) {
     for (size_t i = 0; memory && i < count; i++) memory = is_needed(&finishing, i) != needed || unwind(&finishing, i);
@@ -180,20 +180,20 @@ void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
   if (native && memory) look_into_handlers(&finishing);
   if (native) symbolized = exu_native_symbolize(native);
   for (size_t i = 0; i < count; i++) {
-    if (!splice(&finishing, i, symbolized)) break;
+    if (!build(&finishing, i, symbolized)) break;
   }
   describe_threads(stacks);
   if (stacks->waits) exu_waits_finish(stacks->waits, stacks->report, stacks->threads);
   exu_map_deinit(&finishing.watched);
-  exu_map_deinit(&finishing.splicer.classes);
-  exu_builtins_deinit(&finishing.splicer.builtins);
+  exu_map_deinit(&finishing.builder.classes);
+  exu_builtins_deinit(&finishing.builder.builtins);
 }
 
 /* Of one runtime. */
-static void rehearse(struct exu_py *py) {
+static void prefetch(struct exu_py *py) {
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
-  exu_arena_init(&arena, (size_t)REHEARSAL_MIB << 20);
+  exu_arena_init(&arena, (size_t)PREFETCH_MIB << 20);
   exu_diagnostics_init(&diagnostics, &arena);
   struct exu_py trial = exu_py_trial(py, &arena, &diagnostics);
   struct exu_py_threads threads = {0};
@@ -213,8 +213,8 @@ static void rehearse(struct exu_py *py) {
   exu_arena_deinit(&arena);
 }
 
-void exu_stacks_rehearse(struct exu_runtimes *runtimes) {
-  for (size_t i = 0; i < runtimes->count; i++) rehearse(&runtimes->items[i]);
+void exu_stacks_prefetch(struct exu_runtimes *runtimes) {
+  for (size_t i = 0; i < runtimes->count; i++) prefetch(&runtimes->items[i]);
 }
 
 struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_process *process,
@@ -233,8 +233,8 @@ struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_process
   return stacks;
 }
 
-void exu_stacks_look_late(struct exu_stacks *stacks) {
-  if (stacks && stacks->waits) exu_waits_look_late(stacks->waits);
+void exu_stacks_read_late_waits(struct exu_stacks *stacks) {
+  if (stacks && stacks->waits) exu_waits_read_late(stacks->waits);
 }
 
 void exu_stacks_destroy(struct exu_stacks *stacks) {

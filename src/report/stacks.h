@@ -16,18 +16,18 @@ struct exu_stacks;
 
 /*
  * Read what exu_stacks_read is about to read of a live process, and throw it away: what a process that runs has in its
- * memory may be nonsense by then, but most of the pages that will be needed are known, and the pause is short. What takes
- * long to find in files is found and kept.
+ * memory may be nonsense by then, but most of the pages that will be needed are known, and the pause is short. What
+ * takes long to find in files is found and kept.
  */
-void exu_stacks_rehearse(struct exu_runtimes *runtimes);
+void exu_stacks_prefetch(struct exu_runtimes *runtimes);
 
-/* After exu_live_take_late: what threads wait for that had not stopped before. */
-void exu_stacks_look_late(struct exu_stacks *stacks);
+/* After exu_process_read_late_threads: what threads wait for that had not stopped before. */
+void exu_stacks_read_late_waits(struct exu_stacks *stacks);
 
 /*
  * Read what the report shows of Python: its interpreters and, in the order of the process, its threads, still without
- * frames. `runtimes` is NULL when there is no Python: then no thread will have Python frames. Stops early without memory;
- * what was done by then stays. NULL without memory for anything.
+ * frames. `runtimes` is NULL when there is no Python: then no thread will have Python frames. Stops early without
+ * memory; what was done by then stays. NULL without memory for anything.
  */
 struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_process *process,
                                    struct exu_runtimes *runtimes, const struct exu_options *options,

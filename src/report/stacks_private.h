@@ -8,14 +8,14 @@
 #include "python/runtime/names.h"
 #include "python/runtime/runtime.h"
 #include "python/runtime/threads.h"
-#include "report/splice.h"
+#include "report/merged_stack.h"
 #include "report/stacks.h"
 #include "waits/waits.h"
 
 /* What a thread's stack is made of, from when it was read to when it is shown. */
 struct exu_joined {
   const struct exu_os_thread *os; /* NULL: a thread state that no thread of the operating system claims */
-  struct exu_splice splice;
+  struct exu_stack_parts parts;
   struct exu_native_thread native;
 };
 
@@ -61,14 +61,14 @@ bool exu_place_thread_states(struct exu_stacks *stacks);
 void exu_join(struct exu_stacks *stacks);
 
 /*
- * Read the frames of a thread state of a process that runs. `os`: its thread, if that is known. If it slept all the while
- * they are its stack; else many readings are compared, and when they do not agree the outer frames are kept on which they
- * do, and stacks->moved is set. As exu_py_frames otherwise.
+ * Read the frames of a thread state of a process that runs. `os`: its thread, if that is known. If it slept all the
+ * while they are its stack; else many readings are compared, and when they do not agree the outer frames are kept on
+ * which they do, and stacks->moved is set. As exu_py_frames otherwise.
  */
-bool exu_glimpse(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, const struct exu_os_thread *os,
-                 int64_t tid);
+bool exu_read_running(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, const struct exu_os_thread *os,
+                      int64_t tid);
 
-/* The number of Python frames that a splice is made of. */
-size_t exu_splice_frames(const struct exu_splice *splice);
+/* The number of Python frames that a parts is made of. */
+size_t exu_merged_stack_frames(const struct exu_stack_parts *parts);
 
 #endif

@@ -72,7 +72,7 @@ static bool is_pipe_or_socket(int64_t pid, struct outward *outward) {
   bool is_socket = strncmp(link, "socket:[", 8) == 0;
   outward->kind = is_socket ? EXU_HANG_SOCKET : EXU_HANG_PIPE;
   outward->is_fifo = link[0] == '/' && exu_descriptor_fifo(pid, outward->fd, &outward->fifo) == EXU_YES;
-  outward->open = outward->is_fifo && !outward->fifo.nameless;
+  outward->open = outward->is_fifo && !outward->fifo.unlinked;
   return is_socket || outward->is_fifo || strncmp(link, "pipe:[", 6) == 0;
 }
 
@@ -101,7 +101,7 @@ static bool add_sleeper(struct relating *relating, const struct exu_wait *wait, 
   int64_t pid = relating->pids[outward->process];
   outward->kind = EXU_HANG_SHARED_LOCK;
   if (!exu_shared_place(pid, wait->shared_futex, &outward->place)) return false;
-  outward->open = wait->kind != EXU_WAIT_MUTEX && !outward->place.nameless;
+  outward->open = wait->kind != EXU_WAIT_MUTEX && !outward->place.unlinked;
   if (wait->kind != EXU_WAIT_MUTEX) return add_outward(relating, outward);
   if (wait->owner >= 0 || wait->owner_tid <= 0 || exu_tid_inside(pid, pid) != pid) return false;
   if (!exu_process_of_thread(wait->owner_tid, &other) || exu_has_mapped(other.pid, &outward->place) != EXU_YES)
@@ -218,7 +218,9 @@ static void find_open(const struct relating *relating, bool *open) {
   }
 }
 
-/* Is the thread still, or again, in the call that its report says? One of those that continue has another number then. */
+/*
+ * Is the thread still, or again, in the call that its report says? One of those that continue has another number then.
+ */
 static bool is_same_call(const struct exu_wait *wait, const struct exu_task *task) {
   bool continues = task->call == SYS_restart_syscall && is_call(wait, "poll", "poll");
   return (task->call == wait->system_call || continues) &&
@@ -226,9 +228,9 @@ static bool is_same_call(const struct exu_wait *wait, const struct exu_task *tas
 }
 
 /*
- * The tasks of those candidates that are `wanted`, in the order of all candidates. Those of which one is not in the call
- * that its report says are wanted no more: false when there were some. `left`: it is in another call, and so has gone on;
- * one in no call may be on its way into that.
+ * The tasks of those candidates that are `wanted`, in the order of all candidates. Those of which one is not in the
+ * call that its report says are wanted no more: false when there were some. `left`: it is in another call, and so has
+ * gone on; one in no call may be on its way into that.
  */
 static bool sample(const struct relating *relating, const bool *candidates, bool *wanted, bool *left,
                    struct exu_task *tasks) {

@@ -94,8 +94,8 @@ static void explain_once(struct exu_finishing *finishing, struct exu_seen *seen,
 
 /*
  * pthread_join(3): glibc sleeps on the joined thread's own record of its id, which lies right above its thread pointer,
- * and since 2.43 on a state beside it, which is 2 then. The kernel wakes at both, and does so only for those who sleep on
- * it as memory that processes share; the locks in there are private.
+ * and since 2.43 on a state beside it, which is 2 then. The kernel wakes at both, and does so only for those who sleep
+ * on it as memory that processes share; the locks in there are private.
  */
 static bool is_joined(const struct exu_seen *one, const struct exu_futex *futex) {
   enum { STRUCT_PTHREAD = 2304, JOIN_STATE = 2 };

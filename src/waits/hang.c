@@ -75,7 +75,9 @@ static bool finish(struct search *search, FILE *out, char **text, size_t *size, 
 
 /* ---- What nobody can end ----------------------------------------------------------------------------------------- */
 
-/* Those who wait for the end of one that is stuck are stuck, and so on. A circle that is no certain deadlock is free. */
+/*
+ * Those who wait for the end of one that is stuck are stuck, and so on. A circle that is no certain deadlock is free.
+ */
 static void follow(const struct search *search, size_t start) {
   size_t at = start, length = 0;
   enum fate fate;

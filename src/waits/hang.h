@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hangs: threads that nobody can let go on, although they do not wait for each other in a circle. A pure function of what
- * each thread waits for.
+ * Hangs: threads that nobody can let go on, although they do not wait for each other in a circle. A pure function of
+ * what each thread waits for.
  */
 #ifndef EXUVIA_WAITS_HANG_H
 #define EXUVIA_WAITS_HANG_H

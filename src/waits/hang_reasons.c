@@ -39,8 +39,8 @@ bool exu_wait_is_asleep(const struct exu_finishing *finishing, const struct exu_
 bool exu_wait_sees_all(const struct exu_waits *waits) { return waits->seen.count == waits->process->thread_count; }
 
 /*
- * The GIL is held by a thread state of no thread that is here. That alone proves nothing: a program may run a thread state
- * in another thread than the one it was made in. But those that wait for it do not have it.
+ * The GIL is held by a thread state of no thread that is here. That alone proves nothing: a program may run a thread
+ * state in another thread than the one it was made in. But those that wait for it do not have it.
  */
 bool exu_wait_gil_is_lost(const struct exu_waits *waits) {
   if (!exu_wait_sees_all(waits) || waits->seen.count == 0) return false;

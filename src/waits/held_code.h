@@ -7,9 +7,9 @@
 #include "python/reader.h"
 
 /*
- * The innermost frame of a thread that sleeps: is it taking a lock, and has it come there straight from the entry of its
- * innermost `with`? Then its thread has run nothing since that could have released what that `with` took. `depth` is
- * how many values the handler of that `with` leaves on the stack.
+ * The innermost frame of a thread that sleeps: is it taking a lock, and has it come there straight from the entry of
+ * its innermost `with`? Then its thread has run nothing since that could have released what that `with` took. `depth`
+ * is how many values the handler of that `with` leaves on the stack.
  */
 bool exu_py_just_entered(struct exu_py *py, const struct exu_py_frame *frame, uint32_t depth);
 
@@ -18,8 +18,8 @@ bool exu_py_at_yield(struct exu_py *py, const struct exu_py_frame *frame);
 
 /*
  * Locks that the frame took with `x.acquire()` right in front of a `try` that it is in, whose `finally` calls
- * `x.release()`. `by_name`: x is no local variable that keeps its value, but a global, an attribute, a closure's: it may
- * have been another object then. Returns how many there are.
+ * `x.release()`. `by_name`: x is no local variable that keeps its value, but a global, an attribute, a closure's: it
+ * may have been another object then. Returns how many there are.
  */
 struct exu_py_acquired {
   uint64_t object;

@@ -3,7 +3,8 @@
  * The locks of `with` statements. A `with` keeps the bound __exit__ of its lock on the value stack, below the depth
  * that its handler begins with. What is in force is told by the exception table since 3.11 and by the frame's stack of
  * blocks before; both begin after __enter__ has returned, and end before __exit__ is called. What a lock is wrapped in
- * is looked into: an ExitStack, and a generator that is suspended inside of a `with` while the block of another one runs.
+ * is looked into: an ExitStack, and a generator that is suspended inside of a `with` while the block of another one
+ * runs.
  */
 #include <string.h>
 

@@ -6,7 +6,8 @@
 #include "process/futex.h"
 
 /*
- * What lies around a futex: bytes [address - EXU_AROUND_BEFORE, address + EXU_AROUND_AFTER), as far as they can be read.
+ * What lies around a futex: bytes [address - EXU_AROUND_BEFORE, address + EXU_AROUND_AFTER), as far as they can be
+ * read.
  */
 enum { EXU_AROUND_BEFORE = 48, EXU_AROUND_AFTER = 56 };
 
@@ -58,8 +59,8 @@ struct exu_barrier {
 };
 
 /*
- * Do the bytes and the way in which the thread sleeps agree with a pthread_barrier_t of glibc (2.25 on)? Few words of it
- * must have one certain value: the thread must be known to be in pthread_barrier_wait.
+ * Do the bytes and the way in which the thread sleeps agree with a pthread_barrier_t of glibc (2.25 on)? Few words of
+ * it must have one certain value: the thread must be known to be in pthread_barrier_wait.
  */
 struct exu_barrier exu_barrier_of(const struct exu_futex *futex, const struct exu_around *around);
 

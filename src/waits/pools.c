@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Results that are waited for and lie in the queue of a pool of threads: only those threads can let the waiter go on. */
+/*
+ * Results that are waited for and lie in the queue of a pool of threads: only those threads can let the waiter go on.
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 

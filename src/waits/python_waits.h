@@ -37,9 +37,9 @@ struct exu_py_held_list {
 
 /*
  * Append the locks that the `with` statements of a thread took: a `with` whose __enter__ has not returned yet (it waits
- * for the lock itself) does not count, nor one inside of which `release` is called, of whatever it may be, by a function
- * that has not returned. One that has returned may have released any of them. What an ExitStack is to leave counts, and
- * what a generator is inside of that is suspended as a @contextmanager. False only without memory.
+ * for the lock itself) does not count, nor one inside of which `release` is called, of whatever it may be, by a
+ * function that has not returned. One that has returned may have released any of them. What an ExitStack is to leave
+ * counts, and what a generator is inside of that is suspended as a @contextmanager. False only without memory.
  */
 bool exu_py_held(struct exu_py *py, const struct exu_py_frame *frames, size_t count, size_t thread,
                  struct exu_py_held_list *held);

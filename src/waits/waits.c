@@ -42,14 +42,14 @@ static bool look_at(struct exu_waits *waits, const struct exu_wait_subject *subj
   return true;
 }
 
-bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subject) {
+bool exu_waits_read_thread(struct exu_waits *waits, const struct exu_wait_subject *subject) {
   if (!subject->os) return true;
   struct exu_seen *seen = EXU_PUSH(waits->arena, &waits->seen);
   if (!seen) return false;
   return look_at(waits, subject, seen);
 }
 
-bool exu_waits_look_late(struct exu_waits *waits) {
+bool exu_waits_read_late(struct exu_waits *waits) {
   for (size_t i = 0; i < waits->seen.count; i++) {
     struct exu_seen *seen = &waits->seen.items[i];
     const struct exu_wait_subject subject = seen->subject;
@@ -71,7 +71,7 @@ static bool wants_holders(const struct exu_waits *waits) {
   return false;
 }
 
-bool exu_waits_look_again(struct exu_waits *waits) {
+bool exu_waits_find_holders(struct exu_waits *waits) {
   if (!wants_holders(waits)) return true;
   if (!exu_waits_look_at_pools(waits)) return false;
   for (size_t i = 0; i < waits->seen.count; i++) {

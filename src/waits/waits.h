@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What every thread waits for, and who waits for whom. In two steps, because a live process is stopped only during the
- * first: exu_waits_look reads the process, exu_waits_finish puts together what it saw, the names of native functions and
- * the other threads.
+ * first: exu_waits_read_thread reads the process, exu_waits_finish puts together what it saw, the names of native
+ * functions and the other threads.
  */
 #ifndef EXUVIA_WAITS_WAITS_H
 #define EXUVIA_WAITS_WAITS_H
@@ -22,7 +22,7 @@ struct exu_waits *exu_waits_create(const struct exu_process *process, struct exu
                                    struct exu_diagnostics *diagnostics);
 void exu_waits_destroy(struct exu_waits *waits); /* NULL is allowed */
 
-/* The Python frames of a thread that one runtime runs, innermost first. They must live until exu_waits_look_again. */
+/* The Python frames of a thread that one runtime runs, innermost first. They must live until exu_waits_find_holders. */
 struct exu_wait_part {
   struct exu_py *py;
   const struct exu_py_frame *frames;
@@ -41,15 +41,15 @@ struct exu_wait_subject {
   struct exu_wait_part parts[EXU_WAIT_PARTS]; /* one for each runtime that it has frames of */
   size_t part_count;
 };
-bool exu_waits_look(struct exu_waits *waits, const struct exu_wait_subject *subject);
+bool exu_waits_read_thread(struct exu_waits *waits, const struct exu_wait_subject *subject);
 
 /* The same for threads that stopped only after the others had gone on. False only without memory. */
-bool exu_waits_look_late(struct exu_waits *waits);
+bool exu_waits_read_late(struct exu_waits *waits);
 
 /*
  * After the last thread: look for the holders of locks that do not record their owner. Only then is the process let go.
  */
-bool exu_waits_look_again(struct exu_waits *waits);
+bool exu_waits_find_holders(struct exu_waits *waits);
 
 /*
  * Fill in the `wait` of the report's threads (`threads`, which are those of the report while they may be written),

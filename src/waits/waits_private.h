@@ -81,7 +81,7 @@ struct exu_string exu_wait_label(const struct exu_finishing *finishing, size_t t
 /* exu_is_thread of a struct exu_finishing: is there a thread of that number, shown or not? */
 bool exu_wait_is_thread(const void *context, int64_t tid);
 
-/* ---- waits_reasons.c: what Python tells, and words for what has an owner ------------------------------------------ */
+/* ---- waits_reasons.c: what Python tells, and words for what has an owner ----------------------------------------- */
 
 /* `before`, then both texts, of which either may be unknown. */
 struct exu_string exu_wait_concat(struct exu_arena *arena, const char *before, struct exu_string a,
@@ -96,14 +96,14 @@ void exu_wait_say(struct exu_finishing *finishing, struct exu_seen *seen, const 
 
 void exu_wait_by_python(struct exu_finishing *finishing, struct exu_seen *seen);
 
-/* ---- waits_futex.c, waits_gil.c ----------------------------------------------------------------------------------- */
+/* ---- waits_futex.c, waits_gil.c ---------------------------------------------------------------------------------- */
 
 void exu_wait_in_futex(struct exu_finishing *finishing, struct exu_seen *seen);
 
 /* After what all threads wait for is known: it says what the holder does. */
 void exu_wait_for_gil(struct exu_finishing *finishing, struct exu_seen *seen);
 
-/* ---- waits_hang.c ------------------------------------------------------------------------------------------------- */
+/* ---- waits_hang.c ------------------------------------------------------------------------------------------------ */
 
 /*
  * Does this thread sleep until another thread of the process wakes it? One that waits for the GIL wakes up again and
@@ -131,7 +131,7 @@ struct exu_string exu_wait_pool_name(struct exu_waits *waits, size_t pool);
 /* All pools, in their order, as groups of threads. False only without memory. */
 bool exu_wait_groups(struct exu_waits *waits, const struct exu_group **groups, size_t *count);
 
-/* ---- waits_words.c ------------------------------------------------------------------------------------------------ */
+/* ---- waits_words.c ----------------------------------------------------------------------------------------------- */
 
 /*
  * What the thread does in its system call, as a summary, and the call's own fields of `wait`: the kind, the descriptor

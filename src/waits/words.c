@@ -218,8 +218,8 @@ static void put_evidence(struct exu_waits *waits, const struct exu_seen *seen, s
 }
 
 /*
- * Where in the kernel a thread sleeps that has been let go again and sleeps in the same call as before, and has not been
- * given a processor meanwhile.
+ * Where in the kernel a thread sleeps that has been let go again and sleeps in the same call as before, and has not
+ * been given a processor meanwhile.
  */
 static bool ask_wchan(struct exu_waits *waits, const struct exu_seen *seen, char wchan[EXU_WCHAN_SIZE]) {
   enum { ASKED_MAX = 64 };

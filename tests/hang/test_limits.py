@@ -29,7 +29,7 @@ def same(frames):
     return [{key: value for key, value in frame.items() if key != "pc"} for frame in frames]
 
 
-def problems_with_frames(pid, options, whole, splice, limit):
+def problems_with_frames(pid, options, whole, merged_by, limit):
     status, answer, said = hanging.attach(pid, f"--max-frames={limit}", *options)
     thread = main_thread(answer)
     frames, problems = thread["frames"], []
@@ -44,7 +44,7 @@ def problems_with_frames(pid, options, whole, splice, limit):
     if same(frames) != same(whole[:len(frames)]) or len(frames) + left != len(whole):
         problems.append(f"{len(frames)} frames and {left} left out of {len(whole)} are not the innermost ones")
     shown = sum(frame["kind"] == "python" for frame in frames)
-    if shown != min(limit, FUNCTIONS) or thread["merged_by"] != splice:
+    if shown != min(limit, FUNCTIONS) or thread["merged_by"] != merged_by:
         problems.append(f"{shown} Python frames, merged by {thread['merged_by']}")
     return [f"--max-frames={limit} {' '.join(options)}: {problem}" for problem in problems]
 

@@ -22,7 +22,7 @@ struct scene {
   uint64_t size;
   struct exu_report *truth;
   enum exu_outcome truth_outcome;
-  bool native; /* unwind and splice, too; the truth is of Python frames only */
+  bool native; /* unwind and merge, too; the truth is of Python frames only */
 };
 
 /* Ends the process with a message when the core cannot be had or is not explained completely. */

@@ -135,7 +135,7 @@ void inside_open(struct inside *inside, const struct scene *scene) {
     fprintf(stderr, "FAIL: the intact core cannot be opened\n");
     exit(2);
   }
-  exu_space_set_overlay(inside->process.space, exu_modules_overlay, &inside->modules);
+  exu_space_set_backing(inside->process.space, exu_modules_back_region, &inside->modules);
   struct exu_runtimes runtimes;
   if (!exu_runtimes_find(&runtimes, &inside->process, &inside->modules, &inside->arena, &inside->diagnostics, &error)) {
     fprintf(stderr, "FAIL: no Python in the intact core: %s\n", error.message);

@@ -22,7 +22,7 @@ FOUND = interpreters.find()
 
 
 def cases():
-    """One interpreter for each rule of splicing and way of finding the runtime, and Debian's, which are stripped."""
+    """One interpreter for each rule of merging and way of finding the runtime, and Debian's, which are stripped."""
     for minor in ("2.7", "3.6", "3.8", "3.11", "3.13"):
         found = [item for item in FOUND if item.minor == minor and item.kind == "release" and not item.root]
         absent = pytest.mark.skipif(not found, reason=f"skipped: no {minor} was found")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Under -X perf (3.12 and later) every Python function is entered through a copy of a trampoline in memory of no file,
-without unwinding information. No frame is lost for that, and the trampolines themselves are plumbing.
+without unwinding information. No frame is lost for that, and the trampolines themselves are filtered out.
 
 By default one interpreter for each trampoline that there is; all with EXUVIA_EVERY_INTERPRETER.
 """

@@ -51,7 +51,7 @@ const struct exu_native_frame *code_process_unwind(struct code_process *process,
   add(process, 0, CODE, process->code, EXU_PROT_READ | EXU_PROT_EXEC);
   add(process, 1, STACK, process->words, EXU_PROT_READ | EXU_PROT_WRITE);
   add(process, 2, OTHER_STACK, process->other, EXU_PROT_READ | EXU_PROT_WRITE);
-  assert_true(exu_space_seal(process->process.space));
+  assert_true(exu_space_finalize(process->process.space));
   process->unwinder = exu_unwinder_create(&process->process, &process->modules, &process->arena);
   assert_non_null(process->unwinder);
   registers->pc = pc;

@@ -32,7 +32,7 @@ void small_process_create(struct small_process *small, uint16_t machine) {
                                     .source = (uint32_t)source,
                                     .prot = EXU_PROT_READ | EXU_PROT_WRITE};
   assert_true(exu_space_add(small->process.space, &region));
-  assert_true(exu_space_seal(small->process.space));
+  assert_true(exu_space_finalize(small->process.space));
 }
 
 void small_process_destroy(struct small_process *small) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cython's names as Python says them. The symbols are what Cython 0.29.37 and 3.2.9 made of a module m in a package pkg. */
+/*
+ * Cython's names as Python says them. The symbols are what Cython 0.29.37 and 3.2.9 made of a module m in a package
+ * pkg.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

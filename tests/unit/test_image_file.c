@@ -73,7 +73,7 @@ static void open_self(struct process *process, uint64_t kept) {
   assert_non_null(maps);
   while (fgets(line, sizeof line, maps)) add_mapping(process, line, kept);
   fclose(maps);
-  assert_true(exu_space_seal(process->process.space));
+  assert_true(exu_space_finalize(process->process.space));
   assert_true(exu_modules_init(&process->modules, &process->process, &process->options, &process->arena,
                                &process->diagnostics));
 }

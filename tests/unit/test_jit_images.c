@@ -108,7 +108,7 @@ static void add(struct process *process, size_t index, uint64_t start, const voi
 static struct exu_elf_file *copy(struct process *process, bool unwinding_saved) {
   add(process, 0, IMAGE, process->image);
   if (unwinding_saved) add(process, 1, UNWINDING, process->unwinding);
-  assert_true(exu_space_seal(process->process.space));
+  assert_true(exu_space_finalize(process->process.space));
   return exu_jit_images_file(&process->images, &process->code);
 }
 

@@ -2,16 +2,13 @@
 /*
  * Splicing, from cases that are data: every file in data/merge is a list of them. A case is a block of lines:
  *
- *     case: what is true
- *     n 100 140 [f=7] [eval] [keeps=a1,b2]   a native frame's sp and cfa (hex; cfa 0: unknown), innermost first
- *       [nameless] [size=4000]               no symbol names its function; the size of that (hex)
- *       [bare]                               an eval loop whose frames do not exist for Python
- *     gap                                    native frames are missing right inside of the next one
- *     stop                                   unwinding did not reach the thread's start
- *     r m=120 | r p=a1 [c=1] [k]             a run: its marker or its frame object, its chain, of compiled code
- *     rule: marker|pointer|name|failed [unordered]
- *     = n0 r0 h1 ...                         what comes out: natives, runs (as numbered above), hosts; - is a gap,
- *                                            ! one of Python frames, % says that compiled code comes
+ * case: what is true n 100 140 [f=7] [eval] [keeps=a1,b2]   a native frame's sp and cfa (hex; cfa 0: unknown),
+ * innermost first [unsymbolized] [size=4000]               no symbol names its function; the size of that (hex) [bare]
+ * an eval loop whose frames do not exist for Python gap                                    native frames are missing
+ * right inside of the next one stop                                   unwinding did not reach the thread's start r
+ * m=120 | r p=a1 [c=1] [k]             an activation: its marker or its frame object, its chain, of compiled code rule:
+ * marker|pointer|name|failed [unordered] = n0 r0 h1 ...                         what comes out: natives, activations
+ * (as numbered above), eval frames; - is a gap, ! one of Python frames, % says that compiled code comes
  */
 #include <dirent.h>
 #include <setjmp.h>
@@ -33,9 +30,9 @@ struct example {
   char name[200];
   struct exu_merge_native frames[FRAMES];
   uint64_t kept[FRAMES][KEPT];
-  struct exu_merge_run runs[RUNS];
+  struct exu_merge_activation activations[RUNS];
   size_t gaps[FRAMES];
-  size_t count, run_count, gap_count;
+  size_t count, activation_count, gap_count;
   bool by_marker, complete;
   enum exu_merge_rule rule;
   bool ordered;
@@ -58,31 +55,32 @@ static const char *rule_name(enum exu_merge_rule rule) {
 }
 
 static void check_invariants(const struct exu_merge_item *items, size_t count, const struct example *example) {
-  size_t natives = 0, runs = 0;
+  size_t natives = 0, activations = 0;
   for (size_t i = 0; i < count; i++) {
     const struct exu_merge_item *item = &items[i];
     if (item->kind == EXU_MERGE_GAP || item->kind == EXU_MERGE_ALONE || item->kind == EXU_MERGE_COMPILED) {
       assert_true(i == 0 || items[i - 1].kind != item->kind);
-    } else if (item->kind == EXU_MERGE_RUN) {
-      assert_int_equal(item->index, runs++);
+    } else if (item->kind == EXU_MERGE_ACTIVATION) {
+      assert_int_equal(item->index, activations++);
     } else {
       assert_int_equal(item->index, natives++);
     }
-    if (item->kind == EXU_MERGE_HOST) assert_true(i > 0 && items[i - 1].kind == EXU_MERGE_RUN);
+    if (item->kind == EXU_MERGE_EVAL_FRAME) assert_true(i > 0 && items[i - 1].kind == EXU_MERGE_ACTIVATION);
   }
   assert_int_equal(natives, example->count);
-  assert_int_equal(runs, example->run_count);
+  assert_int_equal(activations, example->activation_count);
 }
 
-static void print(const struct exu_merge_item *items, size_t count, const struct exu_merge_run *runs, char *text) {
+static void print(const struct exu_merge_item *items, size_t count, const struct exu_merge_activation *activations,
+                  char *text) {
   char *end = text;
   *text = 0;
   for (size_t i = 0; i < count; i++) {
     if (i) *end++ = ' ';
     switch (items[i].kind) {
     case EXU_MERGE_NATIVE: end += sprintf(end, "n%u", items[i].index); break;
-    case EXU_MERGE_HOST: end += sprintf(end, "h%u", items[i].index); break;
-    case EXU_MERGE_RUN: end += sprintf(end, "r%u", runs[items[i].index].index); break;
+    case EXU_MERGE_EVAL_FRAME: end += sprintf(end, "h%u", items[i].index); break;
+    case EXU_MERGE_ACTIVATION: end += sprintf(end, "r%u", activations[items[i].index].index); break;
     case EXU_MERGE_GAP: end += sprintf(end, "-"); break;
     case EXU_MERGE_ALONE: end += sprintf(end, "!"); break;
     case EXU_MERGE_COMPILED: end += sprintf(end, "%%"); break;
@@ -99,11 +97,12 @@ static void run_example(struct example *example) {
   struct exu_merge_item items[FRAMES * 3 + RUNS * 3];
   char text[TEXT];
   struct exu_merge_result result =
-      example->by_marker ? exu_merge_by_marker(&stack, example->runs, example->run_count)
-                         : exu_merge_by_pointer(&stack, example->runs, example->run_count, keeps, example);
-  size_t count = exu_merge(&stack, example->runs, example->run_count, items);
-  assert_true(count <= exu_merge_room(&stack, example->run_count));
-  print(items, count, example->runs, text);
+      example->by_marker
+          ? exu_merge_by_marker(&stack, example->activations, example->activation_count)
+          : exu_merge_by_pointer(&stack, example->activations, example->activation_count, keeps, example);
+  size_t count = exu_merge(&stack, example->activations, example->activation_count, items);
+  assert_true(count <= exu_merge_room(&stack, example->activation_count));
+  print(items, count, example->activations, text);
   if (strcmp(text, example->expected) != 0 || result.rule != example->rule || result.order_known != example->ordered) {
     print_error("%s: %s\n  expected %s%s: %s\n  but got  %s%s: %s\n", example->file, example->name,
                 rule_name(example->rule), example->ordered ? "" : " unordered", example->expected,
@@ -125,8 +124,8 @@ static void parse_native(struct example *example, char *line) {
       example->frames[i].eval_name = true;
     } else if (strcmp(word, "bare") == 0) {
       example->frames[i].bare = true;
-    } else if (strcmp(word, "nameless") == 0) {
-      example->frames[i].nameless = true;
+    } else if (strcmp(word, "unsymbolized") == 0) {
+      example->frames[i].unsymbolized = true;
     } else if (strncmp(word, "size=", 5) == 0) {
       example->frames[i].size = (uint32_t)strtoull(word + 5, NULL, 16);
     } else if (strncmp(word, "f=", 2) == 0) {
@@ -140,17 +139,18 @@ static void parse_native(struct example *example, char *line) {
   }
 }
 
-static void parse_run(struct example *example, char *line) {
-  assert_true(example->run_count < RUNS);
-  struct exu_merge_run *run = &example->runs[example->run_count];
-  *run = (struct exu_merge_run){.index = (uint32_t)example->run_count++, .host = EXU_MERGE_NO_HOST};
+static void parse_activation(struct example *example, char *line) {
+  assert_true(example->activation_count < RUNS);
+  struct exu_merge_activation *activation = &example->activations[example->activation_count];
+  *activation = (struct exu_merge_activation){.index = (uint32_t)example->activation_count++,
+                                              .eval_frame = EXU_MERGE_NO_EVAL_FRAME};
   for (char *word = strtok(line, " "); word; word = strtok(NULL, " ")) {
     uint64_t value = word[1] ? strtoull(word + 2, NULL, 16) : 0;
     switch (word[0]) {
-    case 'm': run->marker = value; break;
-    case 'p': run->pointer = value; break;
-    case 'c': run->chain = (uint32_t)value; break;
-    case 'k': run->compiled = true; break;
+    case 'm': activation->marker = value; break;
+    case 'p': activation->pointer = value; break;
+    case 'c': activation->chain = (uint32_t)value; break;
+    case 'k': activation->compiled = true; break;
     default: fail_msg("%s: %s: not understood: %s", example->file, example->name, word);
     }
   }
@@ -189,7 +189,7 @@ static size_t run_file(const char *path) {
     } else if (strncmp(line, "n ", 2) == 0) {
       parse_native(&example, line + 2);
     } else if (strncmp(line, "r", 1) == 0 && (line[1] == ' ' || line[1] == 0)) {
-      parse_run(&example, line + 1);
+      parse_activation(&example, line + 1);
     } else if (strcmp(line, "gap") == 0) {
       example.gaps[example.gap_count++] = example.count;
     } else if (strcmp(line, "stop") == 0) {
@@ -230,15 +230,15 @@ static void cases_of_the_data_files(void **state) {
 /* ---- Every small stack ------------------------------------------------------------------------------------------- */
 
 /*
- * A stack as a word, innermost first: n is a native frame, e one of the eval loop with its run, x a run whose native
- * frame was lost, together with whatever else lay there. The word also is what must come out.
+ * A stack as a word, innermost first: n is a native frame, e one of the eval loop with its activation, x an activation
+ * whose native frame was lost, together with whatever else lay there. The word also is what must come out.
  */
 struct picture {
   struct example *example;
   char *expected;
   uint64_t address;
   bool lost;  /* frames were lost right inside of here */
-  bool loose; /* the last item was a run without a host */
+  bool loose; /* the last item was an activation without an eval frame */
 };
 
 static void draw_gap(struct picture *picture) {
@@ -260,11 +260,13 @@ static void draw_native(struct picture *picture, bool eval) {
   example->frames[i] = (struct exu_merge_native){
       .sp = picture->address, .cfa = picture->address + size, .function = eval ? 0xe : 0xf0 + i % 2, .eval_name = eval};
   if (eval) {
-    uint32_t run = (uint32_t)example->run_count++;
-    example->runs[run] = (struct exu_merge_run){
-        .marker = picture->address + 8 * (run % 2), .pointer = 0xa000 + run, .index = run, .host = EXU_MERGE_NO_HOST};
-    example->kept[i][0] = 0xa000 + run;
-    sprintf(picture->expected + strlen(picture->expected), "r%u h%zu ", run, i);
+    uint32_t activation = (uint32_t)example->activation_count++;
+    example->activations[activation] = (struct exu_merge_activation){.marker = picture->address + 8 * (activation % 2),
+                                                                     .pointer = 0xa000 + activation,
+                                                                     .index = activation,
+                                                                     .eval_frame = EXU_MERGE_NO_EVAL_FRAME};
+    example->kept[i][0] = 0xa000 + activation;
+    sprintf(picture->expected + strlen(picture->expected), "r%u h%zu ", activation, i);
   } else {
     sprintf(picture->expected + strlen(picture->expected), "n%zu ", i);
   }
@@ -273,12 +275,14 @@ static void draw_native(struct picture *picture, bool eval) {
 
 static void draw_lost(struct picture *picture) {
   struct example *example = picture->example;
-  uint32_t run = (uint32_t)example->run_count++;
-  example->runs[run] = (struct exu_merge_run){
-      .marker = picture->address + 8, .pointer = 0xa000 + run, .index = run, .host = EXU_MERGE_NO_HOST};
+  uint32_t activation = (uint32_t)example->activation_count++;
+  example->activations[activation] = (struct exu_merge_activation){.marker = picture->address + 8,
+                                                                   .pointer = 0xa000 + activation,
+                                                                   .index = activation,
+                                                                   .eval_frame = EXU_MERGE_NO_EVAL_FRAME};
   picture->address += 0x40;
   if (!picture->loose) draw_gap(picture);
-  sprintf(picture->expected + strlen(picture->expected), "r%u ", run);
+  sprintf(picture->expected + strlen(picture->expected), "r%u ", activation);
   picture->lost = picture->loose = true;
 }
 
@@ -289,30 +293,30 @@ static void draw(struct example *example, const char *word, bool by_marker) {
   strcpy(example->name, word);
   example->by_marker = by_marker;
   example->ordered = true;
-  bool hosted = false;
+  bool eval_framed = false;
   for (const char *c = word; *c; c++) {
     if (*c == 'x') {
       draw_lost(&picture);
     } else {
       draw_native(&picture, *c == 'e');
-      hosted |= *c == 'e';
+      eval_framed |= *c == 'e';
     }
   }
   example->complete = !picture.lost;
   if (picture.lost && example->count > 0) example->frames[example->count - 1].cfa = 0;
-  if (hosted) example->rule = by_marker ? EXU_MERGE_BY_MARKER : EXU_MERGE_BY_POINTER;
+  if (eval_framed) example->rule = by_marker ? EXU_MERGE_BY_MARKER : EXU_MERGE_BY_POINTER;
   size_t size = strlen(example->expected);
   if (size) example->expected[size - 1] = 0;
 }
 
 /*
- * A frame whose caller was lost has no known end. By marker it cannot be a host then, so such words say nothing; nor
- * can pointers tell which runs lie in a gap from those that have lost only their own frame.
+ * A frame whose caller was lost has no known end. By marker it cannot be an eval frame then, so such words say nothing;
+ * nor can pointers tell which activations lie in a gap from those that have lost only their own frame.
  */
 static bool is_decidable(const char *word, bool by_marker) {
   if (by_marker) return !strstr(word, "ex");
   bool lost = strchr(word, 'x') != NULL;
-  /* Names alone would place runs that lost their frames. */
+  /* Names alone would place activations that lost their frames. */
   return !lost || strchr(word, 'e');
 }
 
@@ -361,26 +365,26 @@ static void long_stacks_take_linear_time(void **state) {
   (void)state;
   for (int by_marker = 0; by_marker < 2; by_marker++) {
     struct exu_merge_native *frames = calloc(2 * MANY, sizeof *frames);
-    struct exu_merge_run *runs = calloc(MANY, sizeof *runs);
+    struct exu_merge_activation *activations = calloc(MANY, sizeof *activations);
     struct exu_merge_stack stack = {.frames = frames, .count = 2 * MANY, .complete = true};
     struct exu_merge_item *items = calloc(exu_merge_room(&stack, MANY), sizeof *items);
-    assert_true(frames && runs && items);
+    assert_true(frames && activations && items);
     for (size_t i = 0; i < 2 * MANY; i++) {
       frames[i] = (struct exu_merge_native){.sp = 0x1000 + 32 * i, .cfa = 0x1020 + 32 * i, .eval_name = i % 2};
     }
     for (size_t i = 0; i < MANY; i++) {
-      runs[i] = (struct exu_merge_run){.marker = 0x1028 + 64 * i,
-                                       .pointer = 0x100000 + i,
-                                       .index = (uint32_t)i,
-                                       .chain = (uint32_t)(i / (MANY / 4))};
+      activations[i] = (struct exu_merge_activation){.marker = 0x1028 + 64 * i,
+                                                     .pointer = 0x100000 + i,
+                                                     .index = (uint32_t)i,
+                                                     .chain = (uint32_t)(i / (MANY / 4))};
     }
-    struct exu_merge_result result =
-        by_marker ? exu_merge_by_marker(&stack, runs, MANY) : exu_merge_by_pointer(&stack, runs, MANY, keeps_own, NULL);
+    struct exu_merge_result result = by_marker ? exu_merge_by_marker(&stack, activations, MANY)
+                                               : exu_merge_by_pointer(&stack, activations, MANY, keeps_own, NULL);
     assert_true(result.order_known);
-    assert_int_equal(exu_merge(&stack, runs, MANY, items), 3 * MANY);
-    for (size_t i = 0; i < MANY; i++) assert_int_equal(runs[i].host, 2 * i + 1);
+    assert_int_equal(exu_merge(&stack, activations, MANY, items), 3 * MANY);
+    for (size_t i = 0; i < MANY; i++) assert_int_equal(activations[i].eval_frame, 2 * i + 1);
     free(frames);
-    free(runs);
+    free(activations);
     free(items);
   }
 }

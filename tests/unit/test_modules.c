@@ -125,9 +125,9 @@ static void map_data(struct process *process, const char *file, const char *path
 
 static void find(struct process *process) {
   struct exu_process *of = &process->process;
-  assert_true(exu_space_seal(of->space));
+  assert_true(exu_space_finalize(of->space));
   assert_true(exu_modules_init(&process->modules, of, &process->options, &process->arena, &process->diagnostics));
-  exu_space_set_overlay(of->space, exu_modules_overlay, &process->modules);
+  exu_space_set_backing(of->space, exu_modules_back_region, &process->modules);
 }
 
 static size_t diagnostics_of(const struct process *process, const char *code) {
@@ -687,7 +687,7 @@ static void real_core_has_the_modules_of_its_process(void **state) {
   if (!exu_process_open_core(core, &process->arena, &process->diagnostics, &opened, &error))
     fail_msg("%s", error.message);
   assert_true(exu_modules_init(&modules, &opened, NULL, &process->arena, &process->diagnostics));
-  exu_space_set_overlay(opened.space, exu_modules_overlay, &modules);
+  exu_space_set_backing(opened.space, exu_modules_back_region, &modules);
   bool vdso = false, libc = false;
   size_t mains = 0;
   for (size_t i = 0; i < modules.count; i++) {

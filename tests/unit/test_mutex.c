@@ -20,7 +20,10 @@ static bool is_thread(const void *context, int64_t tid) {
   return tid == OWNER;
 }
 
-/* glibc's pthread_mutex_t as ten words of 32 bits: __lock, __count, __owner, __nusers, __kind, spins, then two pointers. */
+/*
+ * glibc's pthread_mutex_t as ten words of 32 bits: __lock, __count, __owner, __nusers, __kind, spins, then two
+ * pointers.
+ */
 static const struct {
   const char *name;
   uint32_t words[10];

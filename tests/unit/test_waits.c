@@ -69,12 +69,12 @@ static void look(struct scene *scene) {
         .gil_holder = scene->gil[i] ? scene->gil_holder : 0,
         .gil_of = {scene->gil_of[i], scene->gil_of[i] ? strlen(scene->gil_of[i]) : 0},
         .gils = {scene->has_gil[i]}};
-    assert_true(exu_waits_look(scene->waits, &subject));
+    assert_true(exu_waits_read_thread(scene->waits, &subject));
   }
 }
 
 static const struct exu_wait *finish(struct scene *scene) {
-  assert_true(exu_waits_look_again(scene->waits));
+  assert_true(exu_waits_find_holders(scene->waits));
   scene->report.threads = scene->threads;
   scene->report.thread_count = scene->small.process.thread_count;
   assert_true(exu_waits_finish(scene->waits, &scene->report, scene->threads));
@@ -340,7 +340,7 @@ static void a_stopped_process_is_stopped_first_and_still_deadlocked(void **state
   scene_destroy(&scene);
 }
 
-/* ---- Threads that were not read at the same moment as the others -------------------------------------------------- */
+/* ---- Threads that were not read at the same moment as the others ------------------------------------------------- */
 
 /* One that ran while it was read, or that stopped only after the others had gone on. */
 static void make_late(struct exu_os_thread *thread, int how) {
@@ -506,7 +506,7 @@ static void what_a_late_thread_waits_for_is_said_and_it_stays_a_thread_of_its_po
   look(&scene);
   for (size_t i = 0; i < 2; i++) scene.waits->seen.items[i].works_for = 1;
   late->registers = (struct exu_registers){.valid = 1, .syscall = FUTEX, .syscall_args = {FIRST, 0x80, 2}};
-  assert_true(exu_waits_look_late(scene.waits));
+  assert_true(exu_waits_read_late(scene.waits));
   finish(&scene);
   check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by \"other\"");
   for (size_t i = 0; i < 2; i++) assert_int_equal(scene.waits->seen.items[i].works_for, 1);

@@ -73,8 +73,8 @@ bool exu_bytecode_at(const struct exu_bytecode *bytecode, uint32_t offset, struc
 bool exu_bytecode_is_straight(const struct exu_bytecode *bytecode, uint32_t from, uint32_t to);
 
 /*
- * Is the instruction at `at` where a generator is that is suspended at a `yield`: that one itself, or, since 3.13, the one
- * behind it?
+ * Is the instruction at `at` where a generator is that is suspended at a `yield`: that one itself, or, since 3.13, the
+ * one behind it?
  */
 bool exu_bytecode_at_yield(const struct exu_bytecode *bytecode, uint32_t at);
 
@@ -95,8 +95,8 @@ struct exu_method_call {
 bool exu_bytecode_method_call(const struct exu_bytecode *bytecode, uint32_t offset, struct exu_method_call *call);
 
 /*
- * Has the instruction at `at` been reached in a straight line from the entry of a `with`, and does it take a lock itself,
- * if that is what it is called with? Either it enters another `with` (`call->end` is 0), or it calls a method.
+ * Has the instruction at `at` been reached in a straight line from the entry of a `with`, and does it take a lock
+ * itself, if that is what it is called with? Either it enters another `with` (`call->end` is 0), or it calls a method.
  */
 bool exu_bytecode_just_entered(const struct exu_bytecode *bytecode, uint32_t at, struct exu_method_call *call);
 

@@ -11,9 +11,9 @@ enum { BYTES_MAX = 16 * 1024 * 1024, STRUCTURE_MAX = 512, BEYOND_MAX = 16 };
 static bool read_string(struct exu_py *py, uint64_t address, const char *what, struct exu_string *text) {
   enum exu_py_text got = exu_py_text(py, address, text);
   if (got == EXU_PY_TEXT_CUT) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_STRING_CUT, -1,
-                "a code object's %s at 0x%llx has more than %d characters: cut", what, (unsigned long long)address,
-                EXU_PY_TEXT_MAX);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_STRING_CUT, -1,
+                   "a code object's %s at 0x%llx has more than %d characters: cut", what, (unsigned long long)address,
+                   EXU_PY_TEXT_MAX);
   }
   return got != EXU_PY_TEXT_DAMAGED;
 }
@@ -94,16 +94,16 @@ static void read_code(struct exu_py *py, uint64_t address, struct exu_py_code *c
   if (exu_py_has(layout->code_qualname) &&
       !read_name(py, exu_py_field(object, size, layout->code_qualname), "qualified name", &code->qualname)) {
     code->qualname = (struct exu_string){NULL, 0};
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_NAME_UNREADABLE, -1,
-                "the qualified name of the code object at 0x%llx cannot be read", (unsigned long long)address);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_NAME_UNREADABLE, -1,
+                   "the qualified name of the code object at 0x%llx cannot be read", (unsigned long long)address);
   }
   code->first_line = (int32_t)exu_py_field(object, size, layout->code_firstlineno);
   code->format = line_format(py);
   bool lnotab = exu_py_has(layout->code_lnotab) && !exu_py_has(layout->code_linetable);
   if (!read_line_table(py, exu_py_field(object, size, lnotab ? layout->code_lnotab : layout->code_linetable), code)) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_LINE_TABLE_UNREADABLE, -1,
-                "lines in the code object at 0x%llx are unknown: its line table cannot be read",
-                (unsigned long long)address);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_LINE_TABLE_UNREADABLE, -1,
+                   "lines in the code object at 0x%llx are unknown: its line table cannot be read",
+                   (unsigned long long)address);
   }
   if (exu_py_has(layout->code_adaptive)) {
     code->bytecode = address + layout->code_adaptive.offset;

@@ -34,9 +34,9 @@ static enum step enter(struct walk *walk, uint64_t address) {
   struct exu_py *py = walk->py;
   size_t depth = walk->stack->frames.count;
   if (!exu_py_plausible(address)) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_FRAME_UNREADABLE, walk->tid,
-                "the stack goes on at 0x%llx, which cannot be a frame: the frames outside of it are missing",
-                (unsigned long long)address);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_FRAME_UNREADABLE, walk->tid,
+                   "the stack goes on at 0x%llx, which cannot be a frame: the frames outside of it are missing",
+                   (unsigned long long)address);
     walk->stack->complete = false;
     return STEP_END;
   }
@@ -45,19 +45,20 @@ static enum step enter(struct walk *walk, uint64_t address) {
     return STEP_END;
   }
   if (py->frames_left == 0) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_FRAME_BUDGET, walk->tid,
-                "the process has more than %d frames, or very long names in them: the frames outside of the innermost "
-                "%zu of this thread are missing",
-                EXU_PY_FRAMES_MAX, depth);
+    exu_incomplete(
+        py->diagnostics, EXU_DIAGNOSTIC_FRAME_BUDGET, walk->tid,
+        "the process has more than %d frames, or very long names in them: the frames outside of the innermost "
+        "%zu of this thread are missing",
+        EXU_PY_FRAMES_MAX, depth);
     walk->stack->complete = false;
     return STEP_END;
   }
   bool is_new;
   if (!exu_map_insert(&walk->seen, address, &is_new)) return STEP_NO_MEMORY;
   if (!is_new) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_FRAME_CYCLE, walk->tid,
-                "the list of frames leads back to the frame at 0x%llx: the frames outside of it are missing",
-                (unsigned long long)address);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_FRAME_CYCLE, walk->tid,
+                   "the list of frames leads back to the frame at 0x%llx: the frames outside of it are missing",
+                   (unsigned long long)address);
     walk->stack->complete = false;
     return STEP_END;
   }
@@ -65,9 +66,9 @@ static enum step enter(struct walk *walk, uint64_t address) {
 }
 
 static enum step unreadable(struct walk *walk, uint64_t address, enum exu_fault fault) {
-  exu_missing(walk->py->diagnostics, EXU_DIAGNOSTIC_FRAME_UNREADABLE, walk->tid,
-              "the frame at 0x%llx cannot be read (%s): it and the frames outside of it are missing",
-              (unsigned long long)address, exu_fault_text(fault));
+  exu_incomplete(walk->py->diagnostics, EXU_DIAGNOSTIC_FRAME_UNREADABLE, walk->tid,
+                 "the frame at 0x%llx cannot be read (%s): it and the frames outside of it are missing",
+                 (unsigned long long)address, exu_fault_text(fault));
   walk->stack->complete = false;
   return STEP_END;
 }
@@ -87,22 +88,22 @@ static enum step push(struct walk *walk, uint64_t address, struct exu_py_code *c
 static void lost_code(struct walk *walk, uint64_t address, uint64_t code) {
   walk->unreadable_code++;
   walk->stack->complete = false;
-  exu_missing(walk->py->diagnostics, EXU_DIAGNOSTIC_CODE_UNREADABLE, walk->tid,
-              "the frame at 0x%llx is left out: its code object at 0x%llx cannot be read", (unsigned long long)address,
-              (unsigned long long)code);
+  exu_incomplete(walk->py->diagnostics, EXU_DIAGNOSTIC_CODE_UNREADABLE, walk->tid,
+                 "the frame at 0x%llx is left out: its code object at 0x%llx cannot be read",
+                 (unsigned long long)address, (unsigned long long)code);
 }
 
 /* The frame is there, but where it was is not known. */
 static struct exu_position outside_code(struct walk *walk, uint64_t address) {
-  exu_missing(walk->py->diagnostics, EXU_DIAGNOSTIC_INSTRUCTION_OUTSIDE_CODE, walk->tid,
-              "the line of the frame at 0x%llx is unknown: its instruction lies outside its code object",
-              (unsigned long long)address);
+  exu_incomplete(walk->py->diagnostics, EXU_DIAGNOSTIC_INSTRUCTION_OUTSIDE_CODE, walk->tid,
+                 "the line of the frame at 0x%llx is unknown: its instruction lies outside its code object",
+                 (unsigned long long)address);
   return (struct exu_position){-1, -1, -1, -1};
 }
 
 /*
- * Compilers of Python code make frame objects of a type of their own for their functions (Nuitka: compiled_frame), which
- * they put on the thread state's stack of frames.
+ * Compilers of Python code make frame objects of a type of their own for their functions (Nuitka: compiled_frame),
+ * which they put on the thread state's stack of frames.
  */
 static bool is_compiled(struct walk *walk, uint64_t type) {
   if (type == walk->frame_type || !exu_py_plausible(type)) return false;
@@ -283,10 +284,10 @@ static bool ends_run(const struct exu_py *py, uint64_t frame) {
 }
 
 /*
- * 3.11 and 3.12: a call of the eval loop first puts its CFrame before the others, and then its frame into that. In between
- * there is what an earlier call left on the C stack, or the frame, but not linked yet. The run of a call that has begun ends
- * at the frame that the CFrame before it has; leftovers lead to frames that were overwritten since, and so anywhere. Where a
- * core lacks the memory that a run leads to, it may have begun: the walk will say what is missing.
+ * 3.11 and 3.12: a call of the eval loop first puts its CFrame before the others, and then its frame into that. In
+ * between there is what an earlier call left on the C stack, or the frame, but not linked yet. The run of a call that
+ * has begun ends at the frame that the CFrame before it has; leftovers lead to frames that were overwritten since, and
+ * so anywhere. Where a core lacks the memory that a run leads to, it may have begun: the walk will say what is missing.
  */
 static bool has_begun(const struct exu_py *py, uint64_t first, uint64_t before) {
   enum { RUN_MAX = 4096 }; /* no such leftover is that long, unless it goes round */
@@ -306,10 +307,10 @@ static void say_not_begun(struct walk *walk) {
   static const char text[] =
       "the innermost call of the eval loop has no frame of its own yet, or it was overwritten: its caller's are shown";
   if (!walk->py->process->died) {
-    exu_note(walk->py->diagnostics, EXU_DIAGNOSTIC_CALL_NOT_BEGUN, walk->tid, "%s", text);
+    exu_info(walk->py->diagnostics, EXU_DIAGNOSTIC_CALL_NOT_BEGUN, walk->tid, "%s", text);
     return;
   }
-  exu_missing(walk->py->diagnostics, EXU_DIAGNOSTIC_CALL_NOT_BEGUN, walk->tid, "%s", text);
+  exu_incomplete(walk->py->diagnostics, EXU_DIAGNOSTIC_CALL_NOT_BEGUN, walk->tid, "%s", text);
   walk->stack->complete = false;
 }
 
@@ -339,8 +340,8 @@ static uint64_t root_cframe(const struct exu_py *py, uint64_t tstate) {
 }
 
 /*
- * 3.10: a call that returns takes its CFrame away first, and its frame a moment later. In between each frame has got the
- * marker of its caller, and the outermost one that in the thread state.
+ * 3.10: a call that returns takes its CFrame away first, and its frame a moment later. In between each frame has got
+ * the marker of its caller, and the outermost one that in the thread state.
  */
 static void undo_return(struct exu_py_stack *stack, size_t first, uint64_t root) {
   size_t count = stack->frames.count;
@@ -358,8 +359,8 @@ bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t lim
 
   stack->complete = true;
   if (!first_frame(&walk, tstate, &address)) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_UNREADABLE, tid,
-                "the thread state at 0x%llx cannot be read", (unsigned long long)tstate);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_UNREADABLE, tid,
+                   "the thread state at 0x%llx cannot be read", (unsigned long long)tstate);
     stack->complete = false;
     return true;
   }
@@ -378,7 +379,7 @@ bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t lim
   return step != STEP_NO_MEMORY;
 }
 
-/* ---- Generators ---------------------------------------------------------------------------------------------------- */
+/* ---- Generators -------------------------------------------------------------------------------------------------- */
 
 /* Up to 3.10. */
 static bool read_frame_object(struct exu_py *py, uint64_t generator, struct exu_py_frame *frame) {

@@ -46,8 +46,8 @@ bool exu_py_generator_frame(struct exu_py *py, uint64_t generator, struct exu_py
 uint64_t exu_py_marker(const struct exu_py *py, uint64_t tstate);
 
 /*
- * Before 3.10: the addresses of the innermost frame objects of a thread state, innermost first, `limit` at most. Returns
- * how many there are.
+ * Before 3.10: the addresses of the innermost frame objects of a thread state, innermost first, `limit` at most.
+ * Returns how many there are.
  */
 size_t exu_py_frame_objects(const struct exu_py *py, uint64_t tstate, uint64_t *objects, size_t limit);
 

@@ -78,9 +78,9 @@ extern const size_t exu_debug_offsets_table_count;
 const struct exu_layout_table *exu_layout_find(const struct exu_build *build, uint16_t machine, bool *exact);
 
 /*
- * Take from another layout of the same release what only few units of its DWARF define: generators, descriptors, and the
- * fields of the module io, to which no function leads in every build, and which 2.7 may have in a file of its own. But for the
- * head of objects, which has to be the same in both, these structures are the same in all builds.
+ * Take from another layout of the same release what only few units of its DWARF define: generators, descriptors, and
+ * the fields of the module io, to which no function leads in every build, and which 2.7 may have in a file of its own.
+ * But for the head of objects, which has to be the same in both, these structures are the same in all builds.
  */
 void exu_layout_take_rest(struct exu_layout *layout, const struct exu_layout *other);
 

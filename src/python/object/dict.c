@@ -78,8 +78,8 @@ static bool locate(struct exu_py *py, uint64_t dict, struct table *table) {
 static bool take_from_budget(struct exu_py *py) {
   if (py->entries_left == 0) return false;
   if (--py->entries_left > 0) return true;
-  exu_missing(py->diagnostics, EXU_DIAGNOSTIC_DICT_BUDGET, -1,
-              "names are missing: the dictionaries that lead to them have more than %d entries", EXU_PY_ENTRIES_MAX);
+  exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_DICT_BUDGET, -1,
+                 "names are missing: the dictionaries that lead to them have more than %d entries", EXU_PY_ENTRIES_MAX);
   return false;
 }
 

@@ -27,7 +27,7 @@ enum { EXU_PY_COPIES_MAX = 16 };
 struct exu_py_attempts {
   struct exu_py_copy copies[EXU_PY_COPIES_MAX];
   size_t count;
-  bool no_anchors; /* the search by anchor was wanted, but of no thread it is known where its descriptor is */
+  bool no_descriptors; /* a search wanted to know where threads have their descriptors, and of none it is known */
 };
 
 void exu_py_add_copy(struct exu_py_attempts *attempts, const struct exu_py *py, enum exu_py_copy_state state,
@@ -45,8 +45,8 @@ enum exu_py_sight {
 enum exu_py_sight exu_py_find_in_file(struct exu_py *py, struct exu_binary *module, struct exu_py_attempts *attempts);
 
 /*
- * Up to 3.11: find out where the import lock is (py->variables), the first time that it is asked for. Only a full symbol
- * table has it, and to search one takes long.
+ * Up to 3.11: find out where the import lock is (py->variables), the first time that it is asked for. Only a full
+ * symbol table has it, and to search one takes long.
  */
 void exu_py_find_import_lock(struct exu_py *py);
 
@@ -56,13 +56,14 @@ void exu_py_find_import_lock(struct exu_py *py);
 bool exu_py_find_by_cookie(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts);
 
 /*
- * Any version that is known already (py->build.version): a thread's pthread_self(), repeated in its thread state. With a
- * module only an interpreter whose types lie in it counts.
+ * Any version that is known already (py->build.version): a thread's pthread_self(), repeated in its thread state. With
+ * a module only an interpreter whose types lie in it counts.
  */
-bool exu_py_find_by_anchor(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts);
+bool exu_py_find_by_thread_pointer(struct exu_py *py, const struct exu_binary *module,
+                                   struct exu_py_attempts *attempts);
 
 /* The same with the layout that is known already: py->layout. Sets what it finds in *py, but for the module. */
-bool exu_py_search_anchor(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts);
+bool exu_py_search_thread_states(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts);
 
 /*
  * Is there an interpreter at `interpreter` whose thread states lead back to it? Checks the first thread state; an

@@ -139,7 +139,7 @@ static enum exu_py_sight find_old_runtime(struct exu_py *py, struct exu_binary *
     return EXU_PY_RUNS;
   }
   py->found_by = EXU_FOUND_BY_THREAD_POINTER;
-  if (exu_py_search_anchor(py, module, attempts)) return EXU_PY_RUNS;
+  if (exu_py_search_thread_states(py, module, attempts)) return EXU_PY_RUNS;
   exu_py_add_copy(attempts, py, EXU_PY_COPY_UNUSED, 0);
   return EXU_PY_SEEN;
 }

@@ -10,7 +10,7 @@
 #include "python/runtime/find.h"
 
 /* What a search may look at. A larger core is searched in part, and the report says so. */
-enum { SCAN_MAX_MIB = 4096, TSTATES_MAX = 65536, INTERPRETERS_MAX = 4096, ANCHORS_MAX = 1024, HITS_MAX = 4096 };
+enum { SCAN_MAX_MIB = 4096, TSTATES_MAX = 65536, INTERPRETERS_MAX = 4096, DESCRIPTORS_MAX = 1024, HITS_MAX = 4096 };
 
 struct search {
   exu_scan_callback *callback;
@@ -48,8 +48,8 @@ static void scan_writable(struct exu_py *py, const struct exu_binary *module, ex
       }
       if (exu_space_scan(py->space, region, 8, count_bytes, &search)) continue;
       if (search.left == 0) {
-        exu_missing(py->diagnostics, EXU_DIAGNOSTIC_SEARCH_BUDGET, -1,
-                    "the search for the interpreter stopped after %d MiB of memory", SCAN_MAX_MIB);
+        exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_SEARCH_BUDGET, -1,
+                       "the search for the interpreter stopped after %d MiB of memory", SCAN_MAX_MIB);
       }
       return;
     }
@@ -105,10 +105,10 @@ bool exu_py_find_by_cookie(struct exu_py *py, const struct exu_binary *module, s
   return search.found;
 }
 
-/* ---- The anchor -------------------------------------------------------------------------------------------------- */
+/* ---- Thread states ----------------------------------------------------------------------------------------------- */
 
 /* What pthread_self() returns in one thread: exactly, or somewhere from first to last. */
-struct anchor {
+struct descriptor_range {
   uint64_t first;
   uint64_t last;
 };
@@ -117,26 +117,26 @@ struct anchor {
  * A thread state keeps what pthread_self() returned, which is the thread pointer. A word with that value is the
  * thread_id of a thread state T when the interpreter that T points to has T in its list of thread states.
  */
-struct anchor_search {
+struct descriptor_search {
   struct exu_py *py;
   const struct exu_binary *module; /* that has to hold the interpreter's types; NULL: any */
   const struct exu_py_attempts *attempts;
-  struct anchor anchors[ANCHORS_MAX]; /* by address */
-  size_t anchor_count;
+  struct descriptor_range descriptors[DESCRIPTORS_MAX]; /* by address */
+  size_t descriptor_count;
   size_t hits;
   uint64_t interpreter; /* the first that was found */
 };
 
-static int compare_anchors(const void *a, const void *b) {
-  const struct anchor *x = a, *y = b;
+static int compare_descriptors(const void *a, const void *b) {
+  const struct descriptor_range *x = a, *y = b;
   return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* A word as the key, an anchor as the element. */
-static int compare_with_anchor(const void *key, const void *element) {
-  const struct anchor *anchor = element;
+/* A word as the key, a range as the element. */
+static int compare_with_descriptor(const void *key, const void *element) {
+  const struct descriptor_range *descriptor = element;
   uint64_t word = *(const uint64_t *)key;
-  return word < anchor->first ? -1 : word > anchor->last;
+  return word < descriptor->first ? -1 : word > descriptor->last;
 }
 
 static bool has_thread_state(const struct exu_py *py, uint64_t interpreter, uint64_t wanted) {
@@ -164,7 +164,7 @@ static struct exu_binary *module_of(const struct exu_py *py, uint64_t interprete
 }
 
 /* What was left behind of a runtime that has been shut down, or belongs to another copy, is not what is sought. */
-static bool is_sought(const struct anchor_search *search, uint64_t interpreter) {
+static bool is_sought(const struct descriptor_search *search, uint64_t interpreter) {
   const struct exu_py *py = search->py;
   uint64_t runtime;
   /* Of another version, whose layout this is not, the module may be unknown, too. */
@@ -177,7 +177,7 @@ static bool is_sought(const struct anchor_search *search, uint64_t interpreter) 
   return true;
 }
 
-static bool try_anchor(struct anchor_search *search, uint64_t address) {
+static bool try_thread_state(struct descriptor_search *search, uint64_t address) {
   struct exu_py *py = search->py;
   uint64_t tstate = address - py->layout.tstate_thread_id.offset;
   uint64_t interpreter;
@@ -188,29 +188,32 @@ static bool try_anchor(struct anchor_search *search, uint64_t address) {
   return true;
 }
 
-static bool scan_for_anchor(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
-  struct anchor_search *search = context;
-  uint64_t lowest = search->anchors[0].first, width = search->anchors[search->anchor_count - 1].last - lowest;
+static bool scan_for_thread_state(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
+  struct descriptor_search *search = context;
+  uint64_t lowest = search->descriptors[0].first,
+           width = search->descriptors[search->descriptor_count - 1].last - lowest;
   for (size_t i = 0; i + 8 <= size; i += 8) {
     uint64_t word;
     memcpy(&word, bytes + i, 8);
     if (word - lowest > width) continue;
-    if (!bsearch(&word, search->anchors, search->anchor_count, sizeof *search->anchors, compare_with_anchor)) continue;
-    if (try_anchor(search, address + i) || ++search->hits >= HITS_MAX) return false;
+    if (!bsearch(&word, search->descriptors, search->descriptor_count, sizeof *search->descriptors,
+                 compare_with_descriptor))
+      continue;
+    if (try_thread_state(search, address + i) || ++search->hits >= HITS_MAX) return false;
   }
   return true;
 }
 
-static void collect_anchors(struct anchor_search *search) {
+static void collect_descriptors(struct descriptor_search *search) {
   const struct exu_process *process = search->py->process;
-  for (size_t i = 0; i < process->thread_count && search->anchor_count < ANCHORS_MAX; i++) {
+  for (size_t i = 0; i < process->thread_count && search->descriptor_count < DESCRIPTORS_MAX; i++) {
     const struct exu_os_thread *thread = &process->threads[i];
     const bool exact = thread->registers.has_thread_pointer;
     uint64_t last = exact ? process->arch->pthread_self(thread->registers.thread_pointer) : thread->in_descriptor;
     uint64_t first = exact || last < EXU_DESCRIPTOR_MAX ? last : last - EXU_DESCRIPTOR_MAX + 1;
-    if (last) search->anchors[search->anchor_count++] = (struct anchor){first, last};
+    if (last) search->descriptors[search->descriptor_count++] = (struct descriptor_range){first, last};
   }
-  qsort(search->anchors, search->anchor_count, sizeof *search->anchors, compare_anchors);
+  qsort(search->descriptors, search->descriptor_count, sizeof *search->descriptors, compare_descriptors);
 }
 
 /* 3.7 and 3.8: an interpreter does not know the runtime, but the runtime's list starts with one. */
@@ -271,19 +274,20 @@ static void adopt(struct exu_py *py, uint64_t interpreter) {
   py->interpreters = head;
 }
 
-bool exu_py_search_anchor(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts) {
-  struct anchor_search search = {.py = py, .module = module, .attempts = attempts};
+bool exu_py_search_thread_states(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts) {
+  struct descriptor_search search = {.py = py, .module = module, .attempts = attempts};
   if (!exu_py_has(py->layout.tstate_thread_id)) return false;
-  collect_anchors(&search);
-  attempts->no_anchors |= search.anchor_count == 0;
-  if (search.anchor_count == 0) return false;
-  scan_writable(py, NULL, scan_for_anchor, &search);
+  collect_descriptors(&search);
+  attempts->no_descriptors |= search.descriptor_count == 0;
+  if (search.descriptor_count == 0) return false;
+  scan_writable(py, NULL, scan_for_thread_state, &search);
   if (!search.interpreter) return false;
   adopt(py, search.interpreter);
   return true;
 }
 
-bool exu_py_find_by_anchor(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts) {
+bool exu_py_find_by_thread_pointer(struct exu_py *py, const struct exu_binary *module,
+                                   struct exu_py_attempts *attempts) {
   /* Without its file, a debug build is told from a release build by which layout makes sense of its frames. */
   struct exu_py best = *py;
   int best_score = -2;
@@ -292,7 +296,7 @@ bool exu_py_find_by_anchor(struct exu_py *py, const struct exu_binary *module, s
     if (py->debug != EXU_UNKNOWN && py->debug != (debug ? EXU_YES : EXU_NO)) continue;
     if (!exu_py_layout_from_table(py, debug == 1)) continue;
     any_table = true;
-    if (!exu_py_search_anchor(py, module, attempts)) continue;
+    if (!exu_py_search_thread_states(py, module, attempts)) continue;
     int score = exu_py_probe_layout(py);
     if (score > best_score) {
       best = *py;

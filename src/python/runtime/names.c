@@ -48,9 +48,9 @@ static bool look_up(struct exu_py *py, uint64_t dict, const char *key, uint64_t 
   if (exu_py_dict_get(py, dict, key, value)) return true;
   *is_not_there = exu_py_dict_each(py, dict, ignore, NULL);
   if (!*is_not_there) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_THREAD_NAMES_UNREADABLE, -1,
-                "the names of threads are unknown: the dictionary at 0x%llx that leads to them cannot be read",
-                (unsigned long long)dict);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_THREAD_NAMES_UNREADABLE, -1,
+                   "the names of threads are unknown: the dictionary at 0x%llx that leads to them cannot be read",
+                   (unsigned long long)dict);
   }
   return false;
 }
@@ -66,8 +66,8 @@ bool exu_py_names_read(struct exu_py *py, uint64_t interpreter, struct exu_py_na
   if (dict == 0 || !look_up(py, dict, "_active", &active, &names->no_threading)) return true;
   if (!exu_py_dict_each(py, active, read_thread_name, &reading)) reading.unreadable++;
   if (reading.unreadable) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_THREAD_NAMES_UNREADABLE, -1,
-                "the names of %zu threads could not be read", reading.unreadable);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_THREAD_NAMES_UNREADABLE, -1,
+                   "the names of %zu threads could not be read", reading.unreadable);
   }
   return !reading.no_memory;
 }

@@ -44,8 +44,8 @@ static void add(struct finding *finding, const struct exu_py *py) {
     if (runtimes->items[i].interpreters == py->interpreters) return;
   }
   if (runtimes->count == EXU_RUNTIMES_MAX) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_RUNTIMES, -1,
-                "more than %d interpreters run in the process: the others are missing", EXU_RUNTIMES_MAX);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_RUNTIMES, -1,
+                   "more than %d interpreters run in the process: the others are missing", EXU_RUNTIMES_MAX);
     return;
   }
   runtimes->items[runtimes->count++] = *py;
@@ -80,7 +80,7 @@ static void look_in_files(struct finding *finding) {
 
 /*
  * In the memory of a module whose file does not tell: its cookie, or the text of its version, which only an interpreter
- * that was initialised has there, and which decides what layout the anchor is searched with.
+ * that was initialised has there, and which decides what layout thread states are searched with.
  */
 static void look_in_memory_of(struct finding *finding, const struct exu_binary *module) {
   struct exu_py py = finding->blank;
@@ -91,7 +91,7 @@ static void look_in_memory_of(struct finding *finding, const struct exu_binary *
   py = finding->blank;
   if (!exu_py_version_from_text(&py, module)) return;
   py.debug = exu_py_debug_of_path(module->path);
-  if (exu_py_find_by_anchor(&py, module, &finding->attempts)) add(finding, &py);
+  if (exu_py_find_by_thread_pointer(&py, module, &finding->attempts)) add(finding, &py);
 }
 
 /* Is there any sign of Python at all? Searching the memory of every other program for its version would be a waste. */
@@ -119,7 +119,7 @@ static void look_in_memory(struct finding *finding) {
                (module && exu_py_version_from_path(&py, module->path));
   if (!known) return;
   if (module) py.debug = exu_py_debug_of_path(module->path);
-  if (exu_py_find_by_anchor(&py, NULL, &finding->attempts)) add(finding, &py);
+  if (exu_py_find_by_thread_pointer(&py, NULL, &finding->attempts)) add(finding, &py);
 }
 
 /* ---- What is said ------------------------------------------------------------------------------------------------ */
@@ -184,20 +184,20 @@ static void say_copies(const struct finding *finding) {
     const char *version = copy->version.data ? copy->version.data : "";
     switch (copy->state) {
     case EXU_PY_COPY_UNUSED:
-      exu_note(
+      exu_info(
           diagnostics, EXU_DIAGNOSTIC_PYTHON_UNUSED, -1,
           "%.*s has a CPython %.*s of its own, which is not running: it was not initialised yet, or already shut down",
           size, name, version_size, version);
       break;
     case EXU_PY_COPY_DAMAGED:
-      exu_missing(diagnostics, EXU_DIAGNOSTIC_PYTHON_UNREADABLE, -1,
-                  "%.*s has a CPython %.*s of its own, whose interpreter cannot be read: what it runs is missing", size,
-                  name, version_size, version);
+      exu_incomplete(diagnostics, EXU_DIAGNOSTIC_PYTHON_UNREADABLE, -1,
+                     "%.*s has a CPython %.*s of its own, whose interpreter cannot be read: what it runs is missing",
+                     size, name, version_size, version);
       break;
     case EXU_PY_COPY_UNSUPPORTED:
-      exu_missing(diagnostics, EXU_DIAGNOSTIC_PYTHON_UNSUPPORTED, -1,
-                  "%.*s has a CPython %.*s of its own, for which there is no layout: what it may run is missing", size,
-                  name, version_size, version);
+      exu_incomplete(diagnostics, EXU_DIAGNOSTIC_PYTHON_UNSUPPORTED, -1,
+                     "%.*s has a CPython %.*s of its own, for which there is no layout: what it may run is missing",
+                     size, name, version_size, version);
       break;
     }
   }
@@ -220,9 +220,9 @@ bool exu_runtimes_find(struct exu_runtimes *runtimes, const struct exu_process *
   look_in_files(&finding);
   for (size_t i = 0; i < finding.hidden_count; i++) look_in_memory_of(&finding, finding.hidden[i]);
   if (runtimes->count == 0) look_in_memory(&finding);
-  runtimes->no_anchors = finding.attempts.no_anchors;
+  runtimes->no_descriptors = finding.attempts.no_descriptors;
   if (runtimes->count == 0) return give_up(&finding, error);
-  if (!runtimes->no_anchors) say_copies(&finding);
+  if (!runtimes->no_descriptors) say_copies(&finding);
   return true;
 }
 
@@ -231,11 +231,11 @@ void exu_runtimes_deinit(struct exu_runtimes *runtimes) {
   runtimes->count = 0;
 }
 
-void exu_runtimes_forget_code(struct exu_runtimes *runtimes) {
-  for (size_t i = 0; i < runtimes->count; i++) exu_py_forget_code(&runtimes->items[i]);
+void exu_runtimes_invalidate_code(struct exu_runtimes *runtimes) {
+  for (size_t i = 0; i < runtimes->count; i++) exu_py_invalidate_code(&runtimes->items[i]);
 }
 
-void exu_py_forget_code(struct exu_py *py) {
+void exu_py_invalidate_code(struct exu_py *py) {
   exu_map_clear(&py->codes);
   exu_map_clear(&py->types);
 }

@@ -112,20 +112,20 @@ static bool next_of_list(struct exu_py *py, struct exu_map *seen, uint64_t addre
   bool is_new;
   if (address == 0) return false;
   if (!exu_py_plausible(address)) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_LIST_DAMAGED, -1,
-                "the list of %s leads to 0x%llx, which cannot be one: the rest is missing", what,
-                (unsigned long long)address);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_LIST_DAMAGED, -1,
+                   "the list of %s leads to 0x%llx, which cannot be one: the rest is missing", what,
+                   (unsigned long long)address);
     return false;
   }
   if (seen->count >= limit) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_LIST_DAMAGED, -1,
-                "the list of %s has more than %zu entries: the rest is missing", what, limit);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_LIST_DAMAGED, -1,
+                   "the list of %s has more than %zu entries: the rest is missing", what, limit);
     return false;
   }
   if (!exu_map_insert(seen, address, &is_new)) return false;
   if (!is_new) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_LIST_DAMAGED, -1,
-                "the list of %s leads back to 0x%llx: the rest is missing", what, (unsigned long long)address);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_LIST_DAMAGED, -1,
+                   "the list of %s leads back to 0x%llx: the rest is missing", what, (unsigned long long)address);
   }
   return is_new;
 }
@@ -135,8 +135,8 @@ static bool read_thread_states(struct exu_py *py, struct exu_py_threads *threads
   const struct exu_py_interpreter *interpreter = &threads->interpreters.items[index];
   uint64_t tstate = 0;
   if (!exu_py_get(py, interpreter->address, layout->interp_threads_head, &tstate)) {
-    exu_missing(py->diagnostics, EXU_DIAGNOSTIC_INTERPRETER_UNREADABLE, -1, "the interpreter at 0x%llx cannot be read",
-                (unsigned long long)interpreter->address);
+    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_INTERPRETER_UNREADABLE, -1,
+                   "the interpreter at 0x%llx cannot be read", (unsigned long long)interpreter->address);
     return true;
   }
   while (next_of_list(py, seen, tstate, THREADS_MAX, "thread states")) {
@@ -144,9 +144,9 @@ static bool read_thread_states(struct exu_py *py, struct exu_py_threads *threads
     uint64_t next;
     if (!exu_py_get(py, tstate, layout->tstate_thread_id, &thread.ident) ||
         !exu_py_get(py, tstate, layout->tstate_next, &next)) {
-      exu_missing(py->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_UNREADABLE, -1,
-                  "the thread state at 0x%llx cannot be read: it and those after it are missing",
-                  (unsigned long long)tstate);
+      exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_THREAD_STATE_UNREADABLE, -1,
+                     "the thread state at 0x%llx cannot be read: it and those after it are missing",
+                     (unsigned long long)tstate);
       return true;
     }
     exu_py_get(py, tstate, layout->tstate_native_thread_id, &thread.native_id);
@@ -173,8 +173,9 @@ static bool read_interpreters(struct exu_py *py, size_t runtime, struct exu_py_t
     interpreter->gc_collecting = gc_collecting(py, address);
     read_gil(py, interpreter);
     if (!exu_py_get(py, address, py->layout.interp_next, &address)) {
-      exu_missing(py->diagnostics, EXU_DIAGNOSTIC_INTERPRETER_UNREADABLE, -1,
-                  "the interpreter at 0x%llx cannot be read: those after it are missing", (unsigned long long)address);
+      exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_INTERPRETER_UNREADABLE, -1,
+                     "the interpreter at 0x%llx cannot be read: those after it are missing",
+                     (unsigned long long)address);
       break;
     }
     whole = address == 0;

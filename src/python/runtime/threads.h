@@ -31,8 +31,8 @@ struct exu_py_threads {
 };
 
 /*
- * Append the lists of one runtime, and set py->finalizing. Damage is reported and what was read before it is kept. False
- * only without memory.
+ * Append the lists of one runtime, and set py->finalizing. Damage is reported and what was read before it is kept.
+ * False only without memory.
  */
 bool exu_py_threads(struct exu_py *py, size_t runtime, struct exu_py_threads *threads);
 

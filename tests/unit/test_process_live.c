@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A live process: its memory, its threads, and that it runs on as before. The processes here are children of the test. */
+/*
+ * A live process: its memory, its threads, and that it runs on as before. The processes here are children of the test.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -35,7 +37,7 @@ static void sleep_ms(long milliseconds) {
   while (nanosleep(&left, &left) != 0) {}
 }
 
-/* ---- What happens between two calls of ptrace ---------------------------------------------------------------------- */
+/* ---- What happens between two calls of ptrace -------------------------------------------------------------------- */
 
 /* Called before the first call with `at`, and forgotten then. */
 static struct {
@@ -85,12 +87,12 @@ static void test_pages(void **state) {
   assert_int_equal(exu_pages_read(pages, address + 2 * PAGE - 1, bytes, 2), EXU_READABLE);
   assert_memory_equal(bytes, "ab", 2);
 
-  exu_pages_renew(pages, (pid_t)syscall(SYS_gettid));
+  exu_pages_refresh(pages, (pid_t)syscall(SYS_gettid));
   assert_int_equal(exu_pages_read(pages, address + PAGE - 3, bytes, 6), EXU_READABLE);
   assert_memory_equal(bytes, "bbbbbb", 6);
 
-  exu_pages_hold(pages, address, address + 4 * PAGE);
-  exu_pages_freeze(pages);
+  exu_pages_capture(pages, address, address + 4 * PAGE);
+  exu_pages_mark_running(pages);
   memset(memory, 'c', 4 * PAGE);
   assert_int_equal(exu_pages_read(pages, address + 3 * PAGE, bytes, PAGE), EXU_READABLE);
   assert_int_equal(bytes[0], 'b');
@@ -99,7 +101,7 @@ static void test_pages(void **state) {
   assert_int_equal(exu_pages_read(pages, (uintptr_t)more, bytes, 8), EXU_READABLE);
   assert_true(exu_pages_late(pages, (uintptr_t)more + 100));
 
-  exu_pages_forget(pages);
+  exu_pages_invalidate(pages);
   assert_int_equal(exu_pages_read(pages, address, bytes, 1), EXU_READABLE);
   assert_int_equal(bytes[0], 'c');
   exu_pages_destroy(pages);
@@ -125,7 +127,7 @@ static void test_pages_that_are_not_there(void **state) {
   /* A page that goes away is missing when everything is read anew; those around it are not. */
   munmap(memory + 2 * PAGE, PAGE);
   memset(memory, 'z', PAGE);
-  exu_pages_renew(pages, (pid_t)syscall(SYS_gettid));
+  exu_pages_refresh(pages, (pid_t)syscall(SYS_gettid));
   assert_int_equal(exu_pages_read(pages, address + 2 * PAGE, bytes, 1), EXU_READ_FAILED);
   assert_int_equal(exu_pages_read(pages, address, bytes, 1), EXU_READABLE);
   assert_int_equal(bytes[0], 'z');
@@ -140,7 +142,7 @@ static void test_budget_of_pages(void **state) {
   int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
   uint8_t *memory = map_pages(COUNT), byte;
   struct exu_pages *pages = exu_pages_create(fd, BUDGET);
-  exu_pages_hold(pages, (uintptr_t)memory, (uintptr_t)memory + COUNT * PAGE);
+  exu_pages_capture(pages, (uintptr_t)memory, (uintptr_t)memory + COUNT * PAGE);
   size_t readable = 0;
   for (size_t i = 0; i < COUNT; i++)
     readable += exu_pages_read(pages, (uintptr_t)memory + i * PAGE, &byte, 1) == EXU_READABLE;
@@ -150,7 +152,7 @@ static void test_budget_of_pages(void **state) {
   close(fd);
 }
 
-/* ---- A child with threads ------------------------------------------------------------------------------------------ */
+/* ---- A child with threads ---------------------------------------------------------------------------------------- */
 
 struct shared {
   atomic_int ready;
@@ -384,7 +386,7 @@ static void test_ended(void **state) {
   end_child(&child);
 }
 
-/* ---- A child that waits -------------------------------------------------------------------------------------------- */
+/* ---- A child that waits ------------------------------------------------------------------------------------------ */
 
 static void *wait_in_epoll(void *unused) {
   struct epoll_event event;
@@ -461,7 +463,9 @@ static size_t count_state(const struct exu_stop *stop, enum exu_stopped state, b
   return found;
 }
 
-/* It must not keep the others, and does nothing before it has stopped itself. Returns whether there was such a thread. */
+/*
+ * It must not keep the others, and does nothing before it has stopped itself. Returns whether there was such a thread.
+ */
 static bool stop_with_starved(const struct child *child, pid_t hog) {
   struct exu_error error;
   int refused;
@@ -539,7 +543,7 @@ static void test_calls_without_a_timeout_are_not_interrupted(void **state) {
   end_child(&child);
 }
 
-/* ---- A child that becomes another program -------------------------------------------------------------------------- */
+/* ---- A child that becomes another program ------------------------------------------------------------------------ */
 
 enum { EXECS = 12 };
 static char **own_arguments;
@@ -567,7 +571,10 @@ static void run_executing_child(char *left) {
   sleep_for_ever(NULL);
 }
 
-/* The main thread and another one are seized: that one, dead, keeps execve from ending, and that the next from being seized. */
+/*
+ * The main thread and another one are seized: that one, dead, keeps execve from ending, and that the next from being
+ * seized.
+ */
 static void let_it_execute(pid_t tid) {
   (void)tid;
   sleep_ms(25);
@@ -616,7 +623,7 @@ static void test_execve_of_a_thread_goes_on_while_the_process_is_stopped(void **
   close(child.tasks);
 }
 
-/* ---- The process ---------------------------------------------------------------------------------------------------- */
+/* ---- The process ------------------------------------------------------------------------------------------------- */
 
 static void test_target(void **state) {
   (void)state;

@@ -50,7 +50,7 @@ static void add(struct fixture *fixture, uint64_t start, uint64_t end, uint64_t 
   assert_true(exu_space_add(fixture->space, &region));
 }
 
-static void seal(struct fixture *fixture) { assert_true(exu_space_seal(fixture->space)); }
+static void seal(struct fixture *fixture) { assert_true(exu_space_finalize(fixture->space)); }
 
 static void assert_byte(struct fixture *fixture, uint64_t address, uint64_t offset) {
   uint8_t byte = 0;
@@ -308,17 +308,17 @@ struct overlay_context {
   bool reads;
 };
 
-static bool overlay(void *context, const struct exu_region *region) {
-  struct overlay_context *overlay = context;
-  overlay->calls++;
+static bool backing(void *context, const struct exu_region *region) {
+  struct overlay_context *backing = context;
+  backing->calls++;
   assert_true(region->saved < region->end - region->start);
-  if (overlay->reads) { /* what the callback cannot read is not asked for again */
-    assert_fault(overlay->fixture, 0x2800, EXU_NOT_SAVED);
-    assert_fault(overlay->fixture, 0x9000, EXU_NOT_SAVED);
-    assert_byte(overlay->fixture, 0x1000, 0x100);
+  if (backing->reads) { /* what the callback cannot read is not asked for again */
+    assert_fault(backing->fixture, 0x2800, EXU_NOT_SAVED);
+    assert_fault(backing->fixture, 0x9000, EXU_NOT_SAVED);
+    assert_byte(backing->fixture, 0x1000, 0x100);
   }
-  if (overlay->start == overlay->end) return false;
-  return exu_space_overlay(overlay->fixture->space, overlay->start, overlay->end, overlay->source, overlay->offset);
+  if (backing->start == backing->end) return false;
+  return exu_space_add_backing(backing->fixture->space, backing->start, backing->end, backing->source, backing->offset);
 }
 
 static void make_overlaid(struct fixture *fixture, struct overlay_context *context, struct nameless_file *file) {
@@ -331,7 +331,7 @@ static void make_overlaid(struct fixture *fixture, struct overlay_context *conte
   add(fixture, 0x1000, 0x4000, 0x1000, 0x100);
   add(fixture, 0x9000, 0xa000, 0, 0);
   seal(fixture);
-  exu_space_set_overlay(fixture->space, overlay, context);
+  exu_space_set_backing(fixture->space, backing, context);
 }
 
 static void an_overlay_fills_only_what_was_not_saved(void **state) {
@@ -376,10 +376,10 @@ static void an_overlay_ends_with_its_file(void **state) {
   uint8_t byte;
   assert_int_equal(exu_space_read(fixture.space, 0x27ff, &byte, 1), EXU_READABLE);
   assert_fault(&fixture, 0x2800, EXU_NOT_SAVED);
-  assert_false(exu_space_overlay(fixture.space, 0x2800, 0x3000, context.source, 0x3000));
-  assert_false(exu_space_overlay(fixture.space, 0x2800, 0x3000, 77, 0));
-  assert_false(exu_space_overlay(fixture.space, 0x3000, 0x2800, context.source, 0));
-  assert_false(exu_space_overlay(fixture.space, 0x5000, 0x6000, context.source, 0)); /* nothing mapped */
+  assert_false(exu_space_add_backing(fixture.space, 0x2800, 0x3000, context.source, 0x3000));
+  assert_false(exu_space_add_backing(fixture.space, 0x2800, 0x3000, 77, 0));
+  assert_false(exu_space_add_backing(fixture.space, 0x3000, 0x2800, context.source, 0));
+  assert_false(exu_space_add_backing(fixture.space, 0x5000, 0x6000, context.source, 0)); /* nothing mapped */
   drop(&fixture);
   close(file.fd);
 }
@@ -390,7 +390,7 @@ static void cut_off_bytes_are_not_overlaid(void **state) {
   make(&fixture);
   add(&fixture, 0x1000, 0x3000, 0x1000, FILE_SIZE);
   seal(&fixture);
-  exu_space_overlay(fixture.space, 0x1000, 0x3000, fixture.source, 0);
+  exu_space_add_backing(fixture.space, 0x1000, 0x3000, fixture.source, 0);
   assert_fault(&fixture, 0x1000, EXU_CUT_OFF);
   assert_byte(&fixture, 0x2000, 0x1000);
   drop(&fixture);
@@ -483,7 +483,7 @@ static void a_scan_leaves_holes_out(void **state) {
   int source = exu_space_add_source(space, exu_source_of_file(fixture.file.fd, size, false));
   struct exu_region region = {.start = 0x1000, .end = 0x1000 + size, .saved = size, .source = (uint32_t)source};
   assert_true(exu_space_add(space, &region));
-  assert_true(exu_space_seal(space));
+  assert_true(exu_space_finalize(space));
   struct scanned scanned = {.found_pattern = "needle", .end = region.end};
   size_t count;
   assert_true(exu_space_scan(space, exu_space_regions(space, &count), 8, scan, &scanned));
@@ -509,7 +509,7 @@ static void a_scan_does_not_miss_what_straddles_two_runs(void **state) {
     int source = exu_space_add_source(space, exu_source_of_file(file.fd, SIZE, false));
     struct exu_region region = {.start = 0x1000, .end = 0x1000 + SIZE, .saved = SIZE, .source = (uint32_t)source};
     assert_true(exu_space_add(space, &region));
-    assert_true(exu_space_seal(space));
+    assert_true(exu_space_finalize(space));
     size_t count;
     struct scanned scanned = {.found_pattern = "needles", .end = region.end};
     assert_true(exu_space_scan(space, exu_space_regions(space, &count), 6, scan, &scanned));

@@ -2,8 +2,8 @@
 /*
  * Reading the frames of a thread that may run meanwhile. What a thread has that slept all the while is certain. For one
  * that ran nothing is: its frames are read one after the other, and what is read may be of two moments, a stack that
- * never was. A program that does the same again and again can be read wrongly in the same way twice. But as long as one of
- * several readings is of one moment, whatever all of them have in common is the outer part of what was there then.
+ * never was. A program that does the same again and again can be read wrongly in the same way twice. But as long as one
+ * of several readings is of one moment, whatever all of them have in common is the outer part of what was there then.
  */
 #include <string.h>
 
@@ -36,8 +36,8 @@ static bool compare(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstat
 }
 
 /*
- * Keep the outermost of the frames that the thread state has from `first` on, those that all readings have. The first that
- * was at different instructions ends them, without a line.
+ * Keep the outermost of the frames that the thread state has from `first` on, those that all readings have. The first
+ * that was at different instructions ends them, without a line.
  */
 static void keep_shared(struct exu_stacks *stacks, size_t first, size_t agreed) {
   const struct exu_py_chain *chain = &stacks->chain;
@@ -78,7 +78,7 @@ static bool attempt(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstat
   agreement.links = stacks->chain.links.count;
   for (int i = 0; i < READINGS; i++)
     if (!compare(stacks, py, tstate, &agreement)) return false;
-  exu_py_forget_code(py);
+  exu_py_invalidate_code(py);
   if (!read_frames(stacks, py, tstate, tid, said) || !compare(stacks, py, tstate, &agreement)) return false;
   *entire = agreement.entire && is_still(&stacks->chain);
   if (!*entire) keep_shared(stacks, first, agreement.links);
@@ -93,8 +93,8 @@ static void drop(struct exu_stacks *stacks, struct exu_py *py, size_t first, uin
   exu_diagnostics_init(said, stacks->arena);
 }
 
-bool exu_glimpse(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, const struct exu_os_thread *os,
-                 int64_t tid) {
+bool exu_read_running(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, const struct exu_os_thread *os,
+                      int64_t tid) {
   const size_t first = stacks->stack.frames.count;
   const uint64_t left = py->frames_left;
   struct exu_diagnostics said;
@@ -110,7 +110,7 @@ bool exu_glimpse(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, 
   }
   stacks->stack.complete = false;
   stacks->moved = true;
-  exu_missing(
+  exu_incomplete(
       stacks->diagnostics, EXU_DIAGNOSTIC_THREAD_MOVED, tid,
       "the thread ran while it was read: its %zu outermost frames were the same in %d readings, those inside of "
       "them are left out",

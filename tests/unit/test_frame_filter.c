@@ -9,14 +9,14 @@
 
 #include <cmocka.h>
 
-#include "report/plumbing.h"
+#include "report/frame_filter.h"
 
 static enum exu_function_class class_of(const char *function, const char *module, bool interpreter) {
   struct exu_string name = {function, function ? strlen(function) : 0}, path = {module, strlen(module)};
   return exu_classify_function(name, path, interpreter);
 }
 
-static void parts_and_copies_of_plumbing_are_plumbing(void **state) {
+static void parts_and_copies_of_filtered_functions_are_filtered(void **state) {
   static const char *const suffixes[] = {"", ".cold", ".part.0", ".isra.0", ".constprop.0", ".constprop.0.isra.0"};
   static const char *const names[] = {"_PyEval_EvalFrameDefault",
                                       "_PyEval_Vector",
@@ -35,35 +35,35 @@ static void parts_and_copies_of_plumbing_are_plumbing(void **state) {
     for (size_t k = 0; k < sizeof suffixes / sizeof *suffixes; k++) {
       char name[100];
       snprintf(name, sizeof name, "%s%s", names[i], suffixes[k]);
-      if (class_of(name, "/usr/bin/python3", true) != EXU_FUNCTION_PLUMBING) fail_msg("%s", name);
+      if (class_of(name, "/usr/bin/python3", true) != EXU_FUNCTION_FILTERED) fail_msg("%s", name);
     }
   }
 }
 
-static void what_only_begins_like_plumbing_tells_something(void **state) {
+static void what_only_begins_like_a_filtered_name_is_visible(void **state) {
   static const char *const names[] = {"type_call_hook", "slot_machine",  "gen_close",   "gen_throw",
                                       "builtin_len",    "builtin_eval",  "list_extend", "PyObject_GetAttr",
                                       "bootstrapping",  "PyObject_Size", "map_next",    "_PyEval_Vectors",
                                       "gen_sends",      "task_step_impl"};
   (void)state;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (class_of(names[i], "/usr/bin/python3", true) != EXU_FUNCTION_TELLING) fail_msg("%s", names[i]);
+    if (class_of(names[i], "/usr/bin/python3", true) != EXU_FUNCTION_VISIBLE) fail_msg("%s", names[i]);
   }
 }
 
-static void plumbing_is_the_interpreters_only(void **state) {
+static void only_functions_of_the_interpreter_are_filtered(void **state) {
   (void)state;
-  assert_int_equal(class_of("type_call", "/usr/lib/libqt.so", false), EXU_FUNCTION_TELLING);
-  assert_int_equal(class_of("run_file", "/usr/bin/app", false), EXU_FUNCTION_TELLING);
+  assert_int_equal(class_of("type_call", "/usr/lib/libqt.so", false), EXU_FUNCTION_VISIBLE);
+  assert_int_equal(class_of("run_file", "/usr/bin/app", false), EXU_FUNCTION_VISIBLE);
   assert_int_equal(class_of(NULL, "/usr/lib/libqt.so", false), EXU_FUNCTION_UNKNOWN);
-  assert_int_equal(class_of(NULL, "/usr/bin/python3", true), EXU_FUNCTION_NAMELESS);
+  assert_int_equal(class_of(NULL, "/usr/bin/python3", true), EXU_FUNCTION_UNSYMBOLIZED);
 }
 
 static void starts_are_known_in_every_module(void **state) {
   (void)state;
   assert_int_equal(class_of("main", "/usr/bin/app", false), EXU_FUNCTION_MAIN);
   assert_int_equal(class_of("main.cold", "/usr/bin/app", false), EXU_FUNCTION_MAIN);
-  assert_int_equal(class_of("main_loop", "/usr/bin/app", false), EXU_FUNCTION_TELLING);
+  assert_int_equal(class_of("main_loop", "/usr/bin/app", false), EXU_FUNCTION_VISIBLE);
   assert_int_equal(class_of("Py_BytesMain", "/usr/bin/python3", true), EXU_FUNCTION_PY_MAIN);
   assert_int_equal(class_of("pymain_run_python.constprop.0", "/usr/bin/python3", true), EXU_FUNCTION_PY_MAIN);
   assert_int_equal(class_of("__libc_start_main_impl", "/lib/libc.so.6", false), EXU_FUNCTION_START);
@@ -111,7 +111,7 @@ static void bindings_are_known_by_their_scope(void **state) {
     if (class_of(names[i], "/x/po.so", false) != EXU_FUNCTION_BINDING) fail_msg("%s", names[i]);
   }
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-    if (class_of(others[i], "/x/po.so", false) != EXU_FUNCTION_TELLING) fail_msg("%s", others[i]);
+    if (class_of(others[i], "/x/po.so", false) != EXU_FUNCTION_VISIBLE) fail_msg("%s", others[i]);
   }
 }
 
@@ -129,22 +129,22 @@ static void a_binding_of_one_function_stands_for_that_one_only(void **state) {
   assert_false(exu_binding_names(STRING("po::__pyfunction_"), STRING("po")));
 }
 
-static void cythons_calls_of_python_are_plumbing_in_every_module(void **state) {
+static void cythons_calls_of_python_are_filtered_in_every_module(void **state) {
   (void)state;
-  assert_int_equal(class_of("__Pyx_PyObject_CallNoArg", "/x/m.so", false), EXU_FUNCTION_PLUMBING);
-  assert_int_equal(class_of("__Pyx_PyFunction_FastCallDict.constprop.0", "/x/m.so", false), EXU_FUNCTION_PLUMBING);
-  assert_int_equal(class_of("__Pyx_Import", "/x/m.so", false), EXU_FUNCTION_TELLING);
+  assert_int_equal(class_of("__Pyx_PyObject_CallNoArg", "/x/m.so", false), EXU_FUNCTION_FILTERED);
+  assert_int_equal(class_of("__Pyx_PyFunction_FastCallDict.constprop.0", "/x/m.so", false), EXU_FUNCTION_FILTERED);
+  assert_int_equal(class_of("__Pyx_Import", "/x/m.so", false), EXU_FUNCTION_VISIBLE);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(parts_and_copies_of_plumbing_are_plumbing),
-      cmocka_unit_test(what_only_begins_like_plumbing_tells_something),
-      cmocka_unit_test(plumbing_is_the_interpreters_only),
+      cmocka_unit_test(parts_and_copies_of_filtered_functions_are_filtered),
+      cmocka_unit_test(what_only_begins_like_a_filtered_name_is_visible),
+      cmocka_unit_test(only_functions_of_the_interpreter_are_filtered),
       cmocka_unit_test(starts_are_known_in_every_module),
       cmocka_unit_test(bindings_are_known_by_their_scope),
       cmocka_unit_test(a_binding_of_one_function_stands_for_that_one_only),
-      cmocka_unit_test(cythons_calls_of_python_are_plumbing_in_every_module),
+      cmocka_unit_test(cythons_calls_of_python_are_filtered_in_every_module),
       cmocka_unit_test(eval_loop_is_known_by_its_parts_too),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "report/plumbing.h"
+#include "report/frame_filter.h"
 
 #include <string.h>
 
@@ -14,7 +14,7 @@
  * `__new__` and `__init__`; a generator's frame is entered by `gen_send_ex`, and before 3.12, which inlines `await`, a
  * coroutine awaits another through `PyGen_am_send` and its like. The Python frame that they call says it all.
  */
-static const char *const plumbing_names[] = {
+static const char *const filtered_names[] = {
     "PyCFunction_Call",
     "PyEval_CallObjectWithKeywords",
     "PyEval_EvalCode",
@@ -260,15 +260,15 @@ bool exu_binding_names(struct exu_string binding, struct exu_string callee) {
 enum exu_function_class exu_classify_function(struct exu_string function, struct exu_string module, bool interpreter) {
   if (IS_AMONG(function, start_names)) return EXU_FUNCTION_START;
   /* A copy of it, in no module: for `perf` every Python function is entered by one. */
-  if (function.data && matches(function, "_Py_trampoline_func_start")) return EXU_FUNCTION_PLUMBING;
+  if (function.data && matches(function, "_Py_trampoline_func_start")) return EXU_FUNCTION_FILTERED;
   if (function.data && matches(function, "main")) return EXU_FUNCTION_MAIN;
   if (interpreter) {
-    if (!function.data) return EXU_FUNCTION_NAMELESS;
+    if (!function.data) return EXU_FUNCTION_UNSYMBOLIZED;
     if (IS_AMONG(function, main_names)) return EXU_FUNCTION_PY_MAIN;
-    return IS_AMONG(function, plumbing_names) ? EXU_FUNCTION_PLUMBING : EXU_FUNCTION_TELLING;
+    return IS_AMONG(function, filtered_names) ? EXU_FUNCTION_FILTERED : EXU_FUNCTION_VISIBLE;
   }
-  if (function.data && IS_AMONG(function, cython_names)) return EXU_FUNCTION_PLUMBING;
-  if (function.data) return is_binding(function) ? EXU_FUNCTION_BINDING : EXU_FUNCTION_TELLING;
+  if (function.data && IS_AMONG(function, cython_names)) return EXU_FUNCTION_FILTERED;
+  if (function.data) return is_binding(function) ? EXU_FUNCTION_BINDING : EXU_FUNCTION_VISIBLE;
   return IS_AMONG(exu_base_name(module), libc_names) ? EXU_FUNCTION_LIBC : EXU_FUNCTION_UNKNOWN;
 }
 

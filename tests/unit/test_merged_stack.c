@@ -8,7 +8,7 @@
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
-#include "report/splice.h"
+#include "report/merged_stack.h"
 #include "small_process.h"
 
 enum { TID = 7, X86_64 = 62, SP = SMALL_BASE + 0x100, FRAME = 0x40, NATIVES = 4 };
@@ -17,8 +17,8 @@ enum { TID = 7, X86_64 = 62, SP = SMALL_BASE + 0x100, FRAME = 0x40, NATIVES = 4 
 struct scene {
   struct small_process small;
   struct exu_diagnostics diagnostics;
-  struct exu_splice_runtime runtime;
-  struct exu_splicer splicer;
+  struct exu_stack_runtime runtime;
+  struct exu_stack_builder builder;
   struct exu_native_call calls[NATIVES];
   struct exu_native_place places[NATIVES];
   struct exu_native_frame frames[NATIVES];
@@ -26,7 +26,7 @@ struct scene {
   struct exu_py_code code;
   struct exu_py_frame python;
   struct exu_chain chain;
-  struct exu_splice splice;
+  struct exu_stack_parts parts;
   struct exu_thread thread;
 };
 
@@ -36,23 +36,23 @@ static void scene_create(struct scene *scene, bool by_marker, enum exu_unwind_en
   *scene = (struct scene){.runtime = {.module = -1, .by_marker = by_marker}};
   small_process_create(&scene->small, X86_64);
   exu_diagnostics_init(&scene->diagnostics, &scene->small.arena);
-  scene->splicer = (struct exu_splicer){.arena = &scene->small.arena,
-                                        .diagnostics = &scene->diagnostics,
-                                        .process = &scene->small.process,
-                                        .runtimes = &scene->runtime,
-                                        .runtime_count = 1};
+  scene->builder = (struct exu_stack_builder){.arena = &scene->small.arena,
+                                              .diagnostics = &scene->diagnostics,
+                                              .process = &scene->small.process,
+                                              .runtimes = &scene->runtime,
+                                              .runtime_count = 1};
   scene->native = (struct exu_native_thread){.frames = scene->frames, .end = end};
   scene->code = (struct exu_py_code){.valid = true, .function = TEXT("work"), .file = TEXT("work.py")};
   scene->python = (struct exu_py_frame){.address = 0x5000, .code = &scene->code, .entry = true};
   scene->chain = (struct exu_chain){.end = 1};
-  scene->splice = (struct exu_splice){
+  scene->parts = (struct exu_stack_parts){
       .python = &scene->python, .chains = &scene->chain, .chain_count = 1, .native = &scene->native};
   scene->thread = (struct exu_thread){.tid = TID};
 }
 
 static void scene_destroy(struct scene *scene) {
-  exu_map_deinit(&scene->splicer.classes);
-  exu_builtins_deinit(&scene->splicer.builtins);
+  exu_map_deinit(&scene->builder.classes);
+  exu_builtins_deinit(&scene->builder.builtins);
   small_process_destroy(&scene->small);
 }
 
@@ -81,8 +81,8 @@ static void in_a_switch_of_greenlets_no_python_frame_is_shown_where_their_chain_
   scene_create(&scene, true, EXU_UNWIND_SWITCH);
   add_native(&scene, TEXT("slp_switch"));
   scene.python.marker = SP + 8; /* by chance in the native frame */
-  exu_missing(&scene.diagnostics, EXU_DIAGNOSTIC_FRAME_UNREADABLE, TID, "a frame cannot be read");
-  assert_true(exu_splice(&scene.splicer, &scene.splice, &scene.thread));
+  exu_incomplete(&scene.diagnostics, EXU_DIAGNOSTIC_FRAME_UNREADABLE, TID, "a frame cannot be read");
+  assert_true(exu_build_stack(&scene.builder, &scene.parts, &scene.thread));
   check(&scene, "nG");
   assert_int_equal(scene.thread.frames[1].gap, EXU_GAP_SWITCH);
   assert_string_equal(
@@ -104,21 +104,24 @@ static void what_else_is_missing_in_a_switch_of_greenlets_is_missing_all_the_sam
     struct scene scene;
     scene_create(&scene, true, EXU_UNWIND_SWITCH);
     add_native(&scene, TEXT("slp_switch"));
-    exu_missing(&scene.diagnostics, others[i].code, others[i].tid, "something is missing");
-    assert_true(exu_splice(&scene.splicer, &scene.splice, &scene.thread));
+    exu_incomplete(&scene.diagnostics, others[i].code, others[i].tid, "something is missing");
+    assert_true(exu_build_stack(&scene.builder, &scene.parts, &scene.thread));
     assert_true(scene.diagnostics.incomplete);
     scene_destroy(&scene);
   }
 }
 
-/* Until 3.9 frame objects are on the heap: they are of one of the two greenlets, and no native frame is known to run it. */
+/*
+ * Until 3.9 frame objects are on the heap: they are of one of the two greenlets, and no native frame is known to run
+ * it.
+ */
 static void in_a_switch_of_greenlets_frames_on_the_heap_are_shown_behind_one_gap(void **state) {
   (void)state;
   struct scene scene;
   scene_create(&scene, false, EXU_UNWIND_SWITCH);
   add_native(&scene, TEXT("slp_switch"));
   scene.frames[0].kept[0] = scene.python.address;
-  assert_true(exu_splice(&scene.splicer, &scene.splice, &scene.thread));
+  assert_true(exu_build_stack(&scene.builder, &scene.parts, &scene.thread));
   check(&scene, "nGP");
   assert_int_equal(scene.thread.frames[1].gap, EXU_GAP_SWITCH);
   assert_string_equal(scene.thread.frames[1].function.data, "the thread is switching from one greenlet to another");
@@ -133,7 +136,7 @@ static void the_end_of_a_greenlets_stack_is_said_behind_its_frames_and_takes_non
   add_native(&scene, TEXT("_PyEval_EvalFrameDefault"));
   add_native(&scene, TEXT("g_initialstub"));
   scene.python.marker = SP + 8;
-  assert_true(exu_splice(&scene.splicer, &scene.splice, &scene.thread));
+  assert_true(exu_build_stack(&scene.builder, &scene.parts, &scene.thread));
   check(&scene, "PnG");
   assert_int_equal(scene.thread.frames[2].gap, EXU_GAP_GREENLET);
   assert_string_equal(scene.thread.frames[1].function.data, "g_initialstub");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The frames of one thread as the report shows them, from its Python and its native frames. */
-#ifndef EXUVIA_REPORT_SPLICE_H
-#define EXUVIA_REPORT_SPLICE_H
+#ifndef EXUVIA_REPORT_MERGED_STACK_H
+#define EXUVIA_REPORT_MERGED_STACK_H
 
 #include "base/diagnostics.h"
 #include "base/map.h"
@@ -12,16 +12,16 @@
 #include "python/frame/frames.h"
 #include "report/builtins.h"
 
-/* The frames of one thread state: exu_splice.python[first, end), innermost first. */
+/* The frames of one thread state: exu_stack_parts.python[first, end), innermost first. */
 struct exu_chain {
   size_t first;
   size_t end;
   int32_t interpreter; /* its id */
-  uint32_t runtime;    /* index into exu_splicer.runtimes; chains of one come together */
+  uint32_t runtime;    /* index into exu_stack_builder.runtimes; chains of one come together */
 };
 
 /* What there is to know of the eval loop of one runtime. */
-struct exu_splice_runtime {
+struct exu_stack_runtime {
   struct exu_py *py;
   int32_t module; /* index of the module that its code is in, or -1 */
   bool by_marker; /* the version leaves markers on the C stack (3.10 and later) */
@@ -29,12 +29,12 @@ struct exu_splice_runtime {
 };
 
 /* What is the same for all threads of a process. */
-struct exu_splicer {
+struct exu_stack_builder {
   struct exu_arena *arena;
   struct exu_diagnostics *diagnostics;
   const struct exu_process *process;
   const struct exu_modules *modules;
-  const struct exu_splice_runtime *runtimes;
+  const struct exu_stack_runtime *runtimes;
   size_t runtime_count;
   uint64_t max_frames;    /* Python frames of a thread that are shown, native ones of a thread without; 0: all */
   bool all;               /* every native frame, not only those that tell something */
@@ -43,7 +43,7 @@ struct exu_splicer {
 };
 
 /* What one thread's stack is made of. */
-struct exu_splice {
+struct exu_stack_parts {
   const struct exu_py_frame *python;
   const struct exu_chain *chains; /* with frames or without */
   size_t chain_count;
@@ -54,7 +54,7 @@ struct exu_splice {
   bool no_inlines; /* leave out inlined calls, which may be most of a stack: set where all do not fit */
 };
 
-/* Fill in the frames of a thread, how they were spliced, and its innermost interpreter. False without memory. */
-bool exu_splice(struct exu_splicer *splicer, const struct exu_splice *parts, struct exu_thread *thread);
+/* Fill in the frames of a thread, how they were merged, and its innermost interpreter. False without memory. */
+bool exu_build_stack(struct exu_stack_builder *builder, const struct exu_stack_parts *parts, struct exu_thread *thread);
 
 #endif
