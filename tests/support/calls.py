@@ -8,6 +8,7 @@ import os
 import struct
 
 PT_GNU_EH_FRAME = 0x6474e550
+TAIL_CALLS = 3  # one after the other
 
 
 @functools.cache
@@ -59,17 +60,25 @@ class Process:
         code = self.read(return_address - 5, 5)
         if code[0] != 0xe8:
             return None
-        target = return_address + struct.unpack("<i", code[1:])[0]
+        return self.behind_linkage(return_address + struct.unpack("<i", code[1:])[0])
+
+    def behind_linkage(self, target):
+        """Where code at `target` leads that is an entry of a procedure linkage table; else `target`."""
         code = self.read(target, 16).removeprefix(b"\xf3\x0f\x1e\xfa")
         at = target + 16 - len(code)
         if code[:2] in (b"\xff\x25", b"\xf2\xff"):
             at += code[0] == 0xf2
             code = code[code[0] == 0xf2:]
-            return struct.unpack("<Q", self.read(at + 6 + struct.unpack("<i", code[2:6])[0], 8))[0]
+            slot = at + 6 + struct.unpack("<i", code[2:6])[0]
+            if any(part[0] <= slot < part[1] for part in self.maps):
+                return struct.unpack("<Q", self.read(slot, 8))[0]
         return target
 
-    def leads_to(self, start, end):
-        """May the function end with a jump to the other one? Any indirect jump may."""
+    def leads_to(self, start, end, depth=0):
+        """
+        May the function end with a jump to the other one, through a PLT or through others that end likewise (operator
+        delete(void *, size_t) of libstdc++ is a jump to another, and that one to free)? Any indirect jump may.
+        """
         path, _ = self.function(start)
         base = min(part[0] for part in self.maps if part[3] == path)
         starts = functions(path)
@@ -79,7 +88,14 @@ class Process:
             if code[at] == 0xff and code[at + 1] >> 3 & 7 == 4:
                 return True
             if code[at] == 0xe9 or (at and code[at - 1] == 0x0f and code[at] & 0xf0 == 0x80):
-                if self.function(start + at + 5 + struct.unpack_from("<i", code, at + 1)[0]) == end:
+                to = start + at + 5 + struct.unpack_from("<i", code, at + 1)[0]
+                if any(part[0] <= to < to + 16 <= part[1] for part in self.maps):
+                    to = self.behind_linkage(to)
+                called = self.function(to)
+                if called == end:
+                    return True
+                # From its start on: a tail call. In the function itself, or what only looks like a jump, is none.
+                if called and called[1] == to != start and depth < TAIL_CALLS and self.leads_to(to, end, depth + 1):
                     return True
         return False
 
