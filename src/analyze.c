@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "analyze.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "binary/abort_message.h"
@@ -27,6 +28,9 @@ static void describe_process(struct exu_analysis *analysis) {
   if (process->running_pid >= 0) report->root = exu_live_root_for_later(process, analysis->arena).data;
 }
 
+/* Is there no time for more? finish() says that it was so. */
+static bool is_over(const struct exu_analysis *analysis) { return exu_limits_reached(analysis->limits); }
+
 static struct exu_string build_id_text(struct exu_arena *arena, const struct exu_build_id *id) {
   char text[2 * EXU_BUILD_ID_MAX + 1];
   if (id->size == 0) return (struct exu_string){NULL, 0};
@@ -40,7 +44,8 @@ static void describe_modules(struct exu_analysis *analysis) {
   if (!list) return;
   for (size_t i = 0; i < modules->count; i++) {
     struct exu_binary *module = &modules->items[i];
-    struct exu_elf_file *file = analysis->options.check_modules ? exu_modules_file(modules, module) : module->file;
+    const bool checks = analysis->options.check_modules && !is_over(analysis);
+    struct exu_elf_file *file = checks ? exu_modules_file(modules, module) : module->file;
     if (!file) file = exu_binary_image_file(module);
     list[i] = (struct exu_module){.path = module->path,
                                   .build_id = build_id_text(analysis->arena, &module->build_id),
@@ -79,9 +84,9 @@ static void describe_python(struct exu_analysis *analysis, const struct exu_runt
   analysis->report->runtime_count = runtimes->count;
 }
 
-/* NULL when native frames are not asked for. */
+/* NULL when native frames are not asked for, or there is no time for them. */
 static struct exu_native *unwinding(struct exu_analysis *analysis) {
-  if (analysis->options.python_only) return NULL;
+  if (analysis->options.python_only || is_over(analysis)) return NULL;
   analysis->has_native = exu_native_init(&analysis->native, &analysis->process, &analysis->modules, analysis->arena,
                                          &analysis->diagnostics);
   if (analysis->has_native) return &analysis->native;
@@ -96,6 +101,7 @@ static bool try_find_python(struct exu_analysis *analysis, struct exu_error *err
 }
 
 static void say_no_python(struct exu_analysis *analysis, const struct exu_error *error) {
+  if (is_over(analysis)) return; /* who did not look everywhere cannot say that there is none */
   const enum exu_diagnostic_code code =
       error->status == EXU_UNSUPPORTED ? EXU_DIAGNOSTIC_PYTHON_UNSUPPORTED : EXU_DIAGNOSTIC_PYTHON_NOT_FOUND;
   exu_incomplete(&analysis->diagnostics, code, -1, "%s", error->message);
@@ -152,6 +158,7 @@ static enum exu_outcome explain_core(struct exu_analysis *analysis) {
     exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_CORE_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
+  analysis->process.limits = analysis->limits;
   if (find_modules(analysis)) {
     exu_calls_check(&analysis->process);
     exu_crash_describe(&analysis->process, analysis->arena);
@@ -194,6 +201,7 @@ static enum exu_outcome explain_stopped(struct exu_analysis *analysis) {
   struct exu_runtimes *runtimes = find_live_python(analysis, &missing);
   const bool registers_help = !analysis->options.no_stop && !exu_live_knows_descriptors(&analysis->process);
   if (runtimes && !analysis->options.no_stop) exu_stacks_prefetch(runtimes);
+  if (is_over(analysis)) return EXU_OUTCOME_NOTHING;
   if (!stop(analysis, &error)) {
     exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
     return EXU_OUTCOME_NOTHING;
@@ -224,6 +232,7 @@ static enum exu_outcome explain_process(struct exu_analysis *analysis) {
     exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
+  analysis->process.limits = analysis->limits;
   if (!analysis->options.sysroot) analysis->options.sysroot = exu_process_root(&analysis->process);
   if (find_modules(analysis)) outcome = explain_stopped(analysis);
   describe_process(analysis);
@@ -232,11 +241,35 @@ static enum exu_outcome explain_process(struct exu_analysis *analysis) {
 
 /* ---- Both -------------------------------------------------------------------------------------------------------- */
 
+/* Bytes beside the budget, in which room is for a diagnostic or two. */
+enum { LAST_WORDS = 64 * 1024 };
+
+static void say_limits(struct exu_analysis *analysis) {
+  switch (exu_limits_look(analysis->limits)) {
+  case EXU_LIMIT_NONE: break;
+  case EXU_LIMIT_TIME:
+    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_TIME_LIMIT, -1,
+                   "the report is not complete: it was to be made within %" PRIu64 " ms",
+                   analysis->options.time_limit_ms);
+    break;
+  case EXU_LIMIT_CANCELLED:
+    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_CANCELLED, -1,
+                   "the report is not complete: it was cancelled");
+    break;
+  }
+}
+
 static enum exu_outcome finish(struct exu_analysis *analysis, enum exu_outcome outcome) {
   struct exu_report *report = analysis->report;
-  if (analysis->arena->exhausted) {
+  const bool exhausted = analysis->arena->exhausted;
+  /* That something is missing can always be said. */
+  analysis->arena->budget += LAST_WORDS;
+  say_limits(analysis);
+  if (exhausted) {
+    const size_t budget = analysis->arena->budget - LAST_WORDS, mib = budget >> 20;
     exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_MEMORY_BUDGET, -1,
-                   "the report is not complete: it needs more than %zu MiB of memory", analysis->arena->budget >> 20);
+                   "the report is not complete: it needs more than %zu %s of memory", mib ? mib : budget,
+                   mib ? "MiB" : "bytes");
   }
   exu_diagnostics_finish(&analysis->diagnostics);
   report->diagnostics = analysis->diagnostics.list.items;
@@ -246,6 +279,7 @@ static enum exu_outcome finish(struct exu_analysis *analysis, enum exu_outcome o
 }
 
 void exu_analyze(struct exu_analysis *analysis) {
+  exu_limits_start(analysis->limits, analysis->options.time_limit_ms);
   exu_diagnostics_init(&analysis->diagnostics, analysis->arena);
   const bool live = analysis->report->source_kind == EXU_SOURCE_LIVE;
   analysis->report->outcome = finish(analysis, live ? explain_process(analysis) : explain_core(analysis));

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/diagnostics.h"
+#include "base/limits.h"
 #include "binary/modules.h"
 #include "exuvia/exuvia.h"
 #include "native/stacks.h"
@@ -23,11 +24,12 @@ struct exu_core_input {
 };
 
 /*
- * What it begins with: `arena`, `options`, and of the report `source_kind`, `source_path` and `pid`; and `core`, if it
+ * What it begins with: `arena`, `limits`, `options`, and of the report `source_kind`, `source_path` and `pid`; and `core`, if it
  * is one.
  */
 struct exu_analysis {
   struct exu_arena *arena; /* of the report */
+  struct exu_limits *limits;
   struct exu_report *report;
   struct exu_core_input core;
   struct exu_options options; /* of a live process: with its root directory */

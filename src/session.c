@@ -11,8 +11,11 @@
 #include "exuvia/exuvia.h"
 #include "waits/waits.h"
 
-/* What a report and everything that leads to it may take; a report of a million frames needs about this much. */
-enum { MEMORY_BUDGET_MIB = 192 };
+/* Without exu_options.memory_limit; a report of a million frames needs about this much. */
+enum { MEMORY_LIMIT_MIB = 192 };
+
+/* More than there is. */
+#define MEMORY_LIMIT_MAX (SIZE_MAX / 2)
 
 /*
  * A report, with the memory that it and its session live on: whichever of them goes last releases it. The report comes
@@ -28,6 +31,7 @@ struct exu_session {
   struct report_box *box;
   struct exu_analysis analysis;
   struct exu_callback callback; /* of a core that the caller reads */
+  struct exu_limits limits;
   bool explained;
 };
 
@@ -70,10 +74,12 @@ static enum exu_result open_session(enum exu_source_kind kind, struct exu_string
     free(opened);
     return EXU_RESULT_NO_MEMORY;
   }
-  exu_arena_init(&box->arena, (size_t)MEMORY_BUDGET_MIB << 20);
+  const size_t limit = taken.memory_limit ? taken.memory_limit : (size_t)MEMORY_LIMIT_MIB << 20;
+  exu_arena_init(&box->arena, limit < MEMORY_LIMIT_MAX ? limit : MEMORY_LIMIT_MAX);
   atomic_init(&box->owners, 1);
   opened->box = box;
-  opened->analysis = (struct exu_analysis){.arena = &box->arena, .report = &box->report, .options = taken};
+  opened->analysis =
+      (struct exu_analysis){.arena = &box->arena, .limits = &opened->limits, .report = &box->report, .options = taken};
   box->report.source_kind = kind;
   if (source.data) box->report.source_path = exu_arena_string(&box->arena, source.data, source.size);
   box->report.pid = box->report.pause_us = -1;
@@ -136,6 +142,10 @@ enum exu_result exu_session_open_process(int64_t pid, const struct exu_options *
   enum exu_result result = open_session(EXU_SOURCE_LIVE, exu_string_of(path), options, session);
   if (result == EXU_RESULT_OK) (*session)->box->report.pid = pid;
   return result;
+}
+
+void exu_session_cancel(struct exu_session *session) {
+  if (session) exu_limits_cancel(&session->limits);
 }
 
 void exu_session_close(struct exu_session *session) {

@@ -17,7 +17,7 @@
  * Everything that a report points to lives exactly as long as the report. The library never prints (except to the
  * stream that a writer is given), never exits, never touches the network and writes no files, except as
  * exu_options.debuginfod says. Different sessions may be used in different threads at the same time; one session, and
- * the report that it made, in one thread at a time.
+ * the report that it made, in one thread at a time, but for exu_session_cancel.
  */
 #ifndef EXUVIA_EXUVIA_H
 #define EXUVIA_EXUVIA_H
@@ -485,10 +485,20 @@ struct exu_options {
    */
   bool debuginfod;
   bool no_stop; /* a live process: read it while it runs */
+  /*
+   * How long exu_session_explain may take, in milliseconds; 0: no limit. Soon after, it returns a report of what there
+   * is by then, with the diagnostic `time-limit`; a live process goes on at once.
+   */
+  uint64_t time_limit_ms;
+  /*
+   * How much memory the report and what leads to it may take, in bytes; 0: 192 MiB. What does not fit is left out, with
+   * the diagnostic `memory-budget`. Files that are read, of which a part is in memory, are not counted.
+   */
+  size_t memory_limit;
 };
 
 #define EXU_OPTIONS_DEFAULT                                                                                            \
-  { sizeof(struct exu_options), NULL, NULL, NULL, 0, 0, 0, false, false, false, false, false }
+  { sizeof(struct exu_options), NULL, NULL, NULL, 0, 0, 0, false, false, false, false, false, 0, 0 }
 
 /*
  * What a call of a session answers. Everything but OK leaves the session as it was, and nothing in what was to be
@@ -557,6 +567,15 @@ EXU_API enum exu_result exu_session_open_process(int64_t pid, const struct exu_o
  * take a stop away, and the thread that stopped is then reported as one that did not.
  */
 EXU_API enum exu_result exu_session_explain(struct exu_session *session, struct exu_report **report);
+
+/*
+ * Let exu_session_explain return soon with a report of what there is by then, which has the diagnostic `cancelled`; a
+ * live process goes on at once. Before exu_session_explain: that then reads nothing but what opens it; after it: without
+ * effect. May be called in any thread and in a signal handler, also while another call uses the session, until
+ * exu_session_close begins. NULL is allowed. (What the kernel does not answer is waited for all the same: a file on a
+ * server that is gone, a read function that does not return.)
+ */
+EXU_API void exu_session_cancel(struct exu_session *session);
 
 /* Close what it opened. NULL is allowed. */
 EXU_API void exu_session_close(struct exu_session *session);

@@ -31,6 +31,7 @@ struct exu_debuginfod {
 
 /* Of the question that the thread is asking: the library's way to hand this on came with 0.179 only. */
 static _Thread_local int64_t deadline;
+static _Thread_local struct exu_limits *limits;
 
 static int64_t now(void) {
   struct timespec time;
@@ -41,7 +42,7 @@ static int64_t now(void) {
 /* The library calls this about once a second while it waits; what is not zero makes it give up. */
 static int is_late(debuginfod_client *client, long done, long total) {
   (void)client, (void)done, (void)total;
-  return now() >= deadline;
+  return now() >= deadline || exu_limits_reached(limits);
 }
 
 static int64_t seconds_allowed(void) {
@@ -85,7 +86,8 @@ static struct exu_debuginfod *debuginfod_of(struct exu_modules *modules) {
 
 /* What became of a question, as far as it is worth saying; a file that no server has is not. */
 static void complain_once(struct exu_modules *modules, struct exu_debuginfod *debuginfod, int result) {
-  if (debuginfod->failed || (debuginfod->left > 0 && (result >= 0 || result == -ENOENT))) return;
+  if (debuginfod->failed || exu_process_is_over(modules->process)) return;
+  if ((debuginfod->left > 0 && (result >= 0 || result == -ENOENT))) return;
   debuginfod->failed = true;
   if (debuginfod->left <= 0)
     exu_info(modules->diagnostics, EXU_DIAGNOSTIC_DEBUGINFOD_LATE, -1,
@@ -100,9 +102,11 @@ struct exu_elf_file *exu_debuginfod_find(struct exu_modules *modules, const stru
                                          enum exu_debuginfod_kind kind) {
   if (!modules->options->debuginfod || id->size == 0) return NULL; /* a size of 0 would mean hexadecimal text */
   struct exu_debuginfod *debuginfod = debuginfod_of(modules);
-  if (!debuginfod || !debuginfod->client || debuginfod->left <= 0) return NULL;
+  if (!debuginfod || !debuginfod->client || debuginfod->left <= 0 || exu_limits_reached(modules->process->limits))
+    return NULL;
   char *path EXU_GUARD(free) = NULL;
   deadline = now() + debuginfod->left;
+  limits = modules->process->limits;
   int fd = debuginfod->find[kind](debuginfod->client, id->bytes, (int)id->size, &path);
   debuginfod->left = deadline - now();
   complain_once(modules, debuginfod, fd);

@@ -24,7 +24,9 @@ struct discovery {
   bool no_memory;
 };
 
-static bool stopped(const struct discovery *found) { return found->limited || found->no_memory; }
+static bool stopped(const struct discovery *found) {
+  return found->limited || found->no_memory || exu_process_is_over(found->process);
+}
 
 static struct exu_binary *add(struct discovery *found, struct exu_string path, uint64_t start, uint64_t end) {
   if (found->list.count >= MODULES_MAX) {

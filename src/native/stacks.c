@@ -68,6 +68,7 @@ static void say_end(struct exu_native *native, const struct exu_os_thread *os, b
       [EXU_UNWIND_NO_CFI] = "there is no unwinding information for it",
       [EXU_UNWIND_STACK] = "the stack is damaged or was not saved",
       [EXU_UNWIND_BUDGET] = "the process has too many native frames",
+      [EXU_UNWIND_OVER] = "the analysis was ended there",
       [EXU_UNWIND_UNCERTAIN] = "a greenlet was being started there, and whose frames come next is not certain",
   };
   struct exu_binary *fileless = module_without_file(native, pc);

@@ -180,6 +180,17 @@ static bool symbolize_made(struct exu_symbolizer *symbolizer, struct exu_native_
   return settle(symbolizer, place, &cover);
 }
 
+/* What nobody looks up any more has a call without a name. */
+static bool leave(struct exu_symbolizer *symbolizer, struct exu_native_place **places, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    places[i]->calls = exu_arena_alloc(symbolizer->arena, sizeof *places[i]->calls);
+    if (!places[i]->calls) return false;
+    *places[i]->calls = (struct exu_native_call){.line = -1};
+    places[i]->call_count = 1;
+  }
+  return true;
+}
+
 bool exu_symbolize(struct exu_symbolizer *symbolizer) {
   const struct exu_map *map = &symbolizer->by_address;
   struct exu_native_place **places EXU_GUARD(free) = calloc(map->count + 1, sizeof *places);
@@ -192,6 +203,7 @@ bool exu_symbolize(struct exu_symbolizer *symbolizer) {
   qsort(places, count, sizeof *places, by_address);
   for (size_t first = 0, end; first < count; first = end) {
     for (end = first + 1; end < count && places[end]->module == places[first]->module;) end++;
+    if (exu_process_is_over(symbolizer->process)) return leave(symbolizer, places + first, count - first);
     if (places[first]->module >= 0) {
       if (!symbolize_module(symbolizer, places + first, end - first)) return false;
     } else {

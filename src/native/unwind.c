@@ -177,6 +177,7 @@ static int take_frame(Dwfl_Frame *state, void *arg) {
   const bool exact = first || !callee ? unwinder->start.exact : callee->signal;
   unwinder->first = false;
   if (stack->frames.count >= unwinder->limit) return end(unwinder, EXU_UNWIND_BUDGET);
+  if (exu_process_is_over(unwinder->process)) return end(unwinder, EXU_UNWIND_OVER);
   if (!exu_unwind_code(unwinder, pc - !exact, &code)) {
     unwinder->no_memory = true;
     return DWARF_CB_ABORT;

@@ -46,6 +46,7 @@ enum exu_unwind_end {
   EXU_UNWIND_NO_CFI,   /* the module has no unwinding information for pc, or its file is missing */
   EXU_UNWIND_STACK,    /* the stack is not readable, or damaged: it leads back or nowhere */
   EXU_UNWIND_BUDGET,
+  EXU_UNWIND_OVER,      /* the limits of the work on the process were reached */
   EXU_UNWIND_UNCERTAIN, /* a greenlet was being started: further out its own frames may follow, or those of others */
 };
 

@@ -270,7 +270,8 @@ bool exu_unwind_resume(struct exu_unwinder *unwinder, const uint64_t *markers, s
   if (stack->frames.count == 0) return true;
   const uint64_t lowest = (stack->frames.items[stack->frames.count - 1].sp + 7) / 8 * 8;
   const enum exu_unwind_end why = stack->end;
-  if (exu_unwind_is_whole(why) || why == EXU_UNWIND_BUDGET || search.marker <= lowest) return true;
+  if (exu_unwind_is_whole(why) || why == EXU_UNWIND_BUDGET || why == EXU_UNWIND_OVER || search.marker <= lowest)
+    return true;
   if (!exu_unwind_same_stack(unwinder, lowest, search.marker)) return true;
   if (which > 0) search.known = code_around(stack, 0, markers[which - 1]);
   if (which + 1 < count) search.next = markers[which + 1];

@@ -274,8 +274,9 @@ static void resume(struct exu_process *process) {
   process->pause_us = exu_stop_release(live->stop, &expired);
   if (expired)
     exu_incomplete(live->diagnostics, EXU_DIAGNOSTIC_PAUSE_TOO_LONG, -1,
-                   "the process went on after %d ms, before everything was read: what is shown may not fit together",
-                   EXU_STOP_MAX_MS);
+                   "the process went on after %" PRId64
+                   " ms, before everything was read: what is shown may not fit together",
+                   process->pause_us / 1000);
   exu_pages_mark_running(live->changing);
 }
 
@@ -283,7 +284,7 @@ static bool pause_process(struct exu_process *process, struct exu_arena *arena, 
   struct exu_live *live = process->live;
   process->sampled = false;
   int refused;
-  live->stop = exu_stop_begin(live->pid, live->tasks, &refused, error);
+  live->stop = exu_stop_begin(live->pid, live->tasks, process->limits, &refused, error);
   if (!live->stop) return refused ? exu_live_refused(live->pid, refused, error) : false;
   exu_pages_refresh(live->changing, first_stopped(live->stop));
   bool fine = take_threads(process, arena, error);

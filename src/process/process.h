@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/diagnostics.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "exuvia/exuvia.h"
 #include "memory/space.h"
 
@@ -95,7 +96,8 @@ struct exu_process {
   const struct exu_process_ops *ops; /* NULL: of a core, which can do nothing */
   const struct exu_arch *arch;
   struct exu_space *space;
-  uint64_t bytes; /* size of the core file */
+  struct exu_limits *limits; /* of the work on it; borrowed, NULL: none */
+  uint64_t bytes;            /* size of the core file */
   bool truncated;
   uint64_t missing_bytes;
 
@@ -196,5 +198,10 @@ const char *exu_process_root(const struct exu_process *process);
 
 /* The file mapping that contains the address, or NULL. */
 const struct exu_file_mapping *exu_process_mapping(const struct exu_process *process, uint64_t address);
+
+/* Is the work on it to end now, with what there is? What takes long asks. */
+static inline bool exu_process_is_over(const struct exu_process *process) {
+  return exu_limits_reached(process->limits);
+}
 
 #endif

@@ -32,6 +32,7 @@ enum { COLLECT_NS = 20 * 1000 * 1000, COLLECT_MAX_NS = 160 * 1000 * 1000, TRIES 
 struct exu_stop {
   pid_t pid;
   int tasks;
+  struct exu_limits *limits;
   struct exu_stopped_thread *items;
   size_t count;
   size_t capacity;
@@ -258,13 +259,14 @@ static void wait_for(struct exu_stop *stop, size_t first, int64_t limit) {
     bool hurry = waited <= UNINTERRUPTIBLE_NS;
     look_round(stop, &first, hurry, &left, &starved);
     if (left == 0 || waited > limit || (!hurry && starved == 0) || is_finished(stop)) return;
+    if (exu_limits_reached(stop->limits)) return;
     struct timespec pause = {.tv_nsec = POLL_NS};
     nanosleep(&pause, NULL);
   }
 }
 
 static bool pause_is_over(const struct exu_stop *stop) {
-  return since(&stop->begin) > EXU_STOP_MAX_MS * INT64_C(1000000);
+  return since(&stop->begin) > EXU_STOP_MAX_MS * INT64_C(1000000) || exu_limits_reached(stop->limits);
 }
 
 static bool stop_all(struct exu_stop *stop) {
@@ -455,7 +457,8 @@ static bool some_are_left(const struct exu_stop *stop) {
   return false;
 }
 
-struct exu_stop *exu_stop_begin(pid_t pid, int tasks, int *refused, struct exu_error *error) {
+struct exu_stop *exu_stop_begin(pid_t pid, int tasks, struct exu_limits *limits, int *refused,
+                                struct exu_error *error) {
   struct exu_stop *stop = calloc(1, sizeof *stop);
   *refused = 0;
   if (!stop) {
@@ -464,6 +467,7 @@ struct exu_stop *exu_stop_begin(pid_t pid, int tasks, int *refused, struct exu_e
   }
   stop->pid = pid;
   stop->tasks = tasks;
+  stop->limits = limits;
   stop->pause_us = -1;
   sem_t *const semaphores[] = {&stop->stopped, &stop->released, &stop->late, &stop->release, &stop->finish};
   for (size_t i = 0; i < sizeof semaphores / sizeof *semaphores; i++) sem_init(semaphores[i], 0, 0);

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 
 enum {
   EXU_STOP_REGISTERS_MAX = 512,
@@ -49,17 +50,17 @@ struct exu_stop;
 
 /*
  * Stop all threads of `pid`, those that appear meanwhile too. `tasks` is a descriptor of /proc/PID/task, which must
- * outlive the stop. On failure nothing is stopped: error->status is EXU_NOT_FOUND when there is no such process and
+ * outlive the stop as `limits` must (NULL: none): when they are reached, everything goes on. On failure nothing is stopped: error->status is EXU_NOT_FOUND when there is no such process and
  * EXU_IO, with errno in *refused, when the kernel does not allow it.
  */
-struct exu_stop *exu_stop_begin(pid_t pid, int tasks, int *refused, struct exu_error *error);
+struct exu_stop *exu_stop_begin(pid_t pid, int tasks, struct exu_limits *limits, int *refused, struct exu_error *error);
 
 /* Borrowed until exu_stop_end; in the order of the kernel's list, at most EXU_TASKS_MAX. */
 const struct exu_stopped_thread *exu_stop_threads(const struct exu_stop *stop, size_t *count);
 
 /*
  * Let all go on that have stopped. Returns for how long the process was stopped, in microseconds; *expired says that
- * this was EXU_STOP_MAX_MS and that it has run since.
+ * this was EXU_STOP_MAX_MS, or as long as the limits allowed, and that it has run since.
  */
 int64_t exu_stop_release(struct exu_stop *stop, bool *expired);
 

@@ -251,6 +251,7 @@ static bool add_orphans(struct exu_stacks *stacks, size_t *count) {
   const bool unplaced = may_be_there(stacks);
   for (size_t i = 0; i < stacks->python.threads.count; i++) {
     if (stacks->place[i]) continue;
+    if (exu_process_is_over(stacks->process)) return true;
     const struct exu_py_thread *state = &stacks->python.threads.items[i];
     struct exu_thread *thread = &stacks->threads[*count];
     struct exu_wait_subject subject = {.thread = *count};
@@ -288,6 +289,7 @@ static bool read_python(struct exu_stacks *stacks) {
                                                        .address = interpreter->address,
                                                        .gc_collecting = interpreter->gc_collecting,
                                                        .gil_holder = -1};
+    if (exu_process_is_over(stacks->process)) return false;
     if (!exu_py_names_read(interpreter->py, interpreter->address, &stacks->names[i])) return false;
   }
   report->interpreters = stacks->interpreters;
@@ -306,7 +308,8 @@ void exu_join(struct exu_stacks *stacks) {
   stacks->joined = exu_arena_array(stacks->arena, most, sizeof *stacks->joined);
   if (!stacks->threads || !stacks->joined) return;
   stacks->report->threads = stacks->threads;
-  while (count < shown && add_os_thread(stacks, count)) stacks->report->thread_count = ++count;
+  while (count < shown && !exu_process_is_over(process) && add_os_thread(stacks, count))
+    stacks->report->thread_count = ++count;
   if (shown < process->thread_count) {
     stacks->report->threads_left_out = process->thread_count - shown;
     exu_info(stacks->diagnostics, EXU_DIAGNOSTIC_MAX_THREADS, -1, "%zu of %zu threads are shown, as asked for", shown,
@@ -316,4 +319,8 @@ void exu_join(struct exu_stacks *stacks) {
     stacks->report->thread_count = count;
   }
   if (stacks->waits) exu_waits_find_holders(stacks->waits);
+  if (!exu_process_is_over(process)) return;
+  /* Who waits for whom can only be told when all threads were looked at. */
+  exu_waits_destroy(stacks->waits);
+  stacks->waits = NULL;
 }

@@ -70,6 +70,10 @@ static bool unwind(struct finishing *finishing, size_t index) {
   struct exu_joined *joined = &finishing->stacks->joined[index];
   struct exu_thread *thread = &finishing->stacks->threads[index];
   if (!joined->os || !joined->os->registers.valid) return true;
+  if (exu_process_is_over(finishing->stacks->process)) {
+    thread->native_complete = EXU_NO;
+    return true;
+  }
   if (!watch(finishing, &joined->parts) || !show_markers(finishing, &joined->parts)) return false;
   const struct exu_map *watched = finishing->watched.count > 0 ? &finishing->watched : NULL;
   const size_t markers = finishing->markers.count;
@@ -173,14 +177,17 @@ void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
   const size_t count = stacks->report->thread_count;
   struct exu_stack_runtime runtimes[EXU_RUNTIMES_MAX];
   struct finishing finishing = {.stacks = stacks, .native = native, .builder = make_builder(stacks, native, runtimes)};
-  bool memory = true, symbolized = false;
+  bool memory = true, symbolized = false, fits = true;
   for (int needed = 1; native && needed >= 0; needed--) {
     for (size_t i = 0; memory && i < count; i++) memory = is_needed(&finishing, i) != needed || unwind(&finishing, i);
   }
   if (native && memory) look_into_handlers(&finishing);
   if (native) symbolized = exu_native_symbolize(native);
   for (size_t i = 0; i < count; i++) {
-    if (!build(&finishing, i, symbolized)) break;
+    fits = fits && build(&finishing, i, symbolized);
+    if (fits) continue;
+    stacks->threads[i].frames_complete = false;
+    stacks->threads[i].native_complete = EXU_NO;
   }
   describe_threads(stacks);
   if (stacks->waits) exu_waits_finish(stacks->waits, stacks->report, stacks->threads);
@@ -200,12 +207,12 @@ static void prefetch(struct exu_py *py) {
   struct exu_py_stack stack = {0};
   bool memory = exu_py_threads(&trial, 0, &threads);
   if (threads.threads.count > 1) exu_py_find_import_lock(py); /* what one waits for, another holds */
-  for (size_t i = 0; memory && i < threads.interpreters.count; i++) {
+  for (size_t i = 0; memory && i < threads.interpreters.count && !exu_process_is_over(py->process); i++) {
     struct exu_py_names names = {0};
     memory = exu_py_names_read(&trial, threads.interpreters.items[i].address, &names);
     exu_py_names_deinit(&names);
   }
-  for (size_t i = 0; memory && i < threads.threads.count; i++) {
+  for (size_t i = 0; memory && i < threads.threads.count && !exu_process_is_over(py->process); i++) {
     stack.frames.count = 0;
     memory = exu_py_frames(&trial, threads.threads.items[i].tstate, -1, 0, &stack);
   }

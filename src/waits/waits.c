@@ -76,6 +76,7 @@ bool exu_waits_find_holders(struct exu_waits *waits) {
   if (!exu_waits_look_at_pools(waits)) return false;
   for (size_t i = 0; i < waits->seen.count; i++) {
     const struct exu_wait_subject *subject = &waits->seen.items[i].subject;
+    if (exu_process_is_over(waits->process)) return false;
     for (size_t p = 0; p < subject->part_count; p++) {
       const struct exu_wait_part *part = &subject->parts[p];
       if (!exu_py_held(part->py, part->frames, part->frame_count, i, &waits->held)) return false;

@@ -247,7 +247,7 @@ static void test_stop(void **state) {
   int refused;
   bool expired;
   size_t threads;
-  struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
+  struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, NULL, &refused, &error);
   assert_non_null(stop);
   const struct exu_stopped_thread *list = exu_stop_threads(stop, &threads);
   assert_int_equal(threads, THREADS);
@@ -264,7 +264,7 @@ static void test_stop(void **state) {
   assert_false(expired);
   assert_true(all_run());
   for (int i = 0; i < 100; i++) {
-    stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
+    stop = exu_stop_begin(child.pid, child.tasks, NULL, &refused, &error);
     assert_non_null(stop);
     assert_true(let_go(stop, &expired) >= 0);
   }
@@ -288,7 +288,7 @@ static void test_no_signal_is_lost(void **state) {
   int refused, status;
   bool expired;
   for (int i = 0; i < 200; i++) {
-    struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
+    struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, NULL, &refused, &error);
     assert_non_null(stop);
     let_go(stop, &expired);
   }
@@ -315,7 +315,7 @@ static void test_no_signal_is_lost_when_the_tracer_is_killed(void **state) {
     int refused;
     meanwhile.at = PTRACE_INTERRUPT;
     meanwhile.call = send_signal;
-    if (exu_stop_begin(child.pid, child.tasks, &refused, &error)) raise(SIGKILL);
+    if (exu_stop_begin(child.pid, child.tasks, NULL, &refused, &error)) raise(SIGKILL);
     _exit(1);
   }
   waitpid(tracer, &status, 0);
@@ -332,7 +332,7 @@ static void test_pause_that_is_too_long_ends(void **state) {
   struct exu_error error;
   int refused;
   bool expired;
-  struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
+  struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, NULL, &refused, &error);
   assert_non_null(stop);
   unsigned long before = total();
   sleep_ms(EXU_STOP_MAX_MS / 2);
@@ -355,7 +355,7 @@ static void test_stopped_stays_stopped(void **state) {
   size_t threads;
   kill(child.pid, SIGSTOP);
   while (exu_task_state(child.tasks, child.pid) != 'T') sleep_ms(1);
-  struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
+  struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, NULL, &refused, &error);
   assert_non_null(stop);
   const struct exu_stopped_thread *list = exu_stop_threads(stop, &threads);
   assert_int_equal(threads, THREADS);
@@ -377,11 +377,11 @@ static void test_ended(void **state) {
   int refused;
   kill(child.pid, SIGKILL);
   while (exu_task_state(child.tasks, child.pid) != 'Z') sleep_ms(1);
-  assert_null(exu_stop_begin(child.pid, child.tasks, &refused, &error)); /* a zombie */
+  assert_null(exu_stop_begin(child.pid, child.tasks, NULL, &refused, &error)); /* a zombie */
   assert_int_equal(refused, 0);
   assert_int_equal(error.status, EXU_NOT_FOUND);
   waitpid(child.pid, NULL, __WALL);
-  assert_null(exu_stop_begin(child.pid, child.tasks, &refused, &error));
+  assert_null(exu_stop_begin(child.pid, child.tasks, NULL, &refused, &error));
   assert_int_equal(error.status, EXU_NOT_FOUND);
   end_child(&child);
 }
@@ -470,7 +470,7 @@ static bool stop_with_starved(const struct child *child, pid_t hog) {
   struct exu_error error;
   int refused;
   bool expired;
-  struct exu_stop *stop = exu_stop_begin(child->pid, child->tasks, &refused, &error);
+  struct exu_stop *stop = exu_stop_begin(child->pid, child->tasks, NULL, &refused, &error);
   assert_non_null(stop);
   const bool starved = count_state(stop, EXU_STOPPED_NOT, false) == 1;
   if (starved) {
@@ -533,7 +533,7 @@ static void test_calls_without_a_timeout_are_not_interrupted(void **state) {
     bool expired;
     meanwhile.at = PTRACE_INTERRUPT;
     meanwhile.call = i % 2 ? send_ignored_signal : NULL;
-    struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
+    struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, NULL, &refused, &error);
     assert_non_null(stop);
     let_go(stop, &expired);
     sleep_ms(20); /* all sleep again: one that does not yet may take the signal for which another one was woken */
@@ -608,7 +608,7 @@ static void test_execve_of_a_thread_goes_on_while_the_process_is_stopped(void **
     bool expired;
     meanwhile.at = PTRACE_SEIZE;
     meanwhile.call = stops % 2 ? seize_first : NULL;
-    struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, &refused, &error);
+    struct exu_stop *stop = exu_stop_begin(child.pid, child.tasks, NULL, &refused, &error);
     if (!stop) break;
     let_go(stop, &expired);
     sleep_ms(1);

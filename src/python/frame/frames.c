@@ -40,7 +40,7 @@ static enum step enter(struct walk *walk, uint64_t address) {
     walk->stack->complete = false;
     return STEP_END;
   }
-  if (walk->limit && depth >= walk->limit) {
+  if ((walk->limit && depth >= walk->limit) || exu_process_is_over(py->process)) {
     walk->stack->complete = false;
     return STEP_END;
   }

@@ -13,6 +13,7 @@
 enum { SCAN_MAX_MIB = 4096, TSTATES_MAX = 65536, INTERPRETERS_MAX = 4096, DESCRIPTORS_MAX = 1024, HITS_MAX = 4096 };
 
 struct search {
+  const struct exu_process *process;
   exu_scan_callback *callback;
   void *context;
   uint64_t left; /* bytes that may still be looked at; holes of the core cost nothing */
@@ -20,6 +21,7 @@ struct search {
 
 static bool count_bytes(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
   struct search *search = context;
+  if (exu_process_is_over(search->process)) return false;
   if (search->left < size) {
     search->left = 0;
     return false;
@@ -34,7 +36,8 @@ static bool count_bytes(void *context, uint64_t address, const uint8_t *bytes, s
  */
 static void scan_writable(struct exu_py *py, const struct exu_binary *module, exu_scan_callback *callback,
                           void *context) {
-  struct search search = {.callback = callback, .context = context, .left = (uint64_t)SCAN_MAX_MIB << 20};
+  struct search search = {
+      .process = py->process, .callback = callback, .context = context, .left = (uint64_t)SCAN_MAX_MIB << 20};
   size_t count;
   const struct exu_region *regions = exu_space_regions(py->space, &count);
   for (int files = 1; files >= 0; files--) {

@@ -64,13 +64,15 @@ static void look_in_file(struct finding *finding, struct exu_binary *module, enu
   }
 }
 
+static bool is_over(const struct finding *finding) { return exu_process_is_over(finding->blank.process); }
+
 /* A copy that does not run is no reason to stop: another may. */
 static void look_in_files(struct finding *finding) {
   struct exu_modules *modules = finding->blank.modules;
   size_t opened = 0;
   for (int rank = 0; rank < RANKS; rank++) {
     if (rank == RANK_OTHER && finding->runtimes->count > 0) break;
-    for (size_t i = 0; i < modules->count && opened < FILES_MAX; i++) {
+    for (size_t i = 0; i < modules->count && opened < FILES_MAX && !is_over(finding); i++) {
       if ((int)rank_of(&modules->items[i]) != rank) continue;
       opened++;
       look_in_file(finding, &modules->items[i], (enum rank)rank);

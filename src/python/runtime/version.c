@@ -48,6 +48,7 @@ bool exu_version_parse(const char *text, size_t left, struct exu_version *versio
 }
 
 struct search {
+  const struct exu_process *process;
   uint64_t left; /* bytes that may still be looked at */
   struct exu_version version;
   bool free_threaded;
@@ -79,7 +80,7 @@ static bool scan_for_version(void *context, uint64_t address, const uint8_t *byt
   struct search *search = context;
   const char *text = (const char *)bytes;
   (void)address;
-  if (search->left < size) return false;
+  if (search->left < size || exu_process_is_over(search->process)) return false;
   search->left -= size;
   /* Look for the first dot: rarer than a digit, and memchr is fast. */
   for (const char *dot = memchr(text, '.', size); dot; dot = memchr(dot + 1, '.', size - (size_t)(dot + 1 - text))) {
@@ -91,7 +92,7 @@ static bool scan_for_version(void *context, uint64_t address, const uint8_t *byt
 }
 
 bool exu_py_version_from_text(struct exu_py *py, const struct exu_binary *module) {
-  struct search search = {.left = (uint64_t)SCAN_MAX_MIB << 20};
+  struct search search = {.process = py->process, .left = (uint64_t)SCAN_MAX_MIB << 20};
   size_t count;
   const struct exu_region *regions = exu_space_regions(py->space, &count);
   for (size_t i = 0; i < count && !search.found; i++) {
