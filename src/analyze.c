@@ -61,18 +61,18 @@ static void describe_modules(struct exu_analysis *analysis) {
 
 static void describe_runtime(struct exu_analysis *analysis, const struct exu_py *py, struct exu_python *python) {
   const struct exu_modules *modules = &analysis->modules;
-  *python = (struct exu_python){.version = py->version_text,
-                                .debug = py->debug,
-                                .free_threaded = py->build.free_threaded ? EXU_YES : EXU_NO,
-                                .runtime = py->runtime,
-                                .found_by = py->found_by,
-                                .layout_from = py->layout_from,
+  *python = (struct exu_python){.version = py->runtime->version_text,
+                                .debug = py->runtime->debug,
+                                .free_threaded = py->runtime->build.free_threaded ? EXU_YES : EXU_NO,
+                                .runtime = py->runtime->address,
+                                .found_by = py->runtime->found_by,
+                                .layout_from = py->runtime->layout_from,
                                 .finalizing = py->finalizing,
-                                .module = py->module ? (int32_t)(py->module - modules->items) : -1};
-  if (!py->layout_known) {
+                                .module = py->runtime->module ? (int32_t)(py->runtime->module - modules->items) : -1};
+  if (!py->runtime->layout_known) {
     exu_info(&analysis->diagnostics, EXU_DIAGNOSTIC_LAYOUT_NEWER, -1,
              "CPython %.*s is newer than any release that this program knows; it is read like the newest of them",
-             (int)py->version_text.size, py->version_text.data);
+             (int)py->runtime->version_text.size, py->runtime->version_text.data);
   }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Merging: which native frame runs which Python frames. Pure functions over small arrays; everything about processes and
- * interpreters is decided elsewhere.
+ * Merging: which native frame runs which Python frames. Pure functions over small arrays; everything about processes
+ * and interpreters is decided elsewhere.
  *
  * Native frames and activations are innermost first. An activation is what one call of the interpreter's eval loop
  * executes: one or more Python frames, the outermost of which is its entry. Its eval frame is the native frame of that

@@ -42,18 +42,23 @@ bool exu_py_word(const struct exu_py *py, uint64_t address, uint64_t *value) {
 bool exu_py_plausible(uint64_t address) { return address >= 4096 && address % 8 == 0 && address < UINT64_C(1) << 56; }
 
 bool exu_py_at_least(const struct exu_py *py, int major, int minor) {
-  const struct exu_version *version = &py->build.version;
+  const struct exu_version *version = &py->runtime->build.version;
   return version->major > major || (version->major == major && version->minor >= minor);
 }
 
 /* ---- Readers ----------------------------------------------------------------------------------------------------- */
 
-struct exu_py exu_py_trial(const struct exu_py *py, struct exu_arena *arena, struct exu_diagnostics *diagnostics) {
-  struct exu_py trial = *py;
-  trial.arena = arena;
-  trial.diagnostics = diagnostics;
-  trial.codes = trial.types = (struct exu_map){0};
-  return trial;
+struct exu_py exu_py_reader(const struct exu_py_runtime *runtime, const struct exu_process *process,
+                            struct exu_modules *modules, struct exu_arena *arena, struct exu_diagnostics *diagnostics) {
+  return (struct exu_py){.runtime = runtime,
+                         .process = process,
+                         .space = process->space,
+                         .modules = modules,
+                         .arena = arena,
+                         .diagnostics = diagnostics,
+                         .finalizing = EXU_UNKNOWN,
+                         .frames_left = EXU_PY_FRAMES_MAX,
+                         .entries_left = EXU_PY_ENTRIES_MAX};
 }
 
 void exu_py_deinit(struct exu_py *py) {

@@ -22,22 +22,13 @@ struct exu_py_variables {
   uint64_t gil_mutex;      /* likewise, and these: */
   uint64_t switch_cond;
   uint64_t switch_mutex;
-  uint64_t gil_lock;       /* ceval.c interpreter_lock, 2.7: a pointer to a semaphore */
-  uint64_t finalizing;     /* _Py_Finalizing, 3.6: the thread state that shuts the interpreter down, or NULL */
-  uint64_t initialized;    /* pythonrun.c, 2.7: an int that Py_Finalize clears before it takes the interpreter down */
-  bool import_lock_sought; /* whether exu_py_find_import_lock has looked for these: */
-  uint64_t import_lock;    /* import.c, up to 3.11: likewise a pointer to a semaphore */
-  uint64_t
-      import_lock_owner; /* import.c import_lock_thread, up to 3.11: the ident of the thread that holds it, or -1 */
+  uint64_t gil_lock;    /* ceval.c interpreter_lock, 2.7: a pointer to a semaphore */
+  uint64_t finalizing;  /* _Py_Finalizing, 3.6: the thread state that shuts the interpreter down, or NULL */
+  uint64_t initialized; /* pythonrun.c, 2.7: an int that Py_Finalize clears before it takes the interpreter down */
 };
 
-struct exu_py {
-  const struct exu_process *process;
-  struct exu_space *space;
-  struct exu_modules *modules;
-  struct exu_arena *arena;
-  struct exu_diagnostics *diagnostics;
-
+/* What runs: its build, how it is laid out and where it is. Found once (python/runtime/), the same for every reader. */
+struct exu_py_runtime {
   struct exu_build build;
   struct exu_string version_text; /* unknown patch: "3.8" */
   bool version_exact;             /* false: only major and minor are known */
@@ -47,9 +38,22 @@ struct exu_py {
   enum exu_layout_from layout_from;
   bool layout_known;         /* false: a newer release than this program knows, read as the newest that it does */
   struct exu_binary *module; /* that contains the runtime; NULL unknown */
-  uint64_t runtime;          /* of _PyRuntime; 0: none, or unknown */
+  uint64_t address;          /* of _PyRuntime; 0: none, or unknown */
   uint64_t interpreters;     /* the first interpreter; 0: none */
   struct exu_py_variables variables;
+};
+
+/* Budgets of one reader: Python frames, whatever threads claim, and entries of dictionaries, each look at one. */
+enum { EXU_PY_FRAMES_MAX = 1000 * 1000, EXU_PY_ENTRIES_MAX = 16 * 1024 * 1024 };
+
+/* A reader of one runtime: its caches, its budgets, where what it reads is kept and what it cannot read is said. */
+struct exu_py {
+  const struct exu_py_runtime *runtime; /* borrowed, as these: */
+  const struct exu_process *process;
+  struct exu_space *space;
+  struct exu_modules *modules;
+  struct exu_arena *arena;
+  struct exu_diagnostics *diagnostics;
 
   struct exu_map codes;         /* code object -> struct exu_py_code */
   struct exu_map types;         /* type object -> what types.c knows of it */
@@ -57,16 +61,20 @@ struct exu_py {
   uint64_t code_type;           /* likewise */
   bool streams_sought;          /* whether sys was looked at for these: */
   uint64_t streams[6];          /* sys.stdout and the like; 0: unknown (waits_lock.c) */
+  bool import_lock_sought;      /* whether exu_py_find_import_lock has looked for these: */
+  uint64_t import_lock;         /* import.c, up to 3.11: a pointer to a semaphore; 0: unknown */
+  uint64_t import_lock_owner;   /* likewise, import_lock_thread: the ident of the thread that holds it, or -1 */
   enum exu_tristate finalizing; /* it is shutting down; set with the threads */
-  uint64_t frames_left;         /* budgets of the whole process */
-  uint64_t entries_left;        /* of dictionaries */
+  uint64_t frames_left;         /* of EXU_PY_FRAMES_MAX */
+  uint64_t entries_left;        /* of EXU_PY_ENTRIES_MAX */
 };
 
 /*
- * Another reader of the same runtime, with caches and diagnostics of its own, whose memory comes from `arena`: for what
- * is tried and thrown away. exu_py_deinit.
+ * A new reader of the runtime, which must outlive it. There may be several of one: what is tried and thrown away has a
+ * reader of its own, with its own arena and diagnostics. exu_py_deinit.
  */
-struct exu_py exu_py_trial(const struct exu_py *py, struct exu_arena *arena, struct exu_diagnostics *diagnostics);
+struct exu_py exu_py_reader(const struct exu_py_runtime *runtime, const struct exu_process *process,
+                            struct exu_modules *modules, struct exu_arena *arena, struct exu_diagnostics *diagnostics);
 
 /* Release the caches; the arena keeps the rest. */
 void exu_py_deinit(struct exu_py *py);

@@ -30,7 +30,7 @@ struct exu_string exu_builtin_name(struct exu_builtins *builtins, struct exu_py 
   if (!is_unsymbolized(frame)) return unknown;
   void **slot = exu_map_find(&builtins->names, (uintptr_t)frame);
   if (slot) return *slot ? *(const struct exu_string *)*slot : unknown;
-  if (builtins->asked >= ASKED_MAX || !exu_py_has(py->layout.definition_function)) return unknown;
+  if (builtins->asked >= ASKED_MAX || !exu_py_has(py->runtime->layout.definition_function)) return unknown;
   builtins->asked++;
   const struct exu_string name = find(py, native, index, caller);
   struct exu_string *kept = name.data ? exu_arena_alloc(py->arena, sizeof *kept) : NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The frame filter: native calls that tell a reader nothing, the interpreter's way from one Python frame to the next and
- * how programs start, are not shown unless they are asked for.
+ * The frame filter: native calls that tell a reader nothing, the interpreter's way from one Python frame to the next
+ * and how programs start, are not shown unless they are asked for.
  */
 #ifndef EXUVIA_REPORT_FRAME_FILTER_H
 #define EXUVIA_REPORT_FRAME_FILTER_H

@@ -115,7 +115,7 @@ static void add_gil(struct exu_stacks *stacks, size_t index, struct exu_thread *
   if (gil == EXU_GIL_WAITS && subject->gil == 0) {
     subject->gil = interpreter->gil_key;
     subject->gil_holder = interpreter->gil_holder;
-    if (stacks->runtimes && stacks->runtimes->count > 1) subject->gil_of = interpreter->py->version_text;
+    if (stacks->runtimes && stacks->runtimes->count > 1) subject->gil_of = interpreter->py->runtime->version_text;
   }
   for (size_t i = 0; gil == EXU_GIL_HOLDS && i < EXU_WAIT_PARTS; i++) {
     if (subject->gils[i] != 0) continue;

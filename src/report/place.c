@@ -24,7 +24,7 @@ enum { SEARCH_MAX = 64 * 1024 * 1024, OBJECTS_MAX = 64, NO_THREAD = 0 };
 static bool is_leftover(const struct exu_stacks *stacks, const struct exu_py_thread *state,
                         const struct exu_py_thread *later) {
   const struct exu_py *py = exu_state_py(stacks, state);
-  return py->build.version.major < 3 && later && later->interpreter == state->interpreter;
+  return py->runtime->build.version.major < 3 && later && later->interpreter == state->interpreter;
 }
 
 static bool index_by_ident(struct exu_stacks *stacks) {
@@ -316,7 +316,8 @@ static bool place_by_stacks(struct placing *placing) {
     if (thread) {
       move(stacks, i, thread);
     } else if (is_doubtful(stacks, i)) {
-      const bool has_marker = !exu_py_has(py->layout.tstate_frame) || exu_py_has(py->layout.tstate_cframe);
+      const bool has_marker =
+          !exu_py_has(py->runtime->layout.tstate_frame) || exu_py_has(py->runtime->layout.tstate_cframe);
       const size_t before = search.items.count;
       if (!has_marker) memory = seek(&search, i, py, state->tstate);
       stacks->doubtful[i] = search.items.count == before;

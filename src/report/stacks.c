@@ -144,12 +144,12 @@ static struct exu_stack_builder make_builder(const struct exu_stacks *stacks, co
   const size_t count = stacks->runtimes ? stacks->runtimes->count : 0;
   for (size_t i = 0; i < count; i++) {
     struct exu_py *py = &stacks->runtimes->items[i];
-    bool in_module = modules && py->module && modules == py->modules;
+    bool in_module = modules && py->runtime->module && modules == py->modules;
     runtimes[i] = (struct exu_stack_runtime){
         .py = py,
-        .module = in_module ? (int32_t)(py->module - modules->items) : -1,
-        .by_marker = !exu_py_has(py->layout.tstate_frame) || exu_py_has(py->layout.tstate_cframe),
-        .python2 = py->build.version.major < 3,
+        .module = in_module ? (int32_t)(py->runtime->module - modules->items) : -1,
+        .by_marker = !exu_py_has(py->runtime->layout.tstate_frame) || exu_py_has(py->runtime->layout.tstate_cframe),
+        .python2 = py->runtime->build.version.major < 3,
     };
   }
   return (struct exu_stack_builder){
@@ -202,7 +202,7 @@ static void prefetch(struct exu_py *py) {
   struct exu_diagnostics diagnostics;
   exu_arena_init(&arena, (size_t)PREFETCH_MIB << 20);
   exu_diagnostics_init(&diagnostics, &arena);
-  struct exu_py trial = exu_py_trial(py, &arena, &diagnostics);
+  struct exu_py trial = exu_py_reader(py->runtime, py->process, py->modules, &arena, &diagnostics);
   struct exu_py_threads threads = {0};
   struct exu_py_stack stack = {0};
   bool memory = exu_py_threads(&trial, 0, &threads);

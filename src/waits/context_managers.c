@@ -19,7 +19,7 @@ static bool is_type(struct exu_py *py, uint64_t object, const char *name) {
 
 /* types.MethodType(lock.__exit__, lock) binds a function of C: the type of those that belong to a type. */
 bool exu_py_bound(struct exu_py *py, uint64_t object, struct exu_py_method *method) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   struct exu_string type = exu_py_type_name(py, object);
   method->function = 0;
   if (exu_string_is(type, "builtin_function_or_method")) {
@@ -44,7 +44,8 @@ bool exu_py_unbound(struct exu_py *py, uint64_t function, uint64_t self, struct 
 
 static const struct exu_py_code *code_of(struct exu_py *py, uint64_t function) {
   uint64_t address;
-  if (!exu_py_plausible(function) || !exu_py_get(py, function, py->layout.function_code, &address)) return NULL;
+  if (!exu_py_plausible(function) || !exu_py_get(py, function, py->runtime->layout.function_code, &address))
+    return NULL;
   const struct exu_py_code *code = exu_py_plausible(address) ? exu_py_code(py, address) : NULL;
   return code && code->valid ? code : NULL;
 }
@@ -80,12 +81,13 @@ static bool wrapped(struct exu_py *py, uint64_t function, struct exu_py_method *
   const struct exu_py_code *code = is_type(py, function, "function") ? code_of(py, function) : NULL;
   uint64_t closure, count, cells[2], self, exit;
   if (!code || !exu_py_is_in(code, contextlib) || !exu_string_is(code->function, "_exit_wrapper")) return false;
-  if (!exu_py_get(py, function, py->layout.function_closure, &closure) || !is_type(py, closure, "tuple")) return false;
-  if (!exu_py_get(py, closure, py->layout.var_size, &count) || count != 2) return false;
-  uint64_t items = closure + py->layout.tuple_items.offset;
+  if (!exu_py_get(py, function, py->runtime->layout.function_closure, &closure) || !is_type(py, closure, "tuple"))
+    return false;
+  if (!exu_py_get(py, closure, py->runtime->layout.var_size, &count) || count != 2) return false;
+  uint64_t items = closure + py->runtime->layout.tuple_items.offset;
   if (exu_space_read(py->space, items, cells, sizeof cells) != EXU_READABLE) return false;
-  return is_type(py, cells[0], "cell") && exu_py_get(py, cells[0], py->layout.cell_ref, &self) &&
-         is_type(py, cells[1], "cell") && exu_py_get(py, cells[1], py->layout.cell_ref, &exit) &&
+  return is_type(py, cells[0], "cell") && exu_py_get(py, cells[0], py->runtime->layout.cell_ref, &self) &&
+         is_type(py, cells[1], "cell") && exu_py_get(py, cells[1], py->runtime->layout.cell_ref, &exit) &&
          exu_py_plausible(self) && exu_py_unbound(py, exit, self, method);
 }
 
@@ -96,8 +98,8 @@ static bool look_at_exit(void *context, uint64_t item) {
   struct exu_py_method method;
   uint64_t count;
   if (is_type(py, item, "tuple")) {
-    if (!exu_py_get(py, item, py->layout.var_size, &count) || count != 2) return true;
-    if (!exu_py_word(py, item + py->layout.tuple_items.offset + 8, &item)) return true;
+    if (!exu_py_get(py, item, py->runtime->layout.var_size, &count) || count != 2) return true;
+    if (!exu_py_word(py, item + py->runtime->layout.tuple_items.offset + 8, &item)) return true;
   }
   if (!exu_py_bound(py, item, &method) && !wrapped(py, item, &method)) return true;
   return exits->callback(exits->context, &method);

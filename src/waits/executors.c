@@ -12,7 +12,7 @@
 
 /* ---- Objects that have no layout in the tables ------------------------------------------------------------------- */
 
-static uint64_t head(const struct exu_py *py) { return py->layout.object_size.size; }
+static uint64_t head(const struct exu_py *py) { return py->runtime->layout.object_size.size; }
 
 static bool is_type(struct exu_py *py, uint64_t object, const char *name) {
   return exu_string_is(exu_py_type_name(py, object), name);
@@ -32,8 +32,8 @@ static bool referent(struct exu_py *py, uint64_t reference, uint64_t *object) {
 /* Objects/listobject.c: ob_item follows ob_size. */
 static bool list_items(struct exu_py *py, uint64_t list, uint64_t from, exu_py_item_callback *callback, void *context) {
   uint64_t count, items, item;
-  if (!is_type(py, list, "list") || !exu_py_get(py, list, py->layout.var_size, &count)) return false;
-  if (!exu_py_word(py, list + py->layout.var_size.offset + 8, &items)) return false;
+  if (!is_type(py, list, "list") || !exu_py_get(py, list, py->runtime->layout.var_size, &count)) return false;
+  if (!exu_py_word(py, list + py->runtime->layout.var_size.offset + 8, &items)) return false;
   for (uint64_t i = from; i < count && i - from < EXU_PY_TASKS_MAX; i++) {
     if (!exu_py_word(py, items + 8 * i, &item)) return false;
     if (exu_py_plausible(item) && !callback(context, item)) break;
@@ -149,7 +149,8 @@ static bool look_at_item(void *context, uint64_t item) {
     return !exu_py_is_a(py, item, "_WorkItem") || !exu_py_attribute(py, item, "future", &task) ||
            tasks->callback(tasks->context, task);
   }
-  if (!is_type(py, item, "tuple") || !exu_py_word(py, item + py->layout.tuple_items.offset, &task)) return true;
+  if (!is_type(py, item, "tuple") || !exu_py_word(py, item + py->runtime->layout.tuple_items.offset, &task))
+    return true;
   if (!exu_py_plausible(task) || !exu_py_int(py, task, &number) || number >= EXU_PY_JOB) return true;
   return tasks->callback(tasks->context, number | EXU_PY_JOB);
 }

@@ -29,7 +29,7 @@ static struct exu_string own_module(const struct exu_seen *seen, const struct ex
   const struct exu_py *py = seen->subject.part_count > 0 ? seen->subject.parts[0].py : NULL;
   if (!py || frame->module < 0 || (size_t)frame->module >= py->modules->count) return none;
   const struct exu_binary *module = &py->modules->items[frame->module];
-  if (module == py->module || !module->path.data || exu_is_runtime_library(module->path)) return none;
+  if (module == py->runtime->module || !module->path.data || exu_is_runtime_library(module->path)) return none;
   if (memmem(module->path.data, module->path.size, dynload, sizeof dynload - 1)) return none;
   return module->path;
 }

@@ -32,8 +32,8 @@ static uint8_t *read_all(struct exu_py *py, uint64_t address, uint64_t size) {
 
 static uint8_t *read_bytes(struct exu_py *py, uint64_t object, size_t *size) {
   uint64_t count;
-  if (!exu_py_plausible(object) || !exu_py_get(py, object, py->layout.var_size, &count)) return NULL;
-  uint8_t *bytes = read_all(py, object + py->layout.bytes_data.offset, count);
+  if (!exu_py_plausible(object) || !exu_py_get(py, object, py->runtime->layout.var_size, &count)) return NULL;
+  uint8_t *bytes = read_all(py, object + py->runtime->layout.bytes_data.offset, count);
   *size = bytes ? (size_t)count : 0;
   return bytes;
 }
@@ -47,21 +47,21 @@ static bool text_init(struct exu_py *py, const struct exu_py_frame *frame, struc
   const struct exu_py_code *code = frame->code;
   uint64_t bytes;
   *text = (struct text){.py = py, .frame = frame};
-  text->bytecode.major = py->build.version.major;
-  text->bytecode.minor = py->build.version.minor;
+  text->bytecode.major = py->runtime->build.version.major;
+  text->bytecode.minor = py->runtime->build.version.minor;
   text->bytecode.opcodes = exu_opcodes(text->bytecode.major, text->bytecode.minor);
   if (!text->bytecode.opcodes || frame->instruction < 0) return false;
   if (code->bytecode) {
     text->bytecode.bytes = read_all(py, code->bytecode, code->bytecode_size);
     text->bytecode.size = text->bytecode.bytes ? (size_t)code->bytecode_size : 0;
     text->table = read_bytes(py, code->exceptions, &text->table_size);
-  } else if (exu_py_get(py, code->address, py->layout.code_bytecode, &bytes)) {
+  } else if (exu_py_get(py, code->address, py->runtime->layout.code_bytecode, &bytes)) {
     text->bytecode.bytes = read_bytes(py, bytes, &text->bytecode.size);
   }
   return text->bytecode.bytes != NULL;
 }
 
-static bool has_table(const struct exu_py *py) { return exu_py_has(py->layout.code_exceptiontable); }
+static bool has_table(const struct exu_py *py) { return exu_py_has(py->runtime->layout.code_exceptiontable); }
 
 /* exu_handler_callback */
 static bool find_handler(void *context, uint32_t offset, uint32_t *process) {
@@ -76,9 +76,9 @@ static bool find_handler(void *context, uint32_t offset, uint32_t *process) {
 
 static uint64_t name_at(struct exu_py *py, const struct exu_py_code *code, uint32_t index) {
   uint64_t count, name;
-  if (!exu_py_plausible(code->names) || !exu_py_get(py, code->names, py->layout.var_size, &count)) return 0;
+  if (!exu_py_plausible(code->names) || !exu_py_get(py, code->names, py->runtime->layout.var_size, &count)) return 0;
   if (count > NAMES_MAX || index >= count) return 0;
-  if (!exu_py_word(py, code->names + py->layout.tuple_items.offset + UINT64_C(8) * index, &name)) return 0;
+  if (!exu_py_word(py, code->names + py->runtime->layout.tuple_items.offset + UINT64_C(8) * index, &name)) return 0;
   return name;
 }
 
@@ -98,10 +98,11 @@ static bool name_text(struct exu_py *py, const struct exu_py_code *code, uint32_
 }
 
 static bool global(struct exu_py *py, const struct exu_py_frame *frame, uint32_t index, uint64_t *object) {
-  bool current = exu_py_has(py->layout.iframe_globals);
+  bool current = exu_py_has(py->runtime->layout.iframe_globals);
   uint64_t globals;
   char name[64];
-  if (!exu_py_get(py, frame->address, current ? py->layout.iframe_globals : py->layout.frame_globals, &globals)) {
+  if (!exu_py_get(py, frame->address, current ? py->runtime->layout.iframe_globals : py->runtime->layout.frame_globals,
+                  &globals)) {
     return false;
   }
   globals &= ~UINT64_C(7);
@@ -118,14 +119,14 @@ static bool variable(struct exu_py *py, const struct exu_py_frame *frame, const 
   if (!exu_py_values(py, frame, &values)) return false;
   if (call->load == EXU_OP_LOAD_DEREF && !has_table(py)) {
     if (!exu_py_plausible(frame->code->local_names)) return false;
-    if (!exu_py_get(py, frame->code->local_names, py->layout.var_size, &count)) return false;
+    if (!exu_py_get(py, frame->code->local_names, py->runtime->layout.var_size, &count)) return false;
     if (count > EXU_PY_LOCALS_MAX) return false;
     index += count;
   }
   if (index >= values.local_count || !exu_py_slot(py, values.locals + 8 * index, object)) return false;
   if (call->load != EXU_OP_LOAD_DEREF) return true;
-  return exu_string_is(exu_py_type_name(py, *object), "cell") && exu_py_get(py, *object, py->layout.cell_ref, object) &&
-         exu_py_plausible(*object);
+  return exu_string_is(exu_py_type_name(py, *object), "cell") &&
+         exu_py_get(py, *object, py->runtime->layout.cell_ref, object) && exu_py_plausible(*object);
 }
 
 /* What the method is called of, as its name stands for it now. */
@@ -153,7 +154,8 @@ static bool enters_lock(struct exu_py *py, const struct exu_py_frame *frame, uin
   if (!exu_py_slot(py, values.stack + UINT64_C(8) * slot, &object)) return false;
   if (is_lock(py, object)) return true;
   return exu_string_is(exu_py_type_name(py, object), "builtin_function_or_method") &&
-         exu_py_get(py, object, py->layout.cfunction_self, &self) && exu_py_plausible(self) && is_lock(py, self);
+         exu_py_get(py, object, py->runtime->layout.cfunction_self, &self) && exu_py_plausible(self) &&
+         is_lock(py, self);
 }
 
 bool exu_py_just_entered(struct exu_py *py, const struct exu_py_frame *frame, uint32_t depth) {

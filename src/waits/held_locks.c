@@ -106,11 +106,11 @@ static void find_names(struct exu_py *py, struct exu_py_code *code) {
   enum { NAMES_MAX = 4096 };
   uint64_t count, text;
   code->names_known = code->uses_acquire = code->uses_release = true;
-  if (!exu_py_plausible(code->names) || !exu_py_get(py, code->names, py->layout.var_size, &count)) return;
+  if (!exu_py_plausible(code->names) || !exu_py_get(py, code->names, py->runtime->layout.var_size, &count)) return;
   if (count > NAMES_MAX) return;
   bool acquire = false, release = false;
   for (uint64_t i = 0; i < count; i++) {
-    if (!exu_py_word(py, code->names + py->layout.tuple_items.offset + 8 * i, &text)) return;
+    if (!exu_py_word(py, code->names + py->runtime->layout.tuple_items.offset + 8 * i, &text)) return;
     acquire |= exu_py_text_equals(py, text, "acquire");
     release |= exu_py_text_equals(py, text, "release");
   }
@@ -185,7 +185,7 @@ static void look_at_work(struct walk *walk, const struct exu_py_frame *frame) {
 /* ---- Locks ------------------------------------------------------------------------------------------------------- */
 
 static const char *block_name(const struct exu_py *py) {
-  return py->build.version.major < 3 ? "_RLock__block" : "_block";
+  return py->runtime->build.version.major < 3 ? "_RLock__block" : "_block";
 }
 
 /* A lock, an RLock, or the RLock that is written in Python, which has a lock inside. */
@@ -271,12 +271,13 @@ static void look_at_slot(struct walk *walk, const struct exu_py_frame *frame, ui
 
 static bool read_table(struct exu_py *py, uint64_t bytes, struct handlers *handlers) {
   uint64_t size;
-  if (!exu_py_plausible(bytes) || !exu_py_get(py, bytes, py->layout.var_size, &size) || size > TABLE_MAX) return false;
+  if (!exu_py_plausible(bytes) || !exu_py_get(py, bytes, py->runtime->layout.var_size, &size) || size > TABLE_MAX)
+    return false;
   if (size == 0) return false;
   handlers->table = exu_arena_alloc(py->arena, (size_t)size);
   if (!handlers->table) return false;
   handlers->size = (size_t)size;
-  return exu_space_read(py->space, bytes + py->layout.bytes_data.offset, handlers->table, handlers->size) ==
+  return exu_space_read(py->space, bytes + py->runtime->layout.bytes_data.offset, handlers->table, handlers->size) ==
          EXU_READABLE;
 }
 
@@ -326,7 +327,7 @@ static void look_at_table(struct walk *walk, const struct exu_py_frame *frame) {
 
 static void look_at_blocks(struct walk *walk, const struct exu_py_frame *frame) {
   struct exu_py *py = walk->py;
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   struct exu_py_values values;
   uint8_t bytes[EXU_BLOCKS_MAX * EXU_BLOCK_SIZE_MAX];
   uint32_t depths[EXU_BLOCKS_MAX];
@@ -362,7 +363,7 @@ static void note_released(struct walk *walk, const struct exu_py_frame *frame) {
 
 static void look_at_frame(struct walk *walk, const struct exu_py_frame *frame) {
   look_at_finally(walk, frame);
-  if (exu_py_has(walk->py->layout.code_exceptiontable)) {
+  if (exu_py_has(walk->py->runtime->layout.code_exceptiontable)) {
     look_at_table(walk, frame);
   } else {
     look_at_blocks(walk, frame);

@@ -17,7 +17,7 @@ enum { STACK_MAX = 64 * 1024 };
  * The entry is linked into the list of its bucket: both neighbours point back at it, which no other memory does.
  */
 static uint64_t parked_on(const struct exu_py *py, const struct exu_registers *registers, uint64_t futex) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t address, next, previous, back, forth;
   if (!exu_py_has(layout->wait_entry_address) || !exu_py_has(layout->wait_entry_semaphore)) return 0;
   if (futex < registers->sp || futex - registers->sp > STACK_MAX) return 0;
@@ -64,9 +64,9 @@ enum exu_py_lock_type exu_py_lock_type(struct exu_py *py, uint64_t object) {
 
 static struct exu_field field_of(const struct exu_py *py, enum exu_py_lock_type type) {
   switch (type) {
-  case EXU_PY_LOCK: return py->layout.lock_lock;
-  case EXU_PY_RLOCK: return py->layout.rlock_lock;
-  case EXU_PY_BUFFERED: return py->layout.buffered_lock;
+  case EXU_PY_LOCK: return py->runtime->layout.lock_lock;
+  case EXU_PY_RLOCK: return py->runtime->layout.rlock_lock;
+  case EXU_PY_BUFFERED: return py->runtime->layout.buffered_lock;
   default: return (struct exu_field){0};
   }
 }
@@ -76,9 +76,9 @@ static bool is_mutex(struct exu_field field) { return field.size == 1; }
 /* Objects of extension modules have no layout: their first words after the header are compared. */
 static bool contains(struct exu_py *py, uint64_t object, const struct exu_py_sleep *sleep) {
   enum { SIZE_MAX_BYTES = 256 };
-  uint64_t type, size, head = py->layout.object_size.size;
-  if (!exu_py_get(py, object, py->layout.object_type, &type)) return false;
-  if (!exu_py_get(py, type, py->layout.type_basicsize, &size) || size > SIZE_MAX_BYTES) return false;
+  uint64_t type, size, head = py->runtime->layout.object_size.size;
+  if (!exu_py_get(py, object, py->runtime->layout.object_type, &type)) return false;
+  if (!exu_py_get(py, type, py->runtime->layout.type_basicsize, &size) || size > SIZE_MAX_BYTES) return false;
   if (sleep->parked) return sleep->parked >= object + head && sleep->parked < object + size;
   for (uint64_t at = head; at + 8 <= size; at += 8) {
     uint64_t word;
@@ -123,13 +123,13 @@ enum exu_tristate exu_py_semaphore_taken(struct exu_py *py, uint64_t address) {
 uint64_t exu_py_rlock_owner(struct exu_py *py, uint64_t object) {
   uint64_t owner;
   if (exu_py_lock_taken(py, object, EXU_PY_RLOCK) != EXU_YES) return 0;
-  return exu_py_get(py, object, py->layout.rlock_owner, &owner) ? owner : 0;
+  return exu_py_get(py, object, py->runtime->layout.rlock_owner, &owner) ? owner : 0;
 }
 
 /* Modules/_io/bufferedio.c clears it before it releases the lock. */
 uint64_t exu_py_buffered_owner(struct exu_py *py, uint64_t object) {
   uint64_t owner;
-  return exu_py_get(py, object, py->layout.buffered_owner, &owner) ? owner : 0;
+  return exu_py_get(py, object, py->runtime->layout.buffered_owner, &owner) ? owner : 0;
 }
 
 enum exu_tristate exu_py_lock_taken(struct exu_py *py, uint64_t object, enum exu_py_lock_type type) {

@@ -9,7 +9,7 @@
 #include "waits/python_lock.h"
 
 void exu_py_joined_thread(struct exu_py *py, uint64_t thread, struct exu_py_wait *wait) {
-  const char *name = py->build.version.major < 3 ? "_Thread__ident" : "_ident";
+  const char *name = py->runtime->build.version.major < 3 ? "_Thread__ident" : "_ident";
   uint64_t object, value;
   if (exu_py_attribute(py, thread, name, &object) && exu_py_int(py, object, &value)) {
     wait->owner_ident = value;
@@ -37,7 +37,7 @@ enum { PTHREAD_SIZE = 4096 };
 
 void exu_py_wait_for_handle(struct exu_py *py, const struct exu_py_frame *frame, const struct exu_py_sleep *sleep,
                             struct exu_py_wait *wait) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t thread, object, handle, ident;
   if (!exu_py_has(layout->thread_handle) || !exu_py_first_argument(py, frame, &thread)) return;
   if (!exu_py_is_a(py, thread, "Thread")) return;
@@ -58,7 +58,7 @@ void exu_py_wait_for_handle(struct exu_py *py, const struct exu_py_frame *frame,
 /* The handle that the thread is parked on: an entry of a list, whose neighbours point back at it. */
 static void shutdown_handle(struct exu_py *py, const struct exu_py_frame *frame, const struct exu_py_sleep *sleep,
                             struct exu_py_wait *wait) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   if (!sleep->parked || !exu_py_has(layout->thread_handle_exiting)) return;
   uint64_t handle = sleep->parked - layout->thread_handle_exiting.offset;
   uint64_t node = handle + layout->thread_handle_node.offset, next, back, ident;
@@ -90,7 +90,7 @@ static bool match_thread(void *context, uint64_t key, uint64_t value) {
 }
 
 static void shutdown_lock(struct exu_py *py, const struct exu_py_frame *frame, struct exu_py_wait *wait) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   struct lookup lookup = {.py = py, .lock = wait->lock};
   bool current = exu_py_has(layout->iframe_globals);
   uint64_t globals, active;

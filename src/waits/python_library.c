@@ -57,7 +57,7 @@ static void set_owner(struct exu_py *py, struct exu_py_wait *wait, uint64_t obje
 
 /* The RLock that is written in Python: 2.7's only one, threading._PyRLock later. */
 static bool check_rlock(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_py_wait *wait) {
-  bool old = py->build.version.major < 3;
+  bool old = py->runtime->build.version.major < 3;
   (void)frame;
   if (!attribute_is(py, self, old ? "_RLock__block" : "_block", wait->lock)) return false;
   set_owner(py, wait, self, old ? "_RLock__owner" : "_owner");
@@ -110,7 +110,7 @@ static bool check_loop(struct exu_py *py, const struct exu_py_frame *frame, uint
   (void)wait;
   return exu_py_attribute(py, self, "_ready", &ready) &&
          exu_string_is(exu_py_type_name(py, ready), "collections.deque") &&
-         exu_py_get(py, ready, py->layout.var_size, &size) && size == 0;
+         exu_py_get(py, ready, py->runtime->layout.var_size, &size) && size == 0;
 }
 
 static bool set_child(struct exu_py *py, uint64_t object, struct exu_py_wait *wait) {
@@ -299,5 +299,5 @@ bool exu_py_in_condition_wait(struct exu_py *py, const struct exu_py_frame *fram
 }
 
 bool exu_py_condition_lock(struct exu_py *py, uint64_t condition, uint64_t *lock) {
-  return exu_py_attribute(py, condition, py->build.version.major < 3 ? "_Condition__lock" : "_lock", lock);
+  return exu_py_attribute(py, condition, py->runtime->build.version.major < 3 ? "_Condition__lock" : "_lock", lock);
 }

@@ -36,7 +36,7 @@ static bool is_lock(struct exu_py *py, uint64_t object, const struct exu_py_slee
 /* A text stream writes to another one, and a pair of streams has two. */
 static bool in_stream(struct exu_py *py, uint64_t object, const struct exu_py_sleep *sleep,
                       struct exu_py_found_lock *found) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   struct exu_string type = exu_py_native_type_name(py, object);
   uint64_t reader, writer;
   if (exu_string_is(type, "_io.TextIOWrapper")) {
@@ -55,7 +55,7 @@ static bool in_stream(struct exu_py *py, uint64_t object, const struct exu_py_sl
  */
 static bool leads_to_lock(struct exu_py *py, uint64_t object, const struct exu_py_sleep *sleep,
                           struct exu_py_found_lock *found) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   const struct exu_field fields[] = {layout->cfunction_self, layout->method_self, layout->cell_ref};
   uint64_t inner;
   if (is_lock(py, object, sleep, found) || in_stream(py, object, sleep, found)) return true;
@@ -102,7 +102,7 @@ static uint64_t find_wrapper(struct exu_py *py, const struct exu_py_frame *frame
   for (uint32_t i = 0; i < values.local_count && i < LOCALS; i++) {
     if (!exu_py_slot(py, values.locals + UINT64_C(8) * i, &object)) continue;
     if (exu_string_is(exu_py_type_name(py, object), "cell") &&
-        (!exu_py_get(py, object, py->layout.cell_ref, &object) || !exu_py_plausible(object))) {
+        (!exu_py_get(py, object, py->runtime->layout.cell_ref, &object) || !exu_py_plausible(object))) {
       continue;
     }
     if (exu_py_attribute(py, object, "_semlock", &inner) && inner == semlock) return object;
@@ -119,9 +119,11 @@ static void find_streams(struct exu_py *py) {
   _Static_assert(STREAMS == sizeof py->streams / sizeof *py->streams, "one each");
   if (py->streams_sought) return;
   py->streams_sought = true;
-  if (!exu_py_get(py, py->interpreters, py->layout.interp_modules, &modules) || !exu_py_plausible(modules)) return;
+  if (!exu_py_get(py, py->runtime->interpreters, py->runtime->layout.interp_modules, &modules) ||
+      !exu_py_plausible(modules))
+    return;
   if (!exu_py_dict_get(py, modules, "sys", &sys) || !exu_py_plausible(sys)) return;
-  if (!exu_py_get(py, sys, py->layout.module_dict, &dict) || !exu_py_plausible(dict)) return;
+  if (!exu_py_get(py, sys, py->runtime->layout.module_dict, &dict) || !exu_py_plausible(dict)) return;
   for (size_t i = 0; i < STREAMS; i++) {
     if (!exu_py_dict_get(py, dict, streams[i], &py->streams[i])) py->streams[i] = 0;
   }
@@ -130,7 +132,7 @@ static void find_streams(struct exu_py *py) {
 /* print() and input() have theirs on no value stack. */
 static bool standard_stream(struct exu_py *py, const struct exu_py_sleep *sleep, struct exu_py_found_lock *found,
                             struct exu_string *where) {
-  if (!exu_py_has(py->layout.buffered_lock)) return false;
+  if (!exu_py_has(py->runtime->layout.buffered_lock)) return false;
   find_streams(py);
   for (size_t i = 0; i < STREAMS; i++) {
     if (!exu_py_plausible(py->streams[i])) continue;

@@ -95,9 +95,9 @@ static void set_lock(struct exu_py *py, const struct exu_py_found_lock *found, s
 static bool static_import_lock(struct exu_py *py, const struct exu_py_sleep *sleep, uint64_t *owner) {
   uint64_t lock;
   exu_py_find_import_lock(py);
-  if (!py->variables.import_lock || !exu_py_word(py, py->variables.import_lock, &lock)) return false;
+  if (!py->import_lock || !exu_py_word(py, py->import_lock, &lock)) return false;
   if (lock != sleep->futex || lock == 0) return false;
-  if (!py->variables.import_lock_owner || !exu_py_word(py, py->variables.import_lock_owner, owner)) *owner = 0;
+  if (!py->import_lock_owner || !exu_py_word(py, py->import_lock_owner, owner)) *owner = 0;
   if (*owner == UINT64_MAX) *owner = 0;
   return true;
 }
@@ -105,17 +105,18 @@ static bool static_import_lock(struct exu_py *py, const struct exu_py_sleep *sle
 /* 3.12: a pointer to a semaphore in the interpreter; 3.13 on: a PyMutex there. */
 static bool interpreter_import_lock(struct exu_py *py, const struct exu_py_sleep *sleep, uint64_t *owner) {
   enum { INTERPRETERS_MAX = 256 };
-  struct exu_field field = py->layout.interp_import_lock;
-  uint64_t interpreter = py->interpreters, lock;
+  struct exu_field field = py->runtime->layout.interp_import_lock;
+  uint64_t interpreter = py->runtime->interpreters, lock;
   if (!exu_py_has(field)) return false;
   for (int i = 0; i < INTERPRETERS_MAX && exu_py_plausible(interpreter); i++) {
     bool is_it = field.size == 1 ? sleep->parked && sleep->parked == interpreter + field.offset
                                  : exu_py_get(py, interpreter, field, &lock) && lock != 0 && lock == sleep->futex;
     if (is_it) {
-      if (!exu_py_get(py, interpreter, py->layout.interp_import_owner, owner) || *owner == UINT64_MAX) *owner = 0;
+      if (!exu_py_get(py, interpreter, py->runtime->layout.interp_import_owner, owner) || *owner == UINT64_MAX)
+        *owner = 0;
       return true;
     }
-    if (!exu_py_get(py, interpreter, py->layout.interp_next, &interpreter)) break;
+    if (!exu_py_get(py, interpreter, py->runtime->layout.interp_next, &interpreter)) break;
   }
   return false;
 }
@@ -135,7 +136,7 @@ static bool import_lock(struct exu_py *py, const struct exu_py_sleep *sleep, str
 
 /* Free-threaded builds: the object that has the mutex in its header, for critical sections; 0: none has. */
 static uint64_t object_of_mutex(struct exu_py *py, uint64_t mutex, struct exu_string *type) {
-  struct exu_field field = py->layout.object_mutex;
+  struct exu_field field = py->runtime->layout.object_mutex;
   if (!exu_py_has(field) || mutex < field.offset || !exu_py_plausible(mutex - field.offset)) return 0;
   *type = exu_py_type_name(py, mutex - field.offset);
   return type->data ? mutex - field.offset : 0;
@@ -161,7 +162,7 @@ static void py_mutex(struct exu_py *py, const struct exu_py_sleep *sleep, struct
 static void polling(struct exu_py *py, const struct exu_py_frame *frame, const struct exu_registers *registers,
                     struct exu_py_wait *wait) {
   uint64_t condition, waiter;
-  if (py->build.version.major > 2 || !registers || registers->syscall < 0) return;
+  if (py->runtime->build.version.major > 2 || !registers || registers->syscall < 0) return;
   if (!exu_py_in_condition_wait(py, frame, &condition) || !exu_py_local(py, frame, "waiter", &waiter)) return;
   if (exu_py_lock_type(py, waiter) != EXU_PY_LOCK || exu_py_lock_taken(py, waiter, EXU_PY_LOCK) != EXU_YES) return;
   struct exu_string text = exu_py_frame_text(py, frame);

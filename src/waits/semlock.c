@@ -16,7 +16,7 @@ enum { RECURSIVE_MUTEX = 0, SEMAPHORE = 1 };
 
 bool exu_py_semlock_read(struct exu_py *py, uint64_t object, struct exu_py_semlock *semlock) {
   struct words words;
-  uint64_t head = py->layout.object_size.size;
+  uint64_t head = py->runtime->layout.object_size.size;
   if (head == 0 || exu_space_read(py->space, object + head, &words, sizeof words) != EXU_READABLE) return false;
   if (words.kind != RECURSIVE_MUTEX && words.kind != SEMAPHORE) return false;
   if (words.handle == 0 || words.maxvalue < 1) return false;

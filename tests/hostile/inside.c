@@ -55,7 +55,7 @@ static void add_headers(struct inside *inside, const struct scene *scene) {
 static void add_string(struct inside *inside, uint64_t string) { add_structure(inside, string, 64, "string"); }
 
 static void add_code(struct inside *inside, uint64_t code) {
-  const struct exu_layout *layout = &inside->py.layout;
+  const struct exu_layout *layout = &inside->py.runtime->layout;
   code &= ~UINT64_C(7);
   add_structure(inside, code, layout->code_size.size, "code");
   add_string(inside, inside_field(inside, code, layout->code_filename));
@@ -67,7 +67,7 @@ static void add_code(struct inside *inside, uint64_t code) {
 }
 
 static void add_thread(struct inside *inside, const struct exu_py_thread *thread) {
-  const struct exu_layout *layout = &inside->py.layout;
+  const struct exu_layout *layout = &inside->py.runtime->layout;
   struct exu_py_stack stack = {0};
   add_structure(inside, thread->tstate, layout->tstate_size.size, "thread state");
   add_structure(inside, inside_field(inside, thread->tstate, layout->tstate_cframe), 24, "cframe");
@@ -88,7 +88,7 @@ static bool add_entry(void *context, uint64_t key, uint64_t value) {
 }
 
 static void add_dict(struct inside *inside, uint64_t dict, bool entries) {
-  const struct exu_layout *layout = &inside->py.layout;
+  const struct exu_layout *layout = &inside->py.runtime->layout;
   add_structure(inside, dict, 64, "dict");
   add_structure(inside, inside_field(inside, dict, layout->dict_keys), 128, "dict keys");
   add_structure(inside, inside_field(inside, dict, layout->dict_table), 128, "dict table");
@@ -96,7 +96,7 @@ static void add_dict(struct inside *inside, uint64_t dict, bool entries) {
 }
 
 static void add_names(struct inside *inside, uint64_t interpreter) {
-  const struct exu_layout *layout = &inside->py.layout;
+  const struct exu_layout *layout = &inside->py.runtime->layout;
   uint64_t modules = inside_field(inside, interpreter, layout->interp_modules), module, active;
   add_dict(inside, modules, false);
   if (!exu_py_dict_get(&inside->py, modules, "threading", &module)) return;
@@ -107,9 +107,9 @@ static void add_names(struct inside *inside, uint64_t interpreter) {
 }
 
 static void add_everything(struct inside *inside, const struct scene *scene) {
-  const struct exu_layout *layout = &inside->py.layout;
+  const struct exu_layout *layout = &inside->py.runtime->layout;
   add_headers(inside, scene);
-  add_structure(inside, inside->py.runtime, 1024, "runtime");
+  add_structure(inside, inside->py.runtime->address, 1024, "runtime");
   add_structure(inside, inside->py.unicode_type, 256, "type");
   for (size_t i = 0; i < inside->modules.count; i++)
     add_structure(inside, inside->modules.items[i].start, 2048, "module header");

@@ -73,7 +73,7 @@ static const struct exu_thread *thread_of_state(const struct liar *liar, uint64_
 void liar_open(struct liar *liar, const char *core) {
   scene_open(&liar->scene, core);
   inside_open(&liar->inside, &liar->scene);
-  liar->layout = &liar->inside.py.layout;
+  liar->layout = &liar->inside.py.runtime->layout;
   const struct exu_report *truth = liar->scene.truth;
   if (truth->thread_count > THREADS_MAX) fail("the core has too many threads");
   for (size_t i = 0; i < truth->thread_count; i++) {
@@ -254,7 +254,7 @@ void liar_tell(struct liar *liar, const char *name, const char *code) {
 }
 
 void liar_skip(struct liar *liar, const char *name) {
-  printf("skipped: %s (CPython %.*s has no such structure)\n", name, (int)liar->inside.py.version_text.size,
-         liar->inside.py.version_text.data);
+  printf("skipped: %s (CPython %.*s has no such structure)\n", name, (int)liar->inside.py.runtime->version_text.size,
+         liar->inside.py.runtime->version_text.data);
   liar->skipped++;
 }

@@ -334,13 +334,13 @@ void tell_lies_about_names(struct liar *liar) {
 enum { COOKIE_SIZE = 8, OFFSETS = 24, OFFSETS_END = 256 };
 
 static bool has_debug_offsets(const struct liar *liar) {
-  uint64_t offset = inside_offset(&liar->inside, liar->inside.py.runtime);
+  uint64_t offset = inside_offset(&liar->inside, liar->inside.py.runtime->address);
   return offset != UINT64_MAX && memcmp(liar->scene.pristine + offset, "xdebugpy", COOKIE_SIZE) == 0;
 }
 
 /* The file of the interpreter is on this machine and still tells the truth. */
 void tell_lies_about_versions(struct liar *liar) {
-  uint64_t runtime = liar->inside.py.runtime;
+  uint64_t runtime = liar->inside.py.runtime->address;
   if (!has_debug_offsets(liar)) {
     liar_skip(liar, "version-is-3.77, -3.5, -4.0 and damaged debug offsets");
     return;

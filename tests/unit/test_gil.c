@@ -14,8 +14,8 @@ enum { WAIT = 0, WAKE = 1, WAIT_BITSET = 9, PRIVATE = 128 };
 /* What a thread that does not hold the GIL is said to do in futex(2) with that address and operation. */
 static enum exu_gil in_futex(uint64_t address, uint64_t operation) {
   const struct exu_process process = {.arch = exu_arch_find(62, 2, 1)};
-  struct exu_py py = {.process = &process};
-  py.layout.gil_size = (struct exu_field){.size = GIL_SIZE};
+  const struct exu_py_runtime runtime = {.layout = {.gil_size = {.size = GIL_SIZE}}};
+  struct exu_py py = {.runtime = &runtime, .process = &process};
   struct exu_py_interpreter interpreter = {.gil = GIL, .gil_holder = HOLDER, .gil_locked = EXU_YES};
   struct exu_py_threads threads = {0};
   threads.interpreters.items = &interpreter;

@@ -16,13 +16,14 @@ enum { SLOTS_MAX = 64 /* of a value stack: what is called lies on top of it, but
 /* Is that a PyMethodDef of this function? */
 static bool defines(const struct exu_py *py, uint64_t definition, uint64_t function) {
   uint64_t found;
-  return exu_py_plausible(definition) && exu_py_get(py, definition, py->layout.definition_function, &found) &&
+  return exu_py_plausible(definition) && exu_py_get(py, definition, py->runtime->layout.definition_function, &found) &&
          found == function;
 }
 
 static struct exu_string name_of(struct exu_py *py, uint64_t definition) {
   uint64_t text;
-  return exu_py_get(py, definition, py->layout.definition_name, &text) && text ? exu_py_c_string(py, text) : unknown;
+  return exu_py_get(py, definition, py->runtime->layout.definition_name, &text) && text ? exu_py_c_string(py, text)
+                                                                                        : unknown;
 }
 
 static struct exu_string say(struct exu_py *py, const char *kind, struct exu_string before, const char *between,
@@ -42,9 +43,9 @@ static struct exu_string say_method(struct exu_py *py, struct exu_string name, s
 static struct exu_string say_function(struct exu_py *py, uint64_t object, struct exu_string name) {
   uint64_t module, self;
   struct exu_string text = unknown;
-  if (!name.data || !exu_py_get(py, object, py->layout.cfunction_module, &module)) return unknown;
+  if (!name.data || !exu_py_get(py, object, py->runtime->layout.cfunction_module, &module)) return unknown;
   if (module == 0) {
-    if (!exu_py_get(py, object, py->layout.cfunction_self, &self) || !exu_py_plausible(self)) return unknown;
+    if (!exu_py_get(py, object, py->runtime->layout.cfunction_self, &self) || !exu_py_plausible(self)) return unknown;
     return say_method(py, name, exu_py_type_name(py, self));
   }
   if (exu_py_text(py, module, &text) != EXU_PY_TEXT_OK || !text.data) return unknown;
@@ -54,7 +55,7 @@ static struct exu_string say_function(struct exu_py *py, uint64_t object, struct
 }
 
 struct exu_string exu_py_builtin(struct exu_py *py, uint64_t object, uint64_t function) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t definition, type;
   if (!exu_py_plausible(object)) return unknown;
   /* What it defines is looked at before its type: most words refer to nothing of the kind. */

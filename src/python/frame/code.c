@@ -19,18 +19,18 @@ static bool read_string(struct exu_py *py, uint64_t address, const char *what, s
 }
 
 static enum exu_line_format line_format(const struct exu_py *py) {
-  if (exu_py_has(py->layout.code_qualname)) return EXU_LINES_LOCATIONS;
-  if (exu_py_has(py->layout.code_linetable)) return EXU_LINES_LINETABLE;
-  return py->build.version.major >= 3 ? EXU_LINES_LNOTAB_SIGNED : EXU_LINES_LNOTAB_UNSIGNED;
+  if (exu_py_has(py->runtime->layout.code_qualname)) return EXU_LINES_LOCATIONS;
+  if (exu_py_has(py->runtime->layout.code_linetable)) return EXU_LINES_LINETABLE;
+  return py->runtime->build.version.major >= 3 ? EXU_LINES_LNOTAB_SIGNED : EXU_LINES_LNOTAB_UNSIGNED;
 }
 
 /* A bytes object ends with a NUL that its size does not count: a size that is a lie leads elsewhere. */
 static bool bytes_size(struct exu_py *py, uint64_t bytes, uint64_t *size) {
   uint8_t nul;
   uint64_t claimed;
-  if (!exu_py_plausible(bytes) || !exu_py_get(py, bytes, py->layout.var_size, &claimed)) return false;
+  if (!exu_py_plausible(bytes) || !exu_py_get(py, bytes, py->runtime->layout.var_size, &claimed)) return false;
   if (claimed > BYTES_MAX) return false;
-  uint64_t end = bytes + py->layout.bytes_data.offset + claimed;
+  uint64_t end = bytes + py->runtime->layout.bytes_data.offset + claimed;
   if (exu_space_read(py->space, end, &nul, 1) != EXU_READABLE || nul != 0) return false;
   *size = claimed;
   return true;
@@ -41,7 +41,7 @@ static bool read_line_table(struct exu_py *py, uint64_t bytes, struct exu_py_cod
   if (!bytes_size(py, bytes, &size)) return false;
   uint8_t *table = exu_arena_alloc(py->arena, (size_t)size);
   if (!table) return false;
-  if (exu_space_read(py->space, bytes + py->layout.bytes_data.offset, table, (size_t)size) != EXU_READABLE)
+  if (exu_space_read(py->space, bytes + py->runtime->layout.bytes_data.offset, table, (size_t)size) != EXU_READABLE)
     return false;
   code->table = table;
   code->table_size = (size_t)size;
@@ -53,7 +53,7 @@ static bool read_line_table(struct exu_py *py, uint64_t bytes, struct exu_py_cod
  * an object of type `type`, which is its own type; its name is a constant of the library, which a core alone lacks.
  */
 static bool has_type(struct exu_py *py, uint64_t object, const char *name, uint64_t *known) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t type, meta, itself, text;
   char bytes[8] = {0};
   size_t size = strlen(name) + 1;
@@ -74,11 +74,11 @@ static bool has_type(struct exu_py *py, uint64_t object, const char *name, uint6
 static bool read_name(struct exu_py *py, uint64_t address, const char *what, struct exu_string *text) {
   if (!exu_py_plausible(address) || !has_type(py, address, "str", &py->unicode_type)) return false;
   if (!read_string(py, address, what, text)) return false;
-  return py->build.version.major >= 3 || !memchr(text->data, 0, text->size);
+  return py->runtime->build.version.major >= 3 || !memchr(text->data, 0, text->size);
 }
 
 static void read_code(struct exu_py *py, uint64_t address, struct exu_py_code *code) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   const struct exu_field needed[] = {layout->code_filename,  layout->code_name,           layout->code_qualname,
                                      layout->code_lnotab,    layout->code_linetable,      layout->code_firstlineno,
                                      layout->code_bytecode,  layout->code_firsttraceable, layout->code_tlbc,

@@ -121,7 +121,7 @@ static bool is_compiled(struct walk *walk, uint64_t type) {
 static struct exu_position object_position(struct walk *walk, uint64_t address, const uint8_t *object, size_t size,
                                            struct exu_py_code *code, int64_t *current) {
   struct exu_py *py = walk->py;
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   bool linetable = exu_py_has(layout->code_linetable);
   int32_t line = (int32_t)exu_py_field(object, size, layout->frame_lineno);
   bool traced = linetable ? line != 0 : exu_py_field(object, size, layout->frame_trace) != 0;
@@ -137,7 +137,7 @@ static struct exu_position object_position(struct walk *walk, uint64_t address, 
 
 static enum step object_step(struct walk *walk, uint64_t *address) {
   struct exu_py *py = walk->py;
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   const struct exu_field needed[] = {layout->frame_back,   layout->frame_code,  layout->frame_lasti,
                                      layout->frame_lineno, layout->frame_trace, layout->frame_iblock,
                                      layout->object_type};
@@ -174,7 +174,7 @@ static enum step object_step(struct walk *walk, uint64_t *address) {
 /* Offset of the current instruction from the first, in bytes; negative when the frame has not started. */
 static int64_t interpreter_instruction(struct exu_py *py, const uint8_t *frame, size_t size,
                                        const struct exu_py_code *code) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   bool current = exu_py_has(layout->iframe_instr_ptr);
   uint64_t pointer = exu_py_field(frame, size, current ? layout->iframe_instr_ptr : layout->iframe_prev_instr);
   uint64_t start = code->bytecode;
@@ -193,14 +193,16 @@ static int64_t interpreter_instruction(struct exu_py *py, const uint8_t *frame, 
 /* A frame object keeps the line while a trace function runs (PyFrame_GetLineNumber, frame_getlineno). */
 static int32_t traced_line(struct exu_py *py, uint64_t frame_object) {
   uint64_t line;
-  if (!exu_py_plausible(frame_object) || !exu_py_get(py, frame_object, py->layout.frame_lineno, &line)) return 0;
+  if (!exu_py_plausible(frame_object) || !exu_py_get(py, frame_object, py->runtime->layout.frame_lineno, &line))
+    return 0;
   return (int32_t)line > 0 ? (int32_t)line : 0;
 }
 
 /* The frame that was pushed last. */
 static void mark_compiled(struct walk *walk, uint64_t frame_object) {
   uint64_t type;
-  if (!exu_py_plausible(frame_object) || !exu_py_get(walk->py, frame_object, walk->py->layout.object_type, &type))
+  if (!exu_py_plausible(frame_object) ||
+      !exu_py_get(walk->py, frame_object, walk->py->runtime->layout.object_type, &type))
     return;
   walk->stack->frames.items[walk->stack->frames.count - 1].compiled = is_compiled(walk, type);
 }
@@ -208,7 +210,7 @@ static void mark_compiled(struct walk *walk, uint64_t frame_object) {
 static enum step push_interpreter_frame(struct walk *walk, uint64_t address, const uint8_t *frame, size_t size,
                                         uint64_t owner) {
   struct exu_py *py = walk->py;
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   /* 3.14 on: a tagged _PyStackRef; code objects are 8-aligned. */
   uint64_t executable = exu_py_field(frame, size, layout->iframe_executable) & ~UINT64_C(7);
   struct exu_py_code *code = exu_py_plausible(executable) ? exu_py_code(py, executable) : NULL;
@@ -246,7 +248,7 @@ static void mark_entry(struct walk *walk, size_t first, uint64_t marker) {
 
 static enum step interpreter_step(struct walk *walk, uint64_t *address, size_t *run) {
   struct exu_py *py = walk->py;
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   const struct exu_field needed[] = {layout->iframe_executable, layout->iframe_previous,  layout->iframe_prev_instr,
                                      layout->iframe_instr_ptr,  layout->iframe_frame_obj, layout->iframe_owner,
                                      layout->iframe_is_entry,   layout->iframe_tlbc_index};
@@ -277,7 +279,7 @@ static enum step interpreter_step(struct walk *walk, uint64_t *address, size_t *
 
 /* Does the frame end a run of the eval loop: is it the one that entered it, or the shim outside of that? */
 static bool ends_run(const struct exu_py *py, uint64_t frame) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t value;
   if (exu_py_has(layout->iframe_is_entry)) return exu_py_get(py, frame, layout->iframe_is_entry, &value) && value;
   return exu_py_get(py, frame, layout->iframe_owner, &value) && value >= FIRST_SHIM_OWNER && value <= LAST_SHIM_OWNER;
@@ -291,7 +293,7 @@ static bool ends_run(const struct exu_py *py, uint64_t frame) {
  */
 static bool has_begun(const struct exu_py *py, uint64_t first, uint64_t before) {
   enum { RUN_MAX = 4096 }; /* no such leftover is that long, unless it goes round */
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t frame = first, previous = 0, caller, mark = 0;
   for (uint32_t i = 0; i < RUN_MAX && frame != 0; i++) {
     if (!exu_py_plausible(frame) || frame == mark) return false;
@@ -317,7 +319,7 @@ static void say_not_begun(struct walk *walk) {
 /* The innermost frame of a thread state; 0: none. False when the thread state cannot be read. */
 static bool first_frame(struct walk *walk, uint64_t tstate, uint64_t *frame) {
   const struct exu_py *py = walk->py;
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t before, caller;
   if (exu_py_has(layout->tstate_cframe) && !exu_py_get(py, tstate, layout->tstate_cframe, &walk->cframe)) return false;
   if (exu_py_has(layout->tstate_frame)) return exu_py_get(py, tstate, layout->tstate_frame, frame);
@@ -336,7 +338,8 @@ static bool first_frame(struct walk *walk, uint64_t tstate, uint64_t *frame) {
 
 /* 3.10: the CFrame in the thread state, in which no eval loop runs; 0: another version. */
 static uint64_t root_cframe(const struct exu_py *py, uint64_t tstate) {
-  return exu_py_has(py->layout.tstate_root_cframe) ? tstate + py->layout.tstate_root_cframe.offset : 0;
+  return exu_py_has(py->runtime->layout.tstate_root_cframe) ? tstate + py->runtime->layout.tstate_root_cframe.offset
+                                                            : 0;
 }
 
 /*
@@ -365,15 +368,18 @@ bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t lim
     return true;
   }
   /* 3.15 ends the chain with a sentinel inside the thread state. */
-  if (exu_py_has(py->layout.tstate_base_frame)) exu_py_get(py, tstate, py->layout.tstate_base_frame, &base_frame);
+  if (exu_py_has(py->runtime->layout.tstate_base_frame))
+    exu_py_get(py, tstate, py->runtime->layout.tstate_base_frame, &base_frame);
   while (address != 0 && address != base_frame && step == STEP_ON) {
     step = enter(&walk, address);
     if (step != STEP_ON) break;
-    step = exu_py_has(py->layout.tstate_frame) ? object_step(&walk, &address) : interpreter_step(&walk, &address, &run);
+    step = exu_py_has(py->runtime->layout.tstate_frame) ? object_step(&walk, &address)
+                                                        : interpreter_step(&walk, &address, &run);
   }
   /* 3.15 has no shim around what runs in the thread state's own base frame. */
-  if (stack->complete && !exu_py_has(py->layout.tstate_frame)) mark_entry(&walk, run, 0);
-  if (stack->complete && exu_py_has(py->layout.tstate_frame)) undo_return(stack, first, root_cframe(py, tstate));
+  if (stack->complete && !exu_py_has(py->runtime->layout.tstate_frame)) mark_entry(&walk, run, 0);
+  if (stack->complete && exu_py_has(py->runtime->layout.tstate_frame))
+    undo_return(stack, first, root_cframe(py, tstate));
   exu_map_deinit(&walk.seen);
   if (step == STEP_NO_MEMORY) stack->complete = false;
   return step != STEP_NO_MEMORY;
@@ -383,7 +389,7 @@ bool exu_py_frames(struct exu_py *py, uint64_t tstate, int64_t tid, uint64_t lim
 
 /* Up to 3.10. */
 static bool read_frame_object(struct exu_py *py, uint64_t generator, struct exu_py_frame *frame) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t code, last, blocks;
   if (!exu_py_get(py, generator, layout->generator_frame, &frame->address)) return false;
   if (!exu_py_plausible(frame->address) || !exu_py_get(py, frame->address, layout->frame_code, &code)) return false;
@@ -397,7 +403,7 @@ static bool read_frame_object(struct exu_py *py, uint64_t generator, struct exu_
 
 /* Since 3.11. */
 static bool read_interpreter_frame(struct exu_py *py, uint64_t generator, struct exu_py_frame *frame) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   const struct exu_field needed[] = {layout->iframe_executable, layout->iframe_prev_instr, layout->iframe_instr_ptr,
                                      layout->iframe_tlbc_index};
   uint8_t bytes[STRUCTURE_MAX];
@@ -412,8 +418,8 @@ static bool read_interpreter_frame(struct exu_py *py, uint64_t generator, struct
 
 bool exu_py_generator_frame(struct exu_py *py, uint64_t generator, struct exu_py_frame *frame) {
   *frame = (struct exu_py_frame){.instruction = -1};
-  bool found = exu_py_has(py->layout.generator_iframe) ? read_interpreter_frame(py, generator, frame)
-                                                       : read_frame_object(py, generator, frame);
+  bool found = exu_py_has(py->runtime->layout.generator_iframe) ? read_interpreter_frame(py, generator, frame)
+                                                                : read_frame_object(py, generator, frame);
   struct exu_py_code *code = found && frame->code ? exu_py_code(py, frame->code->address) : NULL;
   if (!code || !code->valid || frame->instruction < 0) return false;
   if (code->bytecode_size > 0 && frame->instruction >= (int64_t)code->bytecode_size) return false;
@@ -427,7 +433,7 @@ bool exu_py_generator_frame(struct exu_py *py, uint64_t generator, struct exu_py
 /* The first shim from a frame outwards. 3.15's sentinel inside the thread state is none. */
 static uint64_t innermost_shim(const struct exu_py *py, uint64_t tstate) {
   enum { FRAMES_MAX = 64 };
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t frame, owner;
   if (!exu_py_get(py, tstate, layout->tstate_current_frame, &frame)) return 0;
   for (int i = 0; i < FRAMES_MAX && exu_py_plausible(frame); i++) {
@@ -439,7 +445,7 @@ static uint64_t innermost_shim(const struct exu_py *py, uint64_t tstate) {
 }
 
 uint64_t exu_py_marker(const struct exu_py *py, uint64_t tstate) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t marker = 0;
   if (exu_py_has(layout->tstate_cframe)) {
     if (!exu_py_get(py, tstate, layout->tstate_cframe, &marker)) return 0;
@@ -452,10 +458,10 @@ uint64_t exu_py_marker(const struct exu_py *py, uint64_t tstate) {
 size_t exu_py_frame_objects(const struct exu_py *py, uint64_t tstate, uint64_t *objects, size_t limit) {
   uint64_t frame;
   size_t count = 0;
-  if (!exu_py_get(py, tstate, py->layout.tstate_frame, &frame)) return 0;
+  if (!exu_py_get(py, tstate, py->runtime->layout.tstate_frame, &frame)) return 0;
   while (count < limit && exu_py_plausible(frame)) {
     objects[count++] = frame;
-    if (!exu_py_get(py, frame, py->layout.frame_back, &frame)) break;
+    if (!exu_py_get(py, frame, py->runtime->layout.frame_back, &frame)) break;
   }
   return count;
 }

@@ -24,9 +24,6 @@ struct exu_py_stack {
   bool complete; /* the walk ended where the interpreter says that the stack ends, without a frame lost on the way */
 };
 
-/* Frames that are read of one process at most, whatever its threads claim. */
-enum { EXU_PY_FRAMES_MAX = 1000 * 1000 };
-
 /*
  * Walk the frames of the thread state at `tstate`; what is wrong is reported for `tid`. At most `limit` frames (0: only
  * the process's budget). Appends to stack->frames, which may be emptied and used again; false only without memory.

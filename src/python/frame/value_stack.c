@@ -12,7 +12,7 @@
 static const uint64_t tag_mask = 7;
 
 bool exu_py_values(const struct exu_py *py, const struct exu_py_frame *frame, struct exu_py_values *values) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   const struct exu_py_code *code = frame->code;
   uint64_t count = code->local_count;
   if (code->stack_size > EXU_PY_STACK_MAX) return false;
@@ -39,8 +39,8 @@ bool exu_py_slot(const struct exu_py *py, uint64_t address, uint64_t *object) {
 }
 
 static bool in_cell(struct exu_py *py, uint64_t cell, uint64_t *object) {
-  return exu_string_is(exu_py_type_name(py, cell), "cell") && exu_py_get(py, cell, py->layout.cell_ref, object) &&
-         exu_py_plausible(*object);
+  return exu_string_is(exu_py_type_name(py, cell), "cell") &&
+         exu_py_get(py, cell, py->runtime->layout.cell_ref, object) && exu_py_plausible(*object);
 }
 
 /*
@@ -64,7 +64,7 @@ bool exu_py_first_argument(struct exu_py *py, const struct exu_py_frame *frame, 
 
 /* The name object of a local variable; false behind the last. */
 static bool name_of(const struct exu_py *py, const struct exu_py_code *code, uint32_t index, uint64_t *name) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t count;
   if (!exu_py_plausible(code->local_names) || !exu_py_has(layout->tuple_items)) return false;
   if (!exu_py_get(py, code->local_names, layout->var_size, &count) || index >= count) return false;

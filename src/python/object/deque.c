@@ -10,9 +10,9 @@ bool exu_py_deque_items(struct exu_py *py, uint64_t deque, uint64_t limit, exu_p
   enum { BLOCK = 64 };
   uint64_t count, words[3], item; /* leftblock, rightblock, leftindex */
   if (!exu_string_is(exu_py_type_name(py, deque), "collections.deque") ||
-      !exu_py_get(py, deque, py->layout.var_size, &count))
+      !exu_py_get(py, deque, py->runtime->layout.var_size, &count))
     return false;
-  if (exu_space_read(py->space, deque + py->layout.var_size.offset + 8, words, sizeof words) != EXU_READABLE)
+  if (exu_space_read(py->space, deque + py->runtime->layout.var_size.offset + 8, words, sizeof words) != EXU_READABLE)
     return false;
   uint64_t block = words[0], index = words[2];
   for (uint64_t i = 0; i < count && i < limit; i++, index++) {

@@ -18,7 +18,7 @@ struct table {
 
 /* Up to 3.5: an open table of ma_mask + 1 entries. */
 static bool locate_open_table(struct exu_py *py, uint64_t dict, struct table *table) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t mask;
   if (!exu_py_get(py, dict, layout->dict_mask, &mask) || !exu_py_get(py, dict, layout->dict_table, &table->entries)) {
     return false;
@@ -35,7 +35,7 @@ static bool locate_open_table(struct exu_py *py, uint64_t dict, struct table *ta
  * (Objects/dictobject.c).
  */
 static bool index_bytes(struct exu_py *py, uint64_t keys, uint64_t *bytes) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t size;
   if (exu_py_get(py, keys, layout->keys_log2_index_bytes, &size)) { /* 3.11 and later */
     if (size > 40) return false;
@@ -48,7 +48,7 @@ static bool index_bytes(struct exu_py *py, uint64_t keys, uint64_t *bytes) {
 }
 
 static bool locate_keys(struct exu_py *py, uint64_t keys, struct table *table) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t kind = 0, index;
   if (!exu_py_plausible(keys) || !index_bytes(py, keys, &index)) return false;
   if (!exu_py_get(py, keys, layout->keys_nentries, &table->count)) return false;
@@ -62,7 +62,7 @@ static bool locate_keys(struct exu_py *py, uint64_t keys, struct table *table) {
 }
 
 static bool locate(struct exu_py *py, uint64_t dict, struct table *table) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t keys;
   *table = (struct table){0};
   if (!exu_py_plausible(dict)) return false;
@@ -128,8 +128,9 @@ static bool search_values(struct exu_py *py, uint64_t type, uint64_t values, con
   struct table table = {0};
   struct lookup lookup = {.py = py, .key = name};
   uint64_t keys;
-  if (!exu_py_get(py, type, py->layout.heap_type_cached_keys, &keys) || !locate_keys(py, keys, &table)) return false;
-  table.values = values + py->layout.values_values.offset;
+  if (!exu_py_get(py, type, py->runtime->layout.heap_type_cached_keys, &keys) || !locate_keys(py, keys, &table))
+    return false;
+  table.values = values + py->runtime->layout.values_values.offset;
   if (!each_entry(py, &table, match_key, &lookup) || lookup.value == 0) return false;
   *value = lookup.value;
   return true;
@@ -141,9 +142,9 @@ static bool search_values(struct exu_py *py, uint64_t type, uint64_t values, con
  */
 static bool managed_attribute(struct exu_py *py, uint64_t object, uint64_t type, uint64_t flags, const char *name,
                               uint64_t *value) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t word, basicsize, valid;
-  uint64_t slot = object - (py->build.free_threaded ? 8 : 24);
+  uint64_t slot = object - (py->runtime->build.free_threaded ? 8 : 24);
   if (!exu_py_word(py, slot, &word)) return false;
   if (exu_py_at_least(py, 3, 13)) {
     if (flags & INLINE_VALUES && exu_py_get(py, type, layout->type_basicsize, &basicsize) && basicsize < 1 << 20 &&
@@ -160,7 +161,7 @@ static bool managed_attribute(struct exu_py *py, uint64_t object, uint64_t type,
 }
 
 bool exu_py_attribute(struct exu_py *py, uint64_t object, const char *name, uint64_t *value) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t type, flags, offset, dict;
   if (!exu_py_plausible(object) || !exu_py_get(py, object, layout->object_type, &type) || !exu_py_plausible(type)) {
     return false;

@@ -5,8 +5,8 @@
 
 #include "python/reader.h"
 
-/* Entries of one dictionary that are looked at, at most, and of all dictionaries together: each look at one counts. */
-enum { EXU_PY_DICT_MAX = 1024 * 1024, EXU_PY_ENTRIES_MAX = 16 * 1024 * 1024 };
+/* Entries of one dictionary that are looked at, at most. */
+enum { EXU_PY_DICT_MAX = 1024 * 1024 };
 
 /* Return false to stop. `key` and `value` are objects. */
 typedef bool exu_py_dict_callback(void *context, uint64_t key, uint64_t value);

@@ -2,7 +2,7 @@
 #include "python/object/int.h"
 
 bool exu_py_int(struct exu_py *py, uint64_t object, uint64_t *value) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   enum {
     INT_SUBCLASS = 1 << 23,
     LONG_SUBCLASS = 1 << 24,

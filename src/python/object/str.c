@@ -19,11 +19,12 @@ enum { FLAG_BYTES = 1 << 27, FLAG_UNICODE = 1 << 28 };
 
 static bool type_flags(struct exu_py *py, uint64_t object, uint64_t *flags) {
   uint64_t type;
-  return exu_py_get(py, object, py->layout.object_type, &type) && exu_py_get(py, type, py->layout.type_flags, flags);
+  return exu_py_get(py, object, py->runtime->layout.object_type, &type) &&
+         exu_py_get(py, type, py->runtime->layout.type_flags, flags);
 }
 
 static bool locate_python2(struct exu_py *py, uint64_t address, struct characters *out) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t flags;
   if (!type_flags(py, address, &flags)) return false;
   if (flags & FLAG_BYTES) {
@@ -40,7 +41,7 @@ static bool locate_python2(struct exu_py *py, uint64_t address, struct character
 
 /* PEP 393: Include/cpython/unicodeobject.h explains the four forms. */
 static bool locate_python3(struct exu_py *py, uint64_t address, struct characters *out) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint8_t head[128] = {0};
   size_t size = layout->ascii_size.size;
   if (size > sizeof head || exu_space_read(py->space, address, head, size) != EXU_READABLE) return false;
@@ -66,7 +67,8 @@ static bool locate_python3(struct exu_py *py, uint64_t address, struct character
 
 static bool locate(struct exu_py *py, uint64_t address, struct characters *out) {
   if (!exu_py_plausible(address)) return false;
-  bool found = exu_py_has(py->layout.ascii_size) ? locate_python3(py, address, out) : locate_python2(py, address, out);
+  bool found =
+      exu_py_has(py->runtime->layout.ascii_size) ? locate_python3(py, address, out) : locate_python2(py, address, out);
   return found && (out->unit == 1 || out->unit == 2 || out->unit == 4);
 }
 
@@ -184,7 +186,7 @@ static bool is_terminated(struct exu_py *py, const struct characters *where) {
 /* What is not ASCII. The text stays unknown when a character is none. */
 static void convert(struct exu_py *py, const struct characters *where, const uint8_t *bytes, size_t count,
                     struct exu_string *text) {
-  bool pairs = !exu_py_has(py->layout.ascii_size);
+  bool pairs = !exu_py_has(py->runtime->layout.ascii_size);
   size_t size = 0;
   char *converted = malloc(count * growth(where) + 1);
   if (!converted) return;

@@ -34,7 +34,7 @@ static bool is_type(struct exu_py *py, uint64_t type) {
   enum { METACLASSES_MAX = 4 };
   for (int i = 0; i < METACLASSES_MAX && exu_py_plausible(type); i++) {
     uint64_t meta;
-    if (!exu_py_get(py, type, py->layout.object_type, &meta)) return false;
+    if (!exu_py_get(py, type, py->runtime->layout.object_type, &meta)) return false;
     if (meta == type) return true;
     type = meta;
   }
@@ -49,7 +49,7 @@ struct type {
 
 static struct exu_string own_name(struct exu_py *py, uint64_t type) {
   uint64_t text;
-  return exu_py_get(py, type, py->layout.type_name, &text) && text ? exu_py_c_string(py, text) : unknown;
+  return exu_py_get(py, type, py->runtime->layout.type_name, &text) && text ? exu_py_c_string(py, text) : unknown;
 }
 
 static const struct type *type_at(struct exu_py *py, uint64_t address) {
@@ -66,7 +66,7 @@ static const struct type *type_at(struct exu_py *py, uint64_t address) {
   struct exu_string name = type->name;
   for (int i = 0; i < BASES_MAX && name.data && !type->native.data; i++) {
     if (memchr(name.data, '.', name.size)) type->native = name;
-    if (!exu_py_get(py, address, py->layout.type_base, &address) || !exu_py_plausible(address)) break;
+    if (!exu_py_get(py, address, py->runtime->layout.type_base, &address) || !exu_py_plausible(address)) break;
     name = own_name(py, address);
   }
   return type;
@@ -79,19 +79,21 @@ struct exu_string exu_py_name_of_type(struct exu_py *py, uint64_t type) {
 /* 2.7: the class of an instance of an old-style class, 0: it is none. */
 static uint64_t old_class(struct exu_py *py, uint64_t object, uint64_t type) {
   uint64_t class;
-  if (!exu_py_has(py->layout.instance_class) || !exu_string_is(exu_py_name_of_type(py, type), "instance")) return 0;
-  return exu_py_get(py, object, py->layout.instance_class, &class) && exu_py_plausible(class) ? class : 0;
+  if (!exu_py_has(py->runtime->layout.instance_class) || !exu_string_is(exu_py_name_of_type(py, type), "instance"))
+    return 0;
+  return exu_py_get(py, object, py->runtime->layout.instance_class, &class) && exu_py_plausible(class) ? class : 0;
 }
 
 static struct exu_string old_name(struct exu_py *py, uint64_t class) {
   struct exu_string name = unknown;
   uint64_t text;
-  if (!exu_py_get(py, class, py->layout.class_name, &text)) return unknown;
+  if (!exu_py_get(py, class, py->runtime->layout.class_name, &text)) return unknown;
   return exu_py_text(py, text, &name) == EXU_PY_TEXT_OK ? name : unknown;
 }
 
 static bool type_of(struct exu_py *py, uint64_t object, uint64_t *type) {
-  return exu_py_plausible(object) && exu_py_get(py, object, py->layout.object_type, type) && exu_py_plausible(*type);
+  return exu_py_plausible(object) && exu_py_get(py, object, py->runtime->layout.object_type, type) &&
+         exu_py_plausible(*type);
 }
 
 struct exu_string exu_py_type_name(struct exu_py *py, uint64_t object) {
@@ -107,7 +109,7 @@ struct exu_string exu_py_native_type_name(struct exu_py *py, uint64_t object) {
 }
 
 static bool old_is_a(struct exu_py *py, uint64_t class, const char *name) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   for (int i = 0; i < BASES_MAX && exu_py_plausible(class); i++) {
     uint64_t bases, count, text;
     if (!exu_py_get(py, class, layout->class_name, &text)) return false;
@@ -127,7 +129,7 @@ bool exu_py_is_a(struct exu_py *py, uint64_t object, const char *name) {
   if (class) return old_is_a(py, class, name);
   for (int i = 0; i < BASES_MAX && exu_py_plausible(type); i++) {
     if (exu_string_is(exu_py_name_of_type(py, type), name)) return true;
-    if (!exu_py_get(py, type, py->layout.type_base, &type)) return false;
+    if (!exu_py_get(py, type, py->runtime->layout.type_base, &type)) return false;
   }
   return false;
 }

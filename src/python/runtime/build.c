@@ -20,56 +20,58 @@ enum { DEBUG_OFFSETS_MAX = 2048 };
  */
 static const struct exu_layout_table *supplement(const struct exu_py *py, bool *exact) {
   uint16_t machine = py->process->arch->machine;
-  const struct exu_layout_table *table = exu_layout_find(&py->build, machine, exact);
+  const struct exu_layout_table *table = exu_layout_find(&py->runtime->build, machine, exact);
   if (table) return table;
   *exact = false;
   for (size_t i = 0; i < exu_layout_table_count; i++) {
     const struct exu_layout_table *other = exu_layout_tables[i];
-    bool same =
-        other->machine == machine && other->debug == py->build.debug && other->free_threaded == py->build.free_threaded;
+    bool same = other->machine == machine && other->debug == py->runtime->build.debug &&
+                other->free_threaded == py->runtime->build.free_threaded;
     if (same && (!table || exu_version_hex(other->last) > exu_version_hex(table->last))) table = other;
   }
-  if (table && exu_version_hex(table->last) > exu_version_hex(py->build.version)) return NULL; /* older than all */
+  if (table && exu_version_hex(table->last) > exu_version_hex(py->runtime->build.version))
+    return NULL; /* older than all */
   return table;
 }
 
-bool exu_py_layout_from_debug_offsets(struct exu_py *py, uint64_t runtime, struct exu_error *error) {
+bool exu_py_layout_from_debug_offsets(struct exu_py_candidate *candidate, uint64_t runtime, struct exu_error *error) {
   uint8_t bytes[DEBUG_OFFSETS_MAX];
   const struct exu_debug_offsets_table *table;
   struct exu_build build = {0};
   bool known, exact;
 
-  size_t size = exu_space_read_some(py->space, runtime, bytes, sizeof bytes);
+  size_t size = exu_space_read_some(candidate->py.space, runtime, bytes, sizeof bytes);
   if (!exu_debug_offsets_parse(bytes, size, &build, &table, &known, error)) return false;
   build.debug = exu_debug_offsets_is_debug(table, bytes, size, &build) == EXU_YES;
-  py->build = build;
-  exu_py_set_version(py, build.version, true);
-  const struct exu_layout_table *rest = supplement(py, &exact);
+  candidate->runtime.build = build;
+  exu_py_set_version(candidate, build.version, true);
+  const struct exu_layout_table *rest = supplement(&candidate->py, &exact);
   if (!rest) {
-    return exu_fail(error, EXU_UNSUPPORTED, "CPython %.*s is not supported", (int)py->version_text.size,
-                    py->version_text.data);
+    return exu_fail(error, EXU_UNSUPPORTED, "CPython %.*s is not supported", (int)candidate->runtime.version_text.size,
+                    candidate->runtime.version_text.data);
   }
   struct exu_layout layout = rest->layout;
   if (!exu_debug_offsets_apply(table, bytes, size, &layout, error)) return false;
-  py->layout = layout;
-  py->layout_from = EXU_LAYOUT_DEBUG_OFFSETS;
-  py->debug = build.debug ? EXU_YES : EXU_NO;
-  py->layout_known = known;
+  candidate->runtime.layout = layout;
+  candidate->runtime.layout_from = EXU_LAYOUT_DEBUG_OFFSETS;
+  candidate->runtime.debug = build.debug ? EXU_YES : EXU_NO;
+  candidate->runtime.layout_known = known;
   return true;
 }
 
 /* ---- DWARF ------------------------------------------------------------------------------------------------------- */
 
 /* See exu_layout_take_rest: for this release there may be no table. */
-static void take_rest(struct exu_py *py) {
+static void take_rest(struct exu_py_candidate *candidate) {
   bool exact;
-  const struct exu_layout_table *table = exu_layout_find(&py->build, py->process->arch->machine, &exact);
-  if (table && exact) exu_layout_take_rest(&py->layout, &table->layout);
+  const struct exu_layout_table *table =
+      exu_layout_find(&candidate->runtime.build, candidate->py.process->arch->machine, &exact);
+  if (table && exact) exu_layout_take_rest(&candidate->runtime.layout, &table->layout);
 }
 
-bool exu_py_layout_from_dwarf(struct exu_py *py, struct exu_binary *module) {
+bool exu_py_layout_from_dwarf(struct exu_py_candidate *candidate, struct exu_binary *module) {
   enum { HINTS_MAX = 12 };
-  struct exu_elf_file *file = exu_modules_file(py->modules, module);
+  struct exu_elf_file *file = exu_modules_file(candidate->py.modules, module);
   Dwarf_Addr hints[HINTS_MAX];
   size_t count = 0;
   if (!file || exu_elf_file_symbols(file) != EXU_SYMBOLS_DWARF) return false;
@@ -79,10 +81,10 @@ bool exu_py_layout_from_dwarf(struct exu_py *py, struct exu_binary *module) {
     struct exu_elf_symbol symbol;
     if (exu_elf_file_symbol(file, exu_layout_hint_symbols[i], &symbol)) hints[count++] = symbol.value;
   }
-  if (!exu_layout_from_dwarf(dwarf, hints, count, &py->layout)) return false;
-  take_rest(py);
-  py->layout_from = EXU_LAYOUT_DWARF;
-  py->layout_known = true;
+  if (!exu_layout_from_dwarf(dwarf, hints, count, &candidate->runtime.layout)) return false;
+  take_rest(candidate);
+  candidate->runtime.layout_from = EXU_LAYOUT_DWARF;
+  candidate->runtime.layout_known = true;
   return true;
 }
 
@@ -96,22 +98,22 @@ enum exu_tristate exu_py_is_debug_build(struct exu_py *py, struct exu_binary *mo
 
 /* ---- The shipped tables ------------------------------------------------------------------------------------------ */
 
-bool exu_py_layout_from_table(struct exu_py *py, bool debug) {
+bool exu_py_layout_from_table(struct exu_py_candidate *candidate, bool debug) {
   bool exact;
-  struct exu_build build = py->build;
+  struct exu_build build = candidate->runtime.build;
   build.debug = debug;
-  const struct exu_layout_table *table = exu_layout_find(&build, py->process->arch->machine, &exact);
+  const struct exu_layout_table *table = exu_layout_find(&build, candidate->py.process->arch->machine, &exact);
   if (!table) return false;
-  py->build = build;
-  py->layout = table->layout;
-  py->layout_from = EXU_LAYOUT_TABLE;
-  py->layout_known = exact;
+  candidate->runtime.build = build;
+  candidate->runtime.layout = table->layout;
+  candidate->runtime.layout_from = EXU_LAYOUT_TABLE;
+  candidate->runtime.layout_known = exact;
   return true;
 }
 
 /* ---- Telling kinds apart ----------------------------------------------------------------------------------------- */
 
-int exu_py_probe_layout(struct exu_py *py) {
+int exu_py_probe_layout(struct exu_py_candidate *candidate) {
   enum { TSTATES = 16, FRAMES = 8, BUDGET = 4 * 1024 * 1024 };
   struct exu_arena arena;
   struct exu_diagnostics diagnostics;
@@ -120,14 +122,15 @@ int exu_py_probe_layout(struct exu_py *py) {
 
   exu_arena_init(&arena, BUDGET);
   exu_diagnostics_init(&diagnostics, &arena);
-  struct exu_py trial = exu_py_trial(py, &arena, &diagnostics);
-  exu_py_get(py, py->interpreters, py->layout.interp_threads_head, &tstate);
+  struct exu_py trial =
+      exu_py_reader(&candidate->runtime, candidate->py.process, candidate->py.modules, &arena, &diagnostics);
+  exu_py_get(&candidate->py, candidate->runtime.interpreters, candidate->runtime.layout.interp_threads_head, &tstate);
   for (int i = 0; i < TSTATES && exu_py_plausible(tstate); i++) {
     struct exu_py_stack stack = {0};
     if (!exu_py_frames(&trial, tstate, -1, FRAMES, &stack)) break;
     valid += (int)stack.frames.count;
     lost += !stack.complete && stack.frames.count < FRAMES;
-    if (!exu_py_get(py, tstate, py->layout.tstate_next, &tstate)) break;
+    if (!exu_py_get(&candidate->py, tstate, candidate->runtime.layout.tstate_next, &tstate)) break;
   }
   exu_py_deinit(&trial);
   exu_arena_deinit(&arena);

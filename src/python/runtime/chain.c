@@ -7,7 +7,7 @@
 enum { LINKS_MAX = 100 * 1000, STRUCTURE_MAX = 640 };
 
 static uint64_t innermost(const struct exu_py *py, uint64_t tstate) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t frame = 0, cframe;
   if (exu_py_get(py, tstate, layout->tstate_frame, &frame)) return frame;
   if (exu_py_get(py, tstate, layout->tstate_current_frame, &frame)) return frame;
@@ -16,7 +16,7 @@ static uint64_t innermost(const struct exu_py *py, uint64_t tstate) {
 }
 
 static bool read_link(const struct exu_py *py, uint64_t address, struct exu_py_link *link, uint64_t *previous) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   const bool objects = exu_py_has(layout->tstate_frame);
   const bool current = exu_py_has(layout->iframe_instr_ptr);
   const struct exu_field code = objects ? layout->frame_code : layout->iframe_executable;
@@ -43,7 +43,8 @@ bool exu_py_chain_read(struct exu_py *py, uint64_t tstate, struct exu_py_chain *
   chain->whole = false;
   uint64_t address = innermost(py, tstate);
   /* 3.15 ends the chain with a sentinel inside the thread state. */
-  if (exu_py_has(py->layout.tstate_base_frame)) exu_py_get(py, tstate, py->layout.tstate_base_frame, &base_frame);
+  if (exu_py_has(py->runtime->layout.tstate_base_frame))
+    exu_py_get(py, tstate, py->runtime->layout.tstate_base_frame, &base_frame);
   while (address != 0 && address != base_frame) {
     struct exu_py_link link;
     if (chain->links.count == LINKS_MAX || !read_link(py, address, &link, &address)) return true;

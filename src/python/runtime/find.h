@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ways to find an interpreter in a process. Each that returns true has set py->interpreters, which leads to living
- * thread states.
+ * The ways to find an interpreter in a process. Each that returns true has set py->runtime->interpreters, which leads
+ * to living thread states.
  */
 #ifndef EXUVIA_PYTHON_RUNTIME_FIND_H
 #define EXUVIA_PYTHON_RUNTIME_FIND_H
 
 #include "base/error.h"
-#include "python/reader.h"
+#include "python/runtime/candidate.h"
 
 /* A copy of the interpreter that was found, and does not count. */
 struct exu_py_copy {
@@ -42,28 +42,33 @@ enum exu_py_sight {
 };
 
 /* By a symbol of the module's file, else by its section .PyRuntime. */
-enum exu_py_sight exu_py_find_in_file(struct exu_py *py, struct exu_binary *module, struct exu_py_attempts *attempts);
+enum exu_py_sight exu_py_find_in_file(struct exu_py_candidate *candidate, struct exu_binary *module,
+                                      struct exu_py_attempts *attempts);
 
 /*
- * Up to 3.11: find out where the import lock is (py->variables), the first time that it is asked for. Only a full
- * symbol table has it, and to search one takes long.
+ * Up to 3.11: find out where the import lock is (py->runtime->variables), the first time that it is asked for. Only a
+ * full symbol table has it, and to search one takes long.
  */
 void exu_py_find_import_lock(struct exu_py *py);
 
 /*
  * 3.13 and later: the cookie of _Py_DebugOffsets in saved writable memory, of the module or, without one, anywhere.
  */
-bool exu_py_find_by_cookie(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts);
+bool exu_py_find_by_cookie(struct exu_py_candidate *candidate, const struct exu_binary *module,
+                           struct exu_py_attempts *attempts);
 
 /*
- * Any version that is known already (py->build.version): a thread's pthread_self(), repeated in its thread state. With
- * a module only an interpreter whose types lie in it counts.
+ * Any version that is known already (py->runtime->build.version): a thread's pthread_self(), repeated in its thread
+ * state. With a module only an interpreter whose types lie in it counts.
  */
-bool exu_py_find_by_thread_pointer(struct exu_py *py, const struct exu_binary *module,
+bool exu_py_find_by_thread_pointer(struct exu_py_candidate *candidate, const struct exu_binary *module,
                                    struct exu_py_attempts *attempts);
 
-/* The same with the layout that is known already: py->layout. Sets what it finds in *py, but for the module. */
-bool exu_py_search_thread_states(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts);
+/*
+ * The same with the layout that is known already: py->runtime->layout. Sets what it finds in *py, but for the module.
+ */
+bool exu_py_search_thread_states(struct exu_py_candidate *candidate, const struct exu_binary *module,
+                                 struct exu_py_attempts *attempts);
 
 /*
  * Is there an interpreter at `interpreter` whose thread states lead back to it? Checks the first thread state; an

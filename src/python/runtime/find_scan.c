@@ -34,7 +34,7 @@ static bool count_bytes(void *context, uint64_t address, const uint8_t *bytes, s
  * Search saved writable memory: first the variables of mapped files (the runtime lives there, or the pointers to it),
  * then the rest by address; or only those of one module. Stops when the callback wants to.
  */
-static void scan_writable(struct exu_py *py, const struct exu_binary *module, exu_scan_callback *callback,
+static void scan_writable(const struct exu_py *py, const struct exu_binary *module, exu_scan_callback *callback,
                           void *context) {
   struct search search = {
       .process = py->process, .callback = callback, .context = context, .left = (uint64_t)SCAN_MAX_MIB << 20};
@@ -62,28 +62,29 @@ static void scan_writable(struct exu_py *py, const struct exu_binary *module, ex
 /* ---- The cookie -------------------------------------------------------------------------------------------------- */
 
 struct cookie_search {
-  struct exu_py *py;
+  struct exu_py_candidate *candidate;
   struct exu_py_attempts *attempts;
   bool found;
 };
 
 static bool try_cookie(struct cookie_search *search, uint64_t address) {
-  struct exu_py *py = search->py;
+  struct exu_py_candidate *candidate = search->candidate;
   struct exu_error error = {0};
   uint64_t head;
-  if (!exu_py_layout_from_debug_offsets(py, address, &error)) {
-    if (error.status == EXU_UNSUPPORTED) exu_py_add_copy(search->attempts, py, EXU_PY_COPY_UNSUPPORTED, address);
+  if (!exu_py_layout_from_debug_offsets(candidate, address, &error)) {
+    if (error.status == EXU_UNSUPPORTED)
+      exu_py_add_copy(search->attempts, &candidate->py, EXU_PY_COPY_UNSUPPORTED, address);
     return false;
   }
-  if (!exu_py_get(py, address, py->layout.runtime_interpreters_head, &head)) return false;
-  py->module = exu_modules_find(py->modules, address);
+  if (!exu_py_get(&candidate->py, address, candidate->runtime.layout.runtime_interpreters_head, &head)) return false;
+  candidate->runtime.module = exu_modules_find(candidate->py.modules, address);
   /* A second copy of the library, mapped as data or never started, has a cookie too: only a living one counts. */
-  if (!exu_py_is_interpreter(py, head, true)) {
-    exu_py_add_copy(search->attempts, py, head ? EXU_PY_COPY_DAMAGED : EXU_PY_COPY_UNUSED, address);
+  if (!exu_py_is_interpreter(&candidate->py, head, true)) {
+    exu_py_add_copy(search->attempts, &candidate->py, head ? EXU_PY_COPY_DAMAGED : EXU_PY_COPY_UNUSED, address);
     return false;
   }
-  py->runtime = address;
-  py->interpreters = head;
+  candidate->runtime.address = address;
+  candidate->runtime.interpreters = head;
   return true;
 }
 
@@ -101,10 +102,11 @@ static bool scan_for_cookie(void *context, uint64_t address, const uint8_t *byte
   return true;
 }
 
-bool exu_py_find_by_cookie(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts) {
-  struct cookie_search search = {.py = py, .attempts = attempts};
-  scan_writable(py, module, scan_for_cookie, &search);
-  if (search.found) py->found_by = EXU_FOUND_BY_COOKIE;
+bool exu_py_find_by_cookie(struct exu_py_candidate *candidate, const struct exu_binary *module,
+                           struct exu_py_attempts *attempts) {
+  struct cookie_search search = {.candidate = candidate, .attempts = attempts};
+  scan_writable(&candidate->py, module, scan_for_cookie, &search);
+  if (search.found) candidate->runtime.found_by = EXU_FOUND_BY_COOKIE;
   return search.found;
 }
 
@@ -121,7 +123,7 @@ struct descriptor_range {
  * thread_id of a thread state T when the interpreter that T points to has T in its list of thread states.
  */
 struct descriptor_search {
-  struct exu_py *py;
+  const struct exu_py *py;
   const struct exu_binary *module; /* that has to hold the interpreter's types; NULL: any */
   const struct exu_py_attempts *attempts;
   struct descriptor_range descriptors[DESCRIPTORS_MAX]; /* by address */
@@ -146,11 +148,11 @@ static bool has_thread_state(const struct exu_py *py, uint64_t interpreter, uint
   struct exu_map seen = {0};
   uint64_t tstate = 0;
   bool found = false, is_new = true;
-  if (!exu_py_get(py, interpreter, py->layout.interp_threads_head, &tstate)) return false;
+  if (!exu_py_get(py, interpreter, py->runtime->layout.interp_threads_head, &tstate)) return false;
   while (exu_py_plausible(tstate) && seen.count < TSTATES_MAX) {
     found = tstate == wanted;
     if (found || !exu_map_insert(&seen, tstate, &is_new) || !is_new) break;
-    if (!exu_py_get(py, tstate, py->layout.tstate_next, &tstate)) break;
+    if (!exu_py_get(py, tstate, py->runtime->layout.tstate_next, &tstate)) break;
   }
   exu_map_deinit(&seen);
   return found;
@@ -162,8 +164,8 @@ static bool has_thread_state(const struct exu_py *py, uint64_t interpreter, uint
  */
 static struct exu_binary *module_of(const struct exu_py *py, uint64_t interpreter) {
   uint64_t dict, type;
-  if (!exu_py_get(py, interpreter, py->layout.interp_modules, &dict) || !exu_py_plausible(dict)) return NULL;
-  return exu_py_get(py, dict, py->layout.object_type, &type) ? exu_modules_find(py->modules, type) : NULL;
+  if (!exu_py_get(py, interpreter, py->runtime->layout.interp_modules, &dict) || !exu_py_plausible(dict)) return NULL;
+  return exu_py_get(py, dict, py->runtime->layout.object_type, &type) ? exu_modules_find(py->modules, type) : NULL;
 }
 
 /* What was left behind of a runtime that has been shut down, or belongs to another copy, is not what is sought. */
@@ -172,7 +174,7 @@ static bool is_sought(const struct descriptor_search *search, uint64_t interpret
   uint64_t runtime;
   /* Of another version, whose layout this is not, the module may be unknown, too. */
   if (search->module && module_of(py, interpreter) != search->module) return false;
-  if (!exu_py_get(py, interpreter, py->layout.interp_runtime, &runtime)) return true; /* before 3.9 */
+  if (!exu_py_get(py, interpreter, py->runtime->layout.interp_runtime, &runtime)) return true; /* before 3.9 */
   for (size_t i = 0; i < search->attempts->count; i++) {
     const struct exu_py_copy *copy = &search->attempts->copies[i];
     if (copy->address == runtime && copy->state == EXU_PY_COPY_UNUSED) return false;
@@ -181,10 +183,11 @@ static bool is_sought(const struct descriptor_search *search, uint64_t interpret
 }
 
 static bool try_thread_state(struct descriptor_search *search, uint64_t address) {
-  struct exu_py *py = search->py;
-  uint64_t tstate = address - py->layout.tstate_thread_id.offset;
+  const struct exu_py *py = search->py;
+  uint64_t tstate = address - py->runtime->layout.tstate_thread_id.offset;
   uint64_t interpreter;
-  if (!exu_py_plausible(tstate) || !exu_py_get(py, tstate, py->layout.tstate_interp, &interpreter)) return false;
+  if (!exu_py_plausible(tstate) || !exu_py_get(py, tstate, py->runtime->layout.tstate_interp, &interpreter))
+    return false;
   if (!exu_py_is_interpreter(py, interpreter, false) || !has_thread_state(py, interpreter, tstate)) return false;
   if (!is_sought(search, interpreter)) return false;
   search->interpreter = interpreter;
@@ -221,7 +224,7 @@ static void collect_descriptors(struct descriptor_search *search) {
 
 /* 3.7 and 3.8: an interpreter does not know the runtime, but the runtime's list starts with one. */
 struct runtime_search {
-  struct exu_py *py;
+  const struct exu_py *py;
   uint64_t interpreter;
   uint64_t runtime;
 };
@@ -230,7 +233,7 @@ struct runtime_search {
 static uint64_t main_interpreter(const struct exu_py *py, uint64_t interpreter) {
   uint64_t next;
   for (int i = 0; i < INTERPRETERS_MAX; i++) {
-    if (!exu_py_get(py, interpreter, py->layout.interp_next, &next) || !exu_py_plausible(next)) break;
+    if (!exu_py_get(py, interpreter, py->runtime->layout.interp_next, &next) || !exu_py_plausible(next)) break;
     interpreter = next;
   }
   return interpreter;
@@ -238,7 +241,7 @@ static uint64_t main_interpreter(const struct exu_py *py, uint64_t interpreter) 
 
 static bool scan_for_runtime(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
   struct runtime_search *search = context;
-  const struct exu_layout *layout = &search->py->layout;
+  const struct exu_layout *layout = &search->py->runtime->layout;
   for (size_t i = 0; i + 8 <= size; i += 8) {
     uint64_t word, head, runtime = address + i - layout->runtime_interpreters_main.offset;
     memcpy(&word, bytes + i, 8);
@@ -253,8 +256,8 @@ static bool scan_for_runtime(void *context, uint64_t address, const uint8_t *byt
   return true;
 }
 
-static uint64_t runtime_of(struct exu_py *py, uint64_t interpreter) {
-  const struct exu_layout *layout = &py->layout;
+static uint64_t runtime_of(const struct exu_py *py, uint64_t interpreter) {
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t runtime;
   if (exu_py_get(py, interpreter, layout->interp_runtime, &runtime)) return runtime; /* 3.9 and later */
   if (!exu_py_has(layout->runtime_interpreters_main)) return 0;
@@ -267,51 +270,54 @@ static uint64_t runtime_of(struct exu_py *py, uint64_t interpreter) {
  * From one interpreter to all: through the runtime, which has the list. Up to 3.6 this one and those after it are
  * known.
  */
-static void adopt(struct exu_py *py, uint64_t interpreter) {
-  uint64_t head, runtime = runtime_of(py, interpreter);
-  py->runtime = 0;
-  py->interpreters = interpreter;
-  if (!exu_py_get(py, runtime, py->layout.runtime_interpreters_head, &head)) return;
-  if (!exu_py_is_interpreter(py, head, true)) return;
-  py->runtime = runtime;
-  py->interpreters = head;
+static void adopt(struct exu_py_candidate *candidate, uint64_t interpreter) {
+  uint64_t head, runtime = runtime_of(&candidate->py, interpreter);
+  candidate->runtime.address = 0;
+  candidate->runtime.interpreters = interpreter;
+  if (!exu_py_get(&candidate->py, runtime, candidate->runtime.layout.runtime_interpreters_head, &head)) return;
+  if (!exu_py_is_interpreter(&candidate->py, head, true)) return;
+  candidate->runtime.address = runtime;
+  candidate->runtime.interpreters = head;
 }
 
-bool exu_py_search_thread_states(struct exu_py *py, const struct exu_binary *module, struct exu_py_attempts *attempts) {
-  struct descriptor_search search = {.py = py, .module = module, .attempts = attempts};
-  if (!exu_py_has(py->layout.tstate_thread_id)) return false;
+bool exu_py_search_thread_states(struct exu_py_candidate *candidate, const struct exu_binary *module,
+                                 struct exu_py_attempts *attempts) {
+  struct descriptor_search search = {.py = &candidate->py, .module = module, .attempts = attempts};
+  if (!exu_py_has(candidate->runtime.layout.tstate_thread_id)) return false;
   collect_descriptors(&search);
   attempts->no_descriptors |= search.descriptor_count == 0;
   if (search.descriptor_count == 0) return false;
-  scan_writable(py, NULL, scan_for_thread_state, &search);
+  scan_writable(&candidate->py, NULL, scan_for_thread_state, &search);
   if (!search.interpreter) return false;
-  adopt(py, search.interpreter);
+  adopt(candidate, search.interpreter);
   return true;
 }
 
-bool exu_py_find_by_thread_pointer(struct exu_py *py, const struct exu_binary *module,
+bool exu_py_find_by_thread_pointer(struct exu_py_candidate *candidate, const struct exu_binary *module,
                                    struct exu_py_attempts *attempts) {
   /* Without its file, a debug build is told from a release build by which layout makes sense of its frames. */
-  struct exu_py best = *py;
+  struct exu_py_runtime best = candidate->runtime;
   int best_score = -2;
   bool any_table = false;
   for (int debug = 0; debug <= 1; debug++) {
-    if (py->debug != EXU_UNKNOWN && py->debug != (debug ? EXU_YES : EXU_NO)) continue;
-    if (!exu_py_layout_from_table(py, debug == 1)) continue;
+    if (candidate->runtime.debug != EXU_UNKNOWN && candidate->runtime.debug != (debug ? EXU_YES : EXU_NO)) continue;
+    if (!exu_py_layout_from_table(candidate, debug == 1)) continue;
     any_table = true;
-    if (!exu_py_search_thread_states(py, module, attempts)) continue;
-    int score = exu_py_probe_layout(py);
+    if (!exu_py_search_thread_states(candidate, module, attempts)) continue;
+    int score = exu_py_probe_layout(candidate);
     if (score > best_score) {
-      best = *py;
+      best = candidate->runtime;
       best_score = score;
       best.debug = score > 0 ? (debug ? EXU_YES : EXU_NO) : EXU_UNKNOWN;
     }
     if (score > 0) break;
   }
-  if (!any_table) exu_py_add_copy(attempts, py, EXU_PY_COPY_UNSUPPORTED, 0);
+  if (!any_table) exu_py_add_copy(attempts, &candidate->py, EXU_PY_COPY_UNSUPPORTED, 0);
   if (best_score == -2) return false;
-  *py = best;
-  py->found_by = EXU_FOUND_BY_THREAD_POINTER;
-  py->module = py->runtime ? exu_modules_find(py->modules, py->runtime) : module_of(py, py->interpreters);
+  candidate->runtime = best;
+  candidate->runtime.found_by = EXU_FOUND_BY_THREAD_POINTER;
+  const struct exu_py_runtime *runtime = &candidate->runtime;
+  candidate->runtime.module = runtime->address ? exu_modules_find(candidate->py.modules, runtime->address)
+                                               : module_of(&candidate->py, runtime->interpreters);
   return true;
 }

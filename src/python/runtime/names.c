@@ -19,7 +19,7 @@ static bool read_thread_name(void *context, uint64_t key, uint64_t value) {
   struct exu_string text;
   bool is_new;
   /* Thread._name; 2.7 mangles it. */
-  const char *attribute = py->build.version.major < 3 ? "_Thread__name" : "_name";
+  const char *attribute = py->runtime->build.version.major < 3 ? "_Thread__name" : "_name";
   if (!exu_py_int(py, key, &ident) || ident == 0 || !exu_py_attribute(py, value, attribute, &name) ||
       exu_py_text(py, name, &text) == EXU_PY_TEXT_DAMAGED) {
     reading->unreadable++;
@@ -58,10 +58,10 @@ static bool look_up(struct exu_py *py, uint64_t dict, const char *key, uint64_t 
 bool exu_py_names_read(struct exu_py *py, uint64_t interpreter, struct exu_py_names *names) {
   struct reading reading = {.py = py, .names = names};
   uint64_t modules, module, dict, active;
-  if (!exu_py_get(py, interpreter, py->layout.interp_modules, &modules)) return true;
+  if (!exu_py_get(py, interpreter, py->runtime->layout.interp_modules, &modules)) return true;
   names->no_threading = modules == 0;
   if (modules == 0 || !look_up(py, modules, "threading", &module, &names->no_threading)) return true;
-  if (!exu_py_get(py, module, py->layout.module_dict, &dict)) return true;
+  if (!exu_py_get(py, module, py->runtime->layout.module_dict, &dict)) return true;
   names->no_threading = dict == 0;
   if (dict == 0 || !look_up(py, dict, "_active", &active, &names->no_threading)) return true;
   if (!exu_py_dict_each(py, active, read_thread_name, &reading)) reading.unreadable++;

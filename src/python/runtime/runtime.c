@@ -22,11 +22,20 @@ static enum rank rank_of(const struct exu_binary *module) {
 
 struct finding {
   struct exu_runtimes *runtimes;
-  struct exu_py blank; /* what every reader starts as */
+  const struct exu_process *process;
+  struct exu_modules *modules;
+  struct exu_arena *arena;
+  struct exu_diagnostics *diagnostics;
   struct exu_py_attempts attempts;
   const struct exu_binary *hidden[EXU_RUNTIMES_MAX]; /* modules whose files do not tell whether they have a runtime */
   size_t hidden_count;
 };
+
+static void start(const struct finding *finding, struct exu_py_candidate *candidate) {
+  candidate->runtime = (struct exu_py_runtime){.debug = EXU_UNKNOWN};
+  candidate->py =
+      exu_py_reader(&candidate->runtime, finding->process, finding->modules, finding->arena, finding->diagnostics);
+}
 
 /* What its damaged variables said of a runtime that was found in another way does not count any more. */
 static void forget_copies(struct exu_py_attempts *attempts, uint64_t runtime) {
@@ -37,24 +46,28 @@ static void forget_copies(struct exu_py_attempts *attempts, uint64_t runtime) {
   attempts->count = kept;
 }
 
-static void add(struct finding *finding, const struct exu_py *py) {
+static void add(struct finding *finding, const struct exu_py_runtime *found) {
   struct exu_runtimes *runtimes = finding->runtimes;
-  forget_copies(&finding->attempts, py->runtime);
+  forget_copies(&finding->attempts, found->address);
   for (size_t i = 0; i < runtimes->count; i++) {
-    if (runtimes->items[i].interpreters == py->interpreters) return;
+    if (runtimes->items[i].runtime->interpreters == found->interpreters) return;
   }
   if (runtimes->count == EXU_RUNTIMES_MAX) {
-    exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_RUNTIMES, -1,
+    exu_incomplete(finding->diagnostics, EXU_DIAGNOSTIC_TOO_MANY_RUNTIMES, -1,
                    "more than %d interpreters run in the process: the others are missing", EXU_RUNTIMES_MAX);
     return;
   }
-  runtimes->items[runtimes->count++] = *py;
+  struct exu_py_runtime *runtime = &runtimes->found[runtimes->count];
+  *runtime = *found;
+  runtimes->items[runtimes->count++] =
+      exu_py_reader(runtime, finding->process, finding->modules, finding->arena, finding->diagnostics);
 }
 
 static void look_in_file(struct finding *finding, struct exu_binary *module, enum rank rank) {
-  struct exu_py py = finding->blank;
-  switch (exu_py_find_in_file(&py, module, &finding->attempts)) {
-  case EXU_PY_RUNS: add(finding, &py); break;
+  struct exu_py_candidate candidate;
+  start(finding, &candidate);
+  switch (exu_py_find_in_file(&candidate, module, &finding->attempts)) {
+  case EXU_PY_RUNS: add(finding, &candidate.runtime); break;
   case EXU_PY_UNKNOWN:
     if (rank != RANK_OTHER && finding->hidden_count < EXU_RUNTIMES_MAX)
       finding->hidden[finding->hidden_count++] = module;
@@ -68,7 +81,7 @@ static bool is_over(const struct finding *finding) { return exu_process_is_over(
 
 /* A copy that does not run is no reason to stop: another may. */
 static void look_in_files(struct finding *finding) {
-  struct exu_modules *modules = finding->blank.modules;
+  struct exu_modules *modules = finding->modules;
   size_t opened = 0;
   for (int rank = 0; rank < RANKS; rank++) {
     if (rank == RANK_OTHER && finding->runtimes->count > 0) break;
@@ -85,15 +98,16 @@ static void look_in_files(struct finding *finding) {
  * that was initialised has there, and which decides what layout thread states are searched with.
  */
 static void look_in_memory_of(struct finding *finding, const struct exu_binary *module) {
-  struct exu_py py = finding->blank;
-  if (exu_py_find_by_cookie(&py, module, &finding->attempts)) {
-    add(finding, &py);
+  struct exu_py_candidate candidate;
+  start(finding, &candidate);
+  if (exu_py_find_by_cookie(&candidate, module, &finding->attempts)) {
+    add(finding, &candidate.runtime);
     return;
   }
-  py = finding->blank;
-  if (!exu_py_version_from_text(&py, module)) return;
-  py.debug = exu_py_debug_of_path(module->path);
-  if (exu_py_find_by_thread_pointer(&py, module, &finding->attempts)) add(finding, &py);
+  start(finding, &candidate);
+  if (!exu_py_version_from_text(&candidate, module)) return;
+  candidate.runtime.debug = exu_py_debug_of_path(module->path);
+  if (exu_py_find_by_thread_pointer(&candidate, module, &finding->attempts)) add(finding, &candidate.runtime);
 }
 
 /* Is there any sign of Python at all? Searching the memory of every other program for its version would be a waste. */
@@ -110,18 +124,19 @@ static const struct exu_binary *python_module(const struct exu_modules *modules)
 
 /* From the core alone, wherever it may be. */
 static void look_in_memory(struct finding *finding) {
-  struct exu_py py = finding->blank;
-  if (exu_py_find_by_cookie(&py, NULL, &finding->attempts)) {
-    add(finding, &py);
+  struct exu_py_candidate candidate;
+  start(finding, &candidate);
+  if (exu_py_find_by_cookie(&candidate, NULL, &finding->attempts)) {
+    add(finding, &candidate.runtime);
     return;
   }
-  const struct exu_binary *module = python_module(py.modules);
-  py = finding->blank;
-  bool known = (module && exu_py_version_from_text(&py, module)) || exu_py_version_from_text(&py, NULL) ||
-               (module && exu_py_version_from_path(&py, module->path));
+  const struct exu_binary *module = python_module(finding->modules);
+  start(finding, &candidate);
+  bool known = (module && exu_py_version_from_text(&candidate, module)) || exu_py_version_from_text(&candidate, NULL) ||
+               (module && exu_py_version_from_path(&candidate, module->path));
   if (!known) return;
-  if (module) py.debug = exu_py_debug_of_path(module->path);
-  if (exu_py_find_by_thread_pointer(&py, NULL, &finding->attempts)) add(finding, &py);
+  if (module) candidate.runtime.debug = exu_py_debug_of_path(module->path);
+  if (exu_py_find_by_thread_pointer(&candidate, NULL, &finding->attempts)) add(finding, &candidate.runtime);
 }
 
 /* ---- What is said ------------------------------------------------------------------------------------------------ */
@@ -142,7 +157,7 @@ static bool is_known_machine(const struct exu_arch *arch) {
 }
 
 static bool give_up(const struct finding *finding, struct exu_error *error) {
-  const struct exu_process *process = finding->blank.process;
+  const struct exu_process *process = finding->process;
   const struct exu_py_copy *unsupported = copy_in_state(finding, EXU_PY_COPY_UNSUPPORTED);
   const bool here = process->running_pid >= 0;
   if (unsupported && !is_known_machine(process->arch)) {
@@ -166,7 +181,7 @@ static bool give_up(const struct finding *finding, struct exu_error *error) {
     return exu_fail(error, EXU_NOT_FOUND,
                     "Python is there, but not running: it was not initialised yet, or already shut down");
   }
-  if (python_module(finding->blank.modules)) {
+  if (python_module(finding->modules)) {
     return exu_fail(error, EXU_NOT_FOUND,
                     "no Python interpreter was found in the memory of the process, although a file of it is mapped: "
                     "it was not initialised yet, or %s",
@@ -177,7 +192,7 @@ static bool give_up(const struct finding *finding, struct exu_error *error) {
 
 /* Beside one that runs. */
 static void say_copies(const struct finding *finding) {
-  struct exu_diagnostics *diagnostics = finding->blank.diagnostics;
+  struct exu_diagnostics *diagnostics = finding->diagnostics;
   for (size_t i = 0; i < finding->attempts.count; i++) {
     const struct exu_py_copy *copy = &finding->attempts.copies[i];
     const char *name = copy->module.data ? copy->module.data : "a module without a name";
@@ -207,18 +222,11 @@ static void say_copies(const struct finding *finding) {
 
 bool exu_runtimes_find(struct exu_runtimes *runtimes, const struct exu_process *process, struct exu_modules *modules,
                        struct exu_arena *arena, struct exu_diagnostics *diagnostics, struct exu_error *error) {
-  struct finding finding = {.runtimes = runtimes,
-                            .blank = {.process = process,
-                                      .space = process->space,
-                                      .modules = modules,
-                                      .arena = arena,
-                                      .diagnostics = diagnostics,
-                                      .debug = EXU_UNKNOWN,
-                                      .finalizing = EXU_UNKNOWN,
-                                      .frames_left = EXU_PY_FRAMES_MAX,
-                                      .entries_left = EXU_PY_ENTRIES_MAX}};
-  *runtimes = (struct exu_runtimes){.items = exu_arena_array(arena, EXU_RUNTIMES_MAX, sizeof *runtimes->items)};
-  if (!runtimes->items) return exu_fail(error, EXU_NO_MEMORY, "out of memory");
+  struct finding finding = {
+      .runtimes = runtimes, .process = process, .modules = modules, .arena = arena, .diagnostics = diagnostics};
+  *runtimes = (struct exu_runtimes){.items = exu_arena_array(arena, EXU_RUNTIMES_MAX, sizeof *runtimes->items),
+                                    .found = exu_arena_array(arena, EXU_RUNTIMES_MAX, sizeof *runtimes->found)};
+  if (!runtimes->items || !runtimes->found) return exu_fail(error, EXU_NO_MEMORY, "out of memory");
   look_in_files(&finding);
   for (size_t i = 0; i < finding.hidden_count; i++) look_in_memory_of(&finding, finding.hidden[i]);
   if (runtimes->count == 0) look_in_memory(&finding);

@@ -13,7 +13,8 @@
 enum { EXU_RUNTIMES_MAX = 8 };
 
 struct exu_runtimes {
-  struct exu_py *items; /* in the arena; they do not move */
+  struct exu_py *items;         /* a reader of each; in the arena, they do not move, nor do these: */
+  struct exu_py_runtime *found; /* what they read */
   size_t count;
   bool no_descriptors; /* there may be more: it is known of no thread where its descriptor is */
 };

@@ -16,10 +16,11 @@ static bool nonzero(struct exu_py *py, uint64_t structure, struct exu_field fiel
 static enum exu_tristate gc_collecting(struct exu_py *py, uint64_t interpreter) {
   enum exu_tristate answer = EXU_UNKNOWN;
   uint32_t variable;
-  if (nonzero(py, interpreter, py->layout.interp_gc_collecting, &answer)) return answer;  /* 3.9 and later */
-  if (nonzero(py, py->runtime, py->layout.runtime_gc_collecting, &answer)) return answer; /* 3.7 and 3.8 */
-  if (py->variables.gc_collecting &&
-      exu_space_read(py->space, py->variables.gc_collecting, &variable, sizeof variable) == EXU_READABLE) {
+  if (nonzero(py, interpreter, py->runtime->layout.interp_gc_collecting, &answer)) return answer; /* 3.9 and later */
+  if (nonzero(py, py->runtime->address, py->runtime->layout.runtime_gc_collecting, &answer))
+    return answer; /* 3.7 and 3.8 */
+  if (py->runtime->variables.gc_collecting &&
+      exu_space_read(py->space, py->runtime->variables.gc_collecting, &variable, sizeof variable) == EXU_READABLE) {
     return variable != 0 ? EXU_YES : EXU_NO;
   }
   return EXU_UNKNOWN;
@@ -33,14 +34,15 @@ static enum exu_tristate gc_collecting(struct exu_py *py, uint64_t interpreter) 
  * structure, disabled.
  */
 static void read_gil(struct exu_py *py, struct exu_py_interpreter *interpreter) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   uint64_t holder = 0, locked = 0, enabled = 1;
   interpreter->gil_locked = EXU_UNKNOWN;
-  interpreter->gil_key = py->variables.current_tstate ? py->variables.current_tstate : py->runtime;
-  if (py->variables.current_tstate) {
-    if (!exu_py_word(py, py->variables.current_tstate, &holder)) return;
-  } else if (exu_py_get(py, py->runtime, layout->runtime_tstate_current, &holder)) {
-    interpreter->gil = exu_py_has(layout->runtime_gil) ? py->runtime + layout->runtime_gil.offset : 0;
+  interpreter->gil_key =
+      py->runtime->variables.current_tstate ? py->runtime->variables.current_tstate : py->runtime->address;
+  if (py->runtime->variables.current_tstate) {
+    if (!exu_py_word(py, py->runtime->variables.current_tstate, &holder)) return;
+  } else if (exu_py_get(py, py->runtime->address, layout->runtime_tstate_current, &holder)) {
+    interpreter->gil = exu_py_has(layout->runtime_gil) ? py->runtime->address + layout->runtime_gil.offset : 0;
   } else if (exu_py_get(py, interpreter->address, layout->interp_gil, &interpreter->gil) && interpreter->gil) {
     interpreter->gil_key = interpreter->gil;
     if (exu_py_get(py, interpreter->gil, layout->gil_enabled, &enabled) && !enabled) {
@@ -66,10 +68,10 @@ static bool within(uint64_t address, uint64_t start, uint64_t size) {
  * again: it waits, too.
  */
 static bool waits_for_gil(struct exu_py *py, const struct exu_py_interpreter *interpreter, uint64_t futex) {
-  const struct exu_py_variables *variables = &py->variables;
+  const struct exu_py_variables *variables = &py->runtime->variables;
   enum { COND = 48, MUTEX = 40, SEMAPHORE = 32 }; /* sizes of glibc's pthread_cond_t, pthread_mutex_t and sem_t */
   uint64_t lock = 0;
-  if (interpreter->gil) return within(futex, interpreter->gil, py->layout.gil_size.size);
+  if (interpreter->gil) return within(futex, interpreter->gil, py->runtime->layout.gil_size.size);
   if (within(futex, variables->gil_cond, COND) || within(futex, variables->gil_mutex, MUTEX)) return true;
   if (within(futex, variables->switch_cond, COND) || within(futex, variables->switch_mutex, MUTEX)) return true;
   if (variables->gil_lock) exu_py_word(py, variables->gil_lock, &lock);
@@ -77,7 +79,8 @@ static bool waits_for_gil(struct exu_py *py, const struct exu_py_interpreter *in
 }
 
 static bool can_tell_waiters(const struct exu_py *py, const struct exu_py_interpreter *interpreter) {
-  return (interpreter->gil && exu_py_has(py->layout.gil_size)) || py->variables.gil_cond || py->variables.gil_lock;
+  return (interpreter->gil && exu_py_has(py->runtime->layout.gil_size)) || py->runtime->variables.gil_cond ||
+         py->runtime->variables.gil_lock;
 }
 
 /* Asleep in futex(2), not waking somebody else, which a thread that drops the GIL does with the same address. */
@@ -94,7 +97,7 @@ enum exu_gil exu_py_gil(struct exu_py *py, const struct exu_py_threads *threads,
   uint64_t holds;
   if (interpreter->gil_holder == thread->tstate && interpreter->gil_locked == EXU_YES) return EXU_GIL_HOLDS;
   if (interpreter->gil_locked == EXU_UNKNOWN) {
-    if (exu_py_get(py, thread->tstate, py->layout.tstate_holds_gil, &holds) && holds) return EXU_GIL_HOLDS;
+    if (exu_py_get(py, thread->tstate, py->runtime->layout.tstate_holds_gil, &holds) && holds) return EXU_GIL_HOLDS;
     return EXU_GIL_UNKNOWN;
   }
   struct exu_futex futex;
@@ -131,7 +134,7 @@ static bool next_of_list(struct exu_py *py, struct exu_map *seen, uint64_t addre
 }
 
 static bool read_thread_states(struct exu_py *py, struct exu_py_threads *threads, size_t index, struct exu_map *seen) {
-  const struct exu_layout *layout = &py->layout;
+  const struct exu_layout *layout = &py->runtime->layout;
   const struct exu_py_interpreter *interpreter = &threads->interpreters.items[index];
   uint64_t tstate = 0;
   if (!exu_py_get(py, interpreter->address, layout->interp_threads_head, &tstate)) {
@@ -161,7 +164,7 @@ static bool read_thread_states(struct exu_py *py, struct exu_py_threads *threads
 static bool read_interpreters(struct exu_py *py, size_t runtime, struct exu_py_threads *threads) {
   struct exu_map seen = {0};
   const size_t first = threads->interpreters.count;
-  uint64_t address = py->interpreters;
+  uint64_t address = py->runtime->interpreters;
   bool memory = true, whole = false;
   while (memory && next_of_list(py, &seen, address, INTERPRETERS_MAX, "interpreters")) {
     struct exu_py_interpreter *interpreter = EXU_PUSH(py->arena, &threads->interpreters);
@@ -169,10 +172,10 @@ static bool read_interpreters(struct exu_py *py, size_t runtime, struct exu_py_t
     memory = interpreter != NULL;
     if (!memory) break;
     *interpreter = (struct exu_py_interpreter){.py = py, .runtime = runtime, .address = address, .id = -1};
-    if (exu_py_get(py, address, py->layout.interp_id, &id)) interpreter->id = (int64_t)id;
+    if (exu_py_get(py, address, py->runtime->layout.interp_id, &id)) interpreter->id = (int64_t)id;
     interpreter->gc_collecting = gc_collecting(py, address);
     read_gil(py, interpreter);
-    if (!exu_py_get(py, address, py->layout.interp_next, &address)) {
+    if (!exu_py_get(py, address, py->runtime->layout.interp_next, &address)) {
       exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_INTERPRETER_UNREADABLE, -1,
                      "the interpreter at 0x%llx cannot be read: those after it are missing",
                      (unsigned long long)address);
@@ -194,11 +197,11 @@ static bool read_interpreters(struct exu_py *py, size_t runtime, struct exu_py_t
 static enum exu_tristate read_finalizing(const struct exu_py *py) {
   uint64_t value;
   uint32_t initialized;
-  if (exu_py_get(py, py->runtime, py->layout.runtime_finalizing, &value) ||
-      (py->variables.finalizing && exu_py_word(py, py->variables.finalizing, &value)))
+  if (exu_py_get(py, py->runtime->address, py->runtime->layout.runtime_finalizing, &value) ||
+      (py->runtime->variables.finalizing && exu_py_word(py, py->runtime->variables.finalizing, &value)))
     return value != 0 ? EXU_YES : EXU_NO;
-  if (py->variables.initialized &&
-      exu_space_read(py->space, py->variables.initialized, &initialized, sizeof initialized) == EXU_READABLE)
+  if (py->runtime->variables.initialized &&
+      exu_space_read(py->space, py->runtime->variables.initialized, &initialized, sizeof initialized) == EXU_READABLE)
     return initialized == 0 ? EXU_YES : EXU_NO;
   return EXU_UNKNOWN;
 }

@@ -91,19 +91,19 @@ static bool scan_for_version(void *context, uint64_t address, const uint8_t *byt
   return true;
 }
 
-bool exu_py_version_from_text(struct exu_py *py, const struct exu_binary *module) {
-  struct search search = {.process = py->process, .left = (uint64_t)SCAN_MAX_MIB << 20};
+bool exu_py_version_from_text(struct exu_py_candidate *candidate, const struct exu_binary *module) {
+  struct search search = {.process = candidate->py.process, .left = (uint64_t)SCAN_MAX_MIB << 20};
   size_t count;
-  const struct exu_region *regions = exu_space_regions(py->space, &count);
+  const struct exu_region *regions = exu_space_regions(candidate->py.space, &count);
   for (size_t i = 0; i < count && !search.found; i++) {
     const struct exu_region *region = &regions[i];
     if (!(region->prot & EXU_PROT_WRITE) || region->saved == 0) continue;
     if (module && (region->start >= module->end || region->end <= module->start)) continue;
-    if (!exu_space_scan(py->space, region, VERSION_TEXT_MAX, scan_for_version, &search)) break;
+    if (!exu_space_scan(candidate->py.space, region, VERSION_TEXT_MAX, scan_for_version, &search)) break;
   }
   if (!search.found) return false;
-  py->build.free_threaded = search.free_threaded;
-  exu_py_set_version(py, search.version, true);
+  candidate->runtime.build.free_threaded = search.free_threaded;
+  exu_py_set_version(candidate, search.version, true);
   return true;
 }
 
@@ -134,24 +134,24 @@ enum exu_tristate exu_py_debug_of_path(struct exu_string path) {
   return flags < end && *flags == 'd' ? EXU_YES : EXU_UNKNOWN;
 }
 
-bool exu_py_version_from_path(struct exu_py *py, struct exu_string path) {
+bool exu_py_version_from_path(struct exu_py_candidate *candidate, struct exu_string path) {
   unsigned major, minor;
   const char *flags, *end;
   if (!parse_name(path, &major, &minor, &flags, &end)) return false;
-  py->build.free_threaded = flags < end && *flags == 't';
+  candidate->runtime.build.free_threaded = flags < end && *flags == 't';
   /* 0xFF: newer than every patch release that there is a table for, so that the newest is taken. */
-  exu_py_set_version(py, (struct exu_version){(uint8_t)major, (uint8_t)minor, 0xFF, 0xF, 0}, false);
+  exu_py_set_version(candidate, (struct exu_version){(uint8_t)major, (uint8_t)minor, 0xFF, 0xF, 0}, false);
   return true;
 }
 
-void exu_py_set_version(struct exu_py *py, struct exu_version version, bool exact) {
+void exu_py_set_version(struct exu_py_candidate *candidate, struct exu_version version, bool exact) {
   char text[16];
-  py->build.version = version;
-  py->version_exact = exact;
+  candidate->runtime.build.version = version;
+  candidate->runtime.version_exact = exact;
   if (exact) {
     exu_version_text(version, text);
   } else {
     snprintf(text, sizeof text, "%u.%u", version.major, version.minor);
   }
-  py->version_text = exu_arena_string(py->arena, text, strlen(text));
+  candidate->runtime.version_text = exu_arena_string(candidate->py.arena, text, strlen(text));
 }
