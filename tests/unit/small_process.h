@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A process of a page of memory, whose bytes a test writes. Everything here asserts that it worked. */
-#ifndef EXUVIA_TESTS_SMALL_TARGET_H
-#define EXUVIA_TESTS_SMALL_TARGET_H
+#ifndef EXUVIA_TESTS_SMALL_PROCESS_H
+#define EXUVIA_TESTS_SMALL_PROCESS_H
 
 #include "process/process.h"
 

@@ -77,7 +77,7 @@ static void look_in_file(struct finding *finding, struct exu_binary *module, enu
   }
 }
 
-static bool is_over(const struct finding *finding) { return exu_process_is_over(finding->blank.process); }
+static bool is_over(const struct finding *finding) { return exu_process_is_over(finding->process); }
 
 /* A copy that does not run is no reason to stop: another may. */
 static void look_in_files(struct finding *finding) {
