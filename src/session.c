@@ -170,9 +170,17 @@ enum exu_result exu_session_explain(struct exu_session *session, struct exu_repo
 void exu_report_relate(struct exu_report *const *reports, size_t count) {
   for (size_t i = 0; i < count; i++)
     if (!reports || !reports[i]) return;
+  /* Of those that ran no more nobody can be asked what it has open. */
+  struct exu_report **running = calloc(count + 1, sizeof *running);
   struct exu_arena **arenas = calloc(count + 1, sizeof *arenas);
-  for (size_t i = 0; arenas && i < count; i++) arenas[i] = &((struct report_box *)reports[i])->arena;
-  if (arenas) exu_waits_between(reports, arenas, count);
+  size_t found = 0;
+  for (size_t i = 0; running && arenas && i < count; i++) {
+    if (reports[i]->source_kind != EXU_SOURCE_LIVE) continue;
+    running[found] = reports[i];
+    arenas[found++] = &((struct report_box *)reports[i])->arena;
+  }
+  if (found > 0) exu_waits_between(running, arenas, found);
+  free(running);
   free(arenas);
 }
 

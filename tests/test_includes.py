@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Includes point backwards along the flow only: each room of src/ lists those that it may use. Units (a header, its source and what
-without a circle.
+it shares in NAME_private.h) include each other without a circle. No room between process/ and render/ asks for the kind of a process.
 
 Run by pytest, and by `make lint` as a script, which prints every violation as FILE:LINE and exits with 1.
 """
@@ -45,6 +45,9 @@ ROOMS = {
 HEADERS = {"merge": ("base/search.h",)}
 # The one place that joins the branches, and what hands it out.
 JOINS = {name: tuple(ROOMS) for name in ("src/analyze.c", "src/analyze.h", "src/session.c")}
+# Rooms that read any process alike, and what would tell them a core from one that runs.
+ALIKE = {*PYTHON, "native", "merge", "waits", "report"} - set(BYTES[:-1])
+KIND = re.compile(r'\bEXU_SOURCE_(CORE|LIVE)\b|\bsource_kind\b|"process/(live|core_file|stop)')
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # The libraries that a room may use. libdwfl reads cores on its own terms; only the unwinder has a use for it.
 LIBRARIES = {
@@ -104,6 +107,17 @@ def includes(root):
                 yield file.relative_to(root).as_posix(), number, *match.groups()
 
 
+def kinds(root):
+    """'FILE:LINE: why' of every line in a room that reads any process alike and asks what kind it is."""
+    for file in sorted((root / "src").rglob("*.[ch]")):
+        path = file.relative_to(root).as_posix()
+        if room_of(path) not in ALIKE:
+            continue
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            if KIND.search(line):
+                yield f"{path}:{number}: {room_of(path)}/ reads any process alike: it does not ask what kind it is"
+
+
 def unit_of(name):
     """A header, its source and what files of its idea share in private are one unit: what a reader takes for one thing."""
     return re.sub(r"^src/|(_private)?\.[ch]$", "", name)
@@ -130,8 +144,8 @@ def circle(graph):
 
 
 def violations(root):
-    """Every wrong include under root, as 'FILE:LINE: why', and a circle of includes."""
-    found, graph = [], {}
+    """Every wrong include under root, as 'FILE:LINE: why', a circle of includes, and who asks for the kind of a process."""
+    found, graph = list(kinds(root)), {}
     for path, number, bracket, name in includes(root):
         why = check_line(path, bracket, name)
         if why:
@@ -204,6 +218,15 @@ def test_the_checker_lets_right_includes_pass(tmp_path):
     for path, line in right.items():
         plant(tmp_path, path, line)
     assert violations(tmp_path) == []
+
+
+def test_who_asks_for_the_kind_of_a_process_is_reported(tmp_path):
+    plant(tmp_path, "src/process/new.c", "if (kind == EXU_SOURCE_CORE) return;")
+    plant(tmp_path, "src/render/new.c", "if (report->source_kind == EXU_SOURCE_CORE) return;")
+    assert list(kinds(tmp_path)) == []
+    plant(tmp_path, "src/native/new.c", "if (report->source_kind == EXU_SOURCE_CORE) return;")
+    plant(tmp_path, "src/waits/new.c", '#include "process/live.h"')
+    assert [line.split(": ")[0] for line in violations(tmp_path)][:2] == ["src/native/new.c:3", "src/waits/new.c:3"]
 
 
 def test_a_circle_of_includes_is_reported(tmp_path):

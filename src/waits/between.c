@@ -131,8 +131,7 @@ static bool add_thread(struct relating *relating, size_t process, size_t thread)
 static bool add_process(struct relating *relating, size_t process) {
   const struct exu_report *report = relating->reports[process];
   size_t before = relating->outward_count;
-  if (report->source_kind != EXU_SOURCE_LIVE || report->thread_count == 0 || exu_wait_has_handler(report->pid))
-    return false;
+  if (report->thread_count == 0 || exu_wait_has_handler(report->pid)) return false;
   if (exu_task_count(report->pid) != report->thread_count) return false;
   for (size_t i = 0; i < report->thread_count; i++) {
     const struct exu_wait *wait = report->threads[i].wait;

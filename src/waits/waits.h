@@ -60,7 +60,7 @@ bool exu_waits_finish(struct exu_waits *waits, struct exu_report *report, struct
 /* Has the process a handler for a signal that somebody may send it, or cannot that be asked? */
 bool exu_wait_has_handler(int64_t pid);
 
-/* exu_report_relate; `arenas` are those of the reports. False only without memory. */
+/* exu_report_relate, of processes that run; `arenas` are those of the reports. False only without memory. */
 bool exu_waits_between(struct exu_report *const *reports, struct exu_arena *const *arenas, size_t count);
 
 #endif
