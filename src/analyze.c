@@ -8,6 +8,7 @@
 #include "binary/debug_file.h"
 #include "binary/mapped_file.h"
 #include "binary/modules.h"
+#include "binary/thread_ids.h"
 #include "process/crash.h"
 #include "process/live.h"
 #include "process/system_calls.h"
@@ -163,6 +164,7 @@ static enum exu_outcome explain_core(struct exu_analysis *analysis) {
     exu_calls_check(&analysis->process);
     exu_crash_describe(&analysis->process, analysis->arena);
     struct exu_runtimes *runtimes = find_python(analysis);
+    exu_thread_ids_find(&analysis->process, &analysis->modules);
     read_stacks(analysis, runtimes);
     outcome = finish_stacks(analysis, runtimes);
     exu_abort_message_find(&analysis->process, &analysis->modules, analysis->arena);

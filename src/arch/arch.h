@@ -21,6 +21,7 @@ struct exu_registers {
   uint64_t thread_pointer; /* fs_base on x86-64, TPIDR_EL0 on aarch64 */
   bool has_thread_pointer;
   bool outside;             /* it is in no system call, for certain */
+  bool faulted;             /* the instruction at the pc raised an exception and has not been carried out since */
   int64_t syscall;          /* number of the system call that the thread is in, -1: in none, or unknown */
   uint64_t syscall_args[6]; /* its arguments, when syscall >= 0 */
 };

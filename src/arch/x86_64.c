@@ -45,6 +45,12 @@ static const uint8_t dwarf_order[] = {RAX, RDX, RCX, RBX, RSI, RDI, RBP, RSP, R8
 
 enum { CONTEXT_SIZE = 304 };
 
+/*
+ * RF in rflags: the processor sets it in what it saves when an instruction faults, and clears it when one has been
+ * carried out (Intel SDM volume 3, 18.3.1.1; AMD APM volume 2, 3.1.6). rt_sigreturn(2) gives it back (FIX_EFLAGS).
+ */
+enum { RESUME_FLAG = 1 << 16 };
+
 static bool decode_registers(const void *pr_reg, size_t size, struct exu_registers *registers) {
   uint64_t word[WORDS];
   struct exu_cursor cursor = exu_cursor(pr_reg, size, false);
@@ -57,9 +63,10 @@ static bool decode_registers(const void *pr_reg, size_t size, struct exu_registe
     registers->valid |= UINT64_C(1) << i;
   }
   registers->thread_pointer = word[FS_BASE];
-  registers->has_thread_pointer = true;
+  registers->has_thread_pointer = word[FS_BASE] != 0; /* valgrind does not save it */
   /* The kernel keeps -1 here for a thread that it entered through an exception or an interrupt. */
   registers->outside = (int64_t)word[ORIG_RAX] < 0;
+  registers->faulted = registers->outside && (word[EFLAGS] & RESUME_FLAG);
   if (!registers->outside) {
     static const uint8_t arguments[] = {RDI, RSI, RDX, R10, R8, R9};
     registers->syscall = (int64_t)word[ORIG_RAX];

@@ -6,7 +6,7 @@
 
 #include "base/guard.h"
 #include "base/str.h"
-#include "binary/debug_file.h"
+#include "binary/c_library.h"
 #include "process/crash.h"
 #include "process/signal_names.h"
 
@@ -34,25 +34,13 @@ struct exu_string exu_abort_message_read(const struct exu_process *process, uint
   return length > 0 ? exu_arena_string(arena, text, length) : none;
 }
 
-static bool is_c_library(const struct exu_binary *module) {
-  static const char *const names[] = {"libc.so", "libc-2."};
-  const struct exu_string name = exu_base_name(module->path);
-  if (module->main) return true; /* it may be linked statically */
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (exu_string_starts(name, names[i])) return true;
-  }
-  return false;
-}
-
 /* The value of __abort_msg in this module; 0: there is none, or nothing was said. */
 static uint64_t variable_of(const struct exu_process *process, struct exu_modules *modules, struct exu_binary *module) {
   enum { POINTER = 8 };
-  struct exu_elf_symbol symbol;
-  struct exu_elf_file *file = exu_modules_file_or_image(modules, module);
-  if (!file || module->file_state == EXU_FILE_UNVERIFIED || process->arch->word_size != POINTER) return 0;
-  if (!exu_elf_file_symbol(file, "__abort_msg", &symbol) || symbol.size != POINTER) return 0;
+  if (process->arch->word_size != POINTER) return 0;
+  const uint64_t variable = exu_c_library_variable(modules, module, "__abort_msg", POINTER);
   uint64_t address;
-  return exu_process_word(process, module->bias + symbol.value, &address) ? address : 0;
+  return variable && exu_process_word(process, variable, &address) ? address : 0;
 }
 
 void exu_abort_message_find(struct exu_process *process, struct exu_modules *modules, struct exu_arena *arena) {
@@ -60,7 +48,6 @@ void exu_abort_message_find(struct exu_process *process, struct exu_modules *mod
   struct exu_string message = {NULL, 0};
   if (!crash || crash->signal != EXU_SIGABRT || !exu_crash_is_raised(process)) return;
   for (size_t i = 0; i < modules->count; i++) {
-    if (!is_c_library(&modules->items[i])) continue;
     const uint64_t address = variable_of(process, modules, &modules->items[i]);
     if (address == 0) continue;
     /* With dlmopen() there may be two, and nothing tells which of them was the last one. */

@@ -155,38 +155,15 @@ static bool by_itself(const struct exu_process *process, const struct exu_os_thr
 
 /* ---- A handler that has returned --------------------------------------------------------------------------------- */
 
-/* Both of one thread at the same instruction, with nothing done in between. */
-static bool same_registers(const struct exu_registers *a, const struct exu_registers *b) {
-  for (size_t i = 0; i < EXU_REGISTERS_MAX; i++) {
-    if ((a->valid & b->valid) >> i & 1 && a->value[i] != b->value[i]) return false;
-  }
-  return a->valid == b->valid && a->pc == b->pc;
-}
-
-/* The frame of the handler that has just returned to where the thread is. */
-static bool find_returned(const struct exu_process *process, const struct exu_os_thread *thread,
-                          struct exu_signal_frame *frame) {
-  enum { BELOW = 32 * 1024 }; /* the floating point state of AMX is larger than all others */
-  const struct exu_arch *arch = process->arch;
-  uint64_t word;
-  if (!arch->is_context_word || thread->registers.sp < (uint64_t)BELOW + arch->red_zone) return false;
-  const uint64_t end = (thread->registers.sp - arch->red_zone) & ~UINT64_C(7);
-  for (uint64_t at = end; at > end - BELOW; at -= 8) {
-    if (exu_space_read(process->space, at, &word, sizeof word) != EXU_READABLE) return false;
-    if (!arch->is_context_word(word)) continue;
-    if (!exu_signal_frame_read(process, thread, at - arch->context_word, frame)) continue;
-    if (same_registers(&frame->registers, &thread->registers)) return true;
-  }
-  return false;
-}
-
 bool exu_crash_returned(struct exu_process *process) {
   struct exu_os_thread *thread = &process->threads[0];
   struct exu_signal_frame frame;
   struct fault fault;
   if (!thread->registers.outside || thread->registers.valid == 0) return false;
-  const bool returned = find_returned(process, thread, &frame);
-  if (returned && (by_siginfo(process, &frame, &fault) || by_instruction(process, &frame, &fault)) &&
+  const bool returned = exu_signal_frame_find_left(process, thread, &frame);
+  /* A fault that was mended long ago leaves the same behind, but then the instruction was carried out. */
+  if (returned && thread->registers.faulted &&
+      (by_siginfo(process, &frame, &fault) || by_instruction(process, &frame, &fault)) &&
       fault.signal == process->crash->signal) {
     take(process, thread, &thread->registers, &fault);
     process->scene.by_handler = true;
@@ -199,7 +176,7 @@ bool exu_crash_returned(struct exu_process *process) {
     process->scene.by_handler = true;
     return true;
   }
-  /* The handler may have had a stack of its own. That it cannot go on from here is certain without it. */
+  /* Its frame may have been written over. That the thread cannot go on from here is certain without it. */
   struct exu_obstacle obstacle = exu_obstacle_find(process, &thread->registers);
   if (!exu_crash_fits(obstacle.kind, process->crash->signal) || process->crash->signal == EXU_SIGBUS) return false;
   const bool of_page = obstacle.kind == EXU_OBSTACLE_PAGE, of_memory = process->crash->signal == EXU_SIGSEGV;

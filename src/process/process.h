@@ -115,10 +115,11 @@ struct exu_process {
   size_t thread_count;
   struct exu_file_mapping *mappings; /* sorted by start */
   size_t mapping_count;
-  struct exu_crash *crash; /* NULL: no signal */
-  struct exu_scene scene;  /* of the crash */
-  bool first_died;         /* the first thread is the one that the signal was delivered to */
-  bool keeps_calls;        /* the registers of threads tell which system call they are in */
+  struct exu_crash *crash;    /* NULL: no signal */
+  struct exu_scene scene;     /* of the crash */
+  uint32_t tid_in_descriptor; /* offset of the kernel's id in a thread's descriptor; 0: unknown, or not needed */
+  bool first_died;            /* the first thread is the one that the signal was delivered to */
+  bool keeps_calls;           /* the registers of threads tell which system call they are in */
 
   struct exu_live *live; /* of the process that is still there: private to its operations */
   int64_t pause_us;      /* live: for how long it was stopped; -1: it was not */

@@ -7,6 +7,14 @@ enum {
   STACK_MAX = 64 << 20, /* bytes of a stack that are looked at */
 };
 
+/* uc_stack of struct ucontext (asm-generic/ucontext.h): behind two words, ss_sp, ss_flags and padding, ss_size. */
+static void decode_stack(struct exu_cursor context, struct exu_signal_frame *frame) {
+  exu_cursor_skip(&context, 16);
+  frame->stack = exu_cursor_u64(&context);
+  exu_cursor_skip(&context, 8);
+  frame->stack_size = exu_cursor_u64(&context);
+}
+
 bool exu_signal_frame_read(const struct exu_process *process, const struct exu_os_thread *thread, uint64_t context,
                            struct exu_signal_frame *frame) {
   const struct exu_arch *arch = process->arch;
@@ -17,6 +25,7 @@ bool exu_signal_frame_read(const struct exu_process *process, const struct exu_o
   if (arch->is_context && !arch->is_context(bytes)) return false;
   *frame = (struct exu_signal_frame){.siginfo.present = false};
   arch->decode_context(bytes, &frame->registers, &frame->exception);
+  decode_stack(exu_cursor(bytes, arch->context_size, arch->big_endian), frame);
   frame->registers.thread_pointer = thread->registers.thread_pointer;
   frame->registers.has_thread_pointer = thread->registers.has_thread_pointer;
   return exu_siginfo_decode(exu_cursor(info, sizeof info, arch->big_endian), &frame->siginfo);

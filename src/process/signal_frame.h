@@ -14,6 +14,8 @@ struct exu_signal_frame {
   struct exu_registers registers;
   struct exu_exception exception;
   struct exu_siginfo siginfo; /* without SA_SIGINFO it is not written: then it is what was on the stack before */
+  uint64_t stack;             /* the thread's stack for handlers (sigaltstack(2)) */
+  uint64_t stack_size;        /* 0: it had none */
 };
 
 /*
@@ -22,6 +24,13 @@ struct exu_signal_frame {
  */
 bool exu_signal_frame_read(const struct exu_process *process, const struct exu_os_thread *thread, uint64_t context,
                            struct exu_signal_frame *frame);
+
+/*
+ * Find the frame of a handler that has returned to where the thread is, with nothing done in between: below the stack
+ * pointer, or on the thread's stack for handlers, for which all memory that can be written is searched.
+ */
+bool exu_signal_frame_find_left(const struct exu_process *process, const struct exu_os_thread *thread,
+                                struct exu_signal_frame *frame);
 
 /* Is it certain, without unwinding, that no handler runs on this thread's stack? Looks at every word of it. */
 bool exu_signal_frame_absent(const struct exu_process *process, const struct exu_os_thread *thread);

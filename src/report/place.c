@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cursor.h"
 #include "base/guard.h"
 #include "base/search.h"
 #include "report/stacks_private.h"
@@ -59,7 +60,18 @@ static int compare_idents(const void *a, const void *b) {
   return (*x)->ident < (*y)->ident ? -1 : (*x)->ident > (*y)->ident;
 }
 
+/* What the C library calls a thread whose descriptor this is; 0: unknown. It says where it is itself. */
+static uint64_t tid_in_descriptor(const struct exu_process *process, uint64_t ident) {
+  uint64_t self;
+  uint8_t tid[4];
+  if (process->tid_in_descriptor == 0 || !exu_process_word(process, ident, &self) || self != ident) return 0;
+  if (exu_space_read(process->space, ident + process->tid_in_descriptor, tid, sizeof tid) != EXU_READABLE) return 0;
+  struct exu_cursor cursor = exu_cursor(tid, sizeof tid, process->arch->big_endian);
+  return exu_cursor_u32(&cursor);
+}
+
 static bool make_lookup(const struct exu_stacks *stacks, struct lookup *lookup) {
+  const struct exu_process *process = stacks->process;
   const struct exu_py_thread *states = stacks->python.threads.items;
   const size_t count = stacks->python.threads.count;
   lookup->by_ident = calloc(count + 1, sizeof *lookup->by_ident);
@@ -67,8 +79,9 @@ static bool make_lookup(const struct exu_stacks *stacks, struct lookup *lookup) 
   for (size_t i = count; i-- > 0;) {
     bool is_new;
     if (states[i].ident) lookup->by_ident[lookup->count++] = &states[i];
-    if (!states[i].native_id) continue;
-    void **slot = exu_map_insert(&lookup->by_native_id, states[i].native_id, &is_new);
+    const uint64_t tid = states[i].native_id ? states[i].native_id : tid_in_descriptor(process, states[i].ident);
+    if (!tid) continue;
+    void **slot = exu_map_insert(&lookup->by_native_id, tid, &is_new);
     if (!slot) return false;
     *slot = &stacks->python.threads.items[i];
   }
@@ -91,7 +104,7 @@ static uint64_t ident_around(const struct lookup *lookup, uint64_t address) {
 /*
  * Index + 1 of the first thread state of a thread: its thread_id is the thread pointer. Where that is not known the
  * thread's descriptor decides, or else the kernel's thread id; that is wrong in a child that forked, and only there.
- * Before 3.11 a thread state does not know it. *told: there was something to go by.
+ * Before 3.11 a thread state does not know it, but the C library may. *told: there was something to go by.
  */
 static size_t first_thread_state(const struct exu_stacks *stacks, const struct lookup *lookup,
                                  const struct exu_os_thread *os, bool *told) {

@@ -79,6 +79,11 @@ void exv_alternate_stack(void) {
   sigaltstack(&stack, NULL);
 }
 
+int exv_has_alternate_stack(void) {
+  stack_t stack;
+  return sigaltstack(NULL, &stack) == 0 && !(stack.ss_flags & SS_DISABLE);
+}
+
 void exv_handle(const char *how) {
   struct sigaction action = {.sa_flags = SA_ONSTACK};
   if (strcmp(how, "kill") == 0) action.sa_handler = kill_again;

@@ -172,6 +172,7 @@ void core_builder_prstatus(struct core_builder *core, int32_t tid, int16_t cursi
   static const struct core_registers none = {.orig_rax = -1};
   const struct core_registers *r = registers ? registers : &none;
   struct buffer note = {0};
+  const uint64_t flags = 0x246 | r->rflags;
   append(&note, NULL, 12);
   append_u16(&note, (uint16_t)cursig);
   append(&note, NULL, 18);
@@ -179,7 +180,7 @@ void core_builder_prstatus(struct core_builder *core, int32_t tid, int16_t cursi
   append(&note, NULL, PR_REG - 36);
   const uint64_t words[] = {15,     14,   13,     12,     r->rbp, r->rbx,     11,     10,
                             9,      8,    r->rax, r->rcx, r->rdx, r->rsi,     r->rdi, (uint64_t)r->orig_rax,
-                            r->rip, 0x33, 0x246,  r->rsp, 0x2b,   r->fs_base, 0,      0,
+                            r->rip, 0x33, flags,  r->rsp, 0x2b,   r->fs_base, 0,      0,
                             0,      0,    0};
   for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) append_u64(&note, words[i]);
   append(&note, NULL, PRSTATUS - note.size);

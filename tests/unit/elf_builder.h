@@ -15,7 +15,7 @@ enum { CORE_R = 4, CORE_W = 2, CORE_X = 1 };
 struct core_builder;
 
 struct core_registers { /* of x86-64 */
-  uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, rip, fs_base;
+  uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, rip, fs_base, rflags;
   int64_t orig_rax;
 };
 

@@ -25,6 +25,12 @@ enum {
   STACK = 0x700000,
   INNER = 0x701000, /* contexts */
   OUTER = 0x702000,
+  FULL = 0x10000000, /* of words that may be a context's */
+  FULL_SIZE = 5 << 20,
+  HANDLERS = 0x20000000, /* a stack for handlers */
+  HANDLERS_SIZE = 0x4000,
+  ON_HANDLERS = HANDLERS + 0x3000,
+  RESUME_FLAG = 0x10000,
   PAGE_FAULT = 14,
   PROTECTION = 13,
   INVALID = 6,
@@ -49,6 +55,7 @@ struct frame {
   int32_t signal, signal_code; /* of siginfo; 0: a handler without SA_SIGINFO */
   uint64_t word;               /* its address, or pid and uid */
   int32_t signal_error;
+  uint64_t stack, stack_size; /* uc_stack */
 };
 #define CODE(bytes) .code = (bytes), .size = sizeof(bytes)
 
@@ -61,14 +68,18 @@ struct scene {
   bool incomplete;  /* unwinding broke */
   bool returned;    /* the thread is where the inner one was interrupted */
   bool in_call;     /* but it is in a system call there */
+  bool carried_out; /* but it has carried out the instruction since */
+  uint64_t at;      /* where the inner frame is; 0: INNER */
+  bool full;        /* a lot of memory has to be looked at closely */
   bool swapped;     /* the thread that the signal ended has no handlers, but the other one */
 };
 
 static void put_frame(uint8_t *context, uint8_t *text, const struct frame *frame, uint64_t rip) {
   uint64_t words[38] = {0};
   for (uint64_t i = 0; i < 8; i++) words[5 + i] = 8 + i; /* r8 to r15 */
-  words[3] = STACK;                                      /* uc_stack */
-  words[5 + 8] = PID;                                    /* rdi */
+  words[2] = frame->stack;
+  words[4] = frame->stack_size;
+  words[5 + 8] = PID; /* rdi */
   words[5 + 9] = frame->rsi ? frame->rsi : TID;
   words[5 + 12] = 11; /* rdx */
   words[5 + 13] = frame->rax;
@@ -94,11 +105,14 @@ struct opened {
 };
 
 static void open_scene(struct opened *opened, const struct scene *scene) {
-  static uint8_t stack[0x10000], text[PAGE];
+  static uint8_t stack[0x10000], text[PAGE], handlers[HANDLERS_SIZE];
+  static uint64_t full[FULL_SIZE / 8];
+  const uint64_t at = scene->at ? scene->at : INNER;
   memset(stack, 0, sizeof stack);
+  memset(handlers, 0, sizeof handlers);
   memset(text, 0x90, sizeof text);
   memcpy(text + (RAISED - 7 - TEXT), "\xb8\xea\0\0\0\x0f\x05", 7);
-  put_frame(stack + (INNER - STACK), text, &scene->inner, TEXT);
+  put_frame(at >= HANDLERS ? handlers + (at - HANDLERS) : stack + (at - STACK), text, &scene->inner, TEXT);
   if (scene->count > 1) put_frame(stack + (OUTER - STACK), text, &scene->outer, TEXT + 0x100);
   const int32_t signal = scene->signal ? scene->signal : EXU_SIGSEGV;
   struct core_builder *core = core_builder_create();
@@ -107,7 +121,9 @@ static void open_scene(struct opened *opened, const struct scene *scene) {
   struct core_registers idle = {.rip = RAISED, .rsp = STACK + 0x100, .orig_rax = 34};
   struct core_registers back = {
       .rax = scene->inner.rax, .rdi = PID, .rsi = TID, .rdx = 11, .rip = TEXT, .rsp = STACK + 0x8000, .orig_rax = -1};
+  if (scene->inner.rip) back.rip = scene->inner.rip;
   if (scene->in_call) back.orig_rax = 0;
+  if (!scene->carried_out) back.rflags = RESUME_FLAG;
   if (scene->swapped) in_call.rsp = DATA + 0x100;
   const struct core_registers *first = scene->other_sends || scene->elsewhere ? &idle : &in_call;
   core_builder_prstatus(core, TID, (int16_t)signal, scene->returned ? &back : first);
@@ -120,6 +136,9 @@ static void open_scene(struct opened *opened, const struct scene *scene) {
   core_builder_load(core, TEXT, PAGE, text, PAGE, CORE_R | CORE_X);
   core_builder_load(core, DATA, PAGE, NULL, PAGE, CORE_R | CORE_W);
   core_builder_load(core, STACK, sizeof stack, stack, sizeof stack, CORE_R | CORE_W);
+  for (size_t i = 0; scene->full && i < FULL_SIZE / 8; i++) full[i] = 0x33;
+  if (scene->full) core_builder_load(core, FULL, FULL_SIZE, full, FULL_SIZE, CORE_R | CORE_W);
+  core_builder_load(core, HANDLERS, HANDLERS_SIZE, handlers, HANDLERS_SIZE, CORE_R | CORE_W);
   size_t size;
   const uint8_t *bytes = core_builder_finish(core, &size);
   struct nameless_file file = nameless_file(bytes, size);
@@ -458,6 +477,80 @@ static void a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_b
   forget(&opened);
 }
 
+static void assert_says(const struct scene *scene, const char *expected) {
+  struct opened opened;
+  open_scene(&opened, scene);
+  assert_string_equal(opened.process.crash->summary.data, expected);
+  forget(&opened);
+}
+
+/* What has been mended leaves the same behind, where the same is done again and again. */
+static void a_fault_of_an_instruction_that_was_carried_out_since_is_long_past(void **state) {
+  (void)state;
+  struct scene scene = {.signal = EXU_SIGBUS,
+                        .inner = {CODE(load), .rax = DATA, .trap = PAGE_FAULT, .error = 4, .address = DATA},
+                        .returned = true,
+                        .carried_out = true};
+  assert_says(&scene, "Bus error (SIGBUS raised by the process itself)");
+}
+
+static void a_handler_that_has_returned_is_found_on_the_stack_that_it_had(void **state) {
+  (void)state;
+  const char *proven = "Bus error reading address 0x500000 (the stack of thread 1233) in thread 1234" AGAIN;
+  const char *unproven = "Bus error (SIGBUS raised by the process itself)";
+  const struct scene right = {.signal = EXU_SIGBUS,
+                              .inner = {CODE(load), .rax = DATA, .trap = PAGE_FAULT, .error = 4, .address = DATA,
+                                        .stack = HANDLERS, .stack_size = HANDLERS_SIZE},
+                              .returned = true,
+                              .at = ON_HANDLERS};
+  assert_says(&right, proven);
+  struct scene scene = right;
+  scene.inner.rsi = 5;
+  assert_says(&scene, unproven);
+  scene = right;
+  scene.carried_out = true;
+  assert_says(&scene, unproven);
+  /* abort(3) */
+  scene = (struct scene){.inner = {.rip = RAISED, .stack = HANDLERS, .stack_size = HANDLERS_SIZE},
+                         .returned = true,
+                         .carried_out = true,
+                         .at = ON_HANDLERS};
+  assert_says(&scene, "Segmentation fault (SIGSEGV raised by the process itself) in thread 1234" AGAIN);
+}
+
+/* A copy of a context says where the frame was. */
+static void a_frame_that_is_not_the_first_of_a_stack_for_handlers_is_none(void **state) {
+  (void)state;
+  static const struct {
+    uint64_t at, stack, size;
+  } wrong[] = {
+      {ON_HANDLERS, 0, 0},
+      {ON_HANDLERS, HANDLERS + HANDLERS_SIZE, HANDLERS_SIZE},
+      {ON_HANDLERS, HANDLERS - 0x8000, 0x8000},
+      {ON_HANDLERS, HANDLERS, 0x40000},         /* far from its end */
+      {STACK + 0x9000, STACK + 0x1000, 0xa000}, /* the thread was on it before */
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    const struct scene scene = {.signal = EXU_SIGBUS,
+                                .inner = {CODE(load), .rax = DATA, .trap = PAGE_FAULT, .error = 4, .address = DATA,
+                                          .stack = wrong[i].stack, .stack_size = wrong[i].size},
+                                .returned = true,
+                                .at = wrong[i].at};
+    assert_says(&scene, "Bus error (SIGBUS raised by the process itself)");
+  }
+}
+
+static void the_search_for_a_stack_for_handlers_has_a_budget(void **state) {
+  (void)state;
+  const struct scene scene = {.signal = EXU_SIGBUS,
+                              .inner = {CODE(load), .rax = DATA, .trap = PAGE_FAULT, .error = 4, .address = DATA,
+                                        .stack = HANDLERS, .stack_size = HANDLERS_SIZE},
+                              .returned = true,
+                              .at = ON_HANDLERS,
+                              .full = true};
+  assert_says(&scene, "Bus error (SIGBUS raised by the process itself)");
+}
+
 static void a_frame_that_cannot_be_read_proves_nothing(void **state) {
   (void)state;
   const struct scene scene = {.inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .address = 0x10}};
@@ -482,6 +575,10 @@ int main(void) {
       cmocka_unit_test(a_thread_that_raised_its_signal_and_handled_it_raised_it_itself),
       cmocka_unit_test(another_thread_may_raise_the_same_signal_again_and_another_one_for_itself),
       cmocka_unit_test(a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_back),
+      cmocka_unit_test(a_fault_of_an_instruction_that_was_carried_out_since_is_long_past),
+      cmocka_unit_test(a_handler_that_has_returned_is_found_on_the_stack_that_it_had),
+      cmocka_unit_test(a_frame_that_is_not_the_first_of_a_stack_for_handlers_is_none),
+      cmocka_unit_test(the_search_for_a_stack_for_handlers_has_a_budget),
       cmocka_unit_test(a_frame_that_cannot_be_read_proves_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

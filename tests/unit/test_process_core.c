@@ -239,6 +239,7 @@ static void x86_64_registers_are_in_the_order_of_dwarf(void **state) {
   static const uint64_t arguments[] = {6, 5, 4, 10, 8, 9};
   assert_memory_equal(registers->syscall_args, arguments, sizeof arguments);
   assert_int_equal(opened.process.threads[1].registers.syscall, -1); /* orig_rax -1: not in a system call */
+  assert_false(opened.process.threads[1].registers.has_thread_pointer); /* fs_base 0: not saved */
   shut(&opened);
 }
 
