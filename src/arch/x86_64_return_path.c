@@ -307,9 +307,9 @@ static bool add_way(struct walk *walk, const struct way *from, uint64_t pc) {
 
 /* The arrival at an instruction, made of the first way that comes to it: *fresh. NULL without memory. */
 static struct arrival *arrival_at(struct walk *walk, const struct way *way, bool *fresh) {
-  void **slot = way->pc ? exu_map_insert(&walk->seen, way->pc, fresh) : NULL;
-  if (!slot) return NULL;
-  if (!*fresh) return &walk->arrivals[(uintptr_t)*slot - 1];
+  uint64_t *number = way->pc ? exu_map_insert_number(&walk->seen, way->pc, fresh) : NULL;
+  if (!number) return NULL;
+  if (!*fresh) return &walk->arrivals[*number - 1];
   if (walk->arrival_count == walk->arrival_capacity) {
     const size_t capacity = walk->arrival_capacity ? walk->arrival_capacity * 2 : 256;
     struct arrival *arrivals = reallocarray(walk->arrivals, capacity, sizeof *arrivals);
@@ -320,8 +320,7 @@ static struct arrival *arrival_at(struct walk *walk, const struct way *way, bool
   struct arrival *arrival = &walk->arrivals[walk->arrival_count++];
   *arrival = (struct arrival){.sp = way->value[EXU_X86_RSP], .known = way->known & CALLEE_SAVED};
   memcpy(arrival->value, way->value, sizeof arrival->value);
-  /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-  *slot = (void *)(uintptr_t)walk->arrival_count;
+  *number = walk->arrival_count;
   return arrival;
 }
 

@@ -23,10 +23,20 @@ static size_t slot_of(const struct exu_map *map, uint64_t key) {
   return i;
 }
 
-void **exu_map_find(const struct exu_map *map, uint64_t key) {
+static struct exu_map_slot *find(const struct exu_map *map, uint64_t key) {
   if (map->count == 0 || key == 0) return NULL;
   struct exu_map_slot *slot = &map->slots[slot_of(map, key)];
-  return slot->key ? &slot->value : NULL;
+  return slot->key ? slot : NULL;
+}
+
+void **exu_map_find(const struct exu_map *map, uint64_t key) {
+  struct exu_map_slot *slot = find(map, key);
+  return slot ? &slot->value.pointer : NULL;
+}
+
+uint64_t *exu_map_find_number(const struct exu_map *map, uint64_t key) {
+  struct exu_map_slot *slot = find(map, key);
+  return slot ? &slot->value.number : NULL;
 }
 
 static bool grow(struct exu_map *map) {
@@ -42,7 +52,7 @@ static bool grow(struct exu_map *map) {
   return true;
 }
 
-void **exu_map_insert(struct exu_map *map, uint64_t key, bool *is_new) {
+static struct exu_map_slot *insert(struct exu_map *map, uint64_t key, bool *is_new) {
   assert(key != 0);
   if (map->count + 1 > map->capacity / 4 * 3 && !grow(map)) return NULL;
   struct exu_map_slot *slot = &map->slots[slot_of(map, key)];
@@ -51,5 +61,15 @@ void **exu_map_insert(struct exu_map *map, uint64_t key, bool *is_new) {
     slot->key = key;
     map->count++;
   }
-  return &slot->value;
+  return slot;
+}
+
+void **exu_map_insert(struct exu_map *map, uint64_t key, bool *is_new) {
+  struct exu_map_slot *slot = insert(map, key, is_new);
+  return slot ? &slot->value.pointer : NULL;
+}
+
+uint64_t *exu_map_insert_number(struct exu_map *map, uint64_t key, bool *is_new) {
+  struct exu_map_slot *slot = insert(map, key, is_new);
+  return slot ? &slot->value.number : NULL;
 }

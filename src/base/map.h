@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hash table from addresses of the process to pointers. Cycle guards use it as a set. */
+/* A hash table from addresses of the process to pointers or numbers. Cycle guards use it as a set. */
 #ifndef EXUVIA_BASE_MAP_H
 #define EXUVIA_BASE_MAP_H
 
@@ -9,7 +9,10 @@
 
 struct exu_map_slot {
   uint64_t key;
-  void *value;
+  union {
+    void *pointer;
+    uint64_t number;
+  } value;
 };
 
 /* Zero-initialised is empty. Key 0 is not allowed: no structure of the process lies there. */
@@ -32,5 +35,9 @@ void **exu_map_find(const struct exu_map *map, uint64_t key);
  * memory. Valid until the next insertion.
  */
 void **exu_map_insert(struct exu_map *map, uint64_t key, bool *is_new);
+
+/* The same for a map of numbers, which begin as 0. A map holds either. */
+uint64_t *exu_map_find_number(const struct exu_map *map, uint64_t key);
+uint64_t *exu_map_insert_number(struct exu_map *map, uint64_t key, bool *is_new);
 
 #endif

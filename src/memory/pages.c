@@ -160,8 +160,8 @@ void exu_pages_refresh(struct exu_pages *pages, pid_t tid) {
   }
   for (size_t i = 0; i < pages->copies.capacity; i++) {
     const struct exu_map_slot *slot = &pages->copies.slots[i];
-    if (!slot->key || !slot->value) continue;
-    refresh->local[refresh->count] = (struct iovec){slot->value, PAGE};
+    if (!slot->key || !slot->value.pointer) continue;
+    refresh->local[refresh->count] = (struct iovec){slot->value.pointer, PAGE};
     /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     refresh->remote[refresh->count] = (struct iovec){(void *)(uintptr_t)(slot->key << PAGE_SHIFT), PAGE};
     if (++refresh->count == VECTORS) refresh_batch(pages, refresh);

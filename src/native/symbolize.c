@@ -197,7 +197,7 @@ bool exu_symbolize(struct exu_symbolizer *symbolizer) {
   size_t count = 0;
   if (!places) return false;
   for (size_t i = 0; i < map->capacity; i++) {
-    struct exu_native_place *place = map->slots[i].value;
+    struct exu_native_place *place = map->slots[i].value.pointer;
     if (place && !place->calls) places[count++] = place;
   }
   qsort(places, count, sizeof *places, by_address);

@@ -98,8 +98,7 @@ enum {
   SIGNAL = 4,
   START = 8,
   NO_CALL = 16,
-  GREENLET = 32 /* times exu_greenlet_place */,
-  ALL_BITS = 128
+  GREENLET = 32 /* times exu_greenlet_place */
 };
 
 static bool frame_at(Dwarf_CFI *cfi, Dwarf_Addr address, unsigned *bits) {
@@ -143,14 +142,13 @@ static unsigned look_up(struct exu_unwinder *unwinder, uint64_t address) {
 }
 
 bool exu_unwind_code(struct exu_unwinder *unwinder, uint64_t address, struct exu_code *code) {
-  static const char answers[ALL_BITS]; /* only their addresses count */
   bool is_new = false;
   unsigned bits = 0;
   if (address != 0) {
-    void **slot = exu_map_insert(&unwinder->codes, address, &is_new);
-    if (!slot) return false;
-    if (!*slot) *slot = (void *)&answers[look_up(unwinder, address)];
-    bits = (unsigned)((const char *)*slot - answers);
+    uint64_t *known = exu_map_insert_number(&unwinder->codes, address, &is_new);
+    if (!known) return false;
+    if (is_new) *known = look_up(unwinder, address);
+    bits = (unsigned)*known;
   }
   *code = (struct exu_code){.executable = (bits & EXECUTABLE) != 0,
                             .cfi = (bits & CFI) != 0,

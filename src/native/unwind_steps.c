@@ -158,15 +158,14 @@ static uint64_t start_by_symbol(const struct exu_unwinder *unwinder, uint64_t pc
 
 /* By its symbol, once for every pc. */
 static bool is_framed(struct exu_unwinder *unwinder, uint64_t pc) {
-  static char yes, no; /* only their addresses count */
   bool is_new;
-  void **slot = pc ? exu_map_insert(&unwinder->framed, pc, &is_new) : NULL;
-  if (!slot) return false;
-  if (!*slot) {
+  uint64_t *framed = pc ? exu_map_insert_number(&unwinder->framed, pc, &is_new) : NULL;
+  if (!framed) return false;
+  if (is_new) {
     uint64_t start = start_by_symbol(unwinder, pc);
-    *slot = start && makes_frame(unwinder, start, pc) ? &yes : &no;
+    *framed = start && makes_frame(unwinder, start, pc);
   }
-  return *slot == &yes;
+  return *framed != 0;
 }
 
 /*

@@ -83,7 +83,7 @@ static void drop(struct exu_sources *sources, struct source *source) {
 void exu_sources_destroy(struct exu_sources *sources) {
   if (!sources) return;
   for (size_t i = 0; i < sources->files.capacity; i++) {
-    for (struct source *source = sources->files.slots[i].value, *next; source; source = next) {
+    for (struct source *source = sources->files.slots[i].value.pointer, *next; source; source = next) {
       next = source->next;
       drop(sources, source);
       free(source);

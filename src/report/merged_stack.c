@@ -119,16 +119,13 @@ static bool is_interpreter(const struct exu_stack_builder *builder, int32_t modu
 
 static enum exu_function_class classify(struct exu_stack_builder *builder, const struct exu_native_place *place,
                                         const struct exu_native_call *call) {
-  static enum exu_function_class classes[] = {EXU_FUNCTION_UNKNOWN, EXU_FUNCTION_VISIBLE,      EXU_FUNCTION_FILTERED,
-                                              EXU_FUNCTION_BINDING, EXU_FUNCTION_UNSYMBOLIZED, EXU_FUNCTION_PY_MAIN,
-                                              EXU_FUNCTION_MAIN,    EXU_FUNCTION_START,        EXU_FUNCTION_LIBC};
   bool is_new, interpreter = is_interpreter(builder, place->module);
   struct exu_string module = {NULL, 0};
-  void **slot = exu_map_insert(&builder->classes, (uintptr_t)call, &is_new);
-  if (slot && !is_new) return *(const enum exu_function_class *)*slot;
+  uint64_t *known = exu_map_insert_number(&builder->classes, (uintptr_t)call, &is_new);
+  if (known && !is_new) return (enum exu_function_class) * known;
   if (place->module >= 0) module = builder->modules->items[place->module].path;
   enum exu_function_class class = exu_classify_function(call->function, module, interpreter);
-  if (slot) *slot = &classes[class];
+  if (known) *known = class;
   return class;
 }
 

@@ -33,12 +33,12 @@ static bool index_by_ident(struct exu_stacks *stacks) {
   for (size_t i = stacks->python.threads.count; i-- > 0;) {
     bool is_new;
     if (states[i].ident == 0) continue; /* not started yet */
-    void **slot = exu_map_insert(&stacks->by_ident, states[i].ident, &is_new);
-    if (!slot) return false;
-    const struct exu_py_thread *later = *slot;
-    stacks->next_same[i] = later ? (size_t)(later - states) + 1 : 0;
-    if (is_leftover(stacks, &states[i], later)) stacks->next_same[i] = stacks->next_same[later - states];
-    *slot = &states[i];
+    uint64_t *first = exu_map_insert_number(&stacks->by_ident, states[i].ident, &is_new);
+    if (!first) return false;
+    const struct exu_py_thread *later = *first ? &states[*first - 1] : NULL;
+    stacks->next_same[i] = *first;
+    if (is_leftover(stacks, &states[i], later)) stacks->next_same[i] = stacks->next_same[*first - 1];
+    *first = i + 1;
   }
   return true;
 }
@@ -52,7 +52,7 @@ uint64_t exu_self(const struct exu_stacks *stacks, const struct exu_os_thread *o
 struct lookup {
   const struct exu_py_thread **by_ident; /* sorted */
   size_t count;
-  struct exu_map by_native_id;
+  struct exu_map by_native_id; /* -> the first thread state, counted from 1 */
 };
 
 static int compare_idents(const void *a, const void *b) {
@@ -81,9 +81,9 @@ static bool make_lookup(const struct exu_stacks *stacks, struct lookup *lookup) 
     if (states[i].ident) lookup->by_ident[lookup->count++] = &states[i];
     const uint64_t tid = states[i].native_id ? states[i].native_id : tid_in_descriptor(process, states[i].ident);
     if (!tid) continue;
-    void **slot = exu_map_insert(&lookup->by_native_id, tid, &is_new);
-    if (!slot) return false;
-    *slot = &stacks->python.threads.items[i];
+    uint64_t *first = exu_map_insert_number(&lookup->by_native_id, tid, &is_new);
+    if (!first) return false;
+    *first = i + 1;
   }
   qsort(lookup->by_ident, lookup->count, sizeof(struct exu_py_thread *), compare_idents);
   return true;
@@ -108,14 +108,13 @@ static uint64_t ident_around(const struct lookup *lookup, uint64_t address) {
  */
 static size_t first_thread_state(const struct exu_stacks *stacks, const struct lookup *lookup,
                                  const struct exu_os_thread *os, bool *told) {
-  const struct exu_py_thread *states = stacks->python.threads.items;
   uint64_t self = exu_self(stacks, os);
   *told = self != 0 || os->in_descriptor != 0;
   if (!self && os->in_descriptor) self = ident_around(lookup, os->in_descriptor);
-  void **slot = self          ? exu_map_find(&stacks->by_ident, self)
-                : os->tid > 0 ? exu_map_find(&lookup->by_native_id, (uint64_t)os->tid)
-                              : NULL;
-  return slot ? (size_t)((const struct exu_py_thread *)*slot - states) + 1 : 0;
+  const uint64_t *first = self          ? exu_map_find_number(&stacks->by_ident, self)
+                          : os->tid > 0 ? exu_map_find_number(&lookup->by_native_id, (uint64_t)os->tid)
+                                        : NULL;
+  return first ? *first : 0;
 }
 
 static bool place_by_ident(struct exu_stacks *stacks) {
@@ -285,8 +284,8 @@ static bool is_doubtful(const struct exu_stacks *stacks, size_t state) {
   if (stacks->process->thread_count < 2) return false;
   if (!stacks->python.interpreters.items[one->interpreter].main || stacks->place[state] == NO_THREAD) return true;
   const size_t runtime = stacks->python.interpreters.items[one->interpreter].runtime;
-  void **slot = exu_map_find(&stacks->by_ident, one->ident);
-  size_t i = slot ? (size_t)((const struct exu_py_thread *)*slot - stacks->python.threads.items) + 1 : 0;
+  const uint64_t *first = exu_map_find_number(&stacks->by_ident, one->ident);
+  size_t i = first ? *first : 0;
   for (; i != 0; i = stacks->next_same[i - 1]) {
     const struct exu_py_thread *other = &stacks->python.threads.items[i - 1];
     if (other != one && stacks->python.interpreters.items[other->interpreter].runtime == runtime) return true;

@@ -29,7 +29,7 @@ struct exu_stacks {
 
   struct exu_py_threads python;
   struct exu_py_names *names; /* one for each interpreter */
-  struct exu_map by_ident;    /* ident -> the first struct exu_py_thread */
+  struct exu_map by_ident;    /* ident -> the first thread state, counted from 1 */
   size_t *place;              /* thread state -> index + 1 of the thread of the operating system that runs it */
   size_t *first;              /* thread of the operating system -> index + 1 of its first thread state */
   size_t *next_same;          /* thread state -> index + 1 of the next of the same thread */
