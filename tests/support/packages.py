@@ -53,15 +53,23 @@ def find(interpreter, *requirements, build=False):
     folder = packages / f"{name}-{interpreter.minor}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     with open(f"{folder}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
-        if (folder / ".complete").exists():
-            return folder, None
-        shutil.rmtree(folder, ignore_errors=True)
-        problem = _fetch(interpreter, requirements, folder, options)
-        if problem:
+        if not (folder / ".complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            return None, problem
-        (folder / ".complete").touch()
+            problem = _fetch(interpreter, requirements, folder, options)
+            if problem:
+                shutil.rmtree(folder, ignore_errors=True)
+                return None, problem
+            (folder / ".complete").touch()
+        if interpreter.version < (3, 3):
+            _make_namespaces(folder)
     return folder, None
+
+
+def _make_namespaces(folder):
+    """Before PEP 420 a package has an __init__.py; those of namespaces are made by .pth files, which PYTHONPATH does not have."""
+    for listed in folder.glob("*.dist-info/namespace_packages.txt"):
+        for name in listed.read_text().split():
+            (folder / name.replace(".", "/") / "__init__.py").touch()
 
 
 def environment(interpreter, *requirements, build=False):
