@@ -7,7 +7,9 @@
 
 #include "analyze.h"
 #include "base/arena.h"
+#include "base/map.h"
 #include "base/str.h"
+#include "binary/symbols.h"
 #include "exuvia/exuvia.h"
 #include "waits/waits.h"
 
@@ -32,6 +34,8 @@ struct exu_session {
   struct exu_analysis analysis;
   struct exu_callback callback; /* of a core that the caller reads */
   struct exu_limits limits;
+  struct exu_arena lookups; /* what was looked up: */
+  struct exu_map symbols;   /* address -> struct exu_symbol */
   bool explained;
 };
 
@@ -76,6 +80,7 @@ static enum exu_result open_session(enum exu_source_kind kind, struct exu_string
   }
   const size_t limit = taken.memory_limit ? taken.memory_limit : (size_t)MEMORY_LIMIT_MIB << 20;
   exu_arena_init(&box->arena, limit < MEMORY_LIMIT_MAX ? limit : MEMORY_LIMIT_MAX);
+  exu_arena_init(&opened->lookups, box->arena.budget);
   atomic_init(&box->owners, 1);
   opened->box = box;
   opened->analysis =
@@ -150,6 +155,8 @@ void exu_session_cancel(struct exu_session *session) {
 
 void exu_session_close(struct exu_session *session) {
   if (!session) return;
+  exu_map_deinit(&session->symbols);
+  exu_arena_deinit(&session->lookups);
   exu_analysis_deinit(&session->analysis);
   release_box(session->box);
   free(session);
@@ -165,6 +172,86 @@ enum exu_result exu_session_explain(struct exu_session *session, struct exu_repo
   atomic_fetch_add(&session->box->owners, 1);
   *report = &session->box->report;
   return EXU_RESULT_OK;
+}
+
+/* ---- Memory and symbols ------------------------------------------------------------------------------------------ */
+
+/* Is all of it as it was when the stacks were read? */
+static bool is_consistent(const struct exu_process *process, uint64_t address, size_t size) {
+  enum { PAGE = 4096 };
+  const uint64_t last = address + (size - 1);
+  if (process->sampled || !exu_process_is_consistent(process, last)) return false;
+  for (uint64_t at = address; at <= last && last - at >= PAGE; at += PAGE)
+    if (!exu_process_is_consistent(process, at)) return false;
+  return exu_process_is_consistent(process, address);
+}
+
+enum exu_result exu_session_read(struct exu_session *session, uint64_t address, void *buffer, size_t size,
+                                 bool *consistent) {
+  if (!session || !session->explained || (!buffer && size > 0)) return EXU_RESULT_MISUSE;
+  const struct exu_analysis *analysis = &session->analysis;
+  if (!analysis->has_process) return EXU_RESULT_READ_FAILED;
+  if (size > 0 && address > UINT64_MAX - (size - 1)) return EXU_RESULT_UNMAPPED;
+  switch (exu_space_read(analysis->process.space, address, buffer, size)) {
+  case EXU_READABLE: break;
+  case EXU_UNMAPPED: return EXU_RESULT_UNMAPPED;
+  case EXU_NOT_SAVED:
+  case EXU_CUT_OFF: return EXU_RESULT_NOT_SAVED;
+  case EXU_READ_FAILED: return EXU_RESULT_READ_FAILED;
+  }
+  if (consistent) *consistent = size == 0 || is_consistent(&analysis->process, address, size);
+  return EXU_RESULT_OK;
+}
+
+/* What lies at an address of a module. NULL without memory. */
+static const struct exu_symbol *look_up(struct exu_session *session, struct exu_binary *module, uint64_t address) {
+  struct exu_modules *modules = &session->analysis.modules;
+  bool is_new;
+  void **slot = exu_map_insert(&session->symbols, address, &is_new);
+  if (!slot) return NULL;
+  if (!is_new && *slot) return *slot;
+  struct exu_symbol *symbol = exu_arena_alloc(&session->lookups, sizeof *symbol);
+  if (!symbol) return NULL;
+  exu_modules_file(modules, module); /* which settles the bias */
+  struct exu_elf_cover cover = {.address = address - module->bias};
+  if (!exu_module_cover(modules, module, &cover, 1, &session->lookups)) return NULL;
+  *symbol = (struct exu_symbol){.name = cover.name,
+                                .address = cover.name.data ? cover.start + module->bias : module->start,
+                                .module = (int32_t)(module - modules->items)};
+  *slot = symbol;
+  return symbol;
+}
+
+enum exu_result exu_session_symbol_at(struct exu_session *session, uint64_t address, struct exu_symbol *symbol) {
+  if (!session || !session->explained || !symbol) return EXU_RESULT_MISUSE;
+  const struct exu_analysis *analysis = &session->analysis;
+  struct exu_binary *module = analysis->has_modules && address ? exu_modules_find(&analysis->modules, address) : NULL;
+  if (!module) return EXU_RESULT_NOT_FOUND;
+  const struct exu_symbol *found = look_up(session, module, address);
+  if (!found) return EXU_RESULT_NO_MEMORY;
+  *symbol = *found;
+  return EXU_RESULT_OK;
+}
+
+enum exu_result exu_session_find_symbol(struct exu_session *session, int32_t module, const char *name,
+                                        uint64_t *address) {
+  if (!session || !session->explained || !name || !address || module < -1) return EXU_RESULT_MISUSE;
+  if (!session->analysis.has_modules) return EXU_RESULT_NOT_FOUND;
+  struct exu_modules *modules = &session->analysis.modules;
+  if (module >= 0 && (size_t)module >= modules->count) return EXU_RESULT_MISUSE;
+  /* All of them: the main program first, as the dynamic linker does. */
+  for (int main = 1; main >= 0; main--) {
+    for (size_t i = 0; i < modules->count; i++) {
+      struct exu_elf_symbol found;
+      struct exu_binary *one = &modules->items[i];
+      if (one->main != (main == 1) || (module >= 0 && i != (size_t)module)) continue;
+      exu_modules_file(modules, one); /* which settles the bias */
+      if (!exu_module_symbol(modules, one, name, &found)) continue;
+      *address = found.value + one->bias;
+      return EXU_RESULT_OK;
+    }
+  }
+  return EXU_RESULT_NOT_FOUND;
 }
 
 void exu_report_relate(struct exu_report *const *reports, size_t count) {

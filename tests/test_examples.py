@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -68,6 +69,37 @@ def test_a_core_is_explained_with_its_threads(compiled, kernel_leaves_cores):
         assert thread["name"] in head and ("(crashed)" in head) == thread["me"]
         assert [text for text in frames if "[native]" not in text] == list(python_frames(death.truth, thread))
     assert run(program, "/nonexistent")[0] == 2
+
+
+def lookup(text):
+    """The parts of a line of examples/look_up.c: address, function, offset, module, what follows."""
+    match = re.fullmatch(r"(0x[0-9a-f]+) in (\S+|no function)\+(0x[0-9a-f]+) \((.*?)\): (.*)", text)
+    return int(match[1], 16), match[2], int(match[3], 16), match[4], match[5]
+
+
+def test_symbols_and_memory_of_a_core_are_those_that_gdb_shows(compiled, kernel_leaves_cores):
+    names = ["PyObject_Repr", "Py_BytesMain", "_Py_NoneStruct", "getpid", "malloc"]
+    with crash("crash_in_thread", "SIGSEGV-read") as death:
+        asked = [part for name in names for part in ("-ex", f"output (long) &{name}", "-ex", 'printf "\\n"')]
+        gdb = subprocess.run(["gdb", "-nx", "-batch", "-iex", "set auto-load off", HOST[-1].path, death.core, *asked],
+                             capture_output=True, text=True, timeout=60)
+        known = dict(zip(names, map(int, gdb.stdout.splitlines()[-len(names):])))
+        asked = [part for name in names for part in ("-ex", f"x/8xb {known[name]}")]
+        gdb = subprocess.run(["gdb", "-nx", "-batch", "-iex", "set auto-load off", HOST[-1].path, death.core, *asked],
+                             capture_output=True, text=True, timeout=60)
+        memory = ["".join(re.findall(r"0x([0-9a-f]{2})\b", line)) for line in gdb.stdout.splitlines()[-len(names):]]
+        status, output = run(compiled("look_up"), death.core, *names, *(hex(known[name] + 3) for name in names))
+        assert run(compiled("look_up"), death.core, "no_such_symbol") == (1, "no_such_symbol: no such symbol\n")
+        assert run(compiled("look_up"), death.core, "0x10") == (0, "0x10: the process has no memory there\n")
+    assert status == 0, output
+    lines = output.splitlines()
+    for number, name in enumerate(names):
+        address, function, offset, _, data = lookup(lines[number])
+        assert address == known[name] and data == memory[number], (name, lines[number])
+        if not name.startswith("_Py_None"):  # a variable is in no function
+            inside, again, more, _, _ = lookup(lines[len(names) + number])
+            assert (offset, inside, again, more) == (0, known[name] + 3, function, 3)
+            assert function.lstrip("_").endswith(name.lstrip("_")), function
 
 
 def test_what_the_threads_of_a_process_wait_for_is_printed(compiled):

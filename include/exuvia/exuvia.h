@@ -445,6 +445,10 @@ struct exu_report {
   size_t runtime_count;
   const struct exu_interpreter *interpreters;
   size_t interpreter_count;
+  /*
+   * In the order of the core, where the kernel writes first the thread that the signal was delivered to, or of
+   * /proc/PID/task: oldest first. Behind them, by their interpreters, thread states without a thread (tid -1).
+   */
   const struct exu_thread *threads;
   size_t thread_count;
   size_t threads_left_out; /* as exu_options.max_threads asked for */
@@ -508,7 +512,11 @@ struct exu_options {
   X(EXU_RESULT_OK, "no error")                                                                                         \
   /* a mistake of the caller's: NULL, an impossible value, options of no known size, a call out of its order */        \
   X(EXU_RESULT_MISUSE, "an argument is not valid, or the call does not belong here")                                   \
-  X(EXU_RESULT_NO_MEMORY, "not enough memory")
+  X(EXU_RESULT_NO_MEMORY, "not enough memory")                                                                         \
+  X(EXU_RESULT_UNMAPPED, "the process has no memory there")                                                            \
+  X(EXU_RESULT_NOT_SAVED, "the core does not have that memory, nor a file that is proved to be the same")              \
+  X(EXU_RESULT_READ_FAILED, "the memory cannot be read")                                                               \
+  X(EXU_RESULT_NOT_FOUND, "there is no such symbol")
 
 enum exu_result { EXU_RESULTS(EXU_ENUMERATOR) };
 
@@ -561,12 +569,48 @@ EXU_API enum exu_result exu_session_open_process(int64_t pid, const struct exu_o
  * goes on as before while the report is made; with options.no_stop it is not stopped at all, and only Python frames are
  * shown.
  *
- * What stopping one does to the calling program, until exu_session_close at most: a thread traces (ptrace(2)); SIGTSTP,
- * SIGTTIN and SIGTTOU are blocked in the calling thread; SIGCHLD may be sent to the program. It waits for those thread
- * ids alone that it traces. Do not wait for any child (waitpid(-1), also in a handler of SIGCHLD) meanwhile: that may
- * take a stop away, and the thread that stopped is then reported as one that did not.
+ * What stopping one does to the calling program, until this returns: a thread traces (ptrace(2)); SIGTSTP, SIGTTIN and
+ * SIGTTOU are blocked in the calling thread; SIGCHLD may be sent to the program. It waits for those thread ids alone
+ * that it traces. Who waits for any child meanwhile (waitpid(-1), also in a handler of SIGCHLD) may be told of such ids
+ * that they stopped (WIFSTOPPED), which is to be ignored and takes nothing away from the report.
  */
 EXU_API enum exu_result exu_session_explain(struct exu_session *session, struct exu_report **report);
+
+/*
+ * Read memory of the process, after exu_session_explain and until the session is closed: all `size` bytes or nothing;
+ * EXU_RESULT_UNMAPPED, _NOT_SAVED or _READ_FAILED is about the first byte that is missing, and then the buffer may hold
+ * anything. What a core did not keep is read from a file only where its build id proves it to be the same.
+ *
+ * A live process runs on. What was copied while it was stopped, the stacks and what Python frames were read of, is as it
+ * was then. Everything else is copied when it is first read, here or while the report is made, and stays as it was at
+ * that moment. *consistent, unless it is NULL, says whether all of these bytes are as they were when the stacks were
+ * read: always, in a core; never with options.no_stop. When the process has ended, nothing new can be read.
+ */
+EXU_API enum exu_result exu_session_read(struct exu_session *session, uint64_t address, void *buffer, size_t size,
+                                         bool *consistent);
+
+/* What lies at an address of a module. */
+struct exu_symbol {
+  struct exu_string name; /* as the linker has it, not demangled; unknown: no symbol covers the address */
+  uint64_t address;       /* where it begins in the process; with an unknown name: where the module does */
+  int32_t module;         /* index into exu_report.modules */
+};
+
+/*
+ * The function at an address, after exu_session_explain: EXU_RESULT_NOT_FOUND when no module lies there. A return address
+ * may lie behind the last instruction of its function: ask for the byte before it. The name lives until the session is
+ * closed, with all answers so far. Each new address takes a pass over the module's symbols.
+ */
+EXU_API enum exu_result exu_session_symbol_at(struct exu_session *session, uint64_t address, struct exu_symbol *symbol);
+
+/*
+ * The address in the process of a function or variable, by its name as the linker has it, after exu_session_explain. In
+ * the module of that index into exu_report.modules; -1: in all of them, the main program first, the others by their
+ * address. A global symbol wins over local ones of its module. For a function that is chosen at run time (IFUNC) it is
+ * the address of what chooses. Thread-local variables have no address.
+ */
+EXU_API enum exu_result exu_session_find_symbol(struct exu_session *session, int32_t module, const char *name,
+                                                uint64_t *address);
 
 /*
  * Let exu_session_explain return soon with a report of what there is by then, which has the diagnostic `cancelled`; a

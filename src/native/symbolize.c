@@ -7,6 +7,7 @@
 #include "base/guard.h"
 #include "base/str.h"
 #include "binary/debug_file.h"
+#include "binary/symbols.h"
 #include "native/cython_name.h"
 #include "native/demangle.h"
 #include "native/dwarf_calls.h"
@@ -104,43 +105,6 @@ static bool settle(struct exu_symbolizer *symbolizer, struct exu_native_place *p
   return true;
 }
 
-/* Ask the addresses that have no name yet. */
-static bool cover_rest(struct exu_elf_file *file, struct exu_elf_cover *covers, size_t count, struct exu_arena *arena) {
-  struct exu_elf_cover *rest EXU_GUARD(free) = calloc(count, sizeof *rest);
-  size_t asked = 0;
-  if (!rest) return false;
-  for (size_t i = 0; i < count; i++)
-    if (!covers[i].name.data) rest[asked++].address = covers[i].address;
-  if (asked == 0) return true;
-  exu_elf_file_cover(file, rest, asked, arena);
-  for (size_t i = 0, k = 0; i < count; i++)
-    if (!covers[i].name.data) covers[i] = rest[k++];
-  return true;
-}
-
-/*
- * .symtab has all functions, .dynsym those that others may call. So: .symtab of the file, else of its separate file,
- * else what .gnu_debugdata adds to .dynsym.
- */
-static bool name_functions(struct exu_symbolizer *symbolizer, struct exu_binary *module, struct exu_elf_cover *covers,
-                           size_t count) {
-  struct exu_modules *modules = symbolizer->modules;
-  struct exu_elf_file *file = exu_modules_file_or_image(modules, module), *debug = NULL, *mini;
-  enum exu_symbols own = file ? exu_elf_file_symbols(file) : EXU_SYMBOLS_NONE;
-  if (own == EXU_SYMBOLS_SYMTAB || own == EXU_SYMBOLS_DWARF) {
-    exu_elf_file_cover(file, covers, count, symbolizer->arena);
-    return true;
-  }
-  if (module->file_state != EXU_FILE_CORE || module->build_id.size > 0) debug = exu_modules_debug_file(modules, module);
-  if (debug) {
-    exu_elf_file_cover(debug, covers, count, symbolizer->arena);
-    return !file || cover_rest(file, covers, count, symbolizer->arena);
-  }
-  if (file) exu_elf_file_cover(file, covers, count, symbolizer->arena);
-  mini = exu_modules_mini_file(modules, module);
-  return !mini || cover_rest(mini, covers, count, symbolizer->arena);
-}
-
 /* The places of one module, sorted. */
 static bool symbolize_module(struct exu_symbolizer *symbolizer, struct exu_native_place **places, size_t count) {
   struct exu_modules *modules = symbolizer->modules;
@@ -152,7 +116,7 @@ static bool symbolize_module(struct exu_symbolizer *symbolizer, struct exu_nativ
   for (size_t i = 0; i < count; i++) {
     covers[i].address = queries[i].address = places[i]->address - module->bias;
   }
-  if (!name_functions(symbolizer, module, covers, count)) return false;
+  if (!exu_module_cover(modules, module, covers, count, symbolizer->arena)) return false;
   Dwarf *dwarf = symbolizer->lines ? exu_modules_dwarf(modules, module, symbolizer->patient) : NULL;
   if (dwarf) exu_dwarf_calls(dwarf, queries, count, symbolizer->arena);
   for (size_t i = 0; i < count; i++) {

@@ -292,8 +292,11 @@ static bool pause_process(struct exu_process *process, struct exu_arena *arena, 
     exu_space_reset(process->space);
     fine = exu_live_read_maps(process, arena, error);
   }
-  if (!fine) resume(process);
-  return fine;
+  if (fine) return true;
+  resume(process);
+  exu_stop_end(live->stop);
+  live->stop = NULL;
+  return false;
 }
 
 /*

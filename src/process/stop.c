@@ -189,6 +189,27 @@ static void mark_gone(struct exu_stop *stop, struct exu_stopped_thread *thread) 
   thread->state = EXU_STOPPED_GONE;
 }
 
+static void note_stop(struct exu_stopped_thread *thread, int signal, int event) {
+  thread->state = EXU_STOPPED;
+  if (event != PTRACE_EVENT_STOP)
+    thread->pending = signal;
+  else if (signal != SIGTRAP)
+    thread->job_signal = signal;
+  read_registers(thread);
+  restart_call(thread);
+}
+
+/*
+ * Another thread of this program may have waited for any child (waitpid(-1)), and got this stop: then there is nothing
+ * left to wait for, but the kernel still tells what the thread stopped of. It refuses (ESRCH) for one that runs.
+ */
+static bool was_taken(struct exu_stopped_thread *thread) {
+  siginfo_t info;
+  if (ptrace(PTRACE_GETSIGINFO, thread->tid, NULL, &info) != 0) return false;
+  note_stop(thread, info.si_signo, info.si_code >> 8);
+  return true;
+}
+
 /*
  * One look at a thread: has it stopped, or ended? The kernel keeps what it told (WNOWAIT): a signal on its way to a
  * thread that was waited for is lost when the tracer is killed, and else delivered.
@@ -196,19 +217,13 @@ static void mark_gone(struct exu_stop *stop, struct exu_stopped_thread *thread) 
 static bool has_stopped(struct exu_stop *stop, struct exu_stopped_thread *thread) {
   siginfo_t info = {0};
   int answer = waitid(P_PID, (id_t)thread->tid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL);
-  if (answer == 0 && info.si_pid == 0) return false;
+  if (answer == 0 && info.si_pid == 0) return was_taken(thread);
   if (answer != 0 || info.si_code != CLD_TRAPPED) {
     mark_gone(stop, thread);
     return true;
   }
-  thread->state = EXU_STOPPED;
-  int signal = info.si_status & 0xff; /* as in ptrace(2), which has it in the second byte of waitpid's status */
-  if (info.si_status >> 8 != PTRACE_EVENT_STOP)
-    thread->pending = signal;
-  else if (signal != SIGTRAP)
-    thread->job_signal = signal;
-  read_registers(thread);
-  restart_call(thread);
+  /* As in ptrace(2), which has it in the second byte of waitpid's status. */
+  note_stop(thread, info.si_status & 0xff, info.si_status >> 8);
   return true;
 }
 

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The public interface: every way to open a session, and what a caller may do wrong. */
+#include <dlfcn.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -31,6 +38,7 @@ static void small_core_create(struct small_core *core) {
   core_builder_prpsinfo(core->builder, TID, "program", "program --option");
   core_builder_siginfo(core->builder, 11, 1, 0xdead0000);
   core_builder_load(core->builder, BASE, PAGE, NULL, PAGE, CORE_R | CORE_W);
+  core_builder_load(core->builder, BASE + PAGE, PAGE, NULL, 0, CORE_R | CORE_W);
   core->bytes = core_builder_finish(core->builder, &core->size);
   core->file = nameless_file(core->bytes, core->size);
 }
@@ -339,6 +347,257 @@ static void test_a_report_with_little_memory_says_what_is_missing(void **state) 
   small_core_destroy(&core);
 }
 
+/* ---- Memory and symbols ------------------------------------------------------------------------------------------ */
+
+static void test_memory_of_a_core_is_read_or_it_is_said_why_not(void **state) {
+  (void)state;
+  struct small_core core;
+  struct exu_session *session = NULL;
+  struct exu_report *report = NULL;
+  uint8_t bytes[16];
+  bool consistent = false;
+  small_core_create(&core);
+  assert_int_equal(exu_session_open_core(core.file.path, NULL, &session), EXU_RESULT_OK);
+  assert_int_equal(exu_session_read(session, BASE, bytes, 1, NULL), EXU_RESULT_MISUSE); /* nothing is open yet */
+  assert_int_equal(exu_session_explain(session, &report), EXU_RESULT_OK);
+  exu_report_destroy(report);
+  memset(bytes, 1, sizeof bytes);
+  assert_int_equal(exu_session_read(session, BASE + PAGE - 16, bytes, 16, &consistent), EXU_RESULT_OK);
+  assert_true(consistent);
+  for (size_t i = 0; i < sizeof bytes; i++) assert_int_equal(bytes[i], 0xf0 + i); /* of their addresses */
+  assert_int_equal(exu_session_read(session, BASE, bytes, 0, NULL), EXU_RESULT_OK);
+  assert_int_equal(exu_session_read(session, BASE, NULL, 0, NULL), EXU_RESULT_OK);
+  assert_int_equal(exu_session_read(session, BASE - 1, bytes, 1, NULL), EXU_RESULT_UNMAPPED);
+  assert_int_equal(exu_session_read(session, BASE + PAGE, bytes, 1, NULL), EXU_RESULT_NOT_SAVED);
+  assert_int_equal(exu_session_read(session, BASE + PAGE - 8, bytes, 16, NULL), EXU_RESULT_NOT_SAVED);
+  assert_int_equal(exu_session_read(session, UINT64_MAX - 7, bytes, 8, NULL), EXU_RESULT_UNMAPPED);
+  assert_int_equal(exu_session_read(session, UINT64_MAX - 7, bytes, 9, NULL), EXU_RESULT_UNMAPPED);
+  exu_session_close(session);
+  small_core_destroy(&core);
+}
+
+static void test_of_a_core_that_cannot_be_opened_nothing_is_read_or_found(void **state) {
+  (void)state;
+  struct exu_session *session = NULL;
+  struct exu_report *report = NULL;
+  struct exu_symbol symbol;
+  uint64_t address;
+  uint8_t byte;
+  assert_int_equal(exu_session_open_core("/nonexistent/core", NULL, &session), EXU_RESULT_OK);
+  assert_int_equal(exu_session_explain(session, &report), EXU_RESULT_OK);
+  assert_int_equal(exu_session_read(session, BASE, &byte, 1, NULL), EXU_RESULT_READ_FAILED);
+  assert_int_equal(exu_session_symbol_at(session, BASE, &symbol), EXU_RESULT_NOT_FOUND);
+  assert_int_equal(exu_session_find_symbol(session, -1, "main", &address), EXU_RESULT_NOT_FOUND);
+  exu_report_destroy(report);
+  exu_session_close(session);
+}
+
+static void test_symbols_of_a_process_are_found_by_address_and_by_name(void **state) {
+  (void)state;
+  struct exu_session *session = NULL;
+  struct exu_report *report = NULL;
+  struct exu_options options = EXU_OPTIONS_DEFAULT;
+  struct exu_symbol symbol, again;
+  uint64_t found = 0, number = 0;
+  bool consistent = true;
+  const uint64_t here = (uint64_t)(uintptr_t)small_core_create, in_libc = (uint64_t)(uintptr_t)dlsym(NULL, "getpid");
+  static volatile uint64_t variable = 0x1122334455667788;
+  options.no_stop = options.python_only = true; /* nothing can stop itself */
+  assert_int_equal(exu_session_open_process(getpid(), &options, &session), EXU_RESULT_OK);
+  assert_int_equal(exu_session_symbol_at(session, here, &symbol), EXU_RESULT_MISUSE); /* not yet */
+  assert_int_equal(exu_session_find_symbol(session, -1, "main", &found), EXU_RESULT_MISUSE);
+  assert_int_equal(exu_session_explain(session, &report), EXU_RESULT_OK);
+
+  assert_int_equal(exu_session_symbol_at(session, here + 1, &symbol), EXU_RESULT_OK);
+  assert_int_equal(symbol.address, here);
+  assert_int_equal(symbol.name.size, strlen("small_core_create"));
+  assert_memory_equal(symbol.name.data, "small_core_create", symbol.name.size);
+  const struct exu_module *module = &report->modules[symbol.module];
+  assert_true(module->start <= here && here < module->end);
+  assert_int_equal(exu_session_symbol_at(session, here + 1, &again), EXU_RESULT_OK);
+  assert_ptr_equal(again.name.data, symbol.name.data); /* it is remembered */
+
+  assert_int_equal(exu_session_symbol_at(session, module->start, &symbol), EXU_RESULT_OK); /* its ELF header */
+  assert_null(symbol.name.data);
+  assert_int_equal(symbol.address, module->start);
+  assert_int_equal(exu_session_symbol_at(session, 0, &symbol), EXU_RESULT_NOT_FOUND);
+  assert_int_equal(exu_session_symbol_at(session, UINT64_MAX, &symbol), EXU_RESULT_NOT_FOUND);
+
+  assert_int_equal(exu_session_find_symbol(session, -1, "small_core_create", &found), EXU_RESULT_OK);
+  assert_int_equal(found, here);
+  assert_int_equal(exu_session_find_symbol(session, symbol.module, "small_core_create", &found), EXU_RESULT_OK);
+  assert_int_equal(found, here);
+  assert_int_equal(exu_session_find_symbol(session, -1, "getpid", &found), EXU_RESULT_OK);
+  assert_int_equal(found, in_libc);
+  assert_int_equal(exu_session_find_symbol(session, symbol.module, "getpid", &found), EXU_RESULT_NOT_FOUND);
+  assert_int_equal(exu_session_find_symbol(session, -1, "no_such_symbol", &found), EXU_RESULT_NOT_FOUND);
+  assert_int_equal(found, in_libc); /* untouched */
+  assert_int_equal(exu_session_find_symbol(session, (int32_t)report->module_count, "main", &found), EXU_RESULT_MISUSE);
+  assert_int_equal(exu_session_find_symbol(session, -2, "main", &found), EXU_RESULT_MISUSE);
+
+  assert_int_equal(exu_session_read(session, (uintptr_t)&variable, &number, sizeof number, &consistent), EXU_RESULT_OK);
+  assert_int_equal(number, 0x1122334455667788);
+  assert_false(consistent); /* it was never stopped */
+  exu_report_destroy(report);
+  exu_session_close(session);
+}
+
+/* A child that repeats on its stack, and in a page that nobody reads for a report, what it is told. */
+struct told {
+  atomic_uint_fast64_t told;
+  atomic_uint_fast64_t repeated;
+  uintptr_t on_stack;
+  uintptr_t on_heap;
+};
+
+static pid_t start_repeater(struct told *told) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  volatile uint64_t on_stack = 0;
+  volatile uint64_t *on_heap = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  told->on_stack = (uintptr_t)&on_stack;
+  told->on_heap = (uintptr_t)on_heap;
+  for (;;) {
+    on_stack = *on_heap = atomic_load(&told->told);
+    atomic_store(&told->repeated, on_stack);
+    usleep(1000);
+  }
+}
+
+static void tell(struct told *told, uint64_t number) {
+  atomic_store(&told->told, number);
+  for (int i = 0; i < 10000 && atomic_load(&told->repeated) != number; i++) usleep(1000);
+  assert_int_equal(atomic_load(&told->repeated), number);
+}
+
+static void test_of_a_live_process_only_what_was_copied_while_it_was_stopped_is_of_that_moment(void **state) {
+  (void)state;
+  struct exu_session *session = NULL;
+  struct exu_report *report = NULL;
+  uint64_t number = 0;
+  bool consistent = false;
+  struct told *told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_true(told != MAP_FAILED);
+  const pid_t child = start_repeater(told);
+  tell(told, 1);
+  assert_int_equal(exu_session_open_process(child, NULL, &session), EXU_RESULT_OK);
+  assert_int_equal(exu_session_explain(session, &report), EXU_RESULT_OK);
+  assert_true(report->pause_us >= 0);
+  tell(told, 2);
+  assert_int_equal(exu_session_read(session, told->on_stack, &number, sizeof number, &consistent), EXU_RESULT_OK);
+  assert_int_equal(number, 1);
+  assert_true(consistent);
+  assert_int_equal(exu_session_read(session, told->on_heap, &number, sizeof number, &consistent), EXU_RESULT_OK);
+  assert_int_equal(number, 2);
+  assert_false(consistent);
+  tell(told, 3); /* once read it stays */
+  assert_int_equal(exu_session_read(session, told->on_heap, &number, sizeof number, NULL), EXU_RESULT_OK);
+  assert_int_equal(number, 2);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  assert_int_equal(exu_session_read(session, told->on_heap, &number, sizeof number, NULL), EXU_RESULT_OK);
+  assert_int_not_equal(exu_session_read(session, told->on_heap + PAGE, &number, sizeof number, NULL), EXU_RESULT_OK);
+  exu_report_destroy(report);
+  exu_session_close(session);
+  munmap(told, PAGE);
+}
+
+/* ---- A program that has children of its own ---------------------------------------------------------------------- */
+
+enum { CHILDREN = 40, WORKERS = 8 };
+
+/* What waitpid(-1) told. */
+struct waiter {
+  pid_t process; /* that is looked at: the last one to end */
+  int statuses[CHILDREN];
+  pid_t children[CHILDREN];
+  size_t reaped;
+  bool process_died;
+  bool wrong; /* something ended that was nobody's, or twice */
+};
+
+static void *wait_for_any(void *context) {
+  struct waiter *waiter = context;
+  while (!waiter->process_died) {
+    int status;
+    const pid_t pid = waitpid(-1, &status, 0);
+    if (pid < 0) break;
+    if (WIFSTOPPED(status)) continue; /* of the thread that is looked at: none of its business */
+    bool known = false;
+    if (pid == waiter->process) known = waiter->process_died = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    for (size_t i = 0; i < CHILDREN; i++) {
+      if (waiter->children[i] != pid || waiter->statuses[i] != -1) continue;
+      waiter->statuses[i] = status;
+      waiter->reaped++;
+      known = true;
+    }
+    waiter->wrong |= !known;
+  }
+  return NULL;
+}
+
+static void *sleep_for_ever(void *nothing) {
+  for (;;) pause();
+  return nothing;
+}
+
+static pid_t start_sleepers(void) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (size_t i = 1; i < WORKERS; i++) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, sleep_for_ever, NULL) != 0) _exit(1);
+  }
+  sleep_for_ever(NULL);
+  _exit(1);
+}
+
+static void test_a_program_may_wait_for_any_child_while_a_process_is_looked_at(void **state) {
+  (void)state;
+  enum { REPORTS = 20 };
+  struct waiter waiter = {.process = start_sleepers()};
+  sigset_t before, after;
+  pthread_t thread;
+  for (size_t i = 0; i < CHILDREN; i++) {
+    waiter.statuses[i] = -1;
+    waiter.children[i] = fork();
+    if (waiter.children[i] == 0) {
+      usleep((useconds_t)(i * 2000));
+      _exit((int)i);
+    }
+  }
+  usleep(20000);
+  assert_int_equal(pthread_create(&thread, NULL, wait_for_any, &waiter), 0);
+  assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &before), 0);
+  for (int i = 0; i < REPORTS; i++) {
+    struct exu_session *session = NULL;
+    struct exu_options options = EXU_OPTIONS_DEFAULT;
+    options.native_all = true;
+    struct exu_report *report =
+        explain_and_close(exu_session_open_process(waiter.process, &options, &session), &session);
+    assert_int_equal(report->thread_count, WORKERS);
+    assert_false(has_diagnostic(report, "thread-not-stopped"));
+    for (size_t k = 0; k < report->thread_count; k++) assert_true(report->threads[k].frame_count > 0);
+    /* In the order in which they were started. */
+    for (size_t k = 1; k < report->thread_count; k++) assert_true(report->threads[k - 1].tid < report->threads[k].tid);
+    exu_report_destroy(report);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &after), 0);
+    for (int number = 1; number <= SIGRTMAX; number++)
+      assert_int_equal(sigismember(&after, number), sigismember(&before, number));
+  }
+  usleep(CHILDREN * 2000);
+  kill(waiter.process, SIGKILL);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  assert_int_equal(waiter.reaped, CHILDREN);
+  assert_true(waiter.process_died && !waiter.wrong);
+  for (size_t i = 0; i < CHILDREN; i++) {
+    assert_true(WIFEXITED(waiter.statuses[i]));
+    assert_int_equal(WEXITSTATUS(waiter.statuses[i]), i);
+  }
+}
+
 /* ---- Mistakes of the caller -------------------------------------------------------------------------------------- */
 
 static void test_null_is_an_error_and_nothing_is_stored(void **state) {
@@ -368,6 +627,11 @@ static void test_null_is_an_error_and_nothing_is_stored(void **state) {
   struct exu_report *report = (struct exu_report *)&something;
   assert_int_equal(exu_session_explain(NULL, &report), EXU_RESULT_MISUSE);
   assert_null(report);
+  struct exu_symbol symbol;
+  uint64_t address;
+  assert_int_equal(exu_session_read(NULL, 0, &something, 1, NULL), EXU_RESULT_MISUSE);
+  assert_int_equal(exu_session_symbol_at(NULL, 0, &symbol), EXU_RESULT_MISUSE);
+  assert_int_equal(exu_session_find_symbol(NULL, -1, "main", &address), EXU_RESULT_MISUSE);
   exu_session_cancel(NULL);
   exu_session_close(NULL);
   exu_report_destroy(NULL);
@@ -388,6 +652,10 @@ static void test_a_session_explains_once(void **state) {
   assert_int_equal(exu_session_explain(session, &report), EXU_RESULT_OK);
   assert_int_equal(exu_session_explain(session, &again), EXU_RESULT_MISUSE);
   assert_null(again);
+  assert_int_equal(exu_session_read(session, 0, NULL, 1, NULL), EXU_RESULT_MISUSE);
+  assert_int_equal(exu_session_symbol_at(session, 0, NULL), EXU_RESULT_MISUSE);
+  assert_int_equal(exu_session_find_symbol(session, -1, NULL, &(uint64_t){0}), EXU_RESULT_MISUSE);
+  assert_int_equal(exu_session_find_symbol(session, -1, "main", NULL), EXU_RESULT_MISUSE);
   exu_report_destroy(report); /* before its session */
   exu_session_close(session);
 }
@@ -485,6 +753,11 @@ int main(void) {
       cmocka_unit_test(test_a_report_may_be_cancelled_wherever_it_is),
       cmocka_unit_test(test_a_report_ends_when_its_time_is_over),
       cmocka_unit_test(test_a_report_with_little_memory_says_what_is_missing),
+      cmocka_unit_test(test_memory_of_a_core_is_read_or_it_is_said_why_not),
+      cmocka_unit_test(test_of_a_core_that_cannot_be_opened_nothing_is_read_or_found),
+      cmocka_unit_test(test_symbols_of_a_process_are_found_by_address_and_by_name),
+      cmocka_unit_test(test_of_a_live_process_only_what_was_copied_while_it_was_stopped_is_of_that_moment),
+      cmocka_unit_test(test_a_program_may_wait_for_any_child_while_a_process_is_looked_at),
       cmocka_unit_test(test_null_is_an_error_and_nothing_is_stored),
       cmocka_unit_test(test_a_session_explains_once),
       cmocka_unit_test(test_a_session_may_be_closed_before_it_explains),
