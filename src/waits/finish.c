@@ -9,36 +9,15 @@
 #include "waits/deadlock.h"
 #include "waits/waits_private.h"
 
-static const char several;
-
 /* ---- Threads ----------------------------------------------------------------------------------------------------- */
 
-static uint64_t name_key(struct exu_string name) {
-  uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-  for (size_t i = 0; i < name.size; i++) hash = (hash ^ (unsigned char)name.data[i]) * 0x100000001b3u;
-  return hash | 1;
-}
-
-static bool add_name(struct exu_finishing *finishing, struct exu_seen *seen) {
-  struct exu_string name = finishing->threads[seen->subject.thread].name;
-  bool is_new;
-  if (!name.data) return true;
-  void **slot = exu_map_insert(&finishing->names, name_key(name), &is_new);
-  if (!slot) return false;
-  *slot = is_new ? (void *)seen : (void *)&several;
-  return true;
-}
-
-/* "worker-1" in quotes, with its number when it is not the only one of this name; thread 1234 without one. */
+/* "worker-1" in quotes, with its number; thread 1234 without a name. */
 static struct exu_string make_label(const struct exu_finishing *finishing, const struct exu_seen *seen) {
   struct exu_string name = finishing->threads[seen->subject.thread].name;
   long long tid = (long long)seen->subject.os->tid;
   if (!name.data || name.size == 0) return exu_arena_printf(finishing->waits->arena, "thread %lld", tid);
   int size = name.size < EXU_WAIT_NAME_SHOWN ? (int)name.size : EXU_WAIT_NAME_SHOWN;
-  void **slot = exu_map_find(&finishing->names, name_key(name));
-  if (slot && *slot == &several)
-    return exu_arena_printf(finishing->waits->arena, "\"%.*s\" (thread %lld)", size, name.data, tid);
-  return exu_arena_printf(finishing->waits->arena, "\"%.*s\"", size, name.data);
+  return exu_arena_printf(finishing->waits->arena, "\"%.*s\" (%lld)", size, name.data, tid);
 }
 
 static bool put_in_map(struct exu_map *map, uint64_t key, struct exu_seen *seen) {
@@ -61,7 +40,6 @@ static bool index_threads(struct exu_finishing *finishing) {
     if (elsewhere) seen->tid = exu_tid_inside(pid, seen->tid);
     if (seen->tid > 0 && !put_in_map(&finishing->by_tid, (uint64_t)seen->tid, seen)) return false;
     if (!put_in_map(&finishing->by_ident, seen->subject.ident ? seen->subject.ident : self, seen)) return false;
-    if (!add_name(finishing, seen)) return false;
   }
   for (size_t i = 0; i < waits->seen.count; i++) {
     struct exu_seen *seen = &waits->seen.items[i];
@@ -216,6 +194,5 @@ bool exu_waits_finish(struct exu_waits *waits, struct exu_report *report, struct
   bool memory = finish(&finishing, report);
   exu_map_deinit(&finishing.by_tid);
   exu_map_deinit(&finishing.by_ident);
-  exu_map_deinit(&finishing.names);
   return memory;
 }

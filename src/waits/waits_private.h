@@ -33,7 +33,7 @@ struct exu_seen {
   size_t queued_in; /* likewise: the pool in whose queue the result that it waits for has to be worked on yet */
 
   int64_t tid;             /* as the process itself numbers it */
-  struct exu_string label; /* "\"worker-1\"", "thread 12" */
+  struct exu_string label; /* "\"worker-1\" (12)", "thread 12" */
   struct exu_string what;  /* what it waits for that has an owner: "the RLock 0x7f12" */
   const char *relation;    /* what the owner has to do with that; NULL: it holds it */
   bool lost;               /* what holds it is not in this process, which has been looked for */
@@ -67,7 +67,6 @@ struct exu_finishing {
   struct exu_map by_tid;   /* as the process numbers them -> struct exu_seen */
   struct exu_map by_ident; /* pthread_self() -> struct exu_seen */
   bool gil_is_lost;        /* what holds the GIL is not in this process */
-  struct exu_map names;    /* hash of a name -> a seen thread; a second one marks it as `several` */
 };
 
 /* ---- waits_finish.c: threads ------------------------------------------------------------------------------------- */

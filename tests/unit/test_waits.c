@@ -107,14 +107,14 @@ static void mutexes_held_crosswise_are_a_deadlock(void **state) {
   add_waiter(&scene, "late", SECOND);
   explain(&scene);
   check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by thread 101");
-  check(&scene, 1, EXU_WAIT_MUTEX, 0, "waits for the mutex 0x100200 held by \"left\"");
-  check(&scene, 2, EXU_WAIT_MUTEX, 0, "waits for the mutex 0x100200 held by \"left\"");
+  check(&scene, 1, EXU_WAIT_MUTEX, 0, "waits for the mutex 0x100200 held by \"left\" (100)");
+  check(&scene, 2, EXU_WAIT_MUTEX, 0, "waits for the mutex 0x100200 held by \"left\" (100)");
   assert_non_null(scene.threads[0].wait->owner_evidence.data);
   assert_int_equal(scene.report.deadlock_count, 1);
   assert_int_equal(scene.report.deadlocks[0].thread_count, 2);
   assert_string_equal(scene.report.deadlocks[0].sentence.data,
-                      "Deadlock: \"left\" waits for the mutex 0x100100 held by thread 101, which waits for the mutex "
-                      "0x100200 held by \"left\".");
+                      "Deadlock: \"left\" (100) waits for the mutex 0x100100 held by thread 101, which waits for the mutex "
+                      "0x100200 held by \"left\" (100).");
   scene_destroy(&scene);
 }
 
@@ -169,8 +169,8 @@ static void the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none(void **
     scene.gil[0] = scene.has_gil[1] = 0x10;
     explain(&scene);
     check(&scene, 0, EXU_WAIT_GIL, 1,
-          with_mutex ? "waits for the GIL held by \"has\", which waits for the mutex 0x100100 held by \"asks\""
-                     : "waits for the GIL held by \"has\"");
+          with_mutex ? "waits for the GIL held by \"has\" (101), which waits for the mutex 0x100100 held by \"asks\" (100)"
+                     : "waits for the GIL held by \"has\" (101)");
     assert_int_equal(scene.report.deadlock_count, with_mutex);
     assert_false(with_mutex && scene.report.deadlocks[0].timed);
     scene_destroy(&scene);
@@ -189,7 +189,7 @@ static void the_holder_of_the_gil_holds_the_one_that_is_waited_for(void **state)
   scene.has_gil[1] = scene.gil[2] = 0x20;
   scene.gil[3] = 0x30;
   explain(&scene);
-  check(&scene, 2, EXU_WAIT_GIL, 1, "waits for the GIL held by \"mine\", which reads from fd 5 (read)");
+  check(&scene, 2, EXU_WAIT_GIL, 1, "waits for the GIL held by \"mine\" (101), which reads from fd 5 (read)");
   check(&scene, 3, EXU_WAIT_GIL, -1, "waits for the GIL"); /* either may be it: not guessed */
   scene_destroy(&scene);
 }
@@ -207,7 +207,7 @@ static void two_threads_that_hold_a_gil_and_wait_for_the_other_are_a_deadlock(vo
   explain(&scene);
   assert_int_equal(scene.threads[0].wait->owner, 1);
   assert_int_equal(scene.threads[1].wait->owner, 0);
-  assert_non_null(strstr(scene.threads[0].wait->summary.data, "waits for the GIL of Python 3.9.18 held by \"old\""));
+  assert_non_null(strstr(scene.threads[0].wait->summary.data, "waits for the GIL of Python 3.9.18 held by \"old\" (101)"));
   assert_int_equal(scene.report.deadlock_count, 1);
   scene_destroy(&scene);
 }
@@ -220,7 +220,7 @@ static void threads_of_the_same_name_are_told_apart_by_number(void **state) {
   add_waiter(&scene, "worker", FIRST);
   add(&scene, "worker", -1, NULL);
   explain(&scene);
-  check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by \"worker\" (thread 101)");
+  check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by \"worker\" (101)");
   check(&scene, 1, EXU_WAIT_RUNNING, -1, "is running, in no system call");
   scene_destroy(&scene);
 }
@@ -237,7 +237,7 @@ static void a_join_is_known_by_the_record_of_the_thread_id(void **state) {
   joined->registers.thread_pointer = SELF;
   joined->registers.has_thread_pointer = true;
   explain(&scene);
-  check(&scene, 0, EXU_WAIT_JOIN, 1, "waits for \"joined\" to end");
+  check(&scene, 0, EXU_WAIT_JOIN, 1, "waits for \"joined\" (101) to end");
   scene_destroy(&scene);
   /* The same number, but elsewhere. */
   scene_create(&scene);
@@ -508,7 +508,7 @@ static void what_a_late_thread_waits_for_is_said_and_it_stays_a_thread_of_its_po
   late->registers = (struct exu_registers){.valid = 1, .syscall = FUTEX, .syscall_args = {FIRST, 0x80, 2}};
   assert_true(exu_waits_read_late(scene.waits));
   finish(&scene);
-  check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by \"other\"");
+  check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by \"other\" (101)");
   for (size_t i = 0; i < 2; i++) assert_int_equal(scene.waits->seen.items[i].works_for, 1);
   scene_destroy(&scene);
 }
