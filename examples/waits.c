@@ -19,13 +19,14 @@ static void print_string(struct exu_string text) {
   for (size_t i = 0; i < text.size; i++) putchar(iscntrl((unsigned char)text.data[i]) ? '?' : text.data[i]);
 }
 
-static void print_wait(const struct exu_report *report, const struct exu_thread *thread) {
+static void print_wait(const struct exu_report *report, size_t index) {
+  const struct exu_thread *thread = &report->threads[index];
   const struct exu_wait *wait = thread->wait;
   printf("%" PRId64 " ", thread->tid);
   print_string(thread->name);
   fputs(": ", stdout);
-  if (wait && wait->summary.data) {
-    print_string(wait->summary);
+  if (wait && wait->kind != EXU_WAIT_UNKNOWN) {
+    exu_write_wait(report, index, stdout);
   } else {
     fputs("nothing is known", stdout);
   }
@@ -35,7 +36,7 @@ static void print_wait(const struct exu_report *report, const struct exu_thread 
     print_string(report->threads[wait->owner].name);
   }
   for (size_t i = 0; wait && i < wait->taker_count; i++) {
-    printf("; taken by %s in: ", wait->takers[i].by);
+    printf("; taken by %s in: ", exu_taken_by_name(wait->takers[i].by));
     print_string(report->threads[wait->takers[i].thread].name);
   }
   putchar('\n');
@@ -60,14 +61,14 @@ int main(int argc, char **argv) {
     return 2;
   }
   for (size_t i = 0; i < report->thread_count; i++) {
-    if (report->threads[i].python) print_wait(report, &report->threads[i]);
+    if (report->threads[i].python) print_wait(report, i);
   }
   for (size_t i = 0; i < report->deadlock_count; i++) {
-    print_string(report->deadlocks[i].sentence);
+    exu_write_deadlock(report, i, stdout);
     putchar('\n');
   }
   for (size_t i = 0; i < report->hang_count; i++) {
-    print_string(report->hangs[i].sentence);
+    exu_write_hang(report, i, stdout);
     putchar('\n');
   }
   /* When it may not be attached to, or is gone, the last diagnostic says why. */

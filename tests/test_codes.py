@@ -23,11 +23,17 @@ PLACES = {
     "exu_gap": "gap/properties/code",
     "exu_wait_kind": "wait/properties/kind",
     "exu_hang_kind": "hang/properties/kind",
+    "exu_call_class": "system_call/properties/class",
+    "exu_wait_detail": "wait/properties/detail",
+    "exu_owner_place": "owner/properties/place",
+    "exu_evidence_kind": "evidence/properties/code",
+    "exu_taken_by": "wait/properties/taken_by/items/properties/by",
+    "exu_proof": "deadlock/properties/proof",
     "exu_module_file": "module/properties/file",
     "exu_symbols": "module/properties/symbols",
 }
 WITHOUT_LIST = {"exu_tristate", "exu_outcome", "exu_result"}  # true, false and null; the others are not in JSON
-OTHER_WORDS = {"wait/properties/taken_by/items/properties/by", "diagnostic/properties/code"}  # none of the header
+OTHER_WORDS = {"diagnostic/properties/code"}  # none of the header
 
 
 def lists():

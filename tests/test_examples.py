@@ -111,7 +111,7 @@ def test_what_the_threads_of_a_process_wait_for_is_printed(compiled):
     ring = [lines[f"{names[f'ring {number}']} ring {number}"] for number in range(3)]
     for number, line in enumerate(ring):
         assert "RLock" in line and line.endswith(f"; owner: ring {(number + 1) % 3}"), line
-    assert lines[f"{names['twice']} twice"].endswith("; taken by `with` in: twice")
+    assert lines[f"{names['twice']} twice"].endswith("; taken by with in: twice")
     assert any(line.startswith("Deadlock: ") and all(f'"ring {number}"' in line for number in range(3))
                for line in output.splitlines())
 

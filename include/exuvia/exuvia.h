@@ -172,33 +172,202 @@ EXU_API const char *exu_merged_by_name(enum exu_merged_by value);
 enum exu_wait_kind { EXU_WAIT_KINDS(EXU_ENUMERATOR) };
 EXU_API const char *exu_wait_kind_name(enum exu_wait_kind value);
 
+/* What a system call does, where that is known better than by its name. */
+#define EXU_CALL_CLASSES(X)                                                                                            \
+  X(EXU_CALL_OTHER, NULL) /* only its name, or its number, tells */                                                    \
+  X(EXU_CALL_READ, "read")                                                                                             \
+  X(EXU_CALL_WRITE, "write")                                                                                           \
+  X(EXU_CALL_ACCEPT, "accept")                                                                                         \
+  X(EXU_CALL_CONNECT, "connect")                                                                                       \
+  X(EXU_CALL_POLL, "poll")                                                                                             \
+  X(EXU_CALL_SELECT, "select")                                                                                         \
+  X(EXU_CALL_EPOLL, "epoll")                                                                                           \
+  X(EXU_CALL_SLEEP, "sleep")                                                                                           \
+  X(EXU_CALL_CHILD, "child")                                                                                           \
+  X(EXU_CALL_SIGNAL, "signal")  /* it waits for a signal */                                                            \
+  X(EXU_CALL_LOCK, "file-lock") /* it waits for one */                                                                 \
+  X(EXU_CALL_SYNC, "sync")                                                                                             \
+  X(EXU_CALL_OPEN, "open")                                                                                             \
+  X(EXU_CALL_CLOSE, "close")                                                                                           \
+  X(EXU_CALL_FUTEX, "futex")                                                                                           \
+  X(EXU_CALL_IPC, "ipc")     /* semaphores and messages of System V and POSIX */                                       \
+  X(EXU_CALL_AIO, "aio")     /* it waits for input and output that was started before */                               \
+  X(EXU_CALL_QUICK, "quick") /* never sleeps for long: the thread was caught in passing */
+
+enum exu_call_class { EXU_CALL_CLASSES(EXU_ENUMERATOR) };
+EXU_API const char *exu_call_class_name(enum exu_call_class value);
+
+/* What is known of the object that is waited for, beyond its kind. */
+#define EXU_WAIT_DETAILS(X)                                                                                            \
+  X(EXU_DETAIL_NONE, NULL)                                                                                             \
+  X(EXU_DETAIL_EMPTY, "empty")               /* a queue: it takes an item */                                           \
+  X(EXU_DETAIL_FULL, "full")                 /* a queue: it puts one */                                                \
+  X(EXU_DETAIL_UNFINISHED, "unfinished")     /* a queue: task_done() was not called for every item */                  \
+  X(EXU_DETAIL_READER, "other-reader")       /* a queue of processes: another reader has its lock */                   \
+  X(EXU_DETAIL_WRITER, "other-writer")       /* likewise */                                                            \
+  X(EXU_DETAIL_ELSEWHERE, "other-process")   /* a lock of processes: it is held by no thread of this one */            \
+  X(EXU_DETAIL_QUEUED, "queued")             /* a Future that no thread has begun with: see `pool` */                  \
+  X(EXU_DETAIL_READ_LOCKED, "read-locked")   /* a pthread_rwlock_t that is held for reading: see `readers` */          \
+  X(EXU_DETAIL_SEMAPHORE, "posix-semaphore") /* a futex: that of a sem_t */                                            \
+  X(EXU_DETAIL_PYTHON_LOCK, "semaphore")     /* a lock of which only its semaphore, `futex`, is known */               \
+  X(EXU_DETAIL_LIBC_LOCK, "c-library")       /* a futex: that of a lock of the C library's own */                      \
+  X(EXU_DETAIL_GUARD, "static-variable")     /* an initialisation: of a static variable of C++ */                      \
+  X(EXU_DETAIL_PTHREAD, "pthread")           /* an initialisation by pthread_once, a pthread_barrier_t */              \
+  X(EXU_DETAIL_PYTHON, "python")             /* a child process that an object of Python tells of */
+
+enum exu_wait_detail { EXU_WAIT_DETAILS(EXU_ENUMERATOR) };
+EXU_API const char *exu_wait_detail_name(enum exu_wait_detail value);
+
+/* Where the owner of what is waited for is. */
+#define EXU_OWNER_PLACES(X)                                                                                            \
+  X(EXU_OWNER_UNKNOWN, NULL)      /* there is none, or nothing records who it is */                                    \
+  X(EXU_OWNER_THREAD, "thread")   /* a thread of the process, which may be left out of the report */                   \
+  X(EXU_OWNER_PROCESS, "process") /* another process: see `owner_pid` */                                               \
+  X(EXU_OWNER_OUTSIDE, "outside") /* no thread of the process, but processes share it */                               \
+  X(EXU_OWNER_NOWHERE, "nowhere") /* it does not exist in this process (any more): copied by fork(2), perhaps */
+
+enum exu_owner_place { EXU_OWNER_PLACES(EXU_ENUMERATOR) };
+EXU_API const char *exu_owner_place_name(enum exu_owner_place value);
+
+/* A line of code. */
+struct exu_place {
+  struct exu_string function;
+  struct exu_string file;
+  int32_t line; /* 0 or less: unknown */
+};
+
+/* What tells of a wait, its owner, or a hang; in quotes the members of struct exu_evidence that belong to it. */
+#define EXU_EVIDENCE_KINDS(X)                                                                                          \
+  /* ---- of the system call ---- */                                                                                   \
+  X(EXU_EVIDENCE_REGISTERS, "registers")    /* the call and its arguments lie in the registers */                      \
+  X(EXU_EVIDENCE_NO_CALL, "no-system-call") /* the registers are those of a thread in none */                          \
+  X(EXU_EVIDENCE_KERNEL, "kernel")          /* the kernel tells of the call and its arguments */                       \
+  X(EXU_EVIDENCE_STATE, "kernel-state")     /* the kernel says that it is in state D */                                \
+  X(EXU_EVIDENCE_STOPPED, "stopped")        /* the kernel says that the process is stopped */                          \
+  X(EXU_EVIDENCE_RAN, "ran")                /* nothing does: the thread ran while it was read */                       \
+  /* ---- of Python's objects ---- */                                                                                  \
+  X(EXU_EVIDENCE_FUTEX_OF, "futex-of")         /* the futex `address` is the semaphore of the `type` at `object` */    \
+  X(EXU_EVIDENCE_PARKED, "parked-on")          /* parked on `address`, which belongs to the `type` at `object` */      \
+  X(EXU_EVIDENCE_LOCAL, "local-variable")      /* that is the local variable `name` of `place` */                      \
+  X(EXU_EVIDENCE_CALL, "call")                 /* that is on the value stack of `place`, which makes a call */         \
+  X(EXU_EVIDENCE_STREAM, "standard-stream")    /* that is in sys.`name` */                                             \
+  X(EXU_EVIDENCE_BOUNDED, "bounded-semaphore") /* the same is true of a BoundedSemaphore of 1 */                       \
+  X(EXU_EVIDENCE_FRAME, "frame")               /* `place` is a method of the `type` at `object`, a function when 0 */  \
+  X(EXU_EVIDENCE_IMPORT_LOCK, "import-lock")   /* `address` is the import lock of the interpreter */                   \
+  X(EXU_EVIDENCE_PYMUTEX, "py-mutex")          /* parked on the PyMutex at `address`, which is locked */               \
+  X(EXU_EVIDENCE_POLLS, "polls")               /* asks again and again for the lock at `object` */                     \
+  X(EXU_EVIDENCE_HANDLE, "thread-handle")      /* parked on the event of the thread handle at `object` */              \
+  X(EXU_EVIDENCE_JOIN, "pthread-join")         /* pthread_join of `object` */                                          \
+  X(EXU_EVIDENCE_THREAD_LOCK, "thread-lock")   /* the lock is that of the Thread at `object` */                        \
+  X(EXU_EVIDENCE_QUEUED, "queued")             /* the Future is an item of the queue of `pool` */                      \
+  X(EXU_EVIDENCE_GIL, "gil-condition")         /* it sleeps on the condition variable of the GIL, futex `address` */   \
+  /* ---- of the C library's ---- */                                                                                   \
+  X(EXU_EVIDENCE_MUTEX, "mutex-word")          /* a pthread_mutex_t, whose word is `number`; in `name` */              \
+  X(EXU_EVIDENCE_RWLOCK, "rwlock")             /* a pthread_rwlock_t; in `name` */                                     \
+  X(EXU_EVIDENCE_COND, "condition-words")      /* a pthread_cond_t, which has `number` waiters */                      \
+  X(EXU_EVIDENCE_FUNCTION, "function")         /* futex(2) in `name` */                                                \
+  X(EXU_EVIDENCE_TID_RECORD, "thread-id")      /* pthread_join: the record of that thread's id */                      \
+  X(EXU_EVIDENCE_STATE_RECORD, "thread-state") /* likewise, of its state */                                            \
+  /* ---- of an owner ---- */                                                                                          \
+  X(EXU_EVIDENCE_ATTRIBUTE, "attribute")            /* attribute `name` of it, or of the `type` at `object` */         \
+  X(EXU_EVIDENCE_MEMBER, "member")                  /* `name` in the `type` at `object` */                             \
+  X(EXU_EVIDENCE_IMPORT_OWNER, "import-lock-owner") /* the interpreter records who holds its import lock */            \
+  X(EXU_EVIDENCE_NAMES, "names-owner")              /* the `type` names thread `number` as its owner */                \
+  X(EXU_EVIDENCE_PTHREAD, "struct-pthread")         /* the futex lies in its struct pthread */                         \
+  X(EXU_EVIDENCE_PTHREAD_TID, "struct-pthread-id")  /* likewise, and holds its id */                                   \
+  X(EXU_EVIDENCE_GIL_HOLDER, "gil-holder")          /* the interpreter says that its thread state has the GIL */       \
+  X(EXU_EVIDENCE_GIL_STATE, "gil-thread-state")     /* likewise, that the thread state at `address` has it */          \
+  X(EXU_EVIDENCE_FILE_LOCK, "file-lock")            /* the kernel says who has the lock (/proc/locks) */               \
+  X(EXU_EVIDENCE_COMPUTES, "computes")              /* `place` computes the result */                                  \
+  /* ---- of a hang ---- */                                                                                            \
+  X(EXU_EVIDENCE_NO_SUCH_THREAD, "no-such-thread") /* no thread of the process is that owner */                        \
+  X(EXU_EVIDENCE_NO_HOLDER, "no-holder")           /* no thread of the process has it */                               \
+  X(EXU_EVIDENCE_NEVER_ENDS, "never-ends")         /* the thread that has to end waits for ever itself */              \
+  /* every thread sleeps in futex(2), without a time limit, on memory that no other process wakes it at, and the */    \
+  /* word there is still the one that it expects */                                                                    \
+  X(EXU_EVIDENCE_ALL_ASLEEP, "all-asleep")                                                                             \
+  /* all of these processes slept in these calls at the same time, without a time limit, and whoever could let them */ \
+  /* go on is one of them */                                                                                           \
+  X(EXU_EVIDENCE_PROCESSES, "processes")                                                                               \
+  X(EXU_EVIDENCE_NAMED, "has-a-name") /* what they share has a name, by which others can open it */
+
+enum exu_evidence_kind { EXU_EVIDENCE_KINDS(EXU_ENUMERATOR) };
+EXU_API const char *exu_evidence_kind_name(enum exu_evidence_kind value);
+
+/* One thing that was seen. Numbers are 0 and strings unknown where they are not, or do not belong to it. */
+struct exu_evidence {
+  enum exu_evidence_kind kind;
+  uint64_t address, object, number;
+  struct exu_string type, name;
+  struct exu_place place;
+  const struct exu_evidence *next; /* NULL: this is the last one */
+};
+
+#define EXU_WAYS_TAKEN(X)                                                                                              \
+  X(EXU_TAKEN_BY_WITH, "with")                                                                                         \
+  X(EXU_TAKEN_BY_ACQUIRE, "acquire") /* acquire(), and it is released in a `finally` */                                \
+  X(EXU_TAKEN_BY_EXIT_STACK, "exit-stack")
+
+enum exu_taken_by { EXU_WAYS_TAKEN(EXU_ENUMERATOR) };
+EXU_API const char *exu_taken_by_name(enum exu_taken_by value);
+
 /*
  * A thread whose frames tell that it took a lock and is to release it. The lock itself records nobody: it may have been
  * released since, and taken again, by whoever has a reference to it.
  */
 struct exu_taker {
-  size_t thread;              /* index into exu_report.threads */
-  const char *by;             /* "`with`", "acquire()", "ExitStack" */
-  struct exu_string evidence; /* where: "`with` in f (x.py:12)" */
-  bool kept;                  /* the thread itself has run nothing since that could have released it */
-  bool by_name;               /* acquire() of a global or an attribute, which may have been another lock then */
+  size_t thread; /* index into exu_report.threads */
+  enum exu_taken_by by;
+  struct exu_place place;
+  bool kept;    /* the thread itself has run nothing since that could have released it */
+  bool by_name; /* acquire() of a global or an attribute, which may have been another lock then */
+};
+
+/* A pool of threads: a ThreadPoolExecutor, a multiprocessing.pool.ThreadPool. */
+struct exu_pool {
+  struct exu_string type;
+  struct exu_string name; /* what its threads are called after; unknown or empty when they are not */
+  uint64_t address;       /* of it or, when that is unknown, of its queue */
+  bool jobs;              /* what it computes are results of multiprocessing; else Futures */
+};
+
+/* A file descriptor that a system call waits on. */
+struct exu_wait_fd {
+  int64_t fd;
+  struct exu_string file; /* what it is, in words; unknown in a core */
 };
 
 /*
- * What one thread waits for, how that is known, and who could let it go on. Words are sentences without their subject:
- * "waits for the RLock 0x7f12 held by \"worker-2\"".
+ * What one thread waits for, how that is known, and who could let it go on: facts, of which exu_write_wait makes a
+ * sentence.
  */
 struct exu_wait {
   enum exu_wait_kind kind;
-  struct exu_string summary;
-  struct exu_string evidence; /* what was seen that tells */
-  uint64_t address;           /* of the Python object, or the pthread object, or the futex; 0: none, or unknown */
-  struct exu_string type;     /* of the Python object: "RLock", "multiprocessing.Queue"; unknown when there is none */
+  enum exu_wait_kind resumes_as; /* EXU_WAIT_STOPPED: its kind but for that; else unknown */
+  int32_t stop_signal;           /* EXU_WAIT_STOPPED: by which signal; else 0 */
+  const char *stop_name;         /* "SIGSTOP"; NULL for a number without a name */
+  enum exu_wait_detail detail;
+  const struct exu_evidence *evidence; /* what was seen that tells; NULL: nothing */
+  uint64_t address;            /* of the Python object, or the pthread object, or the futex; 0: none, or unknown */
+  struct exu_string type;      /* of the Python object: "RLock", "multiprocessing.Queue"; unknown when there is none */
+  uint64_t lock;               /* the Python lock that it sleeps on, which may be inside of that object; 0 unknown */
+  uint64_t futex;              /* the address that it sleeps on in futex(2); 0: it is in no such call */
+  bool shared;                 /* what it waits for is shared between processes */
+  struct exu_string function;  /* of the C library or the interpreter, that it waits in; unknown: none that tells */
+  struct exu_string gil_of;    /* the version of the Python whose GIL it is, where there are several */
+  const struct exu_pool *pool; /* EXU_DETAIL_QUEUED */
+  uint32_t readers;            /* EXU_DETAIL_READ_LOCKED: how often it is held */
+  uint32_t arrived, parties;   /* a pthread_barrier_t: how many threads have come, and have to; 0 unknown */
 
   /* Who holds it (who has to end, for EXU_WAIT_JOIN): index into exu_report.threads, -1: nobody or unknown. */
   int64_t owner;
-  int64_t owner_tid; /* -1 unknown. May be known although the thread is not in the report: it has ended */
-  struct exu_string owner_evidence; /* where the owner is recorded, or why it is certain; unknown when the owner is */
+  enum exu_owner_place owner_place;
+  int64_t owner_tid;            /* -1 unknown. May be known although the thread is not in the report: it has ended */
+  uint64_t owner_ident;         /* pthread_self() of it, where Python records that; 0: it does not */
+  struct exu_string owner_name; /* of a thread in the report */
+  int64_t owner_pid;            /* EXU_OWNER_PROCESS; else -1 */
+  struct exu_string owner_comm; /* the name of that process; unknown or empty when it has ended */
+  const struct exu_evidence *owner_evidence; /* where the owner is recorded, or why it is certain */
 
   /* While the owner is unknown: who took it, as far as frames tell. Some of them, when there are many. */
   const struct exu_taker *takers;
@@ -207,19 +376,43 @@ struct exu_wait {
   int64_t system_call;          /* its number; -1: in none, or unknown */
   const char *system_call_name; /* NULL: unknown */
   uint64_t system_call_arguments[6];
-  int64_t fd;             /* the file descriptor that it waits on; -1: none */
-  struct exu_string file; /* what that descriptor is, in words; unknown in a core */
-  bool asleep;            /* until another thread of its process wakes it, without a time limit */
-  uint64_t shared_futex;  /* it sleeps there until who shares that memory wakes it, without a time limit; 0: no */
-  int64_t child;          /* pid of the process that it waits for; -1: none in particular, or unknown */
+  enum exu_call_class call_class;
+  bool restarted;                /* it was interrupted, and goes on */
+  int64_t timeout_us;            /* in microseconds; -1: it has none, or that is unknown */
+  int64_t fd;                    /* the file descriptor that it waits on; -1: none, or several */
+  struct exu_string file;        /* what that descriptor is, in words; unknown in a core */
+  const struct exu_wait_fd *fds; /* of poll(2) and select(2): some of them, when there are many */
+  size_t fd_count;
+  size_t fds_in_all;
+  struct exu_string path;       /* of open(2); unknown: it is another call, or was not readable */
+  struct exu_string wchan;      /* live: the function of the kernel that it sleeps in, where the call tells less */
+  bool asleep;                  /* until another thread of its process wakes it, without a time limit */
+  uint64_t shared_futex;        /* it sleeps there until who shares that memory wakes it, without a time limit; 0: no */
+  int64_t child;                /* pid of the process that it waits for; -1: none in particular, or unknown */
+  struct exu_string child_name; /* what the program calls that; unknown when it has no name */
 };
 
-/* Threads each of which waits for something that the next one holds, or took; the last one waits for the first. */
+/* How certain it is that a thread has what another one waits for. */
+#define EXU_PROOFS(X)                                                                                                  \
+  X(EXU_PROOF_CERTAIN, "certain") /* it is recorded, or follows */                                                     \
+  X(EXU_PROOF_KEPT, "kept")       /* it took it and cannot have released it itself; other code could have */           \
+  X(EXU_PROOF_LEAD, "taken")      /* it took it, and has run code since that could have released it */
+
+enum exu_proof { EXU_PROOFS(EXU_ENUMERATOR) };
+EXU_API const char *exu_proof_name(enum exu_proof value);
+
+/*
+ * Threads each of which waits for something that the next one holds, or took; the last one waits for the first. Or all
+ * threads of a pool, which wait for what only they could do.
+ */
 struct exu_deadlock {
-  struct exu_string sentence; /* for people, to be pasted into a ticket */
-  bool certain;               /* false: it is none when one of the locks was released after its taker took it */
-  bool timed;                 /* one of the threads waits with a time limit: it will go on then */
-  const size_t *threads;      /* indexes into exu_report.threads */
+  bool certain;                /* false: it is none when one of the locks was released after its taker took it */
+  bool timed;                  /* one of the threads waits with a time limit: it will go on then */
+  enum exu_proof proof;        /* the weakest of its threads' */
+  bool all_asleep;             /* no thread of the process can run, so that none releases anything */
+  const struct exu_pool *pool; /* NULL: it is a circle */
+  bool indirect;               /* of a pool: some wait for threads that wait for it */
+  const size_t *threads;       /* indexes into exu_report.threads */
   size_t thread_count;
 };
 
@@ -243,18 +436,27 @@ struct exu_deadlock {
 enum exu_hang_kind { EXU_HANG_KINDS(EXU_ENUMERATOR) };
 EXU_API const char *exu_hang_kind_name(enum exu_hang_kind value);
 
+/* One of several processes that wait for each other. */
+struct exu_hang_process {
+  int64_t pid;
+  struct exu_string comm;
+  const struct exu_wait *wait; /* of the thread that waits for the next process; its owner is no index here */
+};
+
 /* Threads that no thread of the process can ever let go on. */
 struct exu_hang {
   enum exu_hang_kind kind;
-  struct exu_string sentence; /* for people, to be pasted into a ticket */
-  struct exu_string evidence;
+  const struct exu_evidence *evidence;
   /*
    * False: unless the process has a handler for a signal that comes and lets them go on; of several processes: unless
    * another one opens the FIFO or the memory that they share, which has a name.
    */
   bool certain;
+  bool all_asleep;       /* every thread of the process sleeps until another one wakes it: `threads` are all */
   const size_t *threads; /* indexes into exu_report.threads */
   size_t thread_count;
+  const struct exu_hang_process *processes; /* each waits for the next one: some of them, when there are many */
+  size_t process_count;                     /* 0: it is a hang within the process */
 };
 
 struct exu_thread {
@@ -661,6 +863,16 @@ EXU_API bool exu_write_text(const struct exu_report *report, const struct exu_te
 
 /* Write a report as JSON, schema EXU_SCHEMA, ending with a newline. Returns false as exu_write_text does. */
 EXU_API bool exu_write_json(const struct exu_report *report, FILE *out);
+
+/*
+ * Write one sentence, without its subject and without a newline, of what a thread of the report waits for: "waits for
+ * the RLock 0x7f12 held by \"worker-2\" (22345)"; nothing when nothing is known. And the whole sentence of
+ * exu_report.deadlocks[index] or .hangs[index]. What names have that a terminal would act upon is escaped. They return
+ * false as exu_write_text does, and for an index that is none.
+ */
+EXU_API bool exu_write_wait(const struct exu_report *report, size_t thread, FILE *out);
+EXU_API bool exu_write_deadlock(const struct exu_report *report, size_t index, FILE *out);
+EXU_API bool exu_write_hang(const struct exu_report *report, size_t index, FILE *out);
 
 /* The version of the library that is linked, like EXU_VERSION. Static. */
 EXU_API const char *exu_version(void);

@@ -14,6 +14,9 @@
 #define EXU_STRING(literal)                                                                                            \
   { (literal), sizeof(literal) - 1 }
 
+/* The same as a value. */
+#define EXU_STRING_OF(literal) ((struct exu_string)EXU_STRING(literal))
+
 /* The bytes of a NUL-terminated text, without a copy; unknown when it is NULL. */
 struct exu_string exu_string_of(const char *text);
 

@@ -8,29 +8,6 @@
 
 #include "process/process.h"
 
-/* What a call does, as far as it has words of its own. */
-enum exu_call_class {
-  EXU_CALL_OTHER, /* only its name tells */
-  EXU_CALL_READ,
-  EXU_CALL_WRITE,
-  EXU_CALL_ACCEPT,
-  EXU_CALL_CONNECT,
-  EXU_CALL_POLL,   /* args: struct pollfd *, count, then a timeout */
-  EXU_CALL_SELECT, /* args: count, read set, write set, exception set, timeout */
-  EXU_CALL_EPOLL,
-  EXU_CALL_SLEEP,
-  EXU_CALL_CHILD,
-  EXU_CALL_SIGNAL, /* waits for a signal */
-  EXU_CALL_LOCK,   /* of a file */
-  EXU_CALL_SYNC,
-  EXU_CALL_OPEN,
-  EXU_CALL_CLOSE,
-  EXU_CALL_FUTEX,
-  EXU_CALL_IPC,   /* semaphores and messages of System V and POSIX */
-  EXU_CALL_AIO,   /* waits for input and output that it started before */
-  EXU_CALL_QUICK, /* never sleeps for long: the thread was caught in passing */
-};
-
 /* How its timeout is given. */
 enum exu_call_timeout {
   EXU_TIMEOUT_NONE,         /* it has none */
@@ -41,6 +18,10 @@ enum exu_call_timeout {
 
 struct exu_system_call {
   const char *name;
+  /*
+   * Arguments of EXU_CALL_POLL: struct pollfd *, count, then a timeout; of EXU_CALL_SELECT: count, read set, write set,
+   * exception set, timeout.
+   */
   enum exu_call_class class;
   int8_t fd;         /* which argument is the file descriptor; -1: none */
   int8_t timeout_at; /* which argument is the timeout; -1: none */

@@ -177,7 +177,7 @@ static void put_thread(struct exu_json *json, const struct exu_report *report, c
   exu_json_tristate(json, "moved", is_live ? thread->moved : EXU_UNKNOWN);
   exu_json_id(json, "cpu_us", is_live ? thread->cpu_us : -1);
   exu_json_break_line(json);
-  exu_json_wait(json, "waits_on", report, thread->wait);
+  exu_json_wait(json, "waits_on", report, (size_t)(thread - report->threads));
   if (thread->frames_left_out > 0) {
     exu_json_break_line(json);
     exu_json_unsigned(json, "frames_left_out", thread->frames_left_out);

@@ -7,8 +7,7 @@
 #include "render/json_writer.h"
 
 /* What a thread waits for, and who waits for whom. json_waits.c */
-void exu_json_wait(struct exu_json *json, const char *key, const struct exu_report *report,
-                   const struct exu_wait *wait);
+void exu_json_wait(struct exu_json *json, const char *key, const struct exu_report *report, size_t thread);
 void exu_json_hang(struct exu_json *json, const struct exu_report *report, const struct exu_hang *hang);
 void exu_json_deadlock(struct exu_json *json, const struct exu_report *report, const struct exu_deadlock *deadlock);
 

@@ -2,17 +2,55 @@
 #include "render/output.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Not an initializer: that would clear the buffer too. */
 void exu_output_init(struct exu_output *output, FILE *file) {
   output->file = file;
+  output->text = NULL;
+  output->size = output->capacity = 0;
   output->used = 0;
   output->error = 0;
 }
 
+void exu_output_init_text(struct exu_output *output) { exu_output_init(output, NULL); }
+
+void exu_output_deinit_text(struct exu_output *output) { free(output->text); }
+
+static void append(struct exu_output *output, const void *data, size_t size) {
+  size_t needed, doubled;
+  if (__builtin_add_overflow(output->size, size, &needed) || __builtin_mul_overflow(needed, 2, &doubled)) {
+    output->error = ENOMEM;
+    return;
+  }
+  if (needed > output->capacity) {
+    char *larger = realloc(output->text, doubled);
+    if (!larger) {
+      output->error = ENOMEM;
+      return;
+    }
+    output->text = larger;
+    output->capacity = doubled;
+  }
+  memcpy(output->text + output->size, data, size);
+  output->size = needed;
+}
+
+/* Most texts are short: they stay in the buffer. */
+struct exu_string exu_output_text(struct exu_output *output) {
+  if (output->size > 0) exu_out_flush(output);
+  if (output->error) return (struct exu_string){NULL, 0};
+  return output->size > 0 ? (struct exu_string){output->text, output->size}
+                          : (struct exu_string){output->buffer, output->used};
+}
+
 static void write_out(struct exu_output *output, const void *data, size_t size) {
   if (output->error || size == 0) return;
+  if (!output->file) {
+    append(output, data, size);
+    return;
+  }
   errno = 0;
   if (fwrite(data, 1, size, output->file) != size) output->error = errno ? errno : EIO;
 }

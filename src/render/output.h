@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A buffer in front of a FILE: the writers emit many small pieces, and stdio's locking per piece is what they would
- * spend their time on. After a failed write everything is discarded, and exu_output_finish says so once.
+ * spend their time on. After a failed write everything is discarded, and exu_output_finish says so once. Or a text in
+ * memory, of any length.
  */
 #ifndef EXUVIA_RENDER_OUTPUT_H
 #define EXUVIA_RENDER_OUTPUT_H
@@ -11,14 +12,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "exuvia/exuvia.h"
+
 struct exu_output {
-  FILE *file;
+  FILE *file; /* NULL: a text in memory, of which `text` has what the buffer had no room for */
+  char *text;
+  size_t size, capacity;
   size_t used;
   int error; /* errno of the first write that failed; 0: none did */
   char buffer[32 * 1024];
 };
 
 void exu_output_init(struct exu_output *output, FILE *file);
+
+/* The same in memory: what was put there so far, until something else is; unknown without memory. */
+void exu_output_init_text(struct exu_output *output);
+struct exu_string exu_output_text(struct exu_output *output);
+void exu_output_deinit_text(struct exu_output *output);
 
 /* Write out all that is buffered, also by stdio. False, with errno, when anything since exu_output_init was lost. */
 bool exu_output_finish(struct exu_output *output);

@@ -34,11 +34,12 @@ void exu_text_header(struct exu_text *text);
 void exu_text_deadlocks(struct exu_text *text);
 
 /*
- * Is there something to say about what a thread waits for? The line that says it; `each`: for all of a group.
- * text_waits.c
+ * Is there something to say about what a thread waits for, and is it the same of two? The line that says it; `each`: for
+ * all of a group. Threads by their index. text_waits.c
  */
 bool exu_text_has_wait(const struct exu_thread *thread);
-void exu_text_wait(struct exu_text *text, const struct exu_thread *thread, bool each);
+bool exu_text_same_wait(const struct exu_report *report, size_t a, size_t b);
+void exu_text_wait(struct exu_text *text, size_t index, bool each);
 
 /* Every thread's stack, the crashed thread first, then those in a deadlock. text_threads.c */
 void exu_text_threads(struct exu_text *text);

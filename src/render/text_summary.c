@@ -6,6 +6,7 @@
 #include "base/runtime_library.h"
 #include "base/str.h"
 #include "render/text.h"
+#include "render/words.h"
 
 enum {
   LINES_SHOWN = 8,
@@ -116,7 +117,7 @@ static void put_one(struct exu_text *text, const struct doing *doing) {
   put_where(text, doing);
   if (exu_text_has_wait(thread)) {
     exu_out(out, "; it ");
-    exu_out_escaped(out, thread->wait->summary, 0, EXU_MESSAGE_SHOWN);
+    exu_words_wait(out, text->report, doing->thread);
   }
   exu_out_char(out, '\n');
 }

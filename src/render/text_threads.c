@@ -37,7 +37,11 @@ static uint64_t mix_string(uint64_t hash, struct exu_string string) {
 
 static uint64_t hash_thread(const struct exu_thread *thread) {
   uint64_t hash = mix((uint64_t)thread->gil, thread->frame_count);
-  if (exu_text_has_wait(thread)) hash = mix_string(hash, thread->wait->summary);
+  if (exu_text_has_wait(thread)) {
+    const struct exu_wait *wait = thread->wait;
+    hash = mix(mix(hash, (uint64_t)wait->kind), wait->address);
+    hash = mix(mix(mix(hash, (uint64_t)wait->owner_tid), (uint64_t)wait->system_call), (uint64_t)wait->fd);
+  }
   for (size_t i = 0; i < thread->frame_count; i++) {
     const struct exu_frame *frame = &thread->frames[i];
     hash = mix(hash, (uint64_t)(uint32_t)frame->position.line << 32 | (uint32_t)frame->position.column);
@@ -48,14 +52,8 @@ static uint64_t hash_thread(const struct exu_thread *thread) {
   return hash;
 }
 
-/* The text says the same about what they wait for. */
-static bool same_wait(const struct exu_thread *a, const struct exu_thread *b) {
-  bool one = exu_text_has_wait(a), other = exu_text_has_wait(b);
-  return one == other && (!one || exu_string_equal(a->wait->summary, b->wait->summary));
-}
-
 static bool same_stack(const struct exu_thread *a, const struct exu_thread *b) {
-  if (!same_wait(a, b) || a->moved != b->moved) return false;
+  if (a->moved != b->moved) return false;
   if (a->gil != b->gil || a->interpreter != b->interpreter || a->runtime != b->runtime ||
       a->frames_complete != b->frames_complete)
     return false;
@@ -95,7 +93,8 @@ static bool groups_init(struct groups *groups, size_t threads) {
 }
 
 /* True when the thread opens a group, false when it joined an earlier one. */
-static bool groups_add(struct groups *groups, const struct exu_thread *threads, size_t index, bool alone) {
+static bool groups_add(struct groups *groups, const struct exu_report *report, size_t index, bool alone) {
+  const struct exu_thread *threads = report->threads;
   groups->next[index] = NONE;
   groups->last[index] = index;
   if (alone || !is_ordinary(&threads[index])) return true;
@@ -105,7 +104,7 @@ static bool groups_add(struct groups *groups, const struct exu_thread *threads, 
       *first = index;
       return true;
     }
-    if (!same_stack(&threads[*first], &threads[index])) continue;
+    if (!same_stack(&threads[*first], &threads[index]) || !exu_text_same_wait(report, *first, index)) continue;
     groups->next[groups->last[*first]] = index;
     groups->last[*first] = index;
     return false;
@@ -237,12 +236,12 @@ static void put_thread(struct exu_text *text, const struct groups *groups, size_
   exu_out(out, text->style->reset);
   if (thread->frame_count == 0) {
     exu_out(out, ":\n");
-    exu_text_wait(text, thread, grouped);
+    exu_text_wait(text, first, grouped);
     exu_out(out, is_unreadable(thread) ? "  Its Python frames could not be read, see below\n" : "  No Python frames\n");
     return;
   }
   exu_out(out, ", most recent call last:\n");
-  exu_text_wait(text, thread, grouped);
+  exu_text_wait(text, first, grouped);
   if (!thread->frames_complete && !is_switching(thread))
     exu_out(out, "  [Some frames of this thread are missing, see below]\n");
   if (has_lost_start(thread))
@@ -338,7 +337,7 @@ void exu_text_threads(struct exu_text *text) {
     }
   }
   for (size_t i = 0; folded && i < report->thread_count; i++)
-    opens[i] = groups_add(&groups, report->threads, i, (shown && shown[i]) || (summarized && summarized[i]));
+    opens[i] = groups_add(&groups, report, i, (shown && shown[i]) || (summarized && summarized[i]));
   for (size_t i = 0; i < report->thread_count; i++) {
     if (report->threads[i].crashed || (shown && shown[i]) || (folded && !opens[i])) continue;
     if (!summarized || !summarized[i]) put_thread(text, folded ? &groups : NULL, i);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What threads wait for, and who waits for whom. */
+#include "base/str.h"
 #include "render/text.h"
+#include "render/words.h"
 
-static void put_evidence(struct exu_text *text, const char *label, struct exu_string evidence) {
-  if (!evidence.data) return;
+static void put_evidence(struct exu_text *text, const char *label, const struct exu_wait *wait,
+                         const struct exu_evidence *evidence) {
+  if (!evidence) return;
   exu_out(&text->out, text->style->dim);
   exu_out(&text->out, label);
-  exu_out_escaped(&text->out, evidence, 0, EXU_MESSAGE_SHOWN);
+  exu_words_evidence(&text->out, wait, evidence);
   exu_out(&text->out, text->style->reset);
   exu_out_char(&text->out, '\n');
 }
@@ -15,16 +18,16 @@ void exu_text_deadlocks(struct exu_text *text) {
   const struct exu_report *report = text->report;
   for (size_t i = 0; i < report->deadlock_count; i++) {
     exu_out(&text->out, text->style->crash);
-    exu_out_escaped(&text->out, report->deadlocks[i].sentence, 0, EXU_MESSAGE_SHOWN);
+    exu_words_deadlock(&text->out, report, &report->deadlocks[i]);
     exu_out(&text->out, text->style->reset);
     exu_out_char(&text->out, '\n');
   }
   for (size_t i = 0; i < report->hang_count; i++) {
     exu_out(&text->out, text->style->crash);
-    exu_out_escaped(&text->out, report->hangs[i].sentence, 0, EXU_MESSAGE_SHOWN);
+    exu_words_hang(&text->out, report, &report->hangs[i]);
     exu_out(&text->out, text->style->reset);
     exu_out_char(&text->out, '\n');
-    if (text->options->verbose) put_evidence(text, "  Seen: ", report->hangs[i].evidence);
+    if (text->options->verbose) put_evidence(text, "  Seen: ", NULL, report->hangs[i].evidence);
   }
   if (report->deadlock_count > 0 || report->hang_count > 0) exu_out_char(&text->out, '\n');
 }
@@ -32,19 +35,40 @@ void exu_text_deadlocks(struct exu_text *text) {
 /* A thread that crashed was running, of course. */
 bool exu_text_has_wait(const struct exu_thread *thread) {
   const struct exu_wait *wait = thread->wait;
-  if (!wait || wait->kind == EXU_WAIT_UNKNOWN || !wait->summary.data) return false;
+  if (!wait || wait->kind == EXU_WAIT_UNKNOWN) return false;
   return !(thread->crashed && wait->kind == EXU_WAIT_RUNNING);
 }
 
-void exu_text_wait(struct exu_text *text, const struct exu_thread *thread, bool each) {
+bool exu_text_same_wait(const struct exu_report *report, size_t a, size_t b) {
+  const struct exu_thread *one = &report->threads[a], *other = &report->threads[b];
+  struct exu_output first, second;
+  if (exu_text_has_wait(one) != exu_text_has_wait(other)) return false;
+  if (!exu_text_has_wait(one)) return true;
+  exu_output_init_text(&first);
+  exu_output_init_text(&second);
+  exu_words_wait(&first, report, a);
+  exu_words_wait(&second, report, b);
+  const bool same = exu_string_equal(exu_output_text(&first), exu_output_text(&second));
+  exu_output_deinit_text(&first);
+  exu_output_deinit_text(&second);
+  return same;
+}
+
+void exu_text_wait(struct exu_text *text, size_t index, bool each) {
+  const struct exu_thread *thread = &text->report->threads[index];
+  const struct exu_wait *wait = thread->wait;
   if (!exu_text_has_wait(thread)) return;
   exu_out(&text->out, each ? "  Each " : "  It ");
-  exu_out_escaped(&text->out, thread->wait->summary, 0, EXU_MESSAGE_SHOWN);
+  exu_words_wait(&text->out, text->report, index);
   exu_out_char(&text->out, '\n');
   if (!text->options->verbose || each) return;
-  put_evidence(text, "    Seen: ", thread->wait->evidence);
-  put_evidence(text, "    Owner: ", thread->wait->owner_evidence);
-  for (size_t i = 0; i < thread->wait->taker_count; i++) {
-    put_evidence(text, "    Taken: ", thread->wait->takers[i].evidence);
+  put_evidence(text, "    Seen: ", wait, wait->evidence);
+  put_evidence(text, "    Owner: ", wait, wait->owner_evidence);
+  for (size_t i = 0; i < wait->taker_count; i++) {
+    exu_out(&text->out, text->style->dim);
+    exu_out(&text->out, "    Taken: ");
+    exu_words_taken(&text->out, &wait->takers[i]);
+    exu_out(&text->out, text->style->reset);
+    exu_out_char(&text->out, '\n');
   }
 }

@@ -63,3 +63,33 @@ const char *exu_source_kind_name(enum exu_source_kind value) {
   static const char *const words[] = {EXU_SOURCE_KINDS(WORD)};
   return LOOK_UP(words, value);
 }
+
+const char *exu_call_class_name(enum exu_call_class value) {
+  static const char *const words[] = {EXU_CALL_CLASSES(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_wait_detail_name(enum exu_wait_detail value) {
+  static const char *const words[] = {EXU_WAIT_DETAILS(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_owner_place_name(enum exu_owner_place value) {
+  static const char *const words[] = {EXU_OWNER_PLACES(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_evidence_kind_name(enum exu_evidence_kind value) {
+  static const char *const words[] = {EXU_EVIDENCE_KINDS(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_taken_by_name(enum exu_taken_by value) {
+  static const char *const words[] = {EXU_WAYS_TAKEN(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_proof_name(enum exu_proof value) {
+  static const char *const words[] = {EXU_PROOFS(WORD)};
+  return LOOK_UP(words, value);
+}

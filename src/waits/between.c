@@ -16,6 +16,7 @@
 #include "process/processes.h"
 #include "process/sharers.h"
 #include "process/sockets.h"
+#include "waits/evidence.h"
 #include "waits/waits.h"
 
 enum { PROCESSES_MAX = 256, NAMED = 8 };
@@ -250,11 +251,6 @@ static bool sample(const struct relating *relating, const bool *candidates, bool
   return same;
 }
 
-static void add_summary(FILE *out, const struct relating *relating, const struct outward *outward) {
-  struct exu_string summary = relating->reports[outward->process]->threads[outward->thread].wait->summary;
-  fwrite(summary.data, 1, summary.data ? summary.size : 0, out);
-}
-
 static const struct outward *first_of(const struct relating *relating, size_t process) {
   for (size_t i = 0; i < relating->outward_count; i++) {
     if (relating->outwards[i].process == process) return &relating->outwards[i];
@@ -262,73 +258,95 @@ static const struct outward *first_of(const struct relating *relating, size_t pr
   return NULL;
 }
 
-/* From one process to the one that it waits for, until one comes again. Marks those that are named. */
-static void write_sentence(FILE *out, const struct relating *relating, size_t process, bool open, bool *said) {
-  char comm[EXU_COMM_SIZE];
+static struct exu_string copy_string(struct exu_arena *arena, struct exu_string string) {
+  return string.data ? exu_arena_string(arena, string.data, string.size) : string;
+}
+
+/* What another process's report says of a wait: without what is of interest there only. NULL without memory. */
+static const struct exu_wait *copy_wait(struct exu_arena *arena, const struct exu_wait *wait) {
+  struct exu_wait *copy = exu_arena_alloc(arena, sizeof *copy);
+  struct exu_wait_fd *fds = exu_arena_array(arena, wait->fd_count, sizeof *fds);
+  if (!copy || !fds) return NULL;
+  *copy = *wait;
+  struct exu_string *const strings[] = {&copy->type,       &copy->function,   &copy->gil_of,
+                                        &copy->owner_name, &copy->owner_comm, &copy->file,
+                                        &copy->path,       &copy->wchan,      &copy->child_name};
+  for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) *strings[i] = copy_string(arena, *strings[i]);
+  for (size_t i = 0; i < wait->fd_count; i++)
+    fds[i] = (struct exu_wait_fd){wait->fds[i].fd, copy_string(arena, wait->fds[i].file)};
+  copy->fds = fds;
+  copy->owner = -1;
+  copy->evidence = copy->owner_evidence = NULL;
+  copy->pool = NULL;
+  copy->takers = NULL;
+  copy->taker_count = 0;
+  return copy;
+}
+
+/* From one process to the one that it waits for, until one comes again: their indexes. Marks them as said. */
+static size_t follow(const struct relating *relating, size_t process, bool *said, size_t chain[NAMED]) {
+  size_t count = 0;
   const struct outward *outward = first_of(relating, process);
-  exu_process_comm(relating->pids[process], comm);
-  fputs(open ? "Hangs, unless another process opens what these share: " : "Hangs for ever: ", out);
-  fprintf(out, "process %" PRId64 " (%s) ", relating->pids[process], comm);
-  for (size_t named = 0; outward && named < NAMED && !said[outward->process]; named++) {
-    if (named > 0) {
-      exu_process_comm(relating->pids[outward->process], comm);
-      fprintf(out, ", and process %" PRId64 " (%s) ", relating->pids[outward->process], comm);
-    }
-    add_summary(out, relating, outward);
+  while (outward && count < NAMED && !said[outward->process]) {
+    chain[count++] = outward->process;
     said[outward->process] = true;
     outward = first_of(relating, outward->other);
   }
-  fputc('.', out);
+  return count;
 }
 
-static bool add_hang(const struct relating *relating, size_t process, const char *text, size_t size,
-                     enum exu_hang_kind kind, bool open) {
-#define SEEN                                                                                                           \
-  "all of these processes slept in these calls at the same time, without a time limit; whoever could let them go on, " \
-  "and has the other ends of their pipes and sockets or what they share, is one of them"
-  static const char closed_evidence[] = SEEN, open_evidence[] = SEEN "; that has a name, by which others can open it";
-#undef SEEN
-  const char *evidence = open ? open_evidence : closed_evidence;
+/* What the report of one of the processes says of them all. */
+static const struct exu_hang_process *copy_chain(const struct relating *relating, size_t process, const size_t *chain,
+                                                 size_t count) {
+  struct exu_arena *arena = relating->arenas[process];
+  struct exu_hang_process *list = exu_arena_array(arena, count, sizeof *list);
+  for (size_t i = 0; list && i < count; i++) {
+    char comm[EXU_COMM_SIZE];
+    const struct outward *outward = first_of(relating, chain[i]);
+    exu_process_comm(relating->pids[chain[i]], comm);
+    list[i] =
+        (struct exu_hang_process){.pid = relating->pids[chain[i]],
+                                  .comm = exu_arena_string(arena, comm, strlen(comm)),
+                                  .wait = copy_wait(arena, relating->reports[chain[i]]->threads[outward->thread].wait)};
+    if (!list[i].comm.data || !list[i].wait) return NULL;
+  }
+  return list;
+}
+
+static bool add_hang(const struct relating *relating, size_t process, struct exu_hang hang) {
   struct exu_report *report = relating->reports[process];
   struct exu_arena *arena = relating->arenas[process];
   struct exu_hang *list = exu_arena_array(arena, report->hang_count + 1, sizeof *list);
-  size_t *threads = exu_arena_array(arena, report->thread_count, sizeof *threads), count = 0;
+  size_t *threads = exu_arena_array(arena, report->thread_count, sizeof *threads);
   if (!list || !threads) return false;
   for (size_t i = 0; i < relating->outward_count; i++) {
     size_t thread = relating->outwards[i].thread;
-    if (relating->outwards[i].process != process || (count > 0 && threads[count - 1] == thread)) continue;
-    threads[count++] = thread;
+    if (relating->outwards[i].process != process) continue;
+    if (hang.thread_count > 0 && threads[hang.thread_count - 1] == thread) continue;
+    threads[hang.thread_count++] = thread;
   }
+  hang.threads = threads;
+  exu_evidence_add(arena, &hang.evidence, (struct exu_evidence){.kind = EXU_EVIDENCE_PROCESSES});
+  if (!hang.certain) exu_evidence_add(arena, &hang.evidence, (struct exu_evidence){.kind = EXU_EVIDENCE_NAMED});
   if (report->hang_count) memcpy(list, report->hangs, report->hang_count * sizeof *list);
-  list[report->hang_count] = (struct exu_hang){.kind = kind,
-                                               .sentence = exu_arena_string(arena, text, size),
-                                               .evidence = {evidence, strlen(evidence)},
-                                               .certain = !open,
-                                               .threads = threads,
-                                               .thread_count = count};
-  if (!list[report->hang_count].sentence.data) return false;
+  list[report->hang_count] = hang;
   report->hangs = list;
   report->hang_count++;
   return true;
 }
 
-static bool say(const struct relating *relating) {
+/* Every process that is named has the same hang in its report. */
+static bool add_hangs(const struct relating *relating) {
   bool said[PROCESSES_MAX] = {false}, open[PROCESSES_MAX] = {false};
   find_open(relating, open);
   for (size_t i = 0; i < relating->count; i++) {
+    size_t chain[NAMED];
     if (!relating->hangs[i] || said[i]) continue;
-    bool before[PROCESSES_MAX];
-    memcpy(before, said, sizeof before);
-    EXU_GUARD(free) char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out) return false;
-    write_sentence(out, relating, i, open[i], said);
-    bool written = !ferror(out);
-    if (fclose(out) != 0 || !written) return false;
-    for (size_t j = 0; j < relating->count; j++) {
-      if (!said[j] || before[j]) continue;
-      if (!add_hang(relating, j, text, size, first_of(relating, i)->kind, open[i])) return false;
+    const size_t count = follow(relating, i, said, chain);
+    for (size_t j = 0; j < count; j++) {
+      struct exu_hang hang = {.kind = first_of(relating, i)->kind, .certain = !open[i], .process_count = count};
+      hang.processes = copy_chain(relating, chain[j], chain, count);
+      if (!hang.processes || !add_hang(relating, chain[j], hang)) return false;
     }
   }
   return true;
@@ -362,7 +380,7 @@ static bool find_at_once(struct relating *relating, const bool *candidates, size
       find_others(relating);
       find_stuck(relating);
       if (sample(relating, candidates, relating->hangs, left, after) && have_slept(relating, candidates, before, after))
-        return say(relating);
+        return add_hangs(relating);
     }
     nanosleep(&(struct timespec){.tv_nsec = 1000000L << look}, NULL);
   }

@@ -6,28 +6,17 @@
 #include "base/arena.h"
 #include "exuvia/exuvia.h"
 
-/* How certain it is that the owner of an edge has what is waited for. */
-enum exu_proof {
-  EXU_PROOF_CERTAIN, /* it is recorded, or follows */
-  EXU_PROOF_KEPT,    /* the owner took it and cannot have released it itself; other code could have */
-  EXU_PROOF_LEAD,    /* the owner took it, and has run code since that could have released it */
-};
-
 /* What one thread waits for. */
 struct exu_edge {
-  int64_t owner;            /* index of the thread that could let it go on; -1: none, or unknown */
-  struct exu_string thread; /* what to call it: "\"worker-1\"", "thread 1234" */
-  struct exu_string what;   /* "the RLock 0x7f12", "the GIL"; unknown: for the owner itself to end */
-  const char *relation;     /* what the owner has to do with it; NULL: "held by" */
-  enum exu_proof proof;
-  size_t group; /* any thread of this group could let it go on, counted from 1; 0: it is the work of none */
-  bool timed;   /* it waits with a time limit */
+  int64_t owner;        /* index of the thread that could let it go on; -1: none, or unknown */
+  enum exu_proof proof; /* that the owner has what is waited for */
+  size_t group;         /* any thread of this group could let it go on, counted from 1; 0: it is the work of none */
+  bool timed;           /* it waits with a time limit */
 };
 
 /* Threads any of which can do a piece of work that waits in their queue. */
 struct exu_group {
-  struct exu_string name; /* "the ThreadPoolExecutor \"resize\"" */
-  const char *work;       /* "Futures that only it could run" */
+  const struct exu_pool *pool;
   const size_t *threads;
   size_t thread_count;
   bool complete; /* there are no more threads of it, and there will be none */

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "waits/hang.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/guard.h"
 #include "base/map.h"
-
-/* Threads that a sentence names. */
-enum { NAMED = 4 };
+#include "waits/evidence.h"
 
 enum fate {
   UNKNOWN,
@@ -30,47 +27,17 @@ struct search {
   EXU_VECTOR(struct exu_hang) found;
 };
 
-/* ---- Sentences --------------------------------------------------------------------------------------------------- */
-
-static void add(FILE *out, struct exu_string string) { fwrite(string.data, 1, string.data ? string.size : 0, out); }
-
-static void add_begin(FILE *out, const struct search *search) {
-  fputs(search->certain ? "Hangs for ever: " : "Hangs, unless a signal's handler ends it: ", out);
-}
-
-static void add_thread(FILE *out, const struct exu_stand *stand) {
-  add(out, stand->thread);
-  fputc(' ', out);
-  add(out, stand->says);
-}
-
-/* Of threads that all do the same: all but the first. */
-static void add_others(FILE *out, const struct search *search, const size_t *threads, size_t count) {
-  if (count < 2) return;
-  fputs(count == 2 ? "; so does " : "; so do ", out);
-  for (size_t i = 1; i < count && i < NAMED; i++) {
-    if (i > 1) fputs(i + 1 == count ? " and " : ", ", out);
-    add(out, search->stands[threads[i]].thread);
-  }
-  if (count > NAMED) fprintf(out, " and %zu more", count - NAMED);
-}
-
-/* Keep the hang of `count` of search->threads. Takes the text that was written. */
-static bool finish(struct search *search, FILE *out, char **text, size_t *size, enum exu_hang_kind kind,
-                   struct exu_string evidence, size_t count) {
-  bool written = !ferror(out);
-  if (fclose(out) != 0 || !written) return false;
+/* Keep the hang of `count` of search->threads. */
+static bool keep(struct search *search, struct exu_hang hang, size_t count) {
   size_t *threads = exu_arena_array(search->arena, count, sizeof *threads);
-  struct exu_hang *hang = EXU_PUSH(search->arena, &search->found);
-  if (!threads || !hang) return false;
+  struct exu_hang *kept = EXU_PUSH(search->arena, &search->found);
+  if (!threads || !kept) return false;
   for (size_t i = 0; i < count; i++) threads[i] = search->threads[i];
-  *hang = (struct exu_hang){.kind = kind,
-                            .sentence = exu_arena_string(search->arena, *text, *size),
-                            .evidence = evidence,
-                            .certain = search->certain,
-                            .threads = threads,
-                            .thread_count = count};
-  return hang->sentence.data != NULL;
+  *kept = hang;
+  kept->certain = search->certain;
+  kept->threads = threads;
+  kept->thread_count = count;
+  return true;
 }
 
 /* ---- What nobody can end ----------------------------------------------------------------------------------------- */
@@ -121,43 +88,21 @@ static size_t take_group(const struct search *search, size_t first) {
 }
 
 /* All that wait for the same thing, whose owner is lost. */
-static bool say_lost(struct search *search, size_t first) {
-  const struct exu_stand *stands = search->stands;
-  size_t count = take_group(search, first), size = 0;
-  EXU_GUARD(free) char *text = NULL;
-  FILE *out = open_memstream(&text, &size);
-  if (!out) return false;
-  add_begin(out, search);
-  add_thread(out, &stands[first]);
-  if (stands[first].holds_gil) fputs(", and has the GIL meanwhile", out);
-  add_others(out, search, search->threads, count);
-  fputc('.', out);
-  return finish(search, out, &text, &size, EXU_HANG_LOST_OWNER, stands[first].proof, count);
+static bool keep_lost(struct search *search, size_t first) {
+  const struct exu_hang hang = {.kind = EXU_HANG_LOST_OWNER, .evidence = search->stands[first].proof};
+  return keep(search, hang, take_group(search, first));
 }
 
 /* All that wait for the end of the same thread, which does not come. */
-static bool say_join(struct search *search, size_t first) {
-  static const char evidence[] = "the thread that has to end waits for ever itself";
-  const struct exu_stand *stands = search->stands;
-  size_t count = take_group(search, first), size = 0, joined = (size_t)stands[first].owner;
-  EXU_GUARD(free) char *text = NULL;
-  FILE *out = open_memstream(&text, &size);
-  if (!out) return false;
-  add_begin(out, search);
-  add_thread(out, &stands[first]);
-  fputs(", which ", out);
-  if (search->fates[joined] == CIRCLE)
-    fputs("is in a deadlock", out);
-  else
-    add(out, stands[joined].says);
-  add_others(out, search, search->threads, count);
-  fputc('.', out);
-  return finish(search, out, &text, &size, EXU_HANG_JOIN, (struct exu_string){evidence, sizeof evidence - 1}, count);
+static bool keep_join(struct search *search, size_t first) {
+  struct exu_hang hang = {.kind = EXU_HANG_JOIN};
+  hang.evidence = exu_evidence_of(search->arena, (struct exu_evidence){.kind = EXU_EVIDENCE_NEVER_ENDS});
+  return keep(search, hang, take_group(search, first));
 }
 
-/* A sentence for each group of those whom `key_of` gives a key. */
-static bool say_groups(struct search *search, uint64_t (*key_of)(const struct search *, size_t),
-                       bool (*say)(struct search *, size_t)) {
+/* A hang for each group of those whom `key_of` gives a key. */
+static bool keep_groups(struct search *search, uint64_t (*key_of)(const struct search *, size_t),
+                        bool (*keep_group)(struct search *, size_t)) {
   struct exu_map groups = {0};
   bool memory = true;
   for (size_t i = 0; i < search->count; i++) search->first[i] = false;
@@ -166,7 +111,7 @@ static bool say_groups(struct search *search, uint64_t (*key_of)(const struct se
     memory = key == 0 || add_to_group(search, &groups, key, i);
   }
   exu_map_deinit(&groups);
-  for (size_t i = 0; memory && i < search->count; i++) memory = !search->first[i] || say(search, i);
+  for (size_t i = 0; memory && i < search->count; i++) memory = !search->first[i] || keep_group(search, i);
   return memory;
 }
 
@@ -193,14 +138,11 @@ static enum exu_hang_kind kind_of(enum exu_wait_kind kind) {
 }
 
 /* Every thread sleeps until another one wakes it. The first with Python comes first. */
-static bool say_nobody(struct search *search) {
-  static const char evidence[] =
-      "every thread of the process sleeps in futex(2), without a time limit, on memory that no "
-      "other process wakes it at, and the word there is still the one that it expects";
+static bool keep_nobody(struct search *search) {
   const struct exu_stand *stands = search->stands;
   size_t count = 0, first = 0;
   for (size_t i = 0; i < search->count; i++) {
-    if (!stands[i].thread.data) continue;
+    if (!stands[i].is_thread) continue;
     if (stands[i].python && !stands[search->threads[first]].python) first = count;
     search->threads[count++] = i;
   }
@@ -208,26 +150,14 @@ static bool say_nobody(struct search *search) {
   size_t leader = search->threads[first];
   for (size_t i = first; i > 0; i--) search->threads[i] = search->threads[i - 1];
   search->threads[0] = leader;
-  EXU_GUARD(free) char *text = NULL;
-  size_t size = 0;
-  FILE *out = open_memstream(&text, &size);
-  if (!out) return false;
-  add_begin(out, search);
-  add_thread(out, &stands[leader]);
-  fputs(count == 1 ? ", and is the only thread" : ", and every other thread sleeps until another one wakes it", out);
-  for (size_t i = 1; i < count && i < NAMED; i++) {
-    fputs(i == 1 ? ": " : "; ", out);
-    add_thread(out, &stands[search->threads[i]]);
-  }
-  if (count > NAMED) fprintf(out, "; and %zu more", count - NAMED);
-  fputc('.', out);
-  return finish(search, out, &text, &size, kind_of(stands[leader].kind),
-                (struct exu_string){evidence, sizeof evidence - 1}, count);
+  struct exu_hang hang = {.kind = kind_of(stands[leader].kind), .all_asleep = true};
+  hang.evidence = exu_evidence_of(search->arena, (struct exu_evidence){.kind = EXU_EVIDENCE_ALL_ASLEEP});
+  return keep(search, hang, count);
 }
 
 static bool are_all_asleep(const struct search *search) {
   for (size_t i = 0; i < search->count; i++) {
-    if (search->stands[i].thread.data && !search->stands[i].asleep) return false;
+    if (search->stands[i].is_thread && !search->stands[i].asleep) return false;
   }
   return true;
 }
@@ -245,12 +175,12 @@ static bool find(struct search *search, enum exu_outside outside, const struct e
   }
   search->certain = true;
   for (size_t i = 0; i < search->count; i++) follow(search, i);
-  if (!say_groups(search, lost_key, say_lost) || !say_groups(search, join_key, say_join)) return false;
+  if (!keep_groups(search, lost_key, keep_lost) || !keep_groups(search, join_key, keep_join)) return false;
   if (any || search->found.count > 0 || outside == EXU_OUTSIDE_SIGNAL || !are_all_asleep(search)) return true;
   search->certain = outside == EXU_OUTSIDE_NOTHING;
   for (size_t i = 0; i < search->count; i++) search->fates[i] = STUCK;
-  if (!say_groups(search, join_key, say_join)) return false;
-  return search->found.count > 0 || say_nobody(search);
+  if (!keep_groups(search, join_key, keep_join)) return false;
+  return search->found.count > 0 || keep_nobody(search);
 }
 
 bool exu_hangs_find(struct exu_arena *arena, const struct exu_stand *stands, size_t count, enum exu_outside outside,

@@ -11,16 +11,14 @@
 
 /* One thread. */
 struct exu_stand {
-  struct exu_string thread; /* what to call it: "\"worker-1\""; unknown: it is no thread that could do something */
+  bool is_thread; /* false: a thread state without one, which can do nothing */
   bool python;
-  bool holds_gil;
-  bool asleep;             /* it sleeps until another thread of the process wakes it, without a time limit */
-  bool lost;               /* what it waits for is held by one that is not in the process, for certain */
-  int64_t owner;           /* index of the one thread that could let it go on; -1: unknown */
-  enum exu_wait_kind kind; /* of its wait; the rest is for who sleeps only */
-  uint64_t address;        /* of what it waits for; 0: none, or unknown */
-  struct exu_string says;  /* "waits for the Queue 0x7f12 (it is empty)" */
-  struct exu_string proof; /* of a lost owner */
+  bool asleep;                      /* it sleeps until another thread of the process wakes it, without a time limit */
+  bool lost;                        /* what it waits for is held by one that is not in the process, for certain */
+  int64_t owner;                    /* index of the one thread that could let it go on; -1: unknown */
+  enum exu_wait_kind kind;          /* of its wait; the rest is for who sleeps only */
+  uint64_t address;                 /* of what it waits for; 0: none, or unknown */
+  const struct exu_evidence *proof; /* of a lost owner */
 };
 
 /* Can anything but the threads let the process go on? */

@@ -10,7 +10,7 @@
 
 /* Only threads of this process wake it, although it does not say so in the call. */
 static bool is_private(const struct exu_seen *seen) {
-  return !seen->futex.shared || seen->wait->kind == EXU_WAIT_JOIN || seen->wait->kind == EXU_WAIT_ONCE;
+  return !seen->futex.shared || seen->wait.kind == EXU_WAIT_JOIN || seen->wait.kind == EXU_WAIT_ONCE;
 }
 
 /* Nobody has changed the word since, which comes before the thread is woken. */
@@ -27,12 +27,12 @@ static bool may_have_run(const struct exu_os_thread *thread) { return thread->ra
 /* Any process wakes it that has mapped this. */
 static uint64_t shared_futex(const struct exu_seen *seen) {
   bool sleeps = !may_have_run(seen->subject.os) && seen->in_futex && !seen->futex.timed && is_unchanged(seen);
-  return sleeps && seen->wait->kind != EXU_WAIT_GIL && !is_private(seen) ? seen->futex.address : 0;
+  return sleeps && seen->wait.kind != EXU_WAIT_GIL && !is_private(seen) ? seen->futex.address : 0;
 }
 
 bool exu_wait_is_asleep(const struct exu_finishing *finishing, const struct exu_seen *seen) {
   if (may_have_run(seen->subject.os)) return false;
-  if (seen->wait->kind == EXU_WAIT_GIL) return seen->wait->owner >= 0 || finishing->gil_is_lost;
+  if (seen->wait.kind == EXU_WAIT_GIL) return seen->wait.owner >= 0 || finishing->gil_is_lost;
   return seen->in_futex && !seen->futex.timed && is_private(seen) && is_unchanged(seen);
 }
 
@@ -73,26 +73,29 @@ static enum exu_outside outside(const struct exu_waits *waits) {
   return process->stop_signal || exu_wait_has_handler(process->running_pid) ? EXU_OUTSIDE_SIGNAL : EXU_OUTSIDE_NOTHING;
 }
 
+/* Why it is certain that what holds it is not there. */
+static const struct exu_evidence *prove_loss(struct exu_waits *waits, const struct exu_wait *wait) {
+  const struct exu_evidence *proof = NULL;
+  for (const struct exu_evidence *one = wait->owner_evidence; one; one = one->next) {
+    struct exu_evidence copy = *one;
+    copy.next = NULL;
+    exu_evidence_add(waits->arena, &proof, copy);
+  }
+  exu_evidence_add(waits->arena, &proof,
+                   (struct exu_evidence){.kind = proof ? EXU_EVIDENCE_NO_SUCH_THREAD : EXU_EVIDENCE_NO_HOLDER});
+  return proof;
+}
+
 static struct exu_stand make_stand(const struct exu_finishing *finishing, const struct exu_seen *seen) {
-  const struct exu_thread *thread = &finishing->threads[seen->subject.thread];
-  const struct exu_wait *wait = seen->wait;
-  struct exu_arena *arena = finishing->waits->arena;
-  struct exu_stand stand = {.thread = seen->label,
-                            .python = thread->python,
-                            .holds_gil = seen->subject.gils[0] != 0,
-                            .asleep = wait->summary.data && exu_wait_is_asleep(finishing, seen),
+  const struct exu_wait *wait = &seen->wait;
+  struct exu_stand stand = {.is_thread = true,
+                            .python = finishing->threads[seen->subject.thread].python,
+                            .asleep = wait->kind != EXU_WAIT_UNKNOWN && exu_wait_is_asleep(finishing, seen),
                             .lost = seen->lost && exu_wait_sees_all(finishing->waits),
                             .owner = wait->owner,
                             .kind = wait->kind,
-                            .address = wait->address,
-                            .says = wait->summary};
-  if (stand.lost) {
-    struct exu_string owner = wait->owner_evidence;
-    if (!owner.data) owner = seen->py.owner_evidence;
-    stand.proof = exu_wait_concat(
-        arena, "", owner,
-        exu_wait_word(owner.data ? "; no thread of the process is that one" : "no thread of the process has it"));
-  }
+                            .address = wait->address};
+  if (stand.lost) stand.proof = prove_loss(finishing->waits, wait);
   return stand;
 }
 
@@ -104,11 +107,11 @@ bool exu_wait_find_hangs(struct exu_finishing *finishing, struct exu_report *rep
   for (size_t i = 0; i < report->thread_count; i++) stands[i].owner = -1;
   bool all_asleep = true;
   for (size_t i = 0; i < waits->seen.count; i++) {
-    const struct exu_seen *seen = &waits->seen.items[i];
+    struct exu_seen *seen = &waits->seen.items[i];
     if (seen->subject.thread >= report->thread_count) continue;
     stands[seen->subject.thread] = make_stand(finishing, seen);
-    seen->wait->asleep = stands[seen->subject.thread].asleep;
-    seen->wait->shared_futex = shared_futex(seen);
+    seen->wait.asleep = stands[seen->subject.thread].asleep;
+    seen->wait.shared_futex = shared_futex(seen);
     all_asleep &= stands[seen->subject.thread].asleep;
   }
   return exu_hangs_find(waits->arena, stands, report->thread_count, all_asleep ? outside(waits) : EXU_OUTSIDE_SIGNAL,

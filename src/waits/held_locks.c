@@ -64,27 +64,26 @@ struct walk {
 
 /* ---- Adding to the list ------------------------------------------------------------------------------------------ */
 
-static void add(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, const char *by, bool by_name) {
+static void add(struct walk *walk, const struct exu_py_frame *frame, struct exu_py_held found) {
   struct exu_py *py = walk->py;
   bool is_new;
   for (size_t i = 0; i < walk->released_count; i++) {
-    if (walk->released[i] == object) return;
+    if (walk->released[i] == found.object) return;
   }
-  if (!exu_map_insert(&walk->seen, object, &is_new)) {
+  if (!exu_map_insert(&walk->seen, found.object, &is_new)) {
     walk->no_memory = true;
     return;
   }
   if (!is_new) return;
-  struct exu_string text = exu_py_frame_text(py, frame);
-  struct exu_py_held *held = text.data ? EXU_PUSH(py->arena, &walk->held->items) : NULL;
+  struct exu_py_held *held = EXU_PUSH(py->arena, &walk->held->items);
   if (!held) {
     walk->no_memory = true;
     return;
   }
-  *held = (struct exu_py_held){.object = object, .thread = walk->thread, .by = by, .by_name = by_name};
+  *held = found;
+  held->thread = walk->thread;
+  held->place = exu_py_place(frame);
   held->kept = walk->innermost && exu_py_just_entered(py, frame, walk->depth);
-  held->evidence =
-      exu_arena_printf(py->arena, "%s in %.*s", by ? by : "its result is computed", (int)text.size, text.data);
 }
 
 /* ---- Released inside --------------------------------------------------------------------------------------------- */
@@ -147,13 +146,13 @@ static bool is_suspended(const struct walk *walk, const struct exu_py_frame *fra
   return frame != &walk->frames[walk->index];
 }
 
-static void add_with(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, const char *by) {
+static void add_with(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, enum exu_taken_by by) {
   if (may_be_released(walk, walk->index)) return;
   if (is_suspended(walk, frame) && !is_library(frame->code)) {
     const struct exu_py_code *code = with_names(walk, frame->code);
     if (!code || code->uses_release) return;
   }
-  add(walk, frame, object, by, false);
+  add(walk, frame, (struct exu_py_held){.object = object, .by = by});
 }
 
 /* A frame that releases in a `finally` what it acquired is no reason to doubt that; those that run meanwhile may be. */
@@ -167,7 +166,8 @@ static void look_at_finally(struct walk *walk, const struct exu_py_frame *frame)
   for (size_t i = 0; i < count && !walk->no_memory; i++) {
     uint64_t object = acquired[i].object;
     if (exu_py_lock_taken(walk->py, object, exu_py_lock_type(walk->py, object)) == EXU_NO) continue;
-    add(walk, frame, object, "acquire()", acquired[i].by_name);
+    add(walk, frame,
+        (struct exu_py_held){.object = object, .by = EXU_TAKEN_BY_ACQUIRE, .by_name = acquired[i].by_name});
   }
 }
 
@@ -179,7 +179,7 @@ static void look_at_work(struct walk *walk, const struct exu_py_frame *frame) {
   uint64_t self, future;
   if (!exu_py_is_work(frame) || !exu_py_first_argument(py, frame, &self)) return;
   if (!exu_py_is_a(py, self, "_WorkItem") || !exu_py_attribute(py, self, "future", &future)) return;
-  add(walk, frame, future, NULL, false);
+  add(walk, frame, (struct exu_py_held){.object = future, .is_result = true});
 }
 
 /* ---- Locks ------------------------------------------------------------------------------------------------------- */
@@ -189,7 +189,7 @@ static const char *block_name(const struct exu_py *py) {
 }
 
 /* A lock, an RLock, or the RLock that is written in Python, which has a lock inside. */
-static void add_lock(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, const char *by) {
+static void add_lock(struct walk *walk, const struct exu_py_frame *frame, uint64_t object, enum exu_taken_by by) {
   struct exu_py *py = walk->py;
   enum exu_py_lock_type type = exu_py_lock_type(py, object);
   uint64_t inner;
@@ -200,8 +200,6 @@ static void add_lock(struct walk *walk, const struct exu_py_frame *frame, uint64
     if (exu_py_attribute(py, object, block_name(py), &inner)) add_with(walk, frame, inner, by);
   }
 }
-
-static const char with[] = "`with`", exit_stack[] = "ExitStack";
 
 static bool push(struct walk *walk, struct inner inner) {
   struct inner *pushed = walk->inner.count < INNER_MAX ? EXU_PUSH(walk->py->arena, &walk->inner) : NULL;
@@ -222,7 +220,7 @@ static bool push_exit(void *context, const struct exu_py_method *method) {
 
 /* What the object of a `with` stands for: itself, the lock of a Condition, or what contextlib has made of others. */
 static void add_object(struct walk *walk, const struct exu_py_frame *frame, struct exu_py_method method,
-                       const char *by) {
+                       enum exu_taken_by by) {
   struct exu_py *py = walk->py;
   struct leaving leaving = {walk, frame};
   struct inner generator = {.method = {0}};
@@ -258,12 +256,12 @@ static void look_at_slot(struct walk *walk, const struct exu_py_frame *frame, ui
   struct exu_py_method method;
   bool has_upper = exu_py_slot(py, top, &upper);
   if (!exu_py_at_least(py, 3, 14)) {
-    if (has_upper && exu_py_bound(py, upper, &method)) add_object(walk, frame, method, with);
+    if (has_upper && exu_py_bound(py, upper, &method)) add_object(walk, frame, method, EXU_TAKEN_BY_WITH);
     return;
   }
   if (top <= bottom || !exu_py_slot(py, top - 8, &lower)) return;
   if (has_upper ? exu_py_unbound(py, lower, upper, &method) : upper == 0 && exu_py_bound(py, lower, &method)) {
-    add_object(walk, frame, method, with);
+    add_object(walk, frame, method, EXU_TAKEN_BY_WITH);
   }
 }
 
@@ -375,7 +373,7 @@ static void look_inside(struct walk *walk) {
   for (size_t i = 0; i < walk->inner.count && !walk->no_memory; i++) {
     const struct inner inner = walk->inner.items[i]; /* the list may move */
     if (inner.method.self) {
-      add_object(walk, &inner.frame, inner.method, exit_stack);
+      add_object(walk, &inner.frame, inner.method, EXU_TAKEN_BY_EXIT_STACK);
     } else {
       look_at_frame(walk, &inner.frame);
     }

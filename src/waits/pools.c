@@ -2,7 +2,6 @@
 /*
  * Results that are waited for and lie in the queue of a pool of threads: only those threads can let the waiter go on.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "waits/python_waits.h"
@@ -12,7 +11,7 @@
 
 static bool wants_pools(const struct exu_waits *waits) {
   for (size_t i = 0; i < waits->seen.count; i++) {
-    if (waits->seen.items[i].py.kind == EXU_WAIT_FUTURE) return true;
+    if (waits->seen.items[i].wait.kind == EXU_WAIT_FUTURE) return true;
   }
   return false;
 }
@@ -75,8 +74,9 @@ static bool find_tasks(struct exu_waits *waits, struct exu_map *tasks) {
   }
   for (size_t i = 0; i < waits->seen.count && !filling.no_memory; i++) {
     struct exu_seen *seen = &waits->seen.items[i];
-    if (seen->py.kind != EXU_WAIT_FUTURE || seen->py.object == 0 || seen->py_part >= seen->subject.part_count) continue;
-    uint64_t task = exu_py_task_of(seen->subject.parts[seen->py_part].py, seen->py.object);
+    if (seen->wait.kind != EXU_WAIT_FUTURE || seen->wait.address == 0 || seen->py_part >= seen->subject.part_count)
+      continue;
+    uint64_t task = exu_py_task_of(seen->subject.parts[seen->py_part].py, seen->wait.address);
     void **slot = task ? exu_map_find(tasks, task) : NULL;
     if (slot) seen->queued_in = (size_t)((struct exu_wait_pool *)*slot - waits->pools.items) + 1;
   }
@@ -96,23 +96,16 @@ bool exu_waits_look_at_pools(struct exu_waits *waits) {
     const struct exu_wait_subject *subject = &waits->seen.items[i].subject;
     for (size_t p = 0; p < subject->part_count; p++) look_at_keeper(waits, &subject->parts[p]);
   }
+  for (size_t i = 0; i < waits->pools.count; i++) {
+    const struct exu_py_pool *of = &waits->pools.items[i].of;
+    waits->pools.items[i].known = (struct exu_pool){of->type, of->name, of->object ? of->object : of->queue, of->jobs};
+  }
   bool memory = find_tasks(waits, &tasks);
   exu_map_deinit(&tasks);
   return memory;
 }
 
-/* ---- The second step: words, and groups of threads --------------------------------------------------------------- */
-
-struct exu_string exu_wait_pool_name(struct exu_waits *waits, size_t pool) {
-  const struct exu_py_pool *of = &waits->pools.items[pool - 1].of;
-  struct exu_string type = of->type.data ? of->type : exu_wait_word("executor");
-  int size = of->name.size < EXU_WAIT_NAME_SHOWN ? (int)of->name.size : EXU_WAIT_NAME_SHOWN;
-  if (of->name.data && size > 0) {
-    return exu_arena_printf(waits->arena, "the %.*s \"%.*s\"", (int)type.size, type.data, size, of->name.data);
-  }
-  return exu_arena_printf(waits->arena, "the %.*s 0x%" PRIx64, (int)type.size, type.data,
-                          of->object ? of->object : of->queue);
-}
+/* ---- The second step: groups of threads -------------------------------------------------------------------------- */
 
 /* A pool that all threads are known of that it has or can have. */
 static bool is_complete(const struct exu_wait_pool *pool) {
@@ -132,9 +125,7 @@ bool exu_wait_groups(struct exu_waits *waits, const struct exu_group **groups, s
     for (size_t j = 0; j < waits->seen.count && filled < pool->workers; j++) {
       if (waits->seen.items[j].works_for == i + 1) threads[filled++] = waits->seen.items[j].subject.thread;
     }
-    list[i] = (struct exu_group){.name = exu_wait_pool_name(waits, i + 1),
-                                 .work = pool->of.jobs ? "results that only it could compute"
-                                                       : "Futures that only it could run",
+    list[i] = (struct exu_group){.pool = &pool->known,
                                  .threads = threads,
                                  .thread_count = filled,
                                  .complete = is_complete(pool) && waits->seen.count >= waits->process->thread_count};

@@ -6,15 +6,18 @@
 #include "python/object/dict.h"
 #include "python/object/int.h"
 #include "python/object/types.h"
+#include "waits/evidence.h"
 #include "waits/python_lock.h"
 
-void exu_py_joined_thread(struct exu_py *py, uint64_t thread, struct exu_py_wait *wait) {
+void exu_py_joined_thread(struct exu_py *py, uint64_t thread, struct exu_wait *wait) {
   const char *name = py->runtime->build.version.major < 3 ? "_Thread__ident" : "_ident";
   uint64_t object, value;
   if (exu_py_attribute(py, thread, name, &object) && exu_py_int(py, object, &value)) {
     wait->owner_ident = value;
-    wait->owner_evidence =
-        exu_arena_printf(py->arena, "attribute %s of the Thread at 0x%llx", name, (unsigned long long)thread);
+    wait->owner_evidence = exu_evidence_of(py->arena, (struct exu_evidence){.kind = EXU_EVIDENCE_ATTRIBUTE,
+                                                                            .name = exu_string_of(name),
+                                                                            .type = EXU_STRING_OF("Thread"),
+                                                                            .object = thread});
   }
   /* 3.8 and later */
   if (exu_py_attribute(py, thread, "_native_id", &object) && exu_py_int(py, object, &value) && value <= INT32_MAX) {
@@ -22,12 +25,12 @@ void exu_py_joined_thread(struct exu_py *py, uint64_t thread, struct exu_py_wait
   }
 }
 
-static void set_join(struct exu_py *py, const struct exu_py_frame *frame, const char *how, uint64_t address,
-                     struct exu_py_wait *wait) {
-  struct exu_string text = exu_py_frame_text(py, frame);
+static void set_join(struct exu_py *py, const struct exu_py_frame *frame, enum exu_evidence_kind how, uint64_t object,
+                     struct exu_wait *wait) {
   wait->kind = EXU_WAIT_JOIN;
-  wait->evidence = exu_arena_printf(py->arena, "%s 0x%llx; %.*s", how, (unsigned long long)address, (int)text.size,
-                                    text.data ? text.data : "");
+  exu_evidence_add(py->arena, &wait->evidence, (struct exu_evidence){.kind = how, .object = object});
+  exu_evidence_add(py->arena, &wait->evidence,
+                   (struct exu_evidence){.kind = EXU_EVIDENCE_FRAME, .place = exu_py_place(frame)});
 }
 
 /* ---- Handles, since 3.13 ----------------------------------------------------------------------------------------- */
@@ -36,7 +39,7 @@ static void set_join(struct exu_py *py, const struct exu_py_frame *frame, const 
 enum { PTHREAD_SIZE = 4096 };
 
 void exu_py_wait_for_handle(struct exu_py *py, const struct exu_py_frame *frame, const struct exu_py_sleep *sleep,
-                            struct exu_py_wait *wait) {
+                            struct exu_wait *wait) {
   const struct exu_layout *layout = &py->runtime->layout;
   uint64_t thread, object, handle, ident;
   if (!exu_py_has(layout->thread_handle) || !exu_py_first_argument(py, frame, &thread)) return;
@@ -48,16 +51,18 @@ void exu_py_wait_for_handle(struct exu_py *py, const struct exu_py_frame *frame,
   if (!exu_string_is(exu_py_type_name(py, object), "_thread._ThreadHandle")) return;
   if (!exu_py_get(py, object, layout->thread_handle, &handle)) return;
   if (sleep->parked && sleep->parked == handle + layout->thread_handle_exiting.offset) {
-    set_join(py, frame, "parked on the event of the thread's handle at", handle, wait);
+    wait->evidence = NULL;
+    set_join(py, frame, EXU_EVIDENCE_HANDLE, handle, wait);
   } else if (!sleep->parked && exu_py_get(py, handle, layout->thread_handle_ident, &ident) && ident != 0 &&
              sleep->futex >= ident && sleep->futex - ident < PTHREAD_SIZE) {
-    set_join(py, frame, "pthread_join of", ident, wait);
+    wait->evidence = NULL;
+    set_join(py, frame, EXU_EVIDENCE_JOIN, ident, wait);
   }
 }
 
 /* The handle that the thread is parked on: an entry of a list, whose neighbours point back at it. */
 static void shutdown_handle(struct exu_py *py, const struct exu_py_frame *frame, const struct exu_py_sleep *sleep,
-                            struct exu_py_wait *wait) {
+                            struct exu_wait *wait) {
   const struct exu_layout *layout = &py->runtime->layout;
   if (!sleep->parked || !exu_py_has(layout->thread_handle_exiting)) return;
   uint64_t handle = sleep->parked - layout->thread_handle_exiting.offset;
@@ -66,10 +71,13 @@ static void shutdown_handle(struct exu_py *py, const struct exu_py_frame *frame,
     return;
   }
   if (!exu_py_get(py, handle, layout->thread_handle_ident, &ident) || ident == 0) return;
-  set_join(py, frame, "parked on the event of the thread handle at", handle, wait);
+  wait->evidence = NULL;
+  set_join(py, frame, EXU_EVIDENCE_HANDLE, handle, wait);
   wait->owner_ident = ident;
-  wait->owner_evidence =
-      exu_arena_printf(py->arena, "ident of the thread handle at 0x%llx", (unsigned long long)handle);
+  wait->owner_evidence = exu_evidence_of(py->arena, (struct exu_evidence){.kind = EXU_EVIDENCE_MEMBER,
+                                                                          .name = EXU_STRING_OF("ident"),
+                                                                          .type = EXU_STRING_OF("thread handle"),
+                                                                          .object = handle});
 }
 
 /* ---- Locks of thread states, 3.8 to 3.12 ------------------------------------------------------------------------- */
@@ -89,7 +97,7 @@ static bool match_thread(void *context, uint64_t key, uint64_t value) {
   return false;
 }
 
-static void shutdown_lock(struct exu_py *py, const struct exu_py_frame *frame, struct exu_py_wait *wait) {
+static void shutdown_lock(struct exu_py *py, const struct exu_py_frame *frame, struct exu_wait *wait) {
   const struct exu_layout *layout = &py->runtime->layout;
   struct lookup lookup = {.py = py, .lock = wait->lock};
   bool current = exu_py_has(layout->iframe_globals);
@@ -98,19 +106,14 @@ static void shutdown_lock(struct exu_py *py, const struct exu_py_frame *frame, s
   if (!exu_py_dict_get(py, globals, "_active", &active)) return;
   exu_py_dict_each(py, active, match_thread, &lookup);
   if (!lookup.thread) return;
-  struct exu_string evidence = wait->evidence;
-  set_join(py, frame, "the lock is that of the Thread at", lookup.thread, wait);
-  if (evidence.data && wait->evidence.data) {
-    wait->evidence = exu_arena_printf(py->arena, "%.*s; %.*s", (int)evidence.size, evidence.data,
-                                      (int)wait->evidence.size, wait->evidence.data);
-  }
-  wait->object = lookup.thread;
+  set_join(py, frame, EXU_EVIDENCE_THREAD_LOCK, lookup.thread, wait);
+  wait->address = lookup.thread;
   wait->type = exu_py_type_name(py, lookup.thread);
   exu_py_joined_thread(py, lookup.thread, wait);
 }
 
 void exu_py_wait_at_shutdown(struct exu_py *py, const struct exu_py_frame *frame, const struct exu_py_sleep *sleep,
-                             struct exu_py_wait *wait) {
+                             struct exu_wait *wait) {
   if (wait->kind == EXU_WAIT_LOCK) {
     shutdown_lock(py, frame, wait);
   } else if (wait->kind == EXU_WAIT_UNKNOWN || wait->kind == EXU_WAIT_PYMUTEX) {

@@ -9,6 +9,7 @@
 #include "python/object/int.h"
 #include "python/object/str.h"
 #include "python/object/types.h"
+#include "waits/evidence.h"
 #include "waits/python_join.h"
 #include "waits/python_lock.h"
 
@@ -16,8 +17,6 @@ static const char threading[] = "threading.py", bootstrap[] = "<frozen importlib
 static const char synchronize[] = "multiprocessing/synchronize.py", queues[] = "multiprocessing/queues.py",
                   process[] = "multiprocessing/process.py", pool[] = "multiprocessing/pool.py";
 static const char futures[] = "concurrent/futures/_base.py", event_loop[] = "asyncio/base_events.py";
-static const char empty[] = "it is empty", full[] = "it is full",
-                  unfinished[] = "task_done was not called for every item";
 #define BIT(kind) (1u << (kind))
 /* What a wait is before its frames are looked at. */
 enum {
@@ -29,8 +28,7 @@ enum {
 };
 
 /* More has to be true than that a function of this name waits with what was seen so far. */
-typedef bool check_callback(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self,
-                            struct exu_py_wait *wait);
+typedef bool check_callback(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_wait *wait);
 
 static bool attribute_is(struct exu_py *py, uint64_t object, const char *name, uint64_t expected) {
   uint64_t value;
@@ -41,22 +39,22 @@ static bool attribute_is(struct exu_py *py, uint64_t object, const char *name, u
  * Condition.wait sleeps on a lock of its own, `waiter`, until it is notified. After that it may sleep once more, to
  * take the Condition's lock again: that is a wait for a lock.
  */
-static bool check_condition(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self,
-                            struct exu_py_wait *wait) {
+static bool check_condition(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_wait *wait) {
   uint64_t waiter;
   (void)self;
   return exu_py_local(py, frame, "waiter", &waiter) && waiter == wait->lock;
 }
 
-static void set_owner(struct exu_py *py, struct exu_py_wait *wait, uint64_t object, const char *attribute) {
+static void set_owner(struct exu_py *py, struct exu_wait *wait, uint64_t object, const char *attribute) {
   uint64_t owner, ident;
   if (!exu_py_attribute(py, object, attribute, &owner) || !exu_py_int(py, owner, &ident) || ident == 0) return;
   wait->owner_ident = ident;
-  wait->owner_evidence = exu_arena_printf(py->arena, "its attribute %s", attribute);
+  wait->owner_evidence = exu_evidence_of(
+      py->arena, (struct exu_evidence){.kind = EXU_EVIDENCE_ATTRIBUTE, .name = exu_string_of(attribute)});
 }
 
 /* The RLock that is written in Python: 2.7's only one, threading._PyRLock later. */
-static bool check_rlock(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_py_wait *wait) {
+static bool check_rlock(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_wait *wait) {
   bool old = py->runtime->build.version.major < 3;
   (void)frame;
   if (!attribute_is(py, self, old ? "_RLock__block" : "_block", wait->lock)) return false;
@@ -68,7 +66,7 @@ static bool check_rlock(struct exu_py *py, const struct exu_py_frame *frame, uin
  * importlib's locks, one for each module that is being imported. `lock` protects the object itself, `wakeup` is what
  * others wait for.
  */
-static bool check_import(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_py_wait *wait) {
+static bool check_import(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_wait *wait) {
   (void)frame;
   if (!attribute_is(py, self, "wakeup", wait->lock)) return false;
   set_owner(py, wait, self, "owner");
@@ -77,34 +75,34 @@ static bool check_import(struct exu_py *py, const struct exu_py_frame *frame, ui
 
 /* 3.4 to 3.12: a lock that the thread state holds. */
 static bool check_tstate_lock(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self,
-                              struct exu_py_wait *wait) {
+                              struct exu_wait *wait) {
   (void)frame;
   return attribute_is(py, self, "_tstate_lock", wait->lock);
 }
 
 /* The Condition of multiprocessing waits for a semaphore of its own. */
 static bool check_shared_condition(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self,
-                                   struct exu_py_wait *wait) {
+                                   struct exu_wait *wait) {
   uint64_t semaphore;
   (void)frame;
   if (!exu_py_attribute(py, self, "_wait_semaphore", &semaphore)) return false;
-  return semaphore == wait->object || attribute_is(py, semaphore, "_semlock", wait->lock);
+  return semaphore == wait->address || attribute_is(py, semaphore, "_semlock", wait->lock);
 }
 
-static bool check_future(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_py_wait *wait) {
+static bool check_future(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_wait *wait) {
   (void)frame;
-  return attribute_is(py, self, "_condition", wait->object);
+  return attribute_is(py, self, "_condition", wait->address);
 }
 
 /* concurrent.futures.wait and as_completed: functions with many Futures and one Event. */
-static bool check_waiter(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_py_wait *wait) {
+static bool check_waiter(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_wait *wait) {
   uint64_t waiter;
   (void)self;
-  return exu_py_local(py, frame, "waiter", &waiter) && attribute_is(py, waiter, "event", wait->object);
+  return exu_py_local(py, frame, "waiter", &waiter) && attribute_is(py, waiter, "event", wait->address);
 }
 
 /* Nothing is ready: `_ready` is a deque, whose size is where a tuple has it. */
-static bool check_loop(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_py_wait *wait) {
+static bool check_loop(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_wait *wait) {
   uint64_t ready, size;
   (void)frame;
   (void)wait;
@@ -113,7 +111,7 @@ static bool check_loop(struct exu_py *py, const struct exu_py_frame *frame, uint
          exu_py_get(py, ready, py->runtime->layout.var_size, &size) && size == 0;
 }
 
-static bool set_child(struct exu_py *py, uint64_t object, struct exu_py_wait *wait) {
+static bool set_child(struct exu_py *py, uint64_t object, struct exu_wait *wait) {
   uint64_t pid, number;
   if (!exu_py_attribute(py, object, "pid", &pid) || !exu_py_int(py, pid, &number)) return false;
   if (number == 0 || number > INT32_MAX) return false;
@@ -121,18 +119,17 @@ static bool set_child(struct exu_py *py, uint64_t object, struct exu_py_wait *wa
   return true;
 }
 
-static bool check_process(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self,
-                          struct exu_py_wait *wait) {
+static bool check_process(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_wait *wait) {
   uint64_t popen, name;
   (void)frame;
   if (!exu_py_attribute(py, self, "_popen", &popen) || !set_child(py, popen, wait)) return false;
-  if (exu_py_attribute(py, self, "_name", &name) && exu_py_text(py, name, &wait->name) != EXU_PY_TEXT_OK) {
-    wait->name = (struct exu_string){NULL, 0};
+  if (exu_py_attribute(py, self, "_name", &name) && exu_py_text(py, name, &wait->child_name) != EXU_PY_TEXT_OK) {
+    wait->child_name = (struct exu_string){NULL, 0};
   }
   return true;
 }
 
-static bool check_popen(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_py_wait *wait) {
+static bool check_popen(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_wait *wait) {
   (void)frame;
   return set_child(py, self, wait);
 }
@@ -143,57 +140,57 @@ static const struct step {
   unsigned with;                      /* BITs of the kind so far */
   enum exu_wait_kind kind;
   check_callback *check;
-  const char *state; /* what that says of the object */
+  enum exu_wait_detail detail; /* what that says of the object */
 } steps[] = {
-    {threading, "wait", "Condition", LOCK, EXU_WAIT_CONDITION, check_condition, NULL},
-    {threading, "wait", "_Condition", LOCK, EXU_WAIT_CONDITION, check_condition, NULL},
-    {threading, "wait_for", "Condition", CONDITION, EXU_WAIT_CONDITION, NULL, NULL},
-    {threading, "wait", "Event", CONDITION, EXU_WAIT_EVENT, NULL, NULL},
-    {threading, "wait", "_Event", CONDITION, EXU_WAIT_EVENT, NULL, NULL},
-    {threading, "acquire", "Semaphore", CONDITION, EXU_WAIT_SEMAPHORE, NULL, NULL},
-    {threading, "acquire", "_Semaphore", CONDITION, EXU_WAIT_SEMAPHORE, NULL, NULL},
-    {threading, "_enter", "Barrier", CONDITION, EXU_WAIT_BARRIER, NULL, NULL},
-    {threading, "_wait", "Barrier", CONDITION, EXU_WAIT_BARRIER, NULL, NULL},
-    {threading, "wait", "Barrier", BIT(EXU_WAIT_BARRIER), EXU_WAIT_BARRIER, NULL, NULL},
-    {threading, "acquire", "_RLock", LOCK, EXU_WAIT_RLOCK, check_rlock, NULL},
-    {threading, "_acquire_restore", "_RLock", LOCK, EXU_WAIT_RLOCK, check_rlock, NULL},
-    {threading, "_wait_for_tstate_lock", "Thread", LOCK, EXU_WAIT_JOIN, check_tstate_lock, NULL},
+    {threading, "wait", "Condition", LOCK, EXU_WAIT_CONDITION, check_condition, EXU_DETAIL_NONE},
+    {threading, "wait", "_Condition", LOCK, EXU_WAIT_CONDITION, check_condition, EXU_DETAIL_NONE},
+    {threading, "wait_for", "Condition", CONDITION, EXU_WAIT_CONDITION, NULL, EXU_DETAIL_NONE},
+    {threading, "wait", "Event", CONDITION, EXU_WAIT_EVENT, NULL, EXU_DETAIL_NONE},
+    {threading, "wait", "_Event", CONDITION, EXU_WAIT_EVENT, NULL, EXU_DETAIL_NONE},
+    {threading, "acquire", "Semaphore", CONDITION, EXU_WAIT_SEMAPHORE, NULL, EXU_DETAIL_NONE},
+    {threading, "acquire", "_Semaphore", CONDITION, EXU_WAIT_SEMAPHORE, NULL, EXU_DETAIL_NONE},
+    {threading, "_enter", "Barrier", CONDITION, EXU_WAIT_BARRIER, NULL, EXU_DETAIL_NONE},
+    {threading, "_wait", "Barrier", CONDITION, EXU_WAIT_BARRIER, NULL, EXU_DETAIL_NONE},
+    {threading, "wait", "Barrier", BIT(EXU_WAIT_BARRIER), EXU_WAIT_BARRIER, NULL, EXU_DETAIL_NONE},
+    {threading, "acquire", "_RLock", LOCK, EXU_WAIT_RLOCK, check_rlock, EXU_DETAIL_NONE},
+    {threading, "_acquire_restore", "_RLock", LOCK, EXU_WAIT_RLOCK, check_rlock, EXU_DETAIL_NONE},
+    {threading, "_wait_for_tstate_lock", "Thread", LOCK, EXU_WAIT_JOIN, check_tstate_lock, EXU_DETAIL_NONE},
     /* 2.7's waits for a Condition. Since 3.13 nothing of this is written in Python. */
-    {threading, "join", "Thread", CONDITION | BIT(EXU_WAIT_JOIN), EXU_WAIT_JOIN, NULL, NULL},
-    {"queue.py", "get", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, empty},
-    {"queue.py", "put", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, full},
-    {"queue.py", "join", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, unfinished},
-    {"queue.py", "get", "_PySimpleQueue", SEMAPHORE, EXU_WAIT_QUEUE, NULL, empty},
-    {"Queue.py", "get", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, empty},
-    {"Queue.py", "put", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, full},
-    {"Queue.py", "join", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, unfinished},
-    {bootstrap, "acquire", "_ModuleLock", LOCK, EXU_WAIT_IMPORT_LOCK, check_import, NULL},
+    {threading, "join", "Thread", CONDITION | BIT(EXU_WAIT_JOIN), EXU_WAIT_JOIN, NULL, EXU_DETAIL_NONE},
+    {"queue.py", "get", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_EMPTY},
+    {"queue.py", "put", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_FULL},
+    {"queue.py", "join", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_UNFINISHED},
+    {"queue.py", "get", "_PySimpleQueue", SEMAPHORE, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_EMPTY},
+    {"Queue.py", "get", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_EMPTY},
+    {"Queue.py", "put", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_FULL},
+    {"Queue.py", "join", "Queue", CONDITION, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_UNFINISHED},
+    {bootstrap, "acquire", "_ModuleLock", LOCK, EXU_WAIT_IMPORT_LOCK, check_import, EXU_DETAIL_NONE},
     /* multiprocessing: posix semaphores in shared memory, whose holder may be another process; pipes. */
-    {synchronize, "__enter__", "Lock", SHARED, EXU_WAIT_LOCK, NULL, NULL},
-    {synchronize, "__enter__", "RLock", SHARED, EXU_WAIT_RLOCK, NULL, NULL},
-    {synchronize, "__enter__", "Semaphore", SHARED, EXU_WAIT_SEMAPHORE, NULL, NULL},
-    {synchronize, "wait", "Condition", SHARED, EXU_WAIT_CONDITION, check_shared_condition, NULL},
-    {synchronize, "wait_for", "Condition", CONDITION, EXU_WAIT_CONDITION, NULL, NULL},
-    {synchronize, "wait", "Event", CONDITION, EXU_WAIT_EVENT, NULL, NULL},
-    {queues, "get", "Queue", SHARED, EXU_WAIT_QUEUE, NULL, "another reader has its lock"},
-    {queues, "get", "Queue", CALL, EXU_WAIT_QUEUE, NULL, NULL},
-    {queues, "put", "Queue", SHARED, EXU_WAIT_QUEUE, NULL, full},
-    {queues, "join", "JoinableQueue", CONDITION, EXU_WAIT_QUEUE, NULL, unfinished},
-    {queues, "get", "SimpleQueue", SHARED, EXU_WAIT_QUEUE, NULL, "another reader has its lock"},
-    {queues, "get", "SimpleQueue", CALL, EXU_WAIT_QUEUE, NULL, NULL},
-    {queues, "put", "SimpleQueue", SHARED, EXU_WAIT_QUEUE, NULL, "another writer has its lock"},
-    {process, "join", "BaseProcess", CALL, EXU_WAIT_CHILD, check_process, NULL},
-    {process, "join", "Process", CALL, EXU_WAIT_CHILD, check_process, NULL}, /* 2.7 */
-    {"subprocess.py", "wait", "Popen", CALL, EXU_WAIT_CHILD, check_popen, NULL},
+    {synchronize, "__enter__", "Lock", SHARED, EXU_WAIT_LOCK, NULL, EXU_DETAIL_NONE},
+    {synchronize, "__enter__", "RLock", SHARED, EXU_WAIT_RLOCK, NULL, EXU_DETAIL_NONE},
+    {synchronize, "__enter__", "Semaphore", SHARED, EXU_WAIT_SEMAPHORE, NULL, EXU_DETAIL_NONE},
+    {synchronize, "wait", "Condition", SHARED, EXU_WAIT_CONDITION, check_shared_condition, EXU_DETAIL_NONE},
+    {synchronize, "wait_for", "Condition", CONDITION, EXU_WAIT_CONDITION, NULL, EXU_DETAIL_NONE},
+    {synchronize, "wait", "Event", CONDITION, EXU_WAIT_EVENT, NULL, EXU_DETAIL_NONE},
+    {queues, "get", "Queue", SHARED, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_READER},
+    {queues, "get", "Queue", CALL, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_NONE},
+    {queues, "put", "Queue", SHARED, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_FULL},
+    {queues, "join", "JoinableQueue", CONDITION, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_UNFINISHED},
+    {queues, "get", "SimpleQueue", SHARED, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_READER},
+    {queues, "get", "SimpleQueue", CALL, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_NONE},
+    {queues, "put", "SimpleQueue", SHARED, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_WRITER},
+    {process, "join", "BaseProcess", CALL, EXU_WAIT_CHILD, check_process, EXU_DETAIL_NONE},
+    {process, "join", "Process", CALL, EXU_WAIT_CHILD, check_process, EXU_DETAIL_NONE}, /* 2.7 */
+    {"subprocess.py", "wait", "Popen", CALL, EXU_WAIT_CHILD, check_popen, EXU_DETAIL_NONE},
     /* Results. */
-    {pool, "wait", "ApplyResult", CONDITION | BIT(EXU_WAIT_EVENT), EXU_WAIT_FUTURE, NULL, NULL},
-    {pool, "get", "ApplyResult", BIT(EXU_WAIT_FUTURE), EXU_WAIT_FUTURE, NULL, NULL},
-    {pool, "next", "IMapIterator", CONDITION, EXU_WAIT_FUTURE, NULL, NULL},
-    {futures, "result", "Future", CONDITION, EXU_WAIT_FUTURE, check_future, NULL},
-    {futures, "exception", "Future", CONDITION, EXU_WAIT_FUTURE, check_future, NULL},
-    {futures, "wait", NULL, BIT(EXU_WAIT_EVENT), EXU_WAIT_FUTURE, check_waiter, NULL},
-    {futures, "as_completed", NULL, BIT(EXU_WAIT_EVENT), EXU_WAIT_FUTURE, check_waiter, NULL},
-    {event_loop, "_run_once", "BaseEventLoop", CALL, EXU_WAIT_EVENT_LOOP, check_loop, NULL},
+    {pool, "wait", "ApplyResult", CONDITION | BIT(EXU_WAIT_EVENT), EXU_WAIT_FUTURE, NULL, EXU_DETAIL_NONE},
+    {pool, "get", "ApplyResult", BIT(EXU_WAIT_FUTURE), EXU_WAIT_FUTURE, NULL, EXU_DETAIL_NONE},
+    {pool, "next", "IMapIterator", CONDITION, EXU_WAIT_FUTURE, NULL, EXU_DETAIL_NONE},
+    {futures, "result", "Future", CONDITION, EXU_WAIT_FUTURE, check_future, EXU_DETAIL_NONE},
+    {futures, "exception", "Future", CONDITION, EXU_WAIT_FUTURE, check_future, EXU_DETAIL_NONE},
+    {futures, "wait", NULL, BIT(EXU_WAIT_EVENT), EXU_WAIT_FUTURE, check_waiter, EXU_DETAIL_NONE},
+    {futures, "as_completed", NULL, BIT(EXU_WAIT_EVENT), EXU_WAIT_FUTURE, check_waiter, EXU_DETAIL_NONE},
+    {event_loop, "_run_once", "BaseEventLoop", CALL, EXU_WAIT_EVENT_LOOP, check_loop, EXU_DETAIL_NONE},
 };
 
 static bool is_file(struct exu_string path, const char *name) {
@@ -206,22 +203,14 @@ bool exu_py_is_function(const struct exu_py_frame *frame, const char *file, cons
   return frame->code->valid && exu_string_is(frame->code->function, function) && is_file(frame->code->file, file);
 }
 
-static void say(struct exu_py *py, const struct exu_py_frame *frame, struct exu_py_wait *wait) {
-  struct exu_string text = exu_py_frame_text(py, frame), before = wait->evidence;
-  if (!text.data) return;
-  if (wait->object == 0) {
-    wait->evidence = exu_arena_printf(py->arena, "%.*s; %.*s", (int)before.size, before.data ? before.data : "",
-                                      (int)text.size, text.data);
-    return;
-  }
-  wait->evidence =
-      exu_arena_printf(py->arena, "%.*s%s%.*s of the %.*s at 0x%llx", (int)before.size, before.data ? before.data : "",
-                       before.data ? "; " : "", (int)text.size, text.data, (int)wait->type.size,
-                       wait->type.data ? wait->type.data : "", (unsigned long long)wait->object);
+static void tell(struct exu_py *py, const struct exu_py_frame *frame, struct exu_wait *wait) {
+  struct exu_evidence seen = {.kind = EXU_EVIDENCE_FRAME, .place = exu_py_place(frame), .object = wait->address};
+  if (seen.object) seen.type = wait->type;
+  exu_evidence_add(py->arena, &wait->evidence, seen);
 }
 
 static const struct step *matching(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self,
-                                   struct exu_py_wait *wait) {
+                                   struct exu_wait *wait) {
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
     const struct step *step = &steps[i];
     if (!(step->with & BIT(wait->kind)) || !exu_py_is_function(frame, step->file, step->function)) continue;
@@ -258,19 +247,19 @@ static struct exu_string type_name(struct exu_py *py, const struct step *step, u
 }
 
 static void take(struct exu_py *py, const struct exu_py_frame *frame, const struct step *step, uint64_t self,
-                 struct exu_py_wait *wait) {
+                 struct exu_wait *wait) {
   uint64_t object = step->type ? self : 0;
-  bool same = wait->object == object && wait->kind == step->kind;
-  if (wait->kind != step->kind) wait->state = step->state; /* what is known of the same lock stays */
+  bool same = wait->address == object && wait->kind == step->kind;
+  if (wait->kind != step->kind) wait->detail = step->detail; /* what is known of the same lock stays */
   wait->kind = step->kind;
-  wait->object = object;
+  wait->address = object;
   wait->type = type_name(py, step, self);
-  if (!same) say(py, frame, wait);
+  if (!same) tell(py, frame, wait);
   if (wait->kind == EXU_WAIT_JOIN) exu_py_joined_thread(py, self, wait);
 }
 
 void exu_py_wait_in_library(struct exu_py *py, const struct exu_py_frame *frames, size_t count,
-                            const struct exu_py_sleep *sleep, struct exu_py_wait *wait) {
+                            const struct exu_py_sleep *sleep, struct exu_wait *wait) {
   enum { DEPTH_MAX = 8 };
   if (count == 0) return;
   if (exu_py_is_function(&frames[0], threading, "join")) exu_py_wait_for_handle(py, &frames[0], sleep, wait);

@@ -5,14 +5,13 @@
 
 #include "python/frame/frames.h"
 #include "waits/locks.h"
-#include "waits/python_wait.h"
 
 /*
  * `wait` says what is known of the lock: its kind, lock and object. Goes through the frames from the innermost as long
  * as they are functions of the standard library that wait with it, and puts what they wait for in its place.
  */
 void exu_py_wait_in_library(struct exu_py *py, const struct exu_py_frame *frames, size_t count,
-                            const struct exu_py_sleep *sleep, struct exu_py_wait *wait);
+                            const struct exu_py_sleep *sleep, struct exu_wait *wait);
 
 /* Is it a frame of that function, in a file whose path ends with that? */
 bool exu_py_is_function(const struct exu_py_frame *frame, const char *file, const char *function);

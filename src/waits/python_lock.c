@@ -7,6 +7,7 @@
 #include "python/frame/value_stack.h"
 #include "python/object/dict.h"
 #include "python/object/types.h"
+#include "waits/evidence.h"
 
 /*
  * The call that takes a lock has it, or its bound method, on the value stack of the frame that calls; a few wrappers
@@ -14,13 +15,8 @@
  */
 enum { FRAMES = 3, WORDS = 512 };
 
-struct exu_string exu_py_frame_text(struct exu_py *py, const struct exu_py_frame *frame) {
-  struct exu_string function = frame->code->function, file = exu_base_name(frame->code->file);
-  if (frame->position.line < 1) {
-    return exu_arena_printf(py->arena, "%.*s (%.*s)", (int)function.size, function.data, (int)file.size, file.data);
-  }
-  return exu_arena_printf(py->arena, "%.*s (%.*s:%d)", (int)function.size, function.data, (int)file.size, file.data,
-                          (int)frame->position.line);
+struct exu_place exu_py_place(const struct exu_py_frame *frame) {
+  return (struct exu_place){frame->code->function, frame->code->file, frame->position.line};
 }
 
 static bool is_lock(struct exu_py *py, uint64_t object, const struct exu_py_sleep *sleep,
@@ -66,17 +62,17 @@ static bool leads_to_lock(struct exu_py *py, uint64_t object, const struct exu_p
   return false;
 }
 
-static struct exu_string place(struct exu_py *py, const struct exu_py_frame *frame, const struct exu_py_values *values,
-                               uint32_t index) {
-  struct exu_string text = exu_py_frame_text(py, frame), name = {NULL, 0};
-  if (index < values->local_count) name = exu_py_local_name(py, frame->code, index);
-  if (!name.data) return exu_arena_printf(py->arena, "in a call by %.*s", (int)text.size, text.data);
-  return exu_arena_printf(py->arena, "local `%.*s` of %.*s", (int)name.size, name.data, (int)text.size, text.data);
+static struct exu_evidence where_in(struct exu_py *py, const struct exu_py_frame *frame,
+                                    const struct exu_py_values *values, uint32_t index) {
+  struct exu_evidence where = {.kind = EXU_EVIDENCE_CALL, .place = exu_py_place(frame)};
+  if (index < values->local_count) where.name = exu_py_local_name(py, frame->code, index);
+  if (where.name.data) where.kind = EXU_EVIDENCE_LOCAL;
+  return where;
 }
 
 /* Locals first: they have names. False: no lock of this frame is it. */
 static bool search_frame(struct exu_py *py, const struct exu_py_frame *frame, const struct exu_py_sleep *sleep,
-                         struct exu_py_found_lock *found, struct exu_string *where) {
+                         struct exu_py_found_lock *found, struct exu_evidence *where) {
   struct exu_py_values values;
   uint64_t last = 0;
   if (!exu_py_values(py, frame, &values)) return false;
@@ -87,7 +83,7 @@ static bool search_frame(struct exu_py *py, const struct exu_py_frame *frame, co
     if (!exu_py_slot(py, values.locals + UINT64_C(8) * i, &object) || object == last) continue;
     last = object;
     if (!leads_to_lock(py, object, sleep, found)) continue;
-    *where = place(py, frame, &values, i);
+    *where = where_in(py, frame, &values, i);
     return true;
   }
   return false;
@@ -131,13 +127,13 @@ static void find_streams(struct exu_py *py) {
 
 /* print() and input() have theirs on no value stack. */
 static bool standard_stream(struct exu_py *py, const struct exu_py_sleep *sleep, struct exu_py_found_lock *found,
-                            struct exu_string *where) {
+                            struct exu_evidence *where) {
   if (!exu_py_has(py->runtime->layout.buffered_lock)) return false;
   find_streams(py);
   for (size_t i = 0; i < STREAMS; i++) {
     if (!exu_py_plausible(py->streams[i])) continue;
     if (!is_lock(py, py->streams[i], sleep, found) && !in_stream(py, py->streams[i], sleep, found)) continue;
-    *where = exu_arena_printf(py->arena, "in sys.%s", streams[i]);
+    *where = (struct exu_evidence){.kind = EXU_EVIDENCE_STREAM, .name = exu_string_of(streams[i])};
     return true;
   }
   return false;
@@ -146,8 +142,8 @@ static bool standard_stream(struct exu_py *py, const struct exu_py_sleep *sleep,
 void exu_py_find_lock(struct exu_py *py, const struct exu_py_frame *frames, size_t count,
                       const struct exu_py_sleep *sleep, struct exu_py_found_lock *found) {
   static const char *const names[] = {"", "lock", "RLock", "SimpleQueue", "SemLock", "buffered stream"};
-  struct exu_string where = {NULL, 0};
-  *found = (struct exu_py_found_lock){EXU_PY_NO_LOCK, 0, 0, {NULL, 0}};
+  struct exu_evidence where = {.kind = EXU_EVIDENCE_RAN}; /* it is known only if it is another one */
+  *found = (struct exu_py_found_lock){.type = EXU_PY_NO_LOCK};
   for (size_t i = 0; i < count && i < FRAMES && !found->type; i++) {
     if (frames[i].code && frames[i].code->valid) search_frame(py, &frames[i], sleep, found, &where);
   }
@@ -157,16 +153,10 @@ void exu_py_find_lock(struct exu_py *py, const struct exu_py_frame *frames, size
   for (size_t i = 0; found->type == EXU_PY_SEMLOCK && i < count && i < FRAMES && !found->wrapper; i++) {
     found->wrapper = find_wrapper(py, &frames[i], found->object);
   }
-  const char *name = names[found->type];
-  unsigned long long object = found->object;
-  if (sleep->parked) {
-    found->evidence = exu_arena_printf(py->arena, "parked on 0x%llx, which belongs to the %s at 0x%llx",
-                                       (unsigned long long)sleep->parked, name, object);
-  } else {
-    found->evidence = exu_arena_printf(py->arena, "futex(0x%llx) is the semaphore of the %s at 0x%llx",
-                                       (unsigned long long)sleep->futex, name, object);
-  }
-  if (!where.data || !found->evidence.data) return;
-  found->evidence = exu_arena_printf(py->arena, "%.*s, %.*s", (int)found->evidence.size, found->evidence.data,
-                                     (int)where.size, where.data);
+  exu_evidence_add(py->arena, &found->evidence,
+                   (struct exu_evidence){.kind = sleep->parked ? EXU_EVIDENCE_PARKED : EXU_EVIDENCE_FUTEX_OF,
+                                         .address = sleep->parked ? sleep->parked : sleep->futex,
+                                         .type = exu_string_of(names[found->type]),
+                                         .object = found->object});
+  if (where.kind != EXU_EVIDENCE_RAN) exu_evidence_add(py->arena, &found->evidence, where);
 }

@@ -6,6 +6,7 @@
 #include "python/frame/value_stack.h"
 #include "python/object/types.h"
 #include "python/runtime/find.h"
+#include "waits/evidence.h"
 #include "waits/locks.h"
 #include "waits/python_library.h"
 #include "waits/python_lock.h"
@@ -22,52 +23,54 @@ static struct exu_string type_name(struct exu_py *py, uint64_t object) {
 
 /* ---- Locks ------------------------------------------------------------------------------------------------------- */
 
+static const struct exu_evidence *member(struct exu_py *py, struct exu_string name, struct exu_string type,
+                                         uint64_t object) {
+  return exu_evidence_of(
+      py->arena, (struct exu_evidence){.kind = EXU_EVIDENCE_MEMBER, .name = name, .type = type, .object = object});
+}
+
 /*
  * A lock or semaphore of multiprocessing. Those who call `acquire` call that of the SemLock: the object that they know
  * is looked for in their local variables. False: it cannot be read.
  */
-static bool set_semlock(struct exu_py *py, const struct exu_py_found_lock *found, struct exu_py_wait *wait) {
+static bool set_semlock(struct exu_py *py, const struct exu_py_found_lock *found, struct exu_wait *wait) {
   static const struct exu_string lock = {"multiprocessing.Lock", 20}, rlock = {"multiprocessing.RLock", 21},
                                  semaphore = {"multiprocessing.Semaphore", 25};
   struct exu_py_semlock semlock;
   if (!exu_py_semlock_read(py, found->object, &semlock)) return false;
   wait->kind = semlock.recursive ? EXU_WAIT_RLOCK : semlock.limit == 1 ? EXU_WAIT_LOCK : EXU_WAIT_SEMAPHORE;
   wait->type = semlock.recursive ? rlock : semlock.limit == 1 ? lock : semaphore;
-  wait->object = wait->lock = found->object;
+  wait->address = wait->lock = found->object;
   wait->evidence = found->evidence;
-  if (semlock.limit == 1 && !semlock.recursive && !found->wrapper && found->evidence.data) {
-    wait->evidence = exu_arena_printf(py->arena, "%.*s (a BoundedSemaphore of 1 has the same)",
-                                      (int)found->evidence.size, found->evidence.data);
-  }
+  if (semlock.limit == 1 && !semlock.recursive && !found->wrapper)
+    exu_evidence_add(py->arena, &wait->evidence, (struct exu_evidence){.kind = EXU_EVIDENCE_BOUNDED});
   wait->shared = true;
   if (found->wrapper) {
     struct exu_string type = exu_py_type_name(py, found->wrapper);
-    wait->object = found->wrapper;
+    wait->address = found->wrapper;
     wait->type = exu_arena_printf(py->arena, "multiprocessing.%.*s", (int)type.size, type.data ? type.data : "");
     if (exu_py_is_a(py, found->wrapper, "Semaphore")) wait->kind = EXU_WAIT_SEMAPHORE;
   }
-  if (semlock.elsewhere) wait->state = "it is held by no thread of this process";
+  if (semlock.elsewhere) wait->detail = EXU_DETAIL_ELSEWHERE;
   wait->owner_ident = semlock.owner_ident;
   if (!wait->owner_ident) return true;
-  wait->owner_evidence =
-      exu_arena_printf(py->arena, "last_tid and count in the SemLock at 0x%llx", (unsigned long long)found->object);
+  wait->owner_evidence = member(py, EXU_STRING_OF("last_tid and count"), EXU_STRING_OF("SemLock"), found->object);
   return true;
 }
 
 /* "io.BufferedWriter", also for subclasses: it stands for the lock that they have inside. */
-static void set_buffered(struct exu_py *py, const struct exu_py_found_lock *found, struct exu_py_wait *wait) {
+static void set_buffered(struct exu_py *py, const struct exu_py_found_lock *found, struct exu_wait *wait) {
   struct exu_string type = exu_py_native_type_name(py, found->object);
   wait->kind = EXU_WAIT_LOCK;
-  wait->object = wait->lock = found->object;
+  wait->address = wait->lock = found->object;
   if (type.size > 1) wait->type = (struct exu_string){type.data + 1, type.size - 1}; /* without its underscore */
   wait->evidence = found->evidence;
   wait->owner_ident = exu_py_buffered_owner(py, found->object);
   if (!wait->owner_ident) return;
-  wait->owner_evidence = exu_arena_printf(py->arena, "owner in the %.*s at 0x%llx", (int)wait->type.size,
-                                          wait->type.data, (unsigned long long)found->object);
+  wait->owner_evidence = member(py, EXU_STRING_OF("owner"), wait->type, found->object);
 }
 
-static void set_lock(struct exu_py *py, const struct exu_py_found_lock *found, struct exu_py_wait *wait) {
+static void set_lock(struct exu_py *py, const struct exu_py_found_lock *found, struct exu_wait *wait) {
   static const enum exu_wait_kind kinds[] = {
       [EXU_PY_LOCK] = EXU_WAIT_LOCK,
       [EXU_PY_RLOCK] = EXU_WAIT_RLOCK,
@@ -80,13 +83,13 @@ static void set_lock(struct exu_py *py, const struct exu_py_found_lock *found, s
     return;
   }
   wait->kind = kinds[found->type];
-  wait->object = wait->lock = found->object;
+  wait->address = wait->lock = found->object;
   wait->type = type_name(py, found->object);
   wait->evidence = found->evidence;
   if (found->type != EXU_PY_RLOCK) return;
   wait->owner_ident = exu_py_rlock_owner(py, found->object);
   if (!wait->owner_ident) return;
-  wait->owner_evidence = exu_arena_printf(py->arena, "owner in the RLock at 0x%llx", (unsigned long long)found->object);
+  wait->owner_evidence = member(py, EXU_STRING_OF("owner"), EXU_STRING_OF("RLock"), found->object);
 }
 
 /* ---- The import lock of the interpreter -------------------------------------------------------------------------- */
@@ -121,14 +124,16 @@ static bool interpreter_import_lock(struct exu_py *py, const struct exu_py_sleep
   return false;
 }
 
-static bool import_lock(struct exu_py *py, const struct exu_py_sleep *sleep, struct exu_py_wait *wait) {
+static bool import_lock(struct exu_py *py, const struct exu_py_sleep *sleep, struct exu_wait *wait) {
   uint64_t owner = 0;
   if (!static_import_lock(py, sleep, &owner) && !interpreter_import_lock(py, sleep, &owner)) return false;
   wait->kind = EXU_WAIT_IMPORT_LOCK;
-  wait->evidence = exu_arena_printf(py->arena, "0x%llx is the import lock of the interpreter",
-                                    (unsigned long long)(sleep->parked ? sleep->parked : sleep->futex));
+  wait->evidence =
+      exu_evidence_of(py->arena, (struct exu_evidence){.kind = EXU_EVIDENCE_IMPORT_LOCK,
+                                                       .address = sleep->parked ? sleep->parked : sleep->futex});
   wait->owner_ident = owner;
-  if (owner) wait->owner_evidence = exu_arena_printf(py->arena, "the interpreter records who holds its import lock");
+  if (owner)
+    wait->owner_evidence = exu_evidence_of(py->arena, (struct exu_evidence){.kind = EXU_EVIDENCE_IMPORT_OWNER});
   return true;
 }
 
@@ -143,16 +148,16 @@ static uint64_t object_of_mutex(struct exu_py *py, uint64_t mutex, struct exu_st
 }
 
 /* Python/lock.c: locked, and others wait. Events and the like never have both. */
-static void py_mutex(struct exu_py *py, const struct exu_py_sleep *sleep, struct exu_py_wait *wait) {
+static void py_mutex(struct exu_py *py, const struct exu_py_sleep *sleep, struct exu_wait *wait) {
   enum { LOCKED_HAS_PARKED = 3 };
   uint8_t bits;
   if (!sleep->parked || exu_space_read(py->space, sleep->parked, &bits, 1) != EXU_READABLE) return;
   if (bits != LOCKED_HAS_PARKED) return;
   wait->kind = EXU_WAIT_PYMUTEX;
   wait->lock = sleep->parked;
-  wait->evidence = exu_arena_printf(py->arena, "parked on the PyMutex at 0x%llx, which is locked",
-                                    (unsigned long long)sleep->parked);
-  wait->object = object_of_mutex(py, sleep->parked, &wait->type);
+  wait->evidence =
+      exu_evidence_of(py->arena, (struct exu_evidence){.kind = EXU_EVIDENCE_PYMUTEX, .address = sleep->parked});
+  wait->address = object_of_mutex(py, sleep->parked, &wait->type);
 }
 
 /*
@@ -160,17 +165,18 @@ static void py_mutex(struct exu_py *py, const struct exu_py_sleep *sleep, struct
  * there only while it waits; it has to be taken.
  */
 static void polling(struct exu_py *py, const struct exu_py_frame *frame, const struct exu_registers *registers,
-                    struct exu_py_wait *wait) {
+                    struct exu_wait *wait) {
   uint64_t condition, waiter;
   if (py->runtime->build.version.major > 2 || !registers || registers->syscall < 0) return;
   if (!exu_py_in_condition_wait(py, frame, &condition) || !exu_py_local(py, frame, "waiter", &waiter)) return;
   if (exu_py_lock_type(py, waiter) != EXU_PY_LOCK || exu_py_lock_taken(py, waiter, EXU_PY_LOCK) != EXU_YES) return;
-  struct exu_string text = exu_py_frame_text(py, frame);
   wait->kind = EXU_WAIT_LOCK;
-  wait->object = wait->lock = waiter;
+  wait->address = wait->lock = waiter;
   wait->type = type_name(py, waiter);
-  wait->evidence = exu_arena_printf(py->arena, "asks again and again for the lock at 0x%llx, local `waiter` of %.*s",
-                                    (unsigned long long)waiter, (int)text.size, text.data ? text.data : "");
+  exu_evidence_add(py->arena, &wait->evidence, (struct exu_evidence){.kind = EXU_EVIDENCE_POLLS, .object = waiter});
+  exu_evidence_add(
+      py->arena, &wait->evidence,
+      (struct exu_evidence){.kind = EXU_EVIDENCE_LOCAL, .name = EXU_STRING_OF("waiter"), .place = exu_py_place(frame)});
 }
 
 /* ---- Other system calls ------------------------------------------------------------------------------------------ */
@@ -192,10 +198,9 @@ static bool may_wait(const struct exu_py *py, const struct exu_registers *regist
 }
 
 bool exu_py_wait(struct exu_py *py, const struct exu_py_frame *frames, size_t count,
-                 const struct exu_registers *registers, struct exu_py_wait *wait) {
+                 const struct exu_registers *registers, struct exu_wait *wait) {
   struct exu_py_sleep sleep = {0};
   struct exu_py_found_lock found;
-  *wait = (struct exu_py_wait){.kind = EXU_WAIT_UNKNOWN};
   if (exu_py_sleep(py, registers, &sleep)) {
     exu_py_find_lock(py, frames, count, &sleep, &found);
     if (found.type) {

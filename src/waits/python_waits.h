@@ -9,26 +9,32 @@
 
 #include "python/frame/frames.h"
 #include "python/reader.h"
-#include "waits/python_wait.h"
+
+/* Nothing is known of a wait: initialises a struct exu_wait. */
+#define EXU_WAIT_NOTHING                                                                                               \
+  { .owner = -1, .owner_tid = -1, .owner_pid = -1, .system_call = -1, .timeout_us = -1, .fd = -1, .child = -1 }
 
 /*
- * What a thread waits for. `frames` are its Python frames, innermost first (of all its thread states), `registers`
+ * What a thread waits for, as far as Python tells: its kind, detail, evidence, address (of the object), type, lock,
+ * child and shared; the owner's ident, number and evidence. *wait is as EXU_WAIT_NOTHING before, and its kind unknown
+ * when nothing in Python explains it. `frames` are its Python frames, innermost first (of all its thread states), `registers`
  * those of its thread of the operating system. False only without memory.
  */
 bool exu_py_wait(struct exu_py *py, const struct exu_py_frame *frames, size_t count,
-                 const struct exu_registers *registers, struct exu_py_wait *wait);
+                 const struct exu_registers *registers, struct exu_wait *wait);
 
 /*
  * A lock that a thread took and is to release, because it is inside of a `with` statement for it; or a Future that has
  * its result when the function that the thread runs has returned.
  */
 struct exu_py_held {
-  uint64_t object;            /* the lock, RLock, Condition's lock, Future ...: as exu_py_wait.object or .lock */
-  size_t thread;              /* the caller's number for the thread */
-  const char *by;             /* "`with`", "acquire()", "ExitStack"; NULL: a Future */
-  bool kept;                  /* the thread itself has run nothing since that could have released it */
-  bool by_name;               /* acquire() of a global or an attribute, which may have been another lock then */
-  struct exu_string evidence; /* "`with` in f (x.py:12)" */
+  uint64_t object;        /* the lock, RLock, Condition's lock, Future ...: as exu_wait.address or .lock */
+  size_t thread;          /* the caller's number for the thread */
+  bool is_result;         /* a Future */
+  enum exu_taken_by by;   /* else: how it was taken */
+  bool kept;              /* the thread itself has run nothing since that could have released it */
+  bool by_name;           /* acquire() of a global or an attribute, which may have been another lock then */
+  struct exu_place place; /* where */
 };
 
 struct exu_py_held_list {

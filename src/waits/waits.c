@@ -18,25 +18,41 @@ struct exu_waits *exu_waits_create(const struct exu_process *process, struct exu
 
 void exu_waits_destroy(struct exu_waits *waits) { free(waits); }
 
+/* The descriptors of poll(2) and select(2); what they are is asked later. */
+static bool look_at_descriptors(struct exu_waits *waits, struct exu_seen *seen) {
+  int32_t fds[EXU_WAIT_FDS];
+  struct exu_wait *wait = &seen->wait;
+  wait->fds_in_all = exu_call_descriptors(waits->process, &seen->call, fds, EXU_WAIT_FDS);
+  if (wait->fds_in_all == 0) return true;
+  size_t count = wait->fds_in_all < EXU_WAIT_FDS ? wait->fds_in_all : EXU_WAIT_FDS;
+  struct exu_wait_fd *list = exu_arena_array(waits->arena, count, sizeof *list);
+  if (!list) return false;
+  for (size_t i = 0; i < count; i++) list[i].fd = fds[i];
+  wait->fds = seen->fds = list;
+  wait->fd_count = count;
+  return true;
+}
+
 static bool look_at(struct exu_waits *waits, const struct exu_wait_subject *subject, struct exu_seen *seen) {
-  *seen = (struct exu_seen){.subject = *subject, .timeout_us = -1, .tid = subject->os->tid};
+  *seen = (struct exu_seen){.subject = *subject, .tid = subject->os->tid, .wait = EXU_WAIT_NOTHING};
+  struct exu_wait *wait = &seen->wait;
   exu_call_look(waits->process, &subject->os->registers, &seen->call);
   if (seen->call.running) return true;
   seen->in_futex = exu_futex_of(&seen->call, &seen->futex);
   if (seen->in_futex) {
     exu_around_read(waits->process, seen->futex.address, &seen->around);
   } else {
-    seen->timeout_us = exu_call_timeout_us(waits->process, &seen->call);
-    seen->path = exu_call_path(waits->process, &seen->call, waits->arena);
-    seen->fd_count = exu_call_descriptors(waits->process, &seen->call, seen->fds, EXU_WAIT_FDS);
+    wait->timeout_us = exu_call_timeout_us(waits->process, &seen->call);
+    wait->path = exu_call_path(waits->process, &seen->call, waits->arena);
+    if (!look_at_descriptors(waits, seen)) return false;
   }
   /* A thread that asks for the GIL has got what its frames wait for, or gave it up. */
   if (subject->gil) return true;
   struct exu_registers registers = subject->os->registers;
   registers.syscall = seen->call.number; /* of the original call when it was restarted */
-  for (size_t i = 0; i < subject->part_count && seen->py.kind == EXU_WAIT_UNKNOWN; i++) {
+  for (size_t i = 0; i < subject->part_count && wait->kind == EXU_WAIT_UNKNOWN; i++) {
     const struct exu_wait_part *part = &subject->parts[i];
-    if (!exu_py_wait(part->py, part->frames, part->frame_count, &registers, &seen->py)) return false;
+    if (!exu_py_wait(part->py, part->frames, part->frame_count, &registers, wait)) return false;
     seen->py_part = i;
   }
   return true;
@@ -64,9 +80,9 @@ bool exu_waits_read_late(struct exu_waits *waits) {
 /* Does somebody wait for a lock, or a result, that does not record who holds it? */
 static bool wants_holders(const struct exu_waits *waits) {
   for (size_t i = 0; i < waits->seen.count; i++) {
-    const struct exu_py_wait *py = &waits->seen.items[i].py;
-    bool is_held = py->kind == EXU_WAIT_LOCK || py->kind == EXU_WAIT_RLOCK || py->kind == EXU_WAIT_FUTURE;
-    if (is_held && !py->shared && py->owner_ident == 0 && py->owner_tid <= 0) return true;
+    const struct exu_wait *wait = &waits->seen.items[i].wait;
+    bool is_held = wait->kind == EXU_WAIT_LOCK || wait->kind == EXU_WAIT_RLOCK || wait->kind == EXU_WAIT_FUTURE;
+    if (is_held && !wait->shared && wait->owner_ident == 0 && wait->owner_tid <= 0) return true;
   }
   return false;
 }

@@ -240,7 +240,8 @@ static const struct exu_frame unknown_frames[] = {
     {.kind = EXU_FRAME_NATIVE, .position = {-1, -1, -1, -1}, .interpreter = -1, .module = 99, .address = 0x1},
     {.kind = EXU_FRAME_GAP, .position = {-1, -1, -1, -1}, .interpreter = -1, .module = -1},
 };
-static const struct exu_wait unknown_wait = {.owner = -1, .owner_tid = -1, .system_call = -1, .fd = -1, .child = -1};
+static const struct exu_wait unknown_wait = {
+    .owner = -1, .owner_tid = -1, .owner_pid = -1, .system_call = -1, .timeout_us = -1, .fd = -1, .child = -1};
 static const struct exu_thread unknown_threads[] = {
     {.tid = -1,
      .interpreter = -1,
@@ -287,86 +288,122 @@ static const struct exu_frame stuck_frames[] = {
     {.function = TEXT("stuck"), .file = TEXT("hang.py"), .position = {12, -1, -1, -1}, .entry = true, .address = 0x10},
 };
 
+static const struct exu_evidence in_wait = {.kind = EXU_EVIDENCE_FRAME,
+                                            .place = {TEXT("acquire"), TEXT("/usr/lib/python3.11/threading.py"), 160},
+                                            .type = TEXT("RLock"),
+                                            .object = 0x7f12};
+static const struct exu_evidence in_local = {.kind = EXU_EVIDENCE_LOCAL,
+                                             .name = TEXT("lock"),
+                                             .place = {TEXT("stuck"), TEXT("/home/hang.py"), 12},
+                                             .next = &in_wait};
+static const struct exu_evidence sleeps_on_rlock = {
+    .kind = EXU_EVIDENCE_FUTEX_OF, .address = 0x7f0010, .object = 0x7f12, .type = TEXT("RLock"), .next = &in_local};
+static const struct exu_evidence rlock_owner = {
+    .kind = EXU_EVIDENCE_MEMBER, .name = TEXT("owner"), .object = 0x7f12, .type = TEXT("RLock")};
+static const struct exu_evidence mutex_word = {.kind = EXU_EVIDENCE_MUTEX, .number = 2};
+static const struct exu_evidence mutex_owner = {
+    .kind = EXU_EVIDENCE_NAMES, .type = TEXT("pthread_mutex_t"), .number = 501};
+static const struct exu_evidence in_registers = {.kind = EXU_EVIDENCE_REGISTERS};
+static const struct exu_evidence owner_is_gone = {.kind = EXU_EVIDENCE_NO_SUCH_THREAD};
+
 static const struct exu_wait waits_for_rlock = {.kind = EXU_WAIT_RLOCK,
-                                                .summary = TEXT("waits for the RLock 0x7f12 held by \"worker-2\""),
-                                                .evidence = TEXT("it sleeps on the semaphore inside of the RLock"),
+                                                .evidence = &sleeps_on_rlock,
                                                 .address = 0x7f12,
                                                 .type = TEXT("RLock"),
                                                 .owner = 3,
                                                 .owner_tid = 503,
-                                                .owner_evidence = TEXT("the RLock's rlock_owner"),
+                                                .lock = 0x7f12,
+                                                .futex = 0x7f0010,
+                                                .owner_place = EXU_OWNER_THREAD,
+                                                .owner_ident = 0x7f00aa00,
+                                                .owner_name = TEXT("worker-2"),
+                                                .owner_pid = -1,
+                                                .owner_evidence = &rlock_owner,
+                                                .call_class = EXU_CALL_FUTEX,
+                                                .timeout_us = -1,
                                                 .system_call = 202,
                                                 .system_call_name = "futex",
                                                 .fd = -1,
                                                 .child = -1};
 static const struct exu_wait waits_for_mutex = {.kind = EXU_WAIT_MUTEX,
-                                                .summary = TEXT("waits for the mutex 0x5510 held by \"worker-1\""),
-                                                .evidence = TEXT("futex(2) on a pthread_mutex_t whose word is 0x2"),
+                                                .evidence = &mutex_word,
                                                 .address = 0x5510,
                                                 .owner = 1,
                                                 .owner_tid = 501,
-                                                .owner_evidence = TEXT("its __owner"),
+                                                .futex = 0x5510,
+                                                .owner_place = EXU_OWNER_THREAD,
+                                                .owner_name = TEXT("worker-1"),
+                                                .owner_pid = -1,
+                                                .owner_evidence = &mutex_owner,
+                                                .call_class = EXU_CALL_FUTEX,
+                                                .timeout_us = -1,
                                                 .system_call = 202,
                                                 .system_call_name = "futex",
                                                 .fd = -1,
                                                 .child = -1};
-static const struct exu_wait reads_from_socket = {
-    .kind = EXU_WAIT_SYSCALL,
-    .summary = TEXT("reads from fd 5 (recvfrom), socket 127.0.0.1:4000 -> 127.0.0.1:5000 (ESTABLISHED)"),
-    .evidence = TEXT("registers: recvfrom(0x5, 0x7f00, 0x1, 0x0, ...)"),
-    .owner = -1,
-    .owner_tid = -1,
-    .system_call = 45,
-    .system_call_name = "recvfrom",
-    .fd = 5,
-    .file = TEXT("socket 127.0.0.1:4000 -> 127.0.0.1:5000 (ESTABLISHED)"),
-    .child = -1};
+static const struct exu_wait reads_from_socket = {.kind = EXU_WAIT_SYSCALL,
+                                                  .evidence = &in_registers,
+                                                  .owner = -1,
+                                                  .owner_tid = -1,
+                                                  .owner_pid = -1,
+                                                  .call_class = EXU_CALL_READ,
+                                                  .system_call_arguments = {5, 0x7f00, 1},
+                                                  .timeout_us = -1,
+                                                  .system_call = 45,
+                                                  .system_call_name = "recvfrom",
+                                                  .fd = 5,
+                                                  .file = TEXT("socket 127.0.0.1:4000 -> 127.0.0.1:5000 (ESTABLISHED)"),
+                                                  .child = -1};
 static const struct exu_wait waits_for_child = {.kind = EXU_WAIT_CHILD,
-                                                .summary = TEXT("waits for a child process to end (wait4, pid 77)"),
                                                 .owner = -1,
                                                 .owner_tid = -1,
+                                                .owner_pid = -1,
+                                                .call_class = EXU_CALL_CHILD,
+                                                .timeout_us = -1,
                                                 .system_call = 61,
                                                 .system_call_name = "wait4",
                                                 .fd = -1,
                                                 .child = 77};
-static const struct exu_wait waits_for_the_dead = {
-    .kind = EXU_WAIT_MUTEX,
-    .summary =
-        TEXT("waits for the mutex 0x5520 held by thread 9, which does not exist in this process (copied by fork?)"),
-    .address = 0x5520,
-    .owner = -1,
-    .owner_tid = 9,
-    .system_call = 202,
-    .system_call_name = "futex",
-    .fd = -1,
-    .child = -1};
+static const struct exu_wait waits_for_the_dead = {.kind = EXU_WAIT_MUTEX,
+                                                   .address = 0x5520,
+                                                   .owner = -1,
+                                                   .owner_tid = 9,
+                                                   .owner_pid = -1,
+                                                   .owner_place = EXU_OWNER_NOWHERE,
+                                                   .call_class = EXU_CALL_FUTEX,
+                                                   .timeout_us = -1,
+                                                   .system_call = 202,
+                                                   .system_call_name = "futex",
+                                                   .fd = -1,
+                                                   .child = -1};
 
-/* A wait of which only the kind and a word are known. */
+/* A wait of which only the kind is known. */
 #define BARE(word, kind_of_wait)                                                                                       \
   static const struct exu_wait word##_wait = {.kind = EXU_WAIT_##kind_of_wait,                                         \
-                                              .summary = TEXT("waits: " #word),                                        \
                                               .owner = -1,                                                             \
                                               .owner_tid = -1,                                                         \
+                                              .owner_pid = -1,                                                         \
                                               .system_call = -1,                                                       \
+                                              .timeout_us = -1,                                                        \
                                               .fd = -1,                                                                \
                                               .child = -1}
 BARE(running, RUNNING);
 BARE(stopped, STOPPED);
 BARE(gil, GIL);
 static const struct exu_taker lock_takers[] = {
-    {.thread = 1, .by = "`with`", .evidence = TEXT("`with` in f (x.py:3)"), .kept = true},
-    {.thread = 3, .by = "acquire()", .evidence = TEXT("acquire() in g (x.py:9)"), .by_name = true},
+    {.thread = 1, .by = EXU_TAKEN_BY_WITH, .place = {TEXT("f"), TEXT("/home/x.py"), 3}, .kept = true},
+    {.thread = 3, .by = EXU_TAKEN_BY_ACQUIRE, .place = {TEXT("g"), TEXT("/home/x.py"), 9}, .by_name = true},
 };
-static const struct exu_wait lock_wait = {
-    .kind = EXU_WAIT_LOCK,
-    .summary = TEXT("waits for a Lock taken by `with` in \"worker-1\" or by acquire() in \"worker-2\""),
-    .owner = -1,
-    .owner_tid = -1,
-    .takers = lock_takers,
-    .taker_count = COUNT(lock_takers),
-    .system_call = -1,
-    .fd = -1,
-    .child = -1};
+static const struct exu_wait lock_wait = {.kind = EXU_WAIT_LOCK,
+                                          .owner = -1,
+                                          .owner_tid = -1,
+                                          .owner_pid = -1,
+                                          .timeout_us = -1,
+                                          .takers = lock_takers,
+                                          .taker_count = COUNT(lock_takers),
+                                          .system_call = -1,
+                                          .fd = -1,
+                                          .child = -1};
 BARE(condition, CONDITION);
 BARE(semaphore, SEMAPHORE);
 BARE(event, EVENT);
@@ -421,23 +458,14 @@ static const struct exu_thread live_threads[] = {
 
 static const size_t live_circle[] = {1, 3};
 static const struct exu_deadlock live_deadlocks[] = {
-    {.sentence =
-         TEXT("Deadlock: \"worker-1\" waits for the RLock 0x7f12 held by \"worker-2\", which waits for the mutex "
-              "0x5510 held by \"worker-1\"."),
-     .certain = true,
-     .threads = live_circle,
-     .thread_count = COUNT(live_circle)}};
+    {.certain = true, .threads = live_circle, .thread_count = COUNT(live_circle)}};
 
 static const size_t live_forked[] = {9};
-static const struct exu_hang live_hangs[] = {
-    {.kind = EXU_HANG_LOST_OWNER,
-     .sentence =
-         TEXT("Hangs for ever: \"forked\" waits for the mutex 0x5520 held by thread 9, which does not exist in this "
-              "process (copied by fork?)."),
-     .evidence = TEXT("thread 9"),
-     .certain = true,
-     .threads = live_forked,
-     .thread_count = COUNT(live_forked)}};
+static const struct exu_hang live_hangs[] = {{.kind = EXU_HANG_LOST_OWNER,
+                                              .evidence = &owner_is_gone,
+                                              .certain = true,
+                                              .threads = live_forked,
+                                              .thread_count = COUNT(live_forked)}};
 
 const struct exu_report sample_live = {.source_kind = EXU_SOURCE_LIVE,
                                        .pause_us = 1234,
@@ -482,14 +510,24 @@ static const struct exu_frame evil_frames[] = {
      .module = -1},
     {.kind = EXU_FRAME_GAP, .function = TEXT("a gap]\n  \x1b[2J"), .module = -1},
 };
+static const struct exu_evidence evil_evidence = {
+    .kind = EXU_EVIDENCE_LOCAL, .name = TEXT("\xff\n`"), .place = {TEXT("f\0g\x1b[2J"), TEXT("/\n/\x9b.py"), -1}};
+static const struct exu_taker evil_takers[] = {{.thread = 99, .place = {.line = 1}},
+                                               {.thread = 1, .place = {.line = 0}}};
 static const struct exu_wait evil_wait = {.kind = EXU_WAIT_QUEUE,
-                                          .summary = TEXT("waits for the \x1b[2J\n\" 0x1"),
-                                          .evidence = TEXT("\xff\n"),
+                                          .evidence = &evil_evidence,
+                                          .detail = EXU_DETAIL_FULL,
                                           .type = TEXT("Que\x1b[2Jue"),
                                           .address = 1,
                                           .owner = 99,
                                           .owner_tid = -1,
+                                          .owner_place = EXU_OWNER_THREAD,
+                                          .owner_name = TEXT("\"\n\0\x1b[2J"),
+                                          .owner_pid = -1,
+                                          .takers = evil_takers,
+                                          .taker_count = COUNT(evil_takers),
                                           .system_call = -1,
+                                          .timeout_us = -1,
                                           .fd = -1,
                                           .child = -1};
 static const struct exu_thread evil_threads[] = {

@@ -9,6 +9,7 @@
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
+#include "sentences.h"
 #include "waits/deadlock.h"
 
 enum { THREADS = 8 };
@@ -32,23 +33,16 @@ static const struct {
     {"owners that are none", {8, 99, -5, INT64_MAX, INT64_MIN, -1, -1, -1}, ""},
 };
 
-static void fill(struct exu_edge *edges, const int64_t *owners, char (*names)[16]) {
-  for (int i = 0; i < THREADS; i++) {
-    snprintf(names[i], sizeof names[i], "\"w%d\"", i);
-    edges[i] = (struct exu_edge){.owner = owners[i], .thread = {names[i], strlen(names[i])}, .what = {"the Lock", 8}};
-  }
-}
-
 static void circles_are_found_once_and_begin_with_their_first_thread(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct exu_arena arena;
     struct exu_edge edges[THREADS];
-    char names[THREADS][16], found[256] = "";
+    char found[256] = "";
     const struct exu_deadlock *deadlocks;
     size_t count;
     exu_arena_init(&arena, 1 << 20);
-    fill(edges, cases[i].owners, names);
+    for (int j = 0; j < THREADS; j++) edges[j] = (struct exu_edge){.owner = cases[i].owners[j]};
     assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = THREADS, .asleep = false},
                                    &deadlocks, &count));
     for (size_t j = 0; j < count; j++) {
@@ -63,113 +57,115 @@ static void circles_are_found_once_and_begin_with_their_first_thread(void **stat
   }
 }
 
-static void check_sentence(const struct exu_edge *edges, size_t count, const char *expected) {
+/* A thread of a circle, and what it waits for. */
+struct member {
+  const char *name; /* NULL: thread 12 */
+  enum exu_wait_kind kind;
+  uint64_t address;
+  struct exu_edge edge;
+};
+
+enum { MEMBERS = 2 };
+
+/* The one deadlock of them, and what is said of it. */
+static void check_circle(const struct member *members, size_t count, bool asleep, bool certain, const char *expected) {
   struct exu_arena arena;
-  const struct exu_deadlock *deadlocks;
-  size_t found;
+  struct exu_edge edges[MEMBERS];
+  struct exu_wait waits[MEMBERS];
+  struct exu_taker takers[MEMBERS];
+  struct exu_thread threads[MEMBERS];
+  struct exu_report report = {.threads = threads, .thread_count = count};
+  for (size_t i = 0; i < count; i++) {
+    const char *name = members[i].name;
+    edges[i] = members[i].edge;
+    takers[i] = (struct exu_taker){.thread = (size_t)edges[i].owner};
+    waits[i] = (struct exu_wait){.kind = members[i].kind, .address = members[i].address};
+    if (edges[i].proof == EXU_PROOF_CERTAIN) {
+      waits[i].owner_place = EXU_OWNER_THREAD;
+    } else {
+      waits[i].takers = &takers[i];
+      waits[i].taker_count = 1;
+    }
+    threads[i] = (struct exu_thread){.tid = name ? -1 : 12, .name = {name, name ? strlen(name) : 0}, .wait = &waits[i]};
+  }
   exu_arena_init(&arena, 1 << 20);
-  assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = count, .asleep = false},
-                                 &deadlocks, &found));
-  assert_int_equal(found, 1);
-  assert_string_equal(deadlocks[0].sentence.data, expected);
+  assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = count, .asleep = asleep},
+                                 &report.deadlocks, &report.deadlock_count));
+  assert_int_equal(report.deadlock_count, 1);
+  assert_int_equal(report.deadlocks[0].certain, certain);
+  assert_string_equal(deadlock_sentence(&report, 0), expected);
   exu_arena_deinit(&arena);
 }
 
-#define TEXT(literal)                                                                                                  \
-  { literal, sizeof(literal) - 1 }
-#define EDGE(index, name, object)                                                                                      \
-  { .owner = (index), .thread = TEXT(name), .what = TEXT(object) }
-
 static void a_sentence_goes_round_the_circle(void **state) {
   (void)state;
-  const struct exu_edge two[] = {EDGE(1, "\"worker-1\"", "the RLock 0x7f12"),
-                                 EDGE(0, "\"worker-2\"", "the mutex 0x5510")};
-  check_sentence(
-      two, 2,
+  const struct member two[] = {{"worker-1", EXU_WAIT_RLOCK, 0x7f12, {.owner = 1}},
+                               {"worker-2", EXU_WAIT_MUTEX, 0x5510, {.owner = 0}}};
+  check_circle(
+      two, 2, false, true,
       "Deadlock: \"worker-1\" waits for the RLock 0x7f12 held by \"worker-2\", which waits for the mutex 0x5510 "
       "held by \"worker-1\".");
-  const struct exu_edge one[] = {EDGE(0, "thread 12", "the Lock 0x10")};
-  check_sentence(one, 1, "Deadlock: thread 12 waits for the Lock 0x10 held by itself.");
+  const struct member one[] = {{NULL, EXU_WAIT_LOCK, 0x10, {.owner = 0}}};
+  check_circle(one, 1, false, true, "Deadlock: thread 12 waits for the Lock 0x10 held by itself.");
 }
 
 static void a_join_waits_for_the_thread_to_end(void **state) {
   (void)state;
-  const struct exu_edge join[] = {{.owner = 1, .thread = TEXT("\"a\"")}, EDGE(0, "\"b\"", "the GIL")};
-  check_sentence(join, 2, "Deadlock: \"a\" waits for \"b\" to end, which waits for the GIL held by \"a\".");
-  const struct exu_edge itself[] = {{.owner = 0, .thread = TEXT("\"a\"")}};
-  check_sentence(itself, 1, "Deadlock: \"a\" waits for itself to end.");
+  const struct member join[] = {{"a", EXU_WAIT_JOIN, 0, {.owner = 1}}, {"b", EXU_WAIT_GIL, 0, {.owner = 0}}};
+  check_circle(join, 2, false, true, "Deadlock: \"a\" waits for \"b\" to end, which waits for the GIL held by \"a\".");
+  const struct member itself[] = {{"a", EXU_WAIT_JOIN, 0, {.owner = 0}}};
+  check_circle(itself, 1, false, true, "Deadlock: \"a\" waits for itself to end.");
 }
 
 static void a_circle_that_a_time_limit_ends_is_said_to_end(void **state) {
   (void)state;
-  struct exu_edge edges[] = {EDGE(1, "\"a\"", "the Lock 0x10"), EDGE(0, "\"b\"", "the Future 0x20")};
-  edges[1].timed = true;
-  edges[1].relation = "computed by";
-  check_sentence(edges, 2,
-                 "Deadlock until a time limit passes: \"a\" waits for the Lock 0x10 held by \"b\", which waits for the "
-                 "Future 0x20 computed by \"a\".");
-  struct exu_arena arena;
-  const struct exu_deadlock *deadlocks;
-  size_t found;
-  exu_arena_init(&arena, 1 << 20);
-  assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = 2, .asleep = false}, &deadlocks,
-                                 &found));
-  assert_true(deadlocks[0].timed);
-  edges[1].timed = false;
-  assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = 2, .asleep = false}, &deadlocks,
-                                 &found));
-  assert_false(deadlocks[0].timed);
-  exu_arena_deinit(&arena);
+  struct member members[] = {{"a", EXU_WAIT_LOCK, 0x10, {.owner = 1}},
+                             {"b", EXU_WAIT_FUTURE, 0x20, {.owner = 0, .timed = true}}};
+#define CIRCLE "\"a\" waits for the Lock 0x10 held by \"b\", which waits for the Future 0x20 computed by \"a\"."
+  check_circle(members, 2, false, true, "Deadlock until a time limit passes: " CIRCLE);
+  members[1].edge.timed = false;
+  check_circle(members, 2, false, true, "Deadlock: " CIRCLE);
+#undef CIRCLE
 }
 
 static void check_proof(enum exu_proof proof, bool timed, bool asleep, bool certain, const char *expected) {
-  struct exu_arena arena;
-  struct exu_edge edges[] = {EDGE(1, "\"a\"", "the RLock 0x10"), EDGE(0, "\"b\"", "the Lock 0x20")};
-  const struct exu_deadlock *deadlocks;
-  size_t found;
-  edges[1].relation = "taken by `with` in";
-  edges[1].proof = proof;
-  edges[0].timed = timed;
-  exu_arena_init(&arena, 1 << 20);
-  assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = 2, .asleep = asleep},
-                                 &deadlocks, &found));
-  assert_int_equal(found, 1);
-  assert_string_equal(deadlocks[0].sentence.data, expected);
-  assert_int_equal(deadlocks[0].certain, certain);
-  exu_arena_deinit(&arena);
+  const struct member members[] = {{"a", EXU_WAIT_RLOCK, 0x10, {.owner = 1, .timed = timed}},
+                                   {"b", EXU_WAIT_LOCK, 0x20, {.owner = 0, .proof = proof}}};
+  check_circle(members, 2, asleep, certain, expected);
 }
 
-#define CIRCLE "\"a\" waits for the RLock 0x10 held by \"b\", which waits for the Lock 0x20 taken by `with` in \"a\""
+#define BOTH(how) "\"a\" waits for the RLock 0x10 held by \"b\", which waits for the Lock 0x20 " how " \"a\""
+#define TAKEN BOTH("taken by `with` in")
 
 static void a_circle_is_as_certain_as_its_least_certain_owner(void **state) {
   (void)state;
-  check_proof(EXU_PROOF_CERTAIN, false, false, true, "Deadlock: " CIRCLE ".");
+  check_proof(EXU_PROOF_CERTAIN, false, false, true, "Deadlock: " BOTH("held by") ".");
   check_proof(EXU_PROOF_KEPT, false, false, false,
-              "Deadlock unless other code releases what it did not take: " CIRCLE ".");
+              "Deadlock unless other code releases what it did not take: " TAKEN ".");
   check_proof(EXU_PROOF_KEPT, true, false, false,
-              "Deadlock until a time limit passes, unless other code releases what it did not take: " CIRCLE ".");
+              "Deadlock until a time limit passes, unless other code releases what it did not take: " TAKEN ".");
   check_proof(EXU_PROOF_LEAD, false, false, false,
-              "Possible deadlock: " CIRCLE "; it is none if a lock was released since.");
+              "Possible deadlock: " TAKEN "; it is none if a lock was released since.");
   check_proof(EXU_PROOF_LEAD, true, false, false,
-              "Possible deadlock until a time limit passes: " CIRCLE "; it is none if a lock was released since.");
+              "Possible deadlock until a time limit passes: " TAKEN "; it is none if a lock was released since.");
 }
 
 static void when_no_thread_can_run_a_circle_is_certain_whoever_has_the_lock(void **state) {
   (void)state;
   check_proof(EXU_PROOF_LEAD, false, true, true,
-              "Deadlock: " CIRCLE ". All threads of the process sleep until another one wakes them, without a time "
+              "Deadlock: " TAKEN ". All threads of the process sleep until another one wakes them, without a time "
               "limit.");
-  check_proof(EXU_PROOF_CERTAIN, false, true, true, "Deadlock: " CIRCLE ".");
+  check_proof(EXU_PROOF_CERTAIN, false, true, true, "Deadlock: " BOTH("held by") ".");
 }
 
 static void a_group_is_locked_when_all_its_threads_wait_for_its_work(void **state) {
   (void)state;
   static const size_t both[] = {0, 1}, one[] = {2};
-  const char *direct = "Deadlock: both threads of the Pool wait for Futures that only it could run.";
+  const char *direct = "Deadlock: both threads of the Pool 0x50 wait for Futures that only it could run.";
   const char *over =
-      "Deadlock: both threads of the Pool wait for Futures that only it could run, or for threads that do.";
+      "Deadlock: both threads of the Pool 0x50 wait for Futures that only it could run, or for threads that do.";
   const char *timed =
-      "Deadlock until a time limit passes: both threads of the Pool wait for Futures that only it could "
+      "Deadlock until a time limit passes: both threads of the Pool 0x50 wait for Futures that only it could "
       "run.";
   /* What threads 0 to 2 wait for: a group from 1 on, an owner, with a time limit, as certain as that. */
   const struct {
@@ -192,28 +188,24 @@ static void a_group_is_locked_when_all_its_threads_wait_for_its_work(void **stat
   for (size_t i = 0; i < sizeof groups_of / sizeof *groups_of; i++) {
     struct exu_arena arena;
     struct exu_edge edges[3];
-    const struct exu_deadlock *deadlocks;
-    size_t found;
-    const struct exu_group groups[] = {
-        {TEXT("the Pool"), "Futures that only it could run", both, 2, !groups_of[i].incomplete},
-        {TEXT("the other"), "Futures that only it could run", one, 1, true},
-    };
+    const struct exu_thread threads[3] = {{.tid = 1}};
+    struct exu_report report = {.threads = threads, .thread_count = 3};
+    static const struct exu_pool pool = {.type = {"Pool", 4}, .address = 0x50}, other = {.address = 0x60};
+    const struct exu_group groups[] = {{&pool, both, 2, !groups_of[i].incomplete}, {&other, one, 1, true}};
     for (size_t j = 0; j < 3; j++) {
       edges[j] = (struct exu_edge){.owner = groups_of[i].owner[j],
-                                   .thread = TEXT("\"a\""),
-                                   .what = TEXT("the Future 0x10"),
                                    .group = groups_of[i].group[j],
                                    .proof = groups_of[i].proof,
                                    .timed = groups_of[i].timed};
     }
     exu_arena_init(&arena, 1 << 20);
     const struct exu_waiting waiting = {edges, 3, groups, 2, false};
-    assert_true(exu_deadlocks_find(&arena, &waiting, &deadlocks, &found));
-    assert_int_equal(found, groups_of[i].sentence ? 1 : 0);
-    if (found) {
-      assert_string_equal(deadlocks[0].sentence.data, groups_of[i].sentence);
-      assert_int_equal(deadlocks[0].timed, groups_of[i].timed);
-      assert_true(deadlocks[0].certain);
+    assert_true(exu_deadlocks_find(&arena, &waiting, &report.deadlocks, &report.deadlock_count));
+    assert_int_equal(report.deadlock_count, groups_of[i].sentence ? 1 : 0);
+    if (report.deadlock_count) {
+      assert_string_equal(deadlock_sentence(&report, 0), groups_of[i].sentence);
+      assert_int_equal(report.deadlocks[0].timed, groups_of[i].timed);
+      assert_true(report.deadlocks[0].certain);
     }
     exu_arena_deinit(&arena);
   }
@@ -222,21 +214,24 @@ static void a_group_is_locked_when_all_its_threads_wait_for_its_work(void **stat
 static void a_circle_of_very_many_is_found_and_its_sentence_is_short(void **state) {
   (void)state;
   enum { MANY = 50000 };
+  static struct exu_edge edges[MANY];
+  static struct exu_thread threads[MANY];
+  static const struct exu_wait wait = {.kind = EXU_WAIT_LOCK, .owner_place = EXU_OWNER_THREAD};
   struct exu_arena arena;
-  const struct exu_deadlock *deadlocks;
-  size_t found;
-  struct exu_edge *edges = calloc(MANY, sizeof *edges);
-  assert_non_null(edges);
-  for (int64_t i = 0; i < MANY; i++) edges[i] = (struct exu_edge)EDGE((i + 1) % MANY, "\"w\"", "the Lock");
+  struct exu_report report = {.threads = threads, .thread_count = MANY};
+  for (int64_t i = 0; i < MANY; i++) {
+    edges[i] = (struct exu_edge){.owner = (i + 1) % MANY};
+    threads[i] = (struct exu_thread){.tid = -1, .name = {"w", 1}, .wait = &wait};
+  }
   exu_arena_init(&arena, 16 << 20);
   assert_true(exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = edges, .count = MANY, .asleep = false},
-                                 &deadlocks, &found));
-  assert_int_equal(found, 1);
-  assert_int_equal(deadlocks[0].thread_count, MANY);
-  assert_true(deadlocks[0].sentence.size < 2000);
-  assert_non_null(strstr(deadlocks[0].sentence.data, "over 49968 more threads"));
+                                 &report.deadlocks, &report.deadlock_count));
+  assert_int_equal(report.deadlock_count, 1);
+  assert_int_equal(report.deadlocks[0].thread_count, MANY);
+  const char *sentence = deadlock_sentence(&report, 0);
+  assert_true(strlen(sentence) < 2000);
+  assert_non_null(strstr(sentence, "over 49968 more threads"));
   exu_arena_deinit(&arena);
-  free(edges);
 }
 
 static void without_memory_nothing_is_found_and_that_is_said(void **state) {
@@ -244,7 +239,7 @@ static void without_memory_nothing_is_found_and_that_is_said(void **state) {
   struct exu_arena arena;
   const struct exu_deadlock *deadlocks;
   size_t found;
-  const struct exu_edge one[] = {EDGE(0, "thread 12", "the Lock 0x10")};
+  const struct exu_edge one[] = {{.owner = 0}};
   exu_arena_init(&arena, 0);
   assert_false(
       exu_deadlocks_find(&arena, &(struct exu_waiting){.edges = one, .count = 1, .asleep = false}, &deadlocks, &found));

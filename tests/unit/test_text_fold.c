@@ -73,8 +73,8 @@ static void check_end(const struct exu_thread *threads, size_t count, struct exu
   {                                                                                                                    \
     .kind = EXU_FRAME_NATIVE, .module = where, .address = at, .interpreter = -1, .position = { -1, -1, -1, -1 }        \
   }
-#define WAIT(what, words)                                                                                              \
-  { .kind = what, .summary = TEXT(words), .owner = -1, .owner_tid = -1, .fd = -1, .child = -1, .system_call = -1 }
+#define WAIT(what, ...)                                                                                                \
+  { .kind = what, .owner = -1, .owner_tid = -1, .fd = -1, .child = -1, .system_call = -1, __VA_ARGS__ }
 #define THREAD(list, ...)                                                                                              \
   {                                                                                                                    \
     .tid = 1, .native_complete = EXU_UNKNOWN, .frames_complete = true, .frames = list, .frame_count = COUNT(list),     \
@@ -140,16 +140,16 @@ static const struct exu_frame waiting[] = {
 
 static void how_a_thread_waits_is_one_line(void **state) {
   (void)state;
-  const struct exu_wait lock = WAIT(EXU_WAIT_LOCK, "waits for the Lock 0x10");
+  const struct exu_wait lock = WAIT(EXU_WAIT_LOCK, .address = 0x10);
   const struct exu_thread thread = THREAD(waiting, .python = true, .wait = &lock);
   check_frames(&thread, plain,
-               "  It waits for the Lock 0x10\n  File \"/app.py\", line 7, in work\n"
+               "  It waits for the Lock 0x10 (owner unknown)\n  File \"/app.py\", line 7, in work\n"
                "  (native) 5 frames that wait, from ?? to __futex_abstimed_wait_common64\n");
 }
 
 static void frames_wait_only_where_the_thread_is_said_to(void **state) {
   (void)state;
-  const struct exu_wait running = WAIT(EXU_WAIT_RUNNING, "is running");
+  const struct exu_wait running = WAIT(EXU_WAIT_RUNNING, .address = 0);
   const struct exu_thread threads[] = {THREAD(waiting, .python = true),
                                        THREAD(waiting, .python = true, .wait = &running)};
   for (size_t i = 0; i < COUNT(threads); i++) {
@@ -162,7 +162,7 @@ static void frames_wait_only_where_the_thread_is_said_to(void **state) {
 
 static void where_a_thread_that_waits_crashed_is_shown(void **state) {
   (void)state;
-  const struct exu_wait lock = WAIT(EXU_WAIT_LOCK, "waits for the Lock 0x10");
+  const struct exu_wait lock = WAIT(EXU_WAIT_LOCK, .address = 0x10);
   const struct exu_thread thread = THREAD(waiting, .python = true, .crashed = true, .wait = &lock);
   char *text = text_of(&thread, 1, plain);
   assert_non_null(strstr(text, "in __futex_abstimed_wait_common64\n"));
@@ -174,7 +174,7 @@ static void where_a_thread_that_waits_crashed_is_shown(void **state) {
 static void check_not_folded(struct exu_frame third) {
   const struct exu_frame frames[] = {NATIVE("futex_wait", LIBC, 0x2010), NATIVE("do_futex_wait", LIBC, 0x2020), third,
                                      PY("work", "/app.py", 7)};
-  const struct exu_wait lock = WAIT(EXU_WAIT_LOCK, "waits for the Lock 0x10");
+  const struct exu_wait lock = WAIT(EXU_WAIT_LOCK, .address = 0x10);
   const struct exu_thread thread = THREAD(frames, .python = true, .wait = &lock);
   char *text = text_of(&thread, 1, plain);
   assert_non_null(strstr(text, "in do_futex_wait\n"));
@@ -198,11 +198,11 @@ static void a_function_that_does_more_than_wait_is_shown(void **state) {
   const struct exu_frame frames[] = {NATIVE("futex_wait", LIBC, 0x2010), NATIVE("do_futex_wait", LIBC, 0x2020),
                                      NATIVE("sem_wait", LIBC, 0x2030), NATIVE("fill_cache", FOO, 0x3010),
                                      PY("work", "/app.py", 7)};
-  const struct exu_wait lock = WAIT(EXU_WAIT_LOCK, "waits for the Lock 0x10");
+  const struct exu_wait lock = WAIT(EXU_WAIT_LOCK, .address = 0x10);
   const struct exu_thread thread = THREAD(frames, .python = true, .wait = &lock);
   check_frames(
       &thread, plain,
-      "  It waits for the Lock 0x10\n  File \"/app.py\", line 7, in work\n"
+      "  It waits for the Lock 0x10 (owner unknown)\n  File \"/app.py\", line 7, in work\n"
       "  (native) libfoo.so+0x10, in fill_cache\n  (native) 3 frames that wait, from sem_wait to futex_wait\n");
 }
 
@@ -292,8 +292,7 @@ static const struct exu_frame python[] = {PY("f", "/app.py", 1)};
 
 static void threads_that_do_the_same_share_a_line(void **state) {
   (void)state;
-  const struct exu_wait cond = WAIT(EXU_WAIT_COND, "waits for the condition variable 0x10 to be signalled"),
-                        running = WAIT(EXU_WAIT_RUNNING, "is running");
+  const struct exu_wait cond = WAIT(EXU_WAIT_COND, .address = 0x10), running = WAIT(EXU_WAIT_RUNNING, .address = 0);
   struct exu_thread threads[] = {THREAD(busy, .wait = &running), THREAD(pool, .wait = &cond),
                                  THREAD(python, .python = true), THREAD(pool, .wait = &cond),
                                  THREAD(pool, .wait = &cond)};
@@ -301,7 +300,7 @@ static void threads_that_do_the_same_share_a_line(void **state) {
   check_end(threads, COUNT(threads), plain,
             "\n\n3 threads without Python frames wait in libarrow.so.15, in WorkerLoop (condition variable): 102, 104 "
             "and 105\n"
-            "1 thread without Python frames: 101 in libfoo.so, in worker; it is running\n");
+            "1 thread without Python frames: 101 in libfoo.so, in worker; it is running, in no system call\n");
   char *text = text_of(threads, COUNT(threads), all);
   assert_int_equal(count_lines(text, "Thread"), 3);
   free(text);
@@ -309,9 +308,9 @@ static void threads_that_do_the_same_share_a_line(void **state) {
 
 static void an_owner_is_shown_with_its_stack_and_so_is_the_one_it_waits_for(void **state) {
   (void)state;
-  struct exu_wait first = WAIT(EXU_WAIT_MUTEX, "waits for the mutex 0x1 held by thread 2"),
-                  second = WAIT(EXU_WAIT_MUTEX, "waits for the mutex 0x2 held by thread 3"),
-                  other = WAIT(EXU_WAIT_MUTEX, "waits for the mutex 0x3 held by thread 4");
+  struct exu_wait first = WAIT(EXU_WAIT_MUTEX, .address = 0x1, .owner_place = EXU_OWNER_THREAD),
+                  second = WAIT(EXU_WAIT_MUTEX, .address = 0x2, .owner_place = EXU_OWNER_THREAD),
+                  other = WAIT(EXU_WAIT_MUTEX, .address = 0x3, .owner_place = EXU_OWNER_THREAD);
   first.owner = 1;
   second.owner = 2;
   other.owner = 4;

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a thread does in its system call. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "render/escape.h"
+#include "render/words.h"
+
+/* "250 ms", "3600 s" */
+static void put_time(struct exu_output *out, int64_t microseconds) {
+  char text[40];
+  if (microseconds < 1000) {
+    snprintf(text, sizeof text, "%" PRId64 " us", microseconds);
+  } else if (microseconds < 1000000) {
+    snprintf(text, sizeof text, "%.4g ms", (double)microseconds / 1e3);
+  } else if (microseconds % 1000000 == 0) {
+    snprintf(text, sizeof text, "%" PRId64 " s", microseconds / 1000000);
+  } else {
+    snprintf(text, sizeof text, "%.3f s", (double)microseconds / 1e6);
+  }
+  exu_out(out, text);
+}
+
+static void put_timeout(struct exu_output *out, const struct exu_wait *wait) {
+  if (wait->timeout_us < 0) return;
+  exu_out(out, ", at most ");
+  put_time(out, wait->timeout_us);
+}
+
+static void put_fd(struct exu_output *out, int64_t fd) {
+  exu_out(out, "fd ");
+  exu_out_signed(out, fd);
+}
+
+static void put_file(struct exu_output *out, struct exu_string file) {
+  if (!file.data) return;
+  exu_out(out, ", ");
+  exu_out_escaped(out, file, 0, EXU_PATH_SHOWN);
+}
+
+/* " (read)", " (poll, at most 5 s)" */
+static void put_name(struct exu_output *out, const struct exu_wait *wait, bool with_timeout) {
+  exu_out(out, " (");
+  exu_out(out, wait->system_call_name);
+  if (with_timeout) put_timeout(out, wait);
+  exu_out_char(out, ')');
+}
+
+/* A call on one descriptor: "reads from fd 5 (read), socket ..." */
+static void put_on_fd(struct exu_output *out, const struct exu_wait *wait, const char *doing, bool with_timeout) {
+  exu_out(out, doing);
+  exu_out_char(out, ' ');
+  put_fd(out, wait->fd);
+  put_name(out, wait, with_timeout);
+  put_file(out, wait->file);
+}
+
+/* "waits for events on 3 descriptors (poll): fd 3, pipe; fd 4, /dev/pts/1; ..." */
+static void put_descriptors(struct exu_output *out, const struct exu_wait *wait) {
+  if (wait->fds_in_all == 1) {
+    put_on_fd(out, wait, "waits for", true);
+    return;
+  }
+  exu_out(out, "waits for events on ");
+  if (wait->fds_in_all > 0) {
+    exu_out_unsigned(out, wait->fds_in_all);
+    exu_out_char(out, ' ');
+  }
+  exu_out(out, "descriptors");
+  put_name(out, wait, wait->fds_in_all > 0);
+  for (size_t i = 0; i < wait->fd_count; i++) {
+    exu_out(out, i ? "; " : ": ");
+    put_fd(out, wait->fds[i].fd);
+    put_file(out, wait->fds[i].file);
+  }
+  if (wait->fds_in_all <= wait->fd_count) return;
+  exu_out(out, "; and ");
+  exu_out_unsigned(out, wait->fds_in_all - wait->fd_count);
+  exu_out(out, " more");
+}
+
+static void put_sleep(struct exu_output *out, const struct exu_wait *wait) {
+  exu_out(out, "sleeps (");
+  exu_out(out, wait->system_call_name);
+  if (wait->timeout_us >= 0) {
+    exu_out(out, ", ");
+    put_time(out, wait->timeout_us);
+  }
+  exu_out_char(out, ')');
+}
+
+static void put_lock_holder(struct exu_output *out, const struct exu_wait *wait, int64_t self) {
+  if (wait->owner_place != EXU_OWNER_PROCESS) return;
+  exu_out(out, ", held by ");
+  if (wait->owner_pid == self) {
+    exu_out(out, "this process itself");
+    return;
+  }
+  exu_out(out, "process ");
+  exu_out_signed(out, wait->owner_pid);
+  if (wait->owner_comm.size == 0) {
+    exu_out(out, ", which has ended: another one has its descriptor");
+    return;
+  }
+  exu_out(out, " (");
+  exu_out_escaped(out, wait->owner_comm, 0, EXU_NAME_SHOWN);
+  exu_out_char(out, ')');
+}
+
+static void put_open(struct exu_output *out, const struct exu_wait *wait) {
+  exu_out(out, wait->path.data ? "opens the file " : "opens a file");
+  if (wait->path.data) exu_out_escaped(out, wait->path, 0, EXU_PATH_SHOWN);
+  put_name(out, wait, false);
+}
+
+static void put_child(struct exu_output *out, const struct exu_wait *wait) {
+  exu_out(out, "waits for a child process to end (");
+  exu_out(out, wait->system_call_name);
+  if (wait->child >= 0) {
+    exu_out(out, ", pid ");
+    exu_out_signed(out, wait->child);
+  }
+  exu_out_char(out, ')');
+}
+
+static void put_other(struct exu_output *out, const struct exu_wait *wait) {
+  exu_out(out, "is in the system call ");
+  if (wait->system_call_name) {
+    exu_out(out, wait->system_call_name);
+  } else {
+    exu_out(out, "with the number ");
+    exu_out_signed(out, wait->system_call);
+  }
+  if (wait->fd < 0) return;
+  exu_out(out, " on ");
+  put_fd(out, wait->fd);
+  put_file(out, wait->file);
+}
+
+static void put_wchan(struct exu_output *out, const struct exu_wait *wait) {
+  if (!wait->wchan.data) return;
+  exu_out(out, ", asleep in the kernel's ");
+  exu_out_escaped(out, wait->wchan, 0, EXU_NAME_SHOWN);
+}
+
+void exu_words_call(struct exu_output *out, const struct exu_wait *wait, int64_t self) {
+  switch (wait->system_call_name ? wait->call_class : EXU_CALL_OTHER) {
+  case EXU_CALL_READ: put_on_fd(out, wait, "reads from", false); break;
+  case EXU_CALL_WRITE: put_on_fd(out, wait, "writes to", false); break;
+  case EXU_CALL_SYNC: put_on_fd(out, wait, "waits until the device has what was written to", false); break;
+  case EXU_CALL_CLOSE: put_on_fd(out, wait, "closes", false); break;
+  case EXU_CALL_CONNECT: put_on_fd(out, wait, "waits to be connected on", false); break;
+  case EXU_CALL_ACCEPT: put_on_fd(out, wait, "waits for a connection on", false); break;
+  case EXU_CALL_EPOLL: put_on_fd(out, wait, "waits for events on", true); break;
+  case EXU_CALL_LOCK:
+    put_on_fd(out, wait, "waits for a file lock on", false);
+    put_lock_holder(out, wait, self);
+    break;
+  case EXU_CALL_POLL:
+  case EXU_CALL_SELECT: put_descriptors(out, wait); break;
+  case EXU_CALL_SLEEP: put_sleep(out, wait); break;
+  case EXU_CALL_CHILD: put_child(out, wait); break;
+  case EXU_CALL_SIGNAL:
+    exu_out(out, "waits for a signal");
+    put_name(out, wait, true);
+    break;
+  case EXU_CALL_OPEN: put_open(out, wait); break;
+  case EXU_CALL_FUTEX:
+    exu_out(out, "waits for the futex ");
+    exu_out_hex(out, wait->futex);
+    break;
+  case EXU_CALL_IPC:
+    exu_out(out, "waits for a semaphore or a message");
+    put_name(out, wait, false);
+    break;
+  case EXU_CALL_AIO:
+    exu_out(out, "waits for input or output that it started before");
+    put_name(out, wait, false);
+    break;
+  case EXU_CALL_QUICK:
+    exu_out(out, "is running (in the system call ");
+    exu_out(out, wait->system_call_name);
+    exu_out(out, ", which does not wait)");
+    break;
+  case EXU_CALL_OTHER: put_other(out, wait); break;
+  }
+  put_wchan(out, wait);
+}

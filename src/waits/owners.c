@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who holds what a thread waits for, as Python and frames tell. */
+#include <string.h>
+
+#include "waits/waits_private.h"
+
+void exu_wait_set_owner(struct exu_finishing *finishing, struct exu_wait *wait, const struct exu_seen *owner,
+                        int64_t tid) {
+  wait->owner = -1;
+  wait->owner_tid = tid;
+  if (owner) {
+    wait->owner = (int64_t)owner->subject.thread;
+    wait->owner_tid = owner->subject.os->tid;
+    wait->owner_name = finishing->threads[owner->subject.thread].name;
+    wait->owner_place = EXU_OWNER_THREAD;
+  } else if (tid >= 0 || wait->owner_ident != 0) {
+    wait->owner_place = exu_wait_is_thread(finishing, tid) ? EXU_OWNER_THREAD : EXU_OWNER_NOWHERE;
+  }
+}
+
+/* The next one after `last` (NULL: the first) that concerns what `seen` waits for; NULL: there is none. */
+static const struct exu_py_held *next_held(const struct exu_finishing *finishing, const struct exu_seen *seen,
+                                           const struct exu_py_held *last) {
+  const struct exu_py_held_list *held = &finishing->waits->held;
+  for (size_t i = last ? (size_t)(last - held->items.items) + 1 : 0; i < held->items.count; i++) {
+    const struct exu_py_held *one = &held->items.items[i];
+    if (one->object == 0 || (one->object != seen->wait.address && one->object != seen->wait.lock)) continue;
+    if (one->thread < finishing->waits->seen.count) return one;
+  }
+  return NULL;
+}
+
+/* A Future is computed by one thread. */
+static const struct exu_py_held *computed_by(const struct exu_finishing *finishing, const struct exu_seen *seen) {
+  const struct exu_py_held *found = next_held(finishing, seen, NULL);
+  return found && !next_held(finishing, seen, found) ? found : NULL;
+}
+
+/* Those who took a lock that records nobody, each thread once. */
+static void set_takers(struct exu_finishing *finishing, struct exu_seen *seen) {
+  enum { TAKERS = 8 };
+  struct exu_waits *waits = finishing->waits;
+  struct exu_taker found[TAKERS];
+  size_t count = 0;
+  for (const struct exu_py_held *held = next_held(finishing, seen, NULL); held && count < TAKERS;
+       held = next_held(finishing, seen, held)) {
+    size_t thread = waits->seen.items[held->thread].subject.thread, i = 0;
+    while (i < count && found[i].thread != thread) i++;
+    if (i < count) continue;
+    found[count++] = (struct exu_taker){
+        .thread = thread, .by = held->by, .place = held->place, .kept = held->kept, .by_name = held->by_name};
+  }
+  struct exu_taker *takers = count > 0 ? exu_arena_array(waits->arena, count, sizeof *takers) : NULL;
+  if (!takers) return;
+  memcpy(takers, found, count * sizeof *takers);
+  seen->wait.takers = takers;
+  seen->wait.taker_count = count;
+}
+
+/* Who computes a result, or in whose queue it lies. */
+static struct exu_seen *find_worker(struct exu_finishing *finishing, struct exu_seen *seen) {
+  struct exu_waits *waits = finishing->waits;
+  struct exu_wait *wait = &seen->wait;
+  const struct exu_py_held *held = computed_by(finishing, seen);
+  if (held) {
+    wait->owner_evidence =
+        exu_evidence_of(waits->arena, (struct exu_evidence){.kind = EXU_EVIDENCE_COMPUTES, .place = held->place});
+    return &waits->seen.items[held->thread];
+  }
+  if (seen->queued_in) {
+    wait->detail = EXU_DETAIL_QUEUED;
+    wait->pool = &waits->pools.items[seen->queued_in - 1].known;
+    exu_evidence_add(waits->arena, &wait->evidence, (struct exu_evidence){.kind = EXU_EVIDENCE_QUEUED});
+  }
+  return NULL;
+}
+
+/* Kinds of locks that record who holds them, wherever that is. */
+static bool is_recorded(enum exu_wait_kind kind) {
+  return kind == EXU_WAIT_LOCK || kind == EXU_WAIT_RLOCK || kind == EXU_WAIT_IMPORT_LOCK || kind == EXU_WAIT_PYMUTEX;
+}
+
+void exu_wait_by_python(struct exu_finishing *finishing, struct exu_seen *seen) {
+  struct exu_wait *wait = &seen->wait;
+  const int64_t tid = wait->owner_tid > 0 ? wait->owner_tid : -1;
+  bool is_lock = wait->kind == EXU_WAIT_LOCK || wait->kind == EXU_WAIT_RLOCK;
+  bool is_known = tid > 0 || wait->owner_ident != 0;
+  if (wait->kind == EXU_WAIT_CHILD) { /* that is no object of Python */
+    wait->detail = EXU_DETAIL_PYTHON;
+    wait->address = 0;
+    wait->type = (struct exu_string){NULL, 0};
+  }
+  if (wait->address == 0 && wait->kind != EXU_WAIT_FUTURE) wait->address = wait->lock;
+  struct exu_seen *owner = exu_wait_find(&finishing->by_ident, wait->owner_ident);
+  if (!owner && tid > 0) owner = exu_wait_find(&finishing->by_tid, (uint64_t)tid);
+  if (!is_known && is_lock && !wait->shared) set_takers(finishing, seen);
+  if (!is_known && wait->kind == EXU_WAIT_FUTURE) owner = find_worker(finishing, seen);
+  exu_wait_set_owner(finishing, wait, owner, tid);
+  seen->lost = is_recorded(wait->kind) && !wait->shared && wait->owner_place == EXU_OWNER_NOWHERE;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sentences that are made of a report's facts, as strings of C: until the next one is asked for. */
+#ifndef EXUVIA_TESTS_SENTENCES_H
+#define EXUVIA_TESTS_SENTENCES_H
+
+#include "exuvia/exuvia.h"
+
+const char *wait_sentence(const struct exu_report *report, size_t thread);
+const char *deadlock_sentence(const struct exu_report *report, size_t index);
+const char *hang_sentence(const struct exu_report *report, size_t index);
+
+#endif
