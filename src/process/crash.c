@@ -77,7 +77,7 @@ struct exu_crash *exu_crash_create(struct exu_process *process, int32_t signal, 
 
 bool exu_crash_fits(enum exu_obstacle_kind kind, int32_t signal) {
   switch (kind) {
-  case EXU_OBSTACLE_PAGE: return signal == EXU_SIGSEGV || signal == EXU_SIGBUS;
+  case EXU_OBSTACLE_PAGE: /* of SIGBUS, memory is mapped as it is used */
   case EXU_OBSTACLE_PROTECTION: return signal == EXU_SIGSEGV;
   case EXU_OBSTACLE_INVALID: return signal == EXU_SIGILL;
   case EXU_OBSTACLE_DIVISION: return signal == EXU_SIGFPE;

@@ -178,7 +178,7 @@ bool exu_crash_returned(struct exu_process *process) {
   }
   /* Its frame may have been written over. That the thread cannot go on from here is certain without it. */
   struct exu_obstacle obstacle = exu_obstacle_find(process, &thread->registers);
-  if (!exu_crash_fits(obstacle.kind, process->crash->signal) || process->crash->signal == EXU_SIGBUS) return false;
+  if (!exu_crash_fits(obstacle.kind, process->crash->signal)) return false;
   const bool of_page = obstacle.kind == EXU_OBSTACLE_PAGE, of_memory = process->crash->signal == EXU_SIGSEGV;
   fault = (struct fault){.signal = process->crash->signal,
                          .has_code = obstacle.kind == EXU_OBSTACLE_PROTECTION,

@@ -39,6 +39,7 @@ enum {
 
 static const uint8_t load[] = {0x48, 0x8b, 0x10};                     /* mov (%rax), %rdx */
 static const uint8_t store[] = {0x48, 0x89, 0x10};                    /* mov %rdx, (%rax) */
+static const uint8_t modify[] = {0x48, 0x01, 0x10};                   /* add %rdx, (%rax) */
 static const uint8_t jump[] = {0xeb, 0xfe};                           /* jmp . */
 static const uint8_t add[] = {0x01, 0xc2};                            /* add %eax, %edx */
 static const uint8_t gather[] = {0xc4, 0xe2, 0x6d, 0x90, 0x04, 0x08}; /* vpgatherdd %ymm2, (%rax, %ymm1), %ymm0 */
@@ -210,6 +211,8 @@ static void a_page_fault_is_known_by_its_address_and_its_instruction(void **stat
                 "Segmentation fault executing address 0x500008 (the stack of thread 1233) in thread 1234" AGAIN);
   scene.inner = (struct frame){.rip = 0x20, .trap = PAGE_FAULT, .error = 0x14, .address = 0x20};
   assert_proven(&scene, "Segmentation fault executing address 0x20 (near NULL) in thread 1234" AGAIN);
+  scene.inner = (struct frame){CODE(modify), .rax = 0x18, .trap = PAGE_FAULT, .error = 6, .address = 0x18};
+  assert_proven(&scene, "Segmentation fault writing address 0x18 (near NULL) in thread 1234" AGAIN);
   /* Also when the thread that raised it again has gone on, and the kernel picked another one. */
   scene = (struct scene){.inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .address = 0x10}, .elsewhere = true};
   assert_proven(&scene, "Segmentation fault reading address 0x10 (near NULL) in thread 1234"
@@ -306,11 +309,26 @@ static void what_the_kernel_told_the_handler_is_said_when_the_instruction_agrees
                 "Illegal instruction (illegal operand) at 0x400000 in anonymous memory (r-x) in thread 1234" AGAIN);
   scene.inner.word = TEXT + 1;
   assert_unproven(&scene);
+  scene.inner.word = TEXT;
+  scene.inner.signal_code = 1; /* which the kernel does not say of this exception */
+  assert_unproven(&scene);
+  scene.inner.signal_code = 2;
+  scene.inner.trap = DIVISION;
+  assert_unproven(&scene);
   scene = (struct scene){.signal = EXU_SIGFPE,
                          .inner = {CODE(gather), .trap = 19, .signal = EXU_SIGFPE, .signal_code = 7, .word = TEXT}};
   assert_proven(&scene, "Floating point exception (floating point invalid operation) at 0x400000 in anonymous memory "
                         "(r-x) in thread 1234" AGAIN);
   scene.inner.signal_code = 99;
+  assert_unproven(&scene);
+  /* A system call that a filter does not let through is no exception. */
+  scene = (struct scene){.signal = EXU_SIGSYS,
+                         .inner = {CODE(jump), .signal = EXU_SIGSYS, .signal_code = EXU_SYS_SECCOMP, .word = TEXT}};
+  assert_proven(&scene, "Bad system call (forbidden by a seccomp filter) in thread 1234" AGAIN);
+  scene.inner.word = TEXT + 2;
+  assert_unproven(&scene);
+  scene.inner.word = TEXT;
+  scene.inner.signal_code = 2; /* SYS_USER_DISPATCH */
   assert_unproven(&scene);
 }
 
@@ -327,6 +345,9 @@ static void a_guard_page_is_one_that_was_not_there(void **state) {
   assert_unproven(&scene);
   scene.inner.error = 4;
   scene.inner.rax = scene.inner.address = DATA; /* no stack of its own */
+  assert_unproven(&scene);
+  scene.inner.rax = scene.inner.address = STACK + 0x4000;
+  scene.signal = EXU_SIGABRT; /* which proves no segmentation fault */
   assert_unproven(&scene);
 }
 
@@ -354,6 +375,14 @@ static void other_exceptions_are_known_by_their_instruction(void **state) {
                 "1234" AGAIN);
   scene.inner.rsi = 1;
   assert_unproven(&scene);
+  /* What cannot be carried out, but raised another exception the last time. */
+  scene.inner.rsi = UINT64_C(5) << 32;
+  scene.inner.trap = INVALID;
+  assert_unproven(&scene);
+  scene = (struct scene){.signal = EXU_SIGILL, .inner = {CODE(ud2), .trap = PROTECTION}};
+  assert_unproven(&scene);
+  scene = (struct scene){.inner = {CODE(load), .rax = UINT64_C(0xdead000000000000), .trap = INVALID}};
+  assert_unproven(&scene);
 }
 
 static void a_thread_that_raised_its_signal_and_handled_it_raised_it_itself(void **state) {
@@ -378,6 +407,7 @@ static void a_thread_that_raised_its_signal_and_handled_it_raised_it_itself(void
   scene = (struct scene){.inner = raised, .incomplete = true};
   assert_true(handled(&opened, &scene));
   assert_null(opened.process.scene.thread);
+  assert_int_equal(opened.process.crash->handler_tid, 0); /* nor is it certain that a handler raised it */
   forget(&opened);
 }
 
@@ -432,6 +462,19 @@ static void another_thread_may_raise_the_same_signal_again_and_another_one_for_i
   assert_string_equal(opened.process.crash->summary.data,
                       "Aborted (SIGABRT raised by the process itself) in thread 1233");
   forget(&opened);
+  /* Neither who raised it before, while another one does now, nor who runs no handler, while nobody knows who did. */
+  scene = (struct scene){.inner = {.rip = RAISED}, .other_sends = true};
+  open_scene(&opened, &scene);
+  handlers.thread = &opened.process.threads[0];
+  assert_false(exu_crash_handled(&opened.process, &handlers, &opened.arena));
+  assert_null(opened.process.scene.thread);
+  forget(&opened);
+  scene = (struct scene){.inner = {CODE(jump)}, .elsewhere = true};
+  open_scene(&opened, &scene);
+  handlers = (struct exu_handlers){.thread = &opened.process.threads[0], .complete = true};
+  assert_false(exu_crash_handled(&opened.process, &handlers, &opened.arena));
+  assert_null(opened.process.scene.thread);
+  forget(&opened);
 }
 
 /* The signal waited until the handler had returned to the instruction that it ran for. */
@@ -474,6 +517,14 @@ static void a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_b
   assert_string_equal(
       opened.process.crash->summary.data,
       "Segmentation fault reading address 0x10 (near NULL) in thread 1234, raised again by the process itself");
+  assert_false(opened.process.crash->has_code);
+  forget(&opened);
+  scene.inner.rax = UINT64_C(0xdead000000000000);
+  open_scene(&opened, &scene);
+  assert_string_equal(opened.process.crash->summary.data,
+                      "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234, raised "
+                      "again by the process itself");
+  assert_false(opened.process.crash->has_address);
   forget(&opened);
 }
 
@@ -516,6 +567,8 @@ static void a_handler_that_has_returned_is_found_on_the_stack_that_it_had(void *
                          .carried_out = true,
                          .at = ON_HANDLERS};
   assert_says(&scene, "Segmentation fault (SIGSEGV raised by the process itself) in thread 1234" AGAIN);
+  scene.in_call = true;
+  assert_says(&scene, "Segmentation fault (SIGSEGV raised by the process itself)");
 }
 
 /* A copy of a context says where the frame was. */

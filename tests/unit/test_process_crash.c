@@ -313,6 +313,27 @@ static void without_siginfo_only_the_signal_is_known(void **state) {
   assert_summary(&(struct scene){.signal = 3, .without_siginfo = true}, "Killed by SIGQUIT");
 }
 
+/* Only what this very signal is for, and only in the thread that died where that is known. */
+static void without_siginfo_an_instruction_has_to_give_the_signal(void **state) {
+  (void)state;
+  static const uint8_t divide[] = {0xf7, 0xf6, 0x90}; /* div %esi */
+  struct scene scene = {.signal = 8, .without_siginfo = true, .text = divide};
+  assert_summary(&scene, "Floating point exception (SIGFPE) in thread 1234");
+  scene.signal = 4;
+  assert_summary(&scene, "Illegal instruction (SIGILL)");
+  scene = (struct scene){.signal = 7, .without_siginfo = true, .text = load_rax, .rax = 0x10};
+  assert_summary(&scene, "Bus error (SIGBUS)");
+  scene.rax = UINT64_C(0xdead000000000000);
+  assert_summary(&scene, "Bus error (SIGBUS)");
+  scene = (struct scene){.signal = 11, .without_siginfo = true, .text = load_rax, .rax = DATA, .other_rax = 0x10};
+  assert_summary(&scene, "Segmentation fault (SIGSEGV)");
+  /* Nor does a bus error of the kernel's have the address of what would be a segmentation fault. */
+  struct described described;
+  describe(&described, &(struct scene){.signal = 7, .code = EXU_SI_KERNEL, .text = load_rax, .rax = 0x10});
+  assert_false(described.process.crash->has_address);
+  forget(&described);
+}
+
 static void the_place_of_an_address_is_said_in_words(void **state) {
   (void)state;
   const struct scene plain = {0};
@@ -451,6 +472,7 @@ int main(void) {
       cmocka_unit_test(who_sent_the_signal_is_said),
       cmocka_unit_test(faults_of_instructions_are_named),
       cmocka_unit_test(without_siginfo_only_the_signal_is_known),
+      cmocka_unit_test(without_siginfo_an_instruction_has_to_give_the_signal),
       cmocka_unit_test(the_place_of_an_address_is_said_in_words),
       cmocka_unit_test(a_stack_overflow_is_called_probable),
       cmocka_unit_test(a_stack_without_room_for_a_handler_is_an_overflow),
