@@ -8,11 +8,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/guard.h"
 #include "base/map.h"
 #include "base/read_at.h"
 
 /* Pages of 4 KiB are the smallest of every machine: a larger one is so many of them. */
-enum { PAGE_SHIFT = 12, PAGE = 1 << PAGE_SHIFT, SLAB_PAGES = 256, BATCH = 64, VECTORS = 512 };
+enum { PAGE_SHIFT = 12, PAGE = 1 << PAGE_SHIFT, SLAB_PAGES = 256, BATCH = 64, VECTORS = 512, MISSING_MAX = 1024 };
 
 /* Pages are handed out from slabs, one after the other. */
 struct slab {
@@ -26,11 +27,11 @@ struct exu_pages {
   int fd;
   pid_t stopped; /* a stopped thread of the process; 0: it runs */
   size_t budget;
-  size_t held;           /* bytes of slabs */
+  size_t size;           /* bytes of slabs */
   struct exu_map copies; /* page number -> its copy */
   struct slab *slabs;    /* the newest first */
-  bool frozen;
-  struct exu_map late; /* page numbers */
+  bool running;          /* it has been stopped, and runs again */
+  struct exu_map late;   /* page numbers: copied since */
 };
 
 struct exu_pages *exu_pages_create(int fd, size_t budget) {
@@ -48,7 +49,7 @@ static void free_slabs(struct exu_pages *pages) {
     munmap(slab->bytes, slab->pages * PAGE);
     free(slab);
   }
-  pages->held = 0;
+  pages->size = 0;
 }
 
 void exu_pages_destroy(struct exu_pages *pages) {
@@ -59,22 +60,31 @@ void exu_pages_destroy(struct exu_pages *pages) {
   free(pages);
 }
 
+static struct slab *add_slab(struct exu_pages *pages, size_t count, int flags) {
+  const size_t size = count * PAGE;
+  if (size > pages->budget || pages->size > pages->budget - size) return NULL;
+  struct slab *slab = calloc(1, sizeof *slab);
+  if (!slab) return NULL;
+  slab->bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  if (slab->bytes == MAP_FAILED) {
+    free(slab);
+    return NULL;
+  }
+  slab->pages = count;
+  slab->next = pages->slabs;
+  pages->slabs = slab;
+  pages->size += size;
+  return slab;
+}
+
+void exu_pages_reserve(struct exu_pages *pages, size_t count) {
+  if (count > 0) add_slab(pages, count, MAP_POPULATE);
+}
+
 /* Room for at most `wanted` pages in a row, at least one; *got says how many. NULL without memory or budget. */
 static uint8_t *room(struct exu_pages *pages, size_t wanted, size_t *got) {
   struct slab *slab = pages->slabs;
-  if (!slab || slab->used == slab->pages) {
-    const size_t size = (size_t)SLAB_PAGES * PAGE;
-    if (pages->held + size > pages->budget || !(slab = calloc(1, sizeof *slab))) return NULL;
-    slab->bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (slab->bytes == MAP_FAILED) {
-      free(slab);
-      return NULL;
-    }
-    slab->pages = SLAB_PAGES;
-    slab->next = pages->slabs;
-    pages->slabs = slab;
-    pages->held += size;
-  }
+  if ((!slab || slab->used == slab->pages) && !(slab = add_slab(pages, SLAB_PAGES, 0))) return NULL;
   *got = slab->pages - slab->used < wanted ? slab->pages - slab->used : wanted;
   return slab->bytes + slab->used * PAGE;
 }
@@ -102,6 +112,17 @@ static ssize_t fetch(const struct exu_pages *pages, uint64_t address, void *byte
   return got;
 }
 
+/* The next page of the newest slab is the copy of this one. False without memory. */
+static bool keep(struct exu_pages *pages, uint64_t number, uint8_t *bytes) {
+  bool is_new;
+  if (pages->running && !exu_map_insert(&pages->late, number, &is_new)) return false;
+  void **slot = exu_map_insert(&pages->copies, number, &is_new);
+  if (!slot) return false;
+  *slot = bytes;
+  pages->slabs->used++;
+  return true;
+}
+
 /* Copy up to `count` pages from `number` on, none of which is there. Returns how many were copied. */
 static size_t copy(struct exu_pages *pages, uint64_t number, size_t count) {
   size_t wanted;
@@ -109,65 +130,82 @@ static size_t copy(struct exu_pages *pages, uint64_t number, size_t count) {
   if (!bytes) return 0;
   ssize_t got = fetch(pages, number << PAGE_SHIFT, bytes, wanted * PAGE);
   size_t copied = got > 0 ? (size_t)got >> PAGE_SHIFT : 0;
-  for (size_t i = 0; i < copied; i++) {
-    bool is_new;
-    if (pages->frozen && !exu_map_insert(&pages->late, number + i, &is_new)) return i;
-    void **slot = exu_map_insert(&pages->copies, number + i, &is_new);
-    if (!slot) return i;
-    *slot = bytes + i * PAGE;
-    pages->slabs->used++;
-  }
+  for (size_t i = 0; i < copied; i++)
+    if (!keep(pages, number + i, bytes + i * PAGE)) return i;
   return copied;
 }
 
-/* ---- Renewing ---------------------------------------------------------------------------------------------------- */
+/* ---- Many at once ------------------------------------------------------------------------------------------------ */
 
-struct refresh {
+struct batch {
   struct iovec local[VECTORS];
   struct iovec remote[VECTORS];
   size_t count;
+  size_t missing; /* pages that cannot be read: behind the end of a mapped file, say */
 };
 
 /* A page that is not there any more is forgotten: reading it fails, then, as it should. */
-static void forget_page(struct exu_pages *pages, uint64_t address) {
+static void drop(struct exu_pages *pages, uint64_t address) {
   void **slot = exu_map_find(&pages->copies, address >> PAGE_SHIFT);
   if (slot) *slot = NULL;
 }
 
-static void refresh_batch(struct exu_pages *pages, struct refresh *refresh) {
+static void copy_batch(struct exu_pages *pages, struct batch *batch) {
   size_t done = 0;
-  while (done < refresh->count) {
-    ssize_t got = process_vm_readv(pages->stopped, refresh->local + done, refresh->count - done, refresh->remote + done,
-                                   refresh->count - done, 0);
+  while (done < batch->count) {
+    ssize_t got = process_vm_readv(pages->stopped, batch->local + done, batch->count - done, batch->remote + done,
+                                   batch->count - done, 0);
     size_t whole = got > 0 ? (size_t)got >> PAGE_SHIFT : 0;
     done += whole;
-    if (done == refresh->count) break;
+    if (done == batch->count) break;
     /* It ends before the first page that cannot be read; that may still work the other way. */
-    struct iovec *local = &refresh->local[done], *remote = &refresh->remote[done];
+    struct iovec *local = &batch->local[done], *remote = &batch->remote[done];
     uint64_t address = (uint64_t)(uintptr_t)remote->iov_base;
-    if (!exu_read_at(pages->fd, local->iov_base, PAGE, address)) forget_page(pages, address);
+    const bool hopeless = batch->missing > MISSING_MAX;
+    if (hopeless || !exu_read_at(pages->fd, local->iov_base, PAGE, address)) {
+      drop(pages, address);
+      batch->missing++;
+    }
     done++;
   }
-  refresh->count = 0;
+  batch->count = 0;
+}
+
+static void add_to_batch(struct exu_pages *pages, struct batch *batch, uint64_t number, uint8_t *bytes) {
+  batch->local[batch->count] = (struct iovec){bytes, PAGE};
+  /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+  batch->remote[batch->count] = (struct iovec){(void *)(uintptr_t)(number << PAGE_SHIFT), PAGE};
+  if (++batch->count == VECTORS) copy_batch(pages, batch);
 }
 
 void exu_pages_refresh(struct exu_pages *pages, pid_t tid) {
-  struct refresh *refresh = calloc(1, sizeof *refresh);
+  struct batch *batch EXU_GUARD(free) = calloc(1, sizeof *batch);
   pages->stopped = tid;
-  if (!refresh) {
+  if (!batch) {
     exu_pages_invalidate(pages);
     return;
   }
   for (size_t i = 0; i < pages->copies.capacity; i++) {
     const struct exu_map_slot *slot = &pages->copies.slots[i];
-    if (!slot->key || !slot->value.pointer) continue;
-    refresh->local[refresh->count] = (struct iovec){slot->value.pointer, PAGE};
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-    refresh->remote[refresh->count] = (struct iovec){(void *)(uintptr_t)(slot->key << PAGE_SHIFT), PAGE};
-    if (++refresh->count == VECTORS) refresh_batch(pages, refresh);
+    if (slot->key && slot->value.pointer) add_to_batch(pages, batch, slot->key, slot->value.pointer);
   }
-  refresh_batch(pages, refresh);
-  free(refresh);
+  copy_batch(pages, batch);
+}
+
+void exu_pages_capture(struct exu_pages *pages, const struct exu_pages_range *ranges, size_t count) {
+  struct batch *batch EXU_GUARD(free) = calloc(1, sizeof *batch);
+  size_t got = 1;
+  for (size_t i = 0; batch && i < count && got > 0; i++) {
+    const uint64_t last = (ranges[i].end + PAGE - 1) >> PAGE_SHIFT;
+    for (uint64_t number = ranges[i].start >> PAGE_SHIFT; number < last && got > 0; number++) {
+      if (number == 0 || copy_of(pages, number)) continue;
+      got = 0;
+      uint8_t *bytes = room(pages, 1, &got);
+      if (!bytes || !keep(pages, number, bytes)) got = 0;
+      if (got) add_to_batch(pages, batch, number, bytes);
+    }
+  }
+  if (batch) copy_batch(pages, batch);
 }
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
@@ -199,28 +237,18 @@ enum exu_fault exu_pages_read(struct exu_pages *pages, uint64_t address, void *b
   return EXU_READABLE;
 }
 
-void exu_pages_capture(struct exu_pages *pages, uint64_t start, uint64_t end) {
-  const uint64_t last = (end + PAGE - 1) >> PAGE_SHIFT;
-  for (uint64_t number = start >> PAGE_SHIFT; number < last;) {
-    size_t count = absent(pages, number, last - number < SLAB_PAGES ? (size_t)(last - number) : SLAB_PAGES);
-    size_t copied = count ? copy(pages, number, count) : 1;
-    if (copied == 0) return;
-    number += copied;
-  }
-}
-
 void exu_pages_invalidate(struct exu_pages *pages) {
   exu_map_clear(&pages->copies);
   free_slabs(pages);
 }
 
 void exu_pages_mark_running(struct exu_pages *pages) {
-  pages->frozen = true;
+  pages->running = true;
   pages->stopped = 0;
 }
 
 void exu_pages_mark_stopped(struct exu_pages *pages, pid_t tid) {
-  pages->frozen = false;
+  pages->running = false;
   pages->stopped = tid;
 }
 

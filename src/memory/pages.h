@@ -29,8 +29,16 @@ enum exu_fault exu_pages_read(struct exu_pages *pages, uint64_t address, void *b
  */
 void exu_pages_refresh(struct exu_pages *pages, pid_t tid);
 
-/* Copy [start, end) now, as far as the budget goes. While the process is stopped; after exu_pages_refresh. */
-void exu_pages_capture(struct exu_pages *pages, uint64_t start, uint64_t end);
+struct exu_pages_range {
+  uint64_t start;
+  uint64_t end;
+};
+
+/* Copy these now, all at once, as far as the budget goes. While the process is stopped; after exu_pages_refresh. */
+void exu_pages_capture(struct exu_pages *pages, const struct exu_pages_range *ranges, size_t count);
+
+/* Have room for so many pages, within the budget: the kernel takes its time to make some, which a pause lacks. */
+void exu_pages_reserve(struct exu_pages *pages, size_t count);
 
 /* Forget everything: it was copied while the process ran. */
 void exu_pages_invalidate(struct exu_pages *pages);

@@ -280,10 +280,22 @@ static void resume(struct exu_process *process) {
   exu_pages_mark_running(live->changing);
 }
 
+/*
+ * Pages for the stacks of many threads, and for what their frames are made of. Few are copied sooner than made ready.
+ * The links of /proc/PID/task are its threads and two.
+ */
+static void reserve(const struct exu_live *live) {
+  enum { MANY = 64, PAGES_OF_THREAD = 4 };
+  struct stat status;
+  if (fstat(live->tasks, &status) != 0 || status.st_nlink < MANY || status.st_nlink > EXU_TASKS_MAX) return;
+  exu_pages_reserve(live->changing, status.st_nlink * PAGES_OF_THREAD);
+}
+
 static bool pause_process(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
   struct exu_live *live = process->live;
   process->sampled = false;
   int refused;
+  reserve(live);
   live->stop = exu_stop_begin(live->pid, live->tasks, process->limits, &refused, error);
   if (!live->stop) return refused ? exu_live_refused(live->pid, refused, error) : false;
   exu_pages_refresh(live->changing, first_stopped(live->stop));
@@ -317,13 +329,16 @@ static uint64_t stack_end(const struct exu_process *process, const struct exu_os
   return registers->sp + (size < most << 20 ? size : most << 20);
 }
 
-static void copy_stack(const struct exu_process *process, const struct exu_os_thread *thread) {
-  uint64_t sp = thread->registers.sp, end = sp ? stack_end(process, thread) : 0;
-  if (end) exu_pages_capture(process->live->changing, sp, end);
+/* What there is of it. */
+static struct exu_pages_range stack_of(const struct exu_process *process, const struct exu_os_thread *thread) {
+  const uint64_t sp = thread->registers.sp;
+  return (struct exu_pages_range){sp, sp ? stack_end(process, thread) : 0};
 }
 
 static void capture_stacks(struct exu_process *process) {
-  for (size_t i = 0; i < process->thread_count; i++) copy_stack(process, &process->threads[i]);
+  struct exu_pages_range *ranges EXU_GUARD(free) = calloc(process->thread_count + 1, sizeof *ranges);
+  for (size_t i = 0; ranges && i < process->thread_count; i++) ranges[i] = stack_of(process, &process->threads[i]);
+  if (ranges) exu_pages_capture(process->live->changing, ranges, process->thread_count);
 }
 
 static void say_unstopped(const struct exu_live *live, const struct exu_os_thread *thread) {
@@ -349,7 +364,8 @@ static void read_late(const struct exu_process *process, const struct exu_stoppe
            "the thread got no processor to stop on in time: it is shown as it was then, but what it waits for was read "
            "after the others had gone on, and is part of no deadlock");
   exu_pages_mark_stopped(live->changing, stopped->tid);
-  copy_stack(process, thread);
+  const struct exu_pages_range stack = stack_of(process, thread);
+  exu_pages_capture(live->changing, &stack, 1);
   exu_pages_mark_running(live->changing);
 }
 

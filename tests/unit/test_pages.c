@@ -43,7 +43,8 @@ static void test_pages(void **state) {
   assert_int_equal(exu_pages_read(pages, address + PAGE - 3, bytes, 6), EXU_READABLE);
   assert_memory_equal(bytes, "bbbbbb", 6);
 
-  exu_pages_capture(pages, address, address + 4 * PAGE);
+  const struct exu_pages_range range = {address, address + 4 * PAGE};
+  exu_pages_capture(pages, &range, 1);
   exu_pages_mark_running(pages);
   memset(memory, 'c', 4 * PAGE);
   assert_int_equal(exu_pages_read(pages, address + 3 * PAGE, bytes, PAGE), EXU_READABLE);
@@ -88,13 +89,43 @@ static void test_pages_that_are_not_there(void **state) {
   close(fd);
 }
 
+static void test_ranges_are_captured_where_they_can_be_read(void **state) {
+  (void)state;
+  enum { COUNT = 1200 };
+  int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  uint8_t *memory = map_pages(COUNT), bytes[8];
+  memset(memory, 'a', COUNT * PAGE);
+  munmap(memory + 2 * PAGE, PAGE);
+  const uint64_t address = (uintptr_t)memory;
+  struct exu_pages *pages = exu_pages_create(fd, 8 << 20);
+  exu_pages_reserve(pages, 10);
+  exu_pages_refresh(pages, (pid_t)syscall(SYS_gettid));
+  /* They may overlap, and be empty. */
+  const struct exu_pages_range ranges[] = {
+      {address, address + 4 * PAGE}, {address + 3 * PAGE, address + COUNT * PAGE}, {0, 0}};
+  exu_pages_capture(pages, ranges, sizeof ranges / sizeof *ranges);
+  exu_pages_mark_running(pages);
+  memset(memory, 'b', 2 * PAGE);
+  memset(memory + 3 * PAGE, 'b', (COUNT - 3) * PAGE);
+  for (size_t i = 0; i < COUNT; i++) {
+    const bool there = exu_pages_read(pages, address + i * PAGE, bytes, sizeof bytes) == EXU_READABLE;
+    assert_int_equal(there, i != 2);
+    if (there) assert_int_equal(bytes[0], 'a');
+    assert_false(exu_pages_late(pages, address + i * PAGE));
+  }
+  exu_pages_destroy(pages);
+  munmap(memory, COUNT * PAGE);
+  close(fd);
+}
+
 static void test_budget_of_pages(void **state) {
   (void)state;
   enum { COUNT = 1024, BUDGET = 1 << 20 };
   int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
   uint8_t *memory = map_pages(COUNT), byte;
   struct exu_pages *pages = exu_pages_create(fd, BUDGET);
-  exu_pages_capture(pages, (uintptr_t)memory, (uintptr_t)memory + COUNT * PAGE);
+  const struct exu_pages_range range = {(uintptr_t)memory, (uintptr_t)memory + COUNT * PAGE};
+  exu_pages_capture(pages, &range, 1);
   size_t readable = 0;
   for (size_t i = 0; i < COUNT; i++)
     readable += exu_pages_read(pages, (uintptr_t)memory + i * PAGE, &byte, 1) == EXU_READABLE;
@@ -108,6 +139,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_pages),
       cmocka_unit_test(test_pages_that_are_not_there),
+      cmocka_unit_test(test_ranges_are_captured_where_they_can_be_read),
       cmocka_unit_test(test_budget_of_pages),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
