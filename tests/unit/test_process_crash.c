@@ -178,6 +178,9 @@ static void the_direction_is_not_guessed(void **state) {
                  "Segmentation fault at address 0x400040 in /bin/x (r-x) in thread 1234");
   assert_summary(&(struct scene){.signal = 11, .code = 2, .word = HEAP, .rax = HEAP, .text = store_rax},
                  "Segmentation fault at address 0x600000 in anonymous memory (rw-) in thread 1234");
+  /* What may be executed. */
+  assert_summary(&(struct scene){.signal = 11, .code = 2, .word = TEXT, .text = call_rax},
+                 "Segmentation fault at address 0x400000 in /bin/x (r-x) in thread 1234");
   /* No memory operand. */
   assert_summary(&(struct scene){.signal = 11, .code = 1, .word = 0x10, .rax = 0x10, .text = call_rax},
                  "Segmentation fault at address 0x10 (near NULL) in thread 1234");
@@ -369,6 +372,14 @@ static void a_stack_overflow_is_called_probable(void **state) {
   /* Far from the end of the stack: no overflow. */
   const struct scene half = {.rsp = STACK + 0x20000, .without_guard = true};
   assert_place(STACK - 8, &half, "no mapping");
+  assert_place(STACK - 0x100008, &open_end, "no mapping");
+  const struct scene far = {.rsp = OTHER - 0x110000};
+  assert_place(OTHER - 8, &far, "no mapping");
+  /* What lies above can be no stack, nor does the stack pointer lie in what is near. */
+  const struct scene code = {.rsp = TEXT - 0x100};
+  assert_place(TEXT - 0x108, &code, "no mapping");
+  const struct scene behind = {.rsp = HEAP + PAGE + 0x100};
+  assert_place(HEAP + 8, &behind, "anonymous memory (rw-)");
 }
 
 static void a_stack_without_room_for_a_handler_is_an_overflow(void **state) {
