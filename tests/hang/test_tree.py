@@ -322,6 +322,8 @@ RELATIVES = [
     ("waits for a shared mutex for a while", "futex", "read", [], []),
     ("polls pipes", POLL, "read", ["pipe", "pipe"], ["{parent} (", "waits for events on 2 descriptors", "{child} (",
                                                      "reads from fd"]),
+    ("polls pipes for a while", POLL, "read", [], []),
+    ("polls a pipe that is full", POLL, "clock_nanosleep", [], []),
     ("sockets", "recvfrom", "read", ["socket", "socket"], ["{parent} (", "Unix socket", "{child} (", "reads from fd"]),
     ("polls a socket", "recvfrom", POLL, ["socket", "socket"], ["{parent} (", "reads from fd", "{child} (",
                                                                 "waits for fd"]),
@@ -399,6 +401,17 @@ def test_processes_of_a_tree_that_wait_for_each_other_are_said_to_hang_and_no_ot
         assert entry["certain"] == ("for ever" in entry["sentence"]) != ("opens what these share" in entry["sentence"])
         for part in says:
             assert part.format(parent=seen[0], child=seen[1]) in entry["sentence"], entry
+
+
+@pytest.mark.skipif(not can_unshare(), reason="only root sees who else has a pipe")
+def test_a_thread_that_was_not_to_be_shown_may_let_the_others_go_on(tmp_path):
+    with relatives("pipes, and a thread that sleeps", False, tmp_path) as (pids, seen, _):
+        await_calls(dict(zip(pids, ("read", "read"))))
+        for options in ([], ["--max-threads=1"]):
+            status, reports, said = tree(seen[0], *options)
+            assert status == 0, said
+            assert len(reports[0]["threads"]) == (1 if options else 2)
+            assert not any(document["hangs"] for document in reports), reports
 
 
 def outer_ids(pid):

@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 
 how, directory = sys.argv[1:]
@@ -66,6 +67,22 @@ def poll(*fds):
     for fd in fds:
         poller.register(fd, select.POLLIN)
     return poller.poll
+
+
+def poll_for_room():
+    os.set_blocking(there[1], False)
+    try:
+        while True:
+            os.write(there[1], b'x' * 4096)
+    except BlockingIOError:
+        poller = select.poll()
+        poller.register(there[1], select.POLLOUT)
+        poller.poll()
+
+
+def sleep_with_the_end_to_read():
+    os.close(there[1])
+    sleep()
 
 
 def read_with_limit():
@@ -141,6 +158,11 @@ def sleep():
     time.sleep(3600)
 
 
+def read_beside_a_thread():
+    threading.Thread(target=sleep, daemon=True).start()
+    os.read(back[0], 1)
+
+
 def wait_for_child():
     os.waitpid(pid, 0)
 
@@ -169,6 +191,9 @@ does = {  # the parent, the child
     'parent sleeps': (sleep, read(there[0])),
     'child sleeps': (wait_for_child, sleep),
     'polls pipes': (poll(back[0], own[0]), read(there[0])),
+    'polls pipes for a while': (lambda: poll(back[0], own[0])(3600000), read(there[0])),
+    'polls a pipe that is full': (poll_for_room, sleep_with_the_end_to_read),
+    'pipes, and a thread that sleeps': (read_beside_a_thread, read(there[0])),
     'sockets': (lambda: ends[0].recv(1), read(second)),
     'polls a socket': (lambda: ends[0].recv(1), poll(second)),
     'sockets that are full': (write_much(first), write_much(second)),
