@@ -8,7 +8,7 @@ struct matching {
   size_t activation_count;
   exu_merge_keeps *keeps;
   void *context;
-  size_t budget; /* questions that may still be asked */
+  size_t *questions; /* that may still be asked */
 };
 
 /* A function that may be the eval loop: the one that symbols call so, or any by its identity. */
@@ -32,9 +32,9 @@ struct fit {
 };
 
 static bool is_kept(struct matching *matching, size_t native, size_t activation) {
-  if (native >= matching->stack->count || activation >= matching->activation_count || matching->budget == 0)
+  if (native >= matching->stack->count || activation >= matching->activation_count || *matching->questions == 0)
     return false;
-  matching->budget--;
+  --*matching->questions;
   uint64_t pointer = matching->activations[activation].pointer;
   return pointer != 0 && matching->keeps(matching->context, native, pointer);
 }
@@ -275,16 +275,19 @@ static bool order_by_pointer(struct matching *matching) {
 
 struct exu_merge_result exu_merge_by_pointer(const struct exu_merge_stack *stack,
                                              struct exu_merge_activation *activations, size_t activation_count,
-                                             exu_merge_keeps *keeps, void *context) {
-  enum { QUESTIONS_MAX = 4 * 1000 * 1000 };
+                                             exu_merge_keeps *keeps, void *context, size_t *questions) {
   struct matching matching = {.stack = stack,
                               .activations = activations,
                               .activation_count = activation_count,
                               .keeps = keeps,
                               .context = context,
-                              .budget = QUESTIONS_MAX};
+                              .questions = questions};
   exu_merge_clear_eval_frames(activations, activation_count);
   if (activation_count == 0) return (struct exu_merge_result){EXU_MERGE_FAILED, true};
-  bool known = order_by_pointer(&matching);
-  return (struct exu_merge_result){choose(&matching), known};
+  const bool known = order_by_pointer(&matching);
+  const enum exu_merge_rule rule = choose(&matching);
+  if (*questions > 0) return (struct exu_merge_result){rule, known};
+  /* What was not asked any more could have been another eval frame. */
+  exu_merge_clear_eval_frames(activations, activation_count);
+  return (struct exu_merge_result){EXU_MERGE_FAILED, known};
 }

@@ -73,11 +73,12 @@ typedef bool exu_merge_keeps(void *context, size_t native, uint64_t pointer);
  * Before 3.10: every activation is one frame object, and there are as many calls of one and the same function, the eval
  * loop, in the same order, each of which keeps its frame object. Functions that always call the eval loop, or are
  * called by it, may keep it too: of those that fit alike the one that is larger by far is the eval loop, or none. Puts
- * the activations of several chains into one order.
+ * the activations of several chains into one order. *questions is how often `keeps` may be asked, and is counted down:
+ * when it becomes 0, nothing was found.
  */
 struct exu_merge_result exu_merge_by_pointer(const struct exu_merge_stack *stack,
                                              struct exu_merge_activation *activations, size_t activation_count,
-                                             exu_merge_keeps *keeps, void *context);
+                                             exu_merge_keeps *keeps, void *context, size_t *questions);
 
 /*
  * Activations of several groups, each of which comes together, has its eval frames and its order: put them into one

@@ -105,6 +105,14 @@ static void say_steps(struct exu_native *native, const struct exu_os_thread *os,
   }
 }
 
+static void say_search(struct exu_native *native) {
+  if (native->gave_up || !exu_unwinder_gave_up(native->unwinder)) return;
+  native->gave_up = true;
+  exu_incomplete(native->diagnostics, EXU_DIAGNOSTIC_NATIVE_SEARCH_BUDGET, -1,
+                 "where native stacks go on behind a gap was looked for longer than this program does: from here on "
+                 "what comes after gaps is missing");
+}
+
 /* Where unwinding broke, go on at the first marker that is further out and can be made sense of. */
 static bool resume(struct exu_native *native) {
   struct exu_native_stack *stack = &native->stack;
@@ -218,6 +226,7 @@ bool exu_native_thread(struct exu_native *native, const struct exu_os_thread *os
     if (is_plain) remember(native, os, thread);
   }
   exu_native_markers(native, NULL, 0);
+  say_search(native);
   say_steps(native, os, thread);
   say_end(native, os, needed, thread);
   return true;

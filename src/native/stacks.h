@@ -21,6 +21,7 @@ struct exu_native {
   struct exu_map
       by_sp; /* stack pointer -> the stack that was unwound from there last, if the thread has no Python frames */
   size_t frames_left; /* that the process may still have, beyond those of each thread that do not count */
+  bool gave_up;       /* that no more is looked for behind gaps was said */
   bool lacks_files;   /* frames that are needed are missing for want of a module's file */
 };
 

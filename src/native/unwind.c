@@ -340,6 +340,7 @@ struct exu_unwinder *exu_unwinder_create(const struct exu_process *process, stru
   unwinder->process = process;
   unwinder->modules = modules;
   unwinder->arena = arena;
+  unwinder->search = exu_unwind_search_all;
   unwinder->jit = (struct exu_jit_images){.process = process, .modules = modules, .arena = arena};
   if (exu_unwind_report_modules(unwinder) && attach(unwinder)) return unwinder;
   exu_unwinder_destroy(unwinder);

@@ -116,4 +116,7 @@ bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *threa
 bool exu_unwind_resume(struct exu_unwinder *unwinder, const uint64_t *markers, size_t count, size_t which,
                        struct exu_native_stack *stack, bool *resumed);
 
+/* Did exu_unwind_resume do all that it may do for one process? Then it finds nothing any more. */
+bool exu_unwinder_gave_up(const struct exu_unwinder *unwinder);
+
 #endif

@@ -37,6 +37,16 @@ struct exu_code {
   enum exu_greenlet_place greenlet;
 };
 
+/*
+ * What exu_unwind_resume may still do for the whole process, beside its limits for one marker: a stack may have any
+ * number of them, and all of them may lie.
+ */
+struct exu_unwind_search {
+  size_t trials; /* unwindings to try */
+  size_t words;  /* of stacks to look at */
+  size_t code;   /* bytes of functions to look at, for where they jump to */
+};
+
 struct exu_unwinder {
   const struct exu_process *process;
   const struct exu_arch_unwind *rules; /* of its machine */
@@ -50,6 +60,7 @@ struct exu_unwinder {
   struct exu_map framed;    /* pc -> does its function have a frame pointer */
   struct exu_map no_return; /* pc whose code does not tell where it returns to */
   size_t return_steps;      /* instructions that were looked at for that */
+  struct exu_unwind_search search;
   bool jit_tried;
   struct exu_jit_images jit;
   const struct exu_map *watched;
@@ -130,6 +141,11 @@ bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct e
 /* From a frame without unwinding information to its caller, by what the code will do until it returns. */
 bool exu_unwind_return_path_step(struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
                                  struct exu_unwind_state *caller);
+
+/* ---- unwind_resume.c ----------------------------------------------------------------------------------------------- */
+
+/* What a process may take. */
+extern const struct exu_unwind_search exu_unwind_search_all;
 
 /* ---- unwind_greenlet.c ------------------------------------------------------------------------------------------ */
 

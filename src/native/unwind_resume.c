@@ -22,7 +22,7 @@
 
 enum {
   WORDS_MAX = 128 * 1024,     /* of stack that are looked at for one marker */
-  TRIALS_MAX = 2048,          /* unwindings that are tried for one marker */
+  TRIALS_MAX = 2048,          /* return addresses that are tried for one marker */
   FRAME_SIZE_MAX = 64 * 1024, /* from the marker to the end of its frame */
   CHUNK = 512,                /* words */
   FUNCTION_SIZE_MAX = 1 << 20,
@@ -31,6 +31,21 @@ enum {
   FRAMES_MAX = 32,
   TARGETS_MAX = 256,
 };
+
+const struct exu_unwind_search exu_unwind_search_all = {.trials = 64 * 1024, .words = 16 << 20, .code = 256 << 20};
+
+/* Is there something left of every budget? */
+static bool may_search(const struct exu_unwinder *unwinder) {
+  return unwinder->search.trials > 0 && unwinder->search.words > 0 && unwinder->search.code > 0 &&
+         !exu_process_is_over(unwinder->process);
+}
+
+bool exu_unwinder_gave_up(const struct exu_unwinder *unwinder) {
+  const struct exu_unwind_search *search = &unwinder->search;
+  return search->trials == 0 || search->words == 0 || search->code == 0;
+}
+
+static void take(size_t *budget, size_t amount) { *budget -= amount < *budget ? amount : *budget; }
 
 struct frame_pointer {
   uint64_t value;
@@ -60,7 +75,7 @@ static bool find_function(const struct exu_unwinder *unwinder, uint64_t address,
 /*
  * Where a function's direct jumps and branches lead, outside of itself; `only` if they lead there, unless it is NULL.
  */
-static size_t jump_targets(const struct exu_unwinder *unwinder, const struct exu_function *function,
+static size_t jump_targets(struct exu_unwinder *unwinder, const struct exu_function *function,
                            const struct exu_function *only, uint64_t targets[TARGETS_MAX]) {
   const size_t jump = unwinder->rules->jump_size;
   uint8_t bytes[4096];
@@ -68,6 +83,8 @@ static size_t jump_targets(const struct exu_unwinder *unwinder, const struct exu
   for (uint64_t at = function->start; at + jump < function->end && at - function->start < FUNCTION_SIZE_MAX;
        at += sizeof bytes - jump) {
     size_t size = function->end - at < sizeof bytes ? (size_t)(function->end - at) : sizeof bytes;
+    if (!may_search(unwinder)) return count;
+    take(&unwinder->search.code, size);
     if (!read_bytes(unwinder, at, bytes, size)) return count;
     uint64_t distance;
     for (size_t end = 0; (end = unwinder->rules->next_jump(bytes, size, end, &distance)) != 0;) {
@@ -86,8 +103,7 @@ static size_t jump_targets(const struct exu_unwinder *unwinder, const struct exu
  * seldom run is somewhere else, with an entry of its own in the table. And what a function does last may be a jump to
  * another one.
  */
-static bool leads_to(const struct exu_unwinder *unwinder, const struct exu_function *from,
-                     const struct exu_function *to) {
+static bool leads_to(struct exu_unwinder *unwinder, const struct exu_function *from, const struct exu_function *to) {
   uint64_t first[TARGETS_MAX], second[TARGETS_MAX];
   if (from->start == to->start || jump_targets(unwinder, from, to, first) > 0) return true;
   size_t count = jump_targets(unwinder, from, NULL, first);
@@ -111,7 +127,7 @@ enum proof {
  * Did the call before the return address lead to pc? Only a direct call tells. Return addresses of calls that ended
  * long ago are still on the stack, each behind a call: of something else.
  */
-static enum proof by_call(const struct exu_unwinder *unwinder, uint64_t return_address, uint64_t pc) {
+static enum proof by_call(struct exu_unwinder *unwinder, uint64_t return_address, uint64_t pc) {
   uint64_t target;
   struct exu_function called, running;
   if (!exu_unwind_call_target(unwinder, return_address, &target)) return POSSIBLE;
@@ -120,7 +136,7 @@ static enum proof by_call(const struct exu_unwinder *unwinder, uint64_t return_a
 }
 
 /* All markers lie in calls of one function. */
-static enum proof by_function(const struct exu_unwinder *unwinder, uint64_t pc, uint64_t other) {
+static enum proof by_function(struct exu_unwinder *unwinder, uint64_t pc, uint64_t other) {
   struct exu_function one, two;
   if (!other || !find_function(unwinder, pc, &one) || !find_function(unwinder, other, &two)) return POSSIBLE;
   return leads_to(unwinder, &one, &two) || leads_to(unwinder, &two, &one) ? PROVEN : REFUTED;
@@ -138,7 +154,7 @@ static uint64_t code_around(const struct exu_native_stack *stack, size_t first, 
 /* Does a trial reach a frame around the marker first, and then go on? */
 static enum proof judge(const struct search *search, const struct exu_native_stack *trial) {
   const struct exu_native_frame *frames = trial->frames.items;
-  const struct exu_unwinder *unwinder = search->unwinder;
+  struct exu_unwinder *unwinder = search->unwinder;
   const uint64_t marker = search->marker;
   if (trial->frames.count < 2 || frames[0].sp > marker || marker >= frames[0].cfa) return REFUTED;
   if (trial->frames.count == 2 && !exu_unwind_is_whole(trial->end)) return REFUTED;
@@ -163,6 +179,7 @@ static enum proof try_state(struct search *search, const struct exu_unwind_state
   unwinder->watched = NULL;
   unwinder->gap = false;
   unwinder->start = *state;
+  take(&unwinder->search.trials, 1);
   enum proof proof = exu_unwind_from_start(unwinder) ? judge(search, &trial) : REFUTED;
   exu_native_stack_deinit(&trial);
   unwinder->stack = stack;
@@ -205,6 +222,7 @@ static enum proof try_frame_pointers(struct search *search, struct exu_unwind_st
   for (size_t i = 0; i < search->frame_count; i++) {
     const struct frame_pointer *frame = &search->frames[i];
     if (!leads_to(search->unwinder, &frame->function, &function)) continue;
+    if (!may_search(search->unwinder)) return REFUTED;
     state->value[search->unwinder->rules->frame_pointer] = frame->value;
     state->valid |= 1U << search->unwinder->rules->frame_pointer;
     enum proof proof = try_state(search, state);
@@ -236,6 +254,7 @@ static bool find_frame(struct search *search, uint64_t lowest, struct exu_unwind
     size_t count = (high - lowest) / 8 < CHUNK ? (size_t)((high - lowest) / 8) : CHUNK;
     uint64_t low = high - count * 8;
     if (count == 0 || !read_bytes(unwinder, low, words, count * 8)) return possible;
+    take(&unwinder->search.words, count);
     for (size_t i = count; i-- > 0; looked++) {
       struct exu_code code;
       struct exu_unwind_state state;
@@ -245,7 +264,8 @@ static bool find_frame(struct search *search, uint64_t lowest, struct exu_unwind
       if (!code.cfi || code.signal || code.start) continue;
       if (trials++ >= TRIALS_MAX) return possible;
       enum proof proof = try_slot(search, low + i * 8, words[i], &state);
-      if (unwinder->no_memory) return false;
+      /* What was not looked at to the end could refute it. */
+      if (unwinder->no_memory || !may_search(unwinder)) return false;
       if (proof == REFUTED) continue;
       if (possible && proof == POSSIBLE) {
         if (by_function(unwinder, state.pc - 1, found->pc - 1) == REFUTED) return false;
@@ -272,7 +292,7 @@ bool exu_unwind_resume(struct exu_unwinder *unwinder, const uint64_t *markers, s
   const enum exu_unwind_end why = stack->end;
   if (exu_unwind_is_whole(why) || why == EXU_UNWIND_BUDGET || why == EXU_UNWIND_OVER || search.marker <= lowest)
     return true;
-  if (!exu_unwind_same_stack(unwinder, lowest, search.marker)) return true;
+  if (!exu_unwind_same_stack(unwinder, lowest, search.marker) || !may_search(unwinder)) return true;
   if (which > 0) search.known = code_around(stack, 0, markers[which - 1]);
   if (which + 1 < count) search.next = markers[which + 1];
   if (!find_frame(&search, lowest, &state)) return !unwinder->no_memory;

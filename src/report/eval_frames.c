@@ -24,7 +24,8 @@ bool exu_may_run(const struct exu_stack_builder *builder, const struct exu_stack
 
 /* The words of the native frame that was asked about last. */
 struct asking {
-  const struct exu_stack_builder *builder;
+  struct exu_stack_builder *builder;
+  int64_t tid;
   const struct exu_stack_runtime *runtime;
   const struct exu_native_thread *native;
   size_t index; /* SIZE_MAX: none yet */
@@ -111,6 +112,21 @@ static bool put_back(struct exu_merge_activation *activations, size_t count, con
   return true;
 }
 
+static struct exu_merge_result ask(const struct exu_merge_stack *stack, struct exu_merge_activation *activations,
+                                   size_t activation_count, struct asking *asking) {
+  struct exu_stack_builder *builder = asking->builder;
+  const size_t all = EXU_MERGE_QUESTIONS_FREE + builder->questions_left;
+  size_t left = all;
+  struct exu_merge_result result =
+      exu_merge_by_pointer(stack, activations, activation_count, keeps_pointer, asking, &left);
+  if (all - left > EXU_MERGE_QUESTIONS_FREE) builder->questions_left = left;
+  if (left == 0)
+    exu_incomplete(builder->diagnostics, EXU_DIAGNOSTIC_MERGE_BUDGET, asking->tid,
+                   "which native frames run the Python frames of the thread was looked for longer than this program "
+                   "does");
+  return result;
+}
+
 /* The rule counts calls of the eval loop, of which compiled code makes none. False without memory. */
 static bool find_by_pointer(const struct exu_merge_stack *stack, struct exu_merge_activation *activations,
                             size_t activation_count, struct asking *asking, struct exu_merge_result *result) {
@@ -120,20 +136,21 @@ static bool find_by_pointer(const struct exu_merge_stack *stack, struct exu_merg
   for (size_t i = 0; i < activation_count; i++)
     if (!activations[i].compiled) counted[count++] = activations[i];
   if (count == activation_count) {
-    *result = exu_merge_by_pointer(stack, activations, activation_count, keeps_pointer, asking);
+    *result = ask(stack, activations, activation_count, asking);
     return true;
   }
-  *result = exu_merge_by_pointer(stack, counted, count, keeps_pointer, asking);
+  *result = ask(stack, counted, count, asking);
   return put_back(activations, activation_count, counted, count);
 }
 
 /* The eval frames of the activations of one runtime. False without memory. */
 static bool find_hosts_of(struct exu_stack_builder *builder, const struct exu_stack_parts *parts,
                           const struct exu_merge_stack *stack, struct exu_merge_activation *activations,
-                          size_t activation_count, struct exu_merge_result *result) {
+                          size_t activation_count, int64_t tid, struct exu_merge_result *result) {
   const struct exu_stack_runtime *runtime = &builder->runtimes[activations[0].group];
   struct exu_merge_native *frames EXU_GUARD(free) = exu_merge_natives(builder, runtime, parts->native);
-  struct asking asking = {.builder = builder, .runtime = runtime, .native = parts->native, .index = SIZE_MAX};
+  struct asking asking = {
+      .builder = builder, .tid = tid, .runtime = runtime, .native = parts->native, .index = SIZE_MAX};
   struct exu_merge_stack own = *stack;
   if (!frames) return false;
   own.frames = frames;
@@ -160,7 +177,7 @@ bool exu_find_eval_frames(struct exu_stack_builder *builder, const struct exu_st
   for (size_t first = 0, end; first < activation_count; first = end) {
     struct exu_merge_result result;
     for (end = first + 1; end < activation_count && activations[end].group == activations[first].group;) end++;
-    if (!find_hosts_of(builder, parts, stack, activations + first, end - first, &result)) return false;
+    if (!find_hosts_of(builder, parts, stack, activations + first, end - first, thread->tid, &result)) return false;
     thread->merged_by = rule_of(result.rule, thread->merged_by);
     known &= result.order_known;
   }

@@ -29,6 +29,12 @@ struct exu_stack_runtime {
 };
 
 /* What is the same for all threads of a process. */
+/*
+ * How often native frames of a process are asked whether they keep the pointer of a frame object, and of each thread
+ * without being counted: one that lies leaves enough for the others.
+ */
+enum { EXU_MERGE_QUESTIONS_MAX = 4 * 1000 * 1000, EXU_MERGE_QUESTIONS_FREE = 4 * 1024 };
+
 struct exu_stack_builder {
   struct exu_arena *arena;
   struct exu_diagnostics *diagnostics;
@@ -38,6 +44,7 @@ struct exu_stack_builder {
   size_t runtime_count;
   uint64_t max_frames;    /* Python frames of a thread that are shown, native ones of a thread without; 0: all */
   bool all;               /* every native frame, not only those that tell something */
+  size_t questions_left;  /* of exu_merge_by_pointer, for all threads, beside those that each has anyway */
   struct exu_map classes; /* struct exu_native_call -> enum exu_function_class; release with exu_map_deinit */
   struct exu_builtins builtins;
 };

@@ -161,6 +161,7 @@ static struct exu_stack_builder make_builder(const struct exu_stacks *stacks, co
       .runtime_count = count,
       .all = stacks->options->native_all,
       .max_frames = stacks->options->max_frames,
+      .questions_left = EXU_MERGE_QUESTIONS_MAX,
   };
 }
 

@@ -303,6 +303,21 @@ def test_a_deep_stack_that_many_threads_claim_is_shown_as_often_as_a_process_may
     assert all(thread["frames"][:-1] == first for thread in claimed)
 
 
+@pytest.mark.parametrize("interpreter", [one_of("3.11")])
+def test_markers_that_lie_do_not_make_the_search_for_their_frames_endless(compiled, tmp_path, interpreter):
+    """Each of them is in memory that is full of what looks like return addresses; nothing tells libdwfl of the code there."""
+    library = compiled("markers", "-O1", "-g0", "-shared", "-fPIC", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables",
+                       "-fno-exceptions", "-fomit-frame-pointer", output="libmarkers.so")
+    core = crash(interpreter.command("-E", "-B", str(HERE / "programs" / "markers.py"), str(library), "1000"), tmp_path)
+    status, output, _ = explain(core, "--json")
+    document = json.loads(output)
+    codes = {one["code"] for one in document["diagnostics"]}
+    assert status == PARTIAL and "native-search-budget" in codes, codes
+    thread, = document["threads"]
+    functions = [frame["function"] for frame in thread["frames"] if frame["kind"] == "python"]
+    assert functions == ["down"] * 1001 + ["<module>"]
+
+
 # ---- Processes without a Python that can be read ------------------------------------------------------------------------
 
 def test_a_program_that_is_not_python_has_its_crash_shown(compiled, tmp_path):

@@ -23,7 +23,7 @@
 
 #include "merge/merge.h"
 
-enum { FRAMES = 64, RUNS = 64, KEPT = 4, TEXT = 4096 };
+enum { FRAMES = 64, RUNS = 64, KEPT = 4, TEXT = 4096, ENOUGH = 4000000 /* questions */ };
 
 struct example {
   char file[300];
@@ -96,10 +96,10 @@ static void run_example(struct example *example) {
                                   .complete = example->complete};
   struct exu_merge_item items[FRAMES * 3 + RUNS * 3];
   char text[TEXT];
-  struct exu_merge_result result =
-      example->by_marker
-          ? exu_merge_by_marker(&stack, example->activations, example->activation_count)
-          : exu_merge_by_pointer(&stack, example->activations, example->activation_count, keeps, example);
+  struct exu_merge_result result = example->by_marker
+                                       ? exu_merge_by_marker(&stack, example->activations, example->activation_count)
+                                       : exu_merge_by_pointer(&stack, example->activations, example->activation_count,
+                                                              keeps, example, &(size_t){ENOUGH});
   size_t count = exu_merge(&stack, example->activations, example->activation_count, items);
   assert_true(count <= exu_merge_room(&stack, example->activation_count));
   print(items, count, example->activations, text);
@@ -378,8 +378,9 @@ static void long_stacks_take_linear_time(void **state) {
                                                      .index = (uint32_t)i,
                                                      .chain = (uint32_t)(i / (MANY / 4))};
     }
-    struct exu_merge_result result = by_marker ? exu_merge_by_marker(&stack, activations, MANY)
-                                               : exu_merge_by_pointer(&stack, activations, MANY, keeps_own, NULL);
+    struct exu_merge_result result =
+        by_marker ? exu_merge_by_marker(&stack, activations, MANY)
+                  : exu_merge_by_pointer(&stack, activations, MANY, keeps_own, NULL, &(size_t){ENOUGH});
     assert_true(result.order_known);
     assert_int_equal(exu_merge(&stack, activations, MANY, items), 3 * MANY);
     for (size_t i = 0; i < MANY; i++) assert_int_equal(activations[i].eval_frame, 2 * i + 1);
@@ -389,12 +390,47 @@ static void long_stacks_take_linear_time(void **state) {
   }
 }
 
+/* How often keeps_own was asked. */
+static bool keeps_counted(void *context, size_t native, uint64_t pointer) {
+  ++*(size_t *)context;
+  return keeps_own(NULL, native, pointer);
+}
+
+/* Without names: all functions are tried, of which the second is the eval loop. */
+static void who_may_not_ask_to_the_end_finds_nothing(void **state) {
+  (void)state;
+  enum { CALLS = 16 };
+  struct exu_merge_native frames[2 * CALLS];
+  struct exu_merge_activation activations[CALLS];
+  const struct exu_merge_stack stack = {.frames = frames, .count = 2 * CALLS, .complete = true};
+  size_t failed = 0;
+  for (size_t allowed = 1;; allowed++) {
+    size_t left = allowed, asked = 0;
+    for (size_t i = 0; i < 2 * CALLS; i++)
+      frames[i] = (struct exu_merge_native){.sp = 0x1000 + 32 * i, .cfa = 0x1020 + 32 * i, .function = 1 + i % 2 * 2};
+    for (size_t i = 0; i < CALLS; i++)
+      activations[i] = (struct exu_merge_activation){.pointer = 0x100000 + i, .index = (uint32_t)i};
+    /* Both functions keep the pointers: the larger one is the eval loop. */
+    for (size_t i = 0; i < 2 * CALLS; i++) frames[i].size = i % 2 ? 100000 : 100;
+    const enum exu_merge_rule rule =
+        exu_merge_by_pointer(&stack, activations, CALLS, keeps_counted, &asked, &left).rule;
+    assert_int_equal(asked + left, allowed);
+    for (size_t i = 0; i < CALLS; i++)
+      assert_int_equal(activations[i].eval_frame, left > 0 ? (int32_t)(2 * i + 1) : EXU_MERGE_NO_EVAL_FRAME);
+    assert_int_equal(rule, left > 0 ? EXU_MERGE_BY_POINTER : EXU_MERGE_FAILED);
+    if (left > 0) break;
+    failed++;
+  }
+  assert_true(failed >= 2 * CALLS);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(cases_of_the_data_files),
       cmocka_unit_test(every_whole_stack_of_up_to_nine_frames),
       cmocka_unit_test(every_stack_with_losses_of_up_to_seven_items),
       cmocka_unit_test(long_stacks_take_linear_time),
+      cmocka_unit_test(who_may_not_ask_to_the_end_finds_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
