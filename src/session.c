@@ -14,7 +14,7 @@
 #include "waits/waits.h"
 
 /* Without exu_options.memory_limit; a report of a million frames needs about this much. */
-enum { MEMORY_LIMIT_MIB = 192 };
+enum { MEMORY_LIMIT_MIB = 256 };
 
 /* More than there is. */
 #define MEMORY_LIMIT_MAX (SIZE_MAX / 2)

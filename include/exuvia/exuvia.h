@@ -697,8 +697,10 @@ struct exu_options {
    */
   uint64_t time_limit_ms;
   /*
-   * How much memory the report and what leads to it may take, in bytes; 0: 192 MiB. What does not fit is left out, with
-   * the diagnostic `memory-budget`. Files that are read, of which a part is in memory, are not counted.
+   * How much memory the report and what leads to it may take, in bytes; 0: 256 MiB. What does not fit is left out, with
+   * the diagnostic `memory-budget`. Beside it there are tables of a size of their own (a few MiB, more for a million
+   * frames), what libdw holds of the files that it reads, and of a live process the pages that are copied: up to three
+   * times as much, but 640 MiB at most.
    */
   size_t memory_limit;
 };

@@ -66,6 +66,17 @@ void *exu_arena_alloc(struct exu_arena *arena, size_t size) {
 
 bool exu_arena_has_room(const struct exu_arena *arena, size_t size) { return size <= arena->budget - arena->allocated; }
 
+bool exu_arena_reserve(struct exu_arena *arena, size_t size) {
+  if (!exu_arena_has_room(arena, size)) {
+    arena->exhausted = true;
+    return false;
+  }
+  arena->allocated += size;
+  return true;
+}
+
+void exu_arena_release(struct exu_arena *arena, size_t size) { arena->allocated -= size; }
+
 void *exu_arena_array(struct exu_arena *arena, size_t count, size_t element_size) {
   size_t size;
   if (__builtin_mul_overflow(count, element_size, &size)) {

@@ -17,7 +17,7 @@ struct exu_arena {
   struct exu_arena_block *blocks;
   char *next; /* free bytes of the newest block: [next, end) */
   char *end;
-  size_t allocated; /* bytes taken from the system */
+  size_t allocated; /* bytes taken from the system, and reserved */
   size_t budget;    /* limit of `allocated` */
   bool exhausted;   /* an allocation was refused: something is missing */
 };
@@ -31,6 +31,13 @@ void *exu_arena_alloc(struct exu_arena *arena, size_t size);
 
 /* Is there room for so many bytes more? For memory that others take, and give back. */
 bool exu_arena_has_room(const struct exu_arena *arena, size_t size);
+
+/*
+ * The same for memory that is kept for longer: it counts until it is given back. False, as exu_arena_alloc, when the
+ * budget has no room for it.
+ */
+bool exu_arena_reserve(struct exu_arena *arena, size_t size);
+void exu_arena_release(struct exu_arena *arena, size_t size);
 
 /* Like exu_arena_alloc for `count` elements, with the multiplication checked. */
 void *exu_arena_array(struct exu_arena *arena, size_t count, size_t element_size);

@@ -35,6 +35,8 @@ void exu_native_deinit(struct exu_native *native) {
   exu_map_deinit(&native->by_sp);
   for (size_t i = 0; i < native->large.count; i++) free(native->large.items[i]);
   native->large.count = 0;
+  exu_arena_release(native->arena, native->large_bytes);
+  native->large_bytes = 0;
 }
 
 void exu_native_markers(struct exu_native *native, const uint64_t *markers, size_t count) {
@@ -142,6 +144,9 @@ static struct exu_native_frame *keep(struct exu_native *native) {
     if (!slot) return NULL;
     frames = reallocarray(stack->frames.items, count, sizeof *frames);
     *slot = frames ? frames : stack->frames.items;
+    const size_t kept = frames ? count : stack->frames.capacity;
+    exu_arena_release(native->arena, (stack->frames.capacity - kept) * sizeof *frames);
+    native->large_bytes += kept * sizeof *frames;
     stack->frames.items = NULL;
     stack->frames.count = stack->frames.capacity = 0;
     return *slot;

@@ -16,6 +16,7 @@ struct exu_native {
   struct exu_unwind_python python; /* of the thread at hand, as the markers */
   const uint64_t *markers;
   size_t marker_count;
+  size_t large_bytes;                          /* of these, reserved in the arena: */
   EXU_VECTOR(struct exu_native_frame *) large; /* stacks that were too large to be copied into the arena */
   EXU_VECTOR(size_t) gaps;                     /* of the thread at hand */
   struct exu_map

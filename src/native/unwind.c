@@ -69,6 +69,7 @@ static const Dwfl_Thread_Callbacks thread_callbacks = {.next_thread = next_threa
 
 void exu_native_stack_deinit(struct exu_native_stack *stack) {
   free(stack->frames.items);
+  if (stack->arena) exu_arena_release(stack->arena, stack->frames.capacity * sizeof *stack->frames.items);
   *stack = (struct exu_native_stack){.end = EXU_UNWIND_START};
 }
 
@@ -76,8 +77,14 @@ static struct exu_native_frame *push(struct exu_unwinder *unwinder) {
   struct exu_native_stack *stack = unwinder->stack;
   if (stack->frames.count == stack->frames.capacity) {
     size_t capacity = stack->frames.capacity ? stack->frames.capacity * 2 : 256;
+    const size_t more = (capacity - stack->frames.capacity) * sizeof *stack->frames.items;
+    if (!exu_arena_reserve(unwinder->arena, more)) return NULL;
     struct exu_native_frame *items = reallocarray(stack->frames.items, capacity, sizeof *items);
-    if (!items) return NULL;
+    if (!items) {
+      exu_arena_release(unwinder->arena, more);
+      return NULL;
+    }
+    stack->arena = unwinder->arena;
     stack->frames.items = items;
     stack->frames.capacity = capacity;
   }

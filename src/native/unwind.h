@@ -65,8 +65,9 @@ struct exu_native_stack {
   struct {
     struct exu_native_frame *items; /* innermost first; malloc'ed */
     size_t count;
-    size_t capacity;
+    size_t capacity; /* which is reserved in `arena` */
   } frames;
+  struct exu_arena *arena;
   enum exu_unwind_end end;
   size_t frame_pointer_steps;
   size_t signals; /* handlers on a stack of their own */

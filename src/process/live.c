@@ -17,8 +17,11 @@
 #include "process/live_private.h"
 #include "process/task_list.h"
 
-/* What is copied of one process at most; and of the stack of one thread in the pause, also when its end is unknown. */
-enum { CHANGING_MIB = 512, CONSTANT_MIB = 128, STACK_MIB = 128, ENDLESS_STACK_MIB = 1, ARGUMENTS_MAX = 4096 };
+/*
+ * What is copied of one process at most, what can change twice as much, but neither more than the report's own memory
+ * allows; and of the stack of one thread in the pause, also when its end is unknown.
+ */
+enum { CHANGING_MIB = 256, CONSTANT_MIB = 128, STACK_MIB = 128, ENDLESS_STACK_MIB = 1, ARGUMENTS_MAX = 4096 };
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
@@ -134,18 +137,21 @@ static void read_arguments(struct exu_process *process, struct exu_arena *arena)
 }
 
 /* Copied pages of the process, as a source of its space. NULL without memory. */
-static struct exu_pages *add_pages(const struct exu_process *process, unsigned budget_mib, uint32_t *source) {
-  struct exu_pages *pages = exu_pages_create(process->live->memory, (size_t)budget_mib << 20);
+static struct exu_pages *add_pages(const struct exu_process *process, size_t budget, uint32_t *source) {
+  struct exu_pages *pages = exu_pages_create(process->live->memory, budget);
   int number = pages ? exu_space_add_source(process->space, exu_pages_source(pages)) : -1;
   *source = (uint32_t)number;
   return number < 0 ? NULL : pages;
 }
 
+static size_t least(size_t budget, unsigned mib) { return budget < (size_t)mib << 20 ? budget : (size_t)mib << 20; }
+
 static bool create_space(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
   struct exu_live *live = process->live;
   process->space = exu_space_create(arena);
-  live->changing = process->space ? add_pages(process, CHANGING_MIB, &live->changing_source) : NULL;
-  live->constant = process->space ? add_pages(process, CONSTANT_MIB, &live->constant_source) : NULL;
+  const size_t changing = least(arena->budget, CHANGING_MIB) * 2, constant = least(arena->budget, CONSTANT_MIB);
+  live->changing = process->space ? add_pages(process, changing, &live->changing_source) : NULL;
+  live->constant = process->space ? add_pages(process, constant, &live->constant_source) : NULL;
   if (!live->changing || !live->constant) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
   exu_space_set_fallback(process->space, live->changing_source);
   return exu_live_read_maps(process, arena, error);

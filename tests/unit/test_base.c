@@ -115,6 +115,21 @@ static void a_read_gives_what_is_there_and_says_when_nothing_is(void **state) {
   scratch_remove(directory);
 }
 
+static void reserved_memory_counts_until_it_is_given_back(void **state) {
+  (void)state;
+  struct exu_arena arena;
+  exu_arena_init(&arena, 1000);
+  assert_true(exu_arena_reserve(&arena, 900));
+  assert_null(exu_arena_alloc(&arena, 200));
+  assert_true(arena.exhausted);
+  assert_false(exu_arena_reserve(&arena, 101));
+  assert_true(exu_arena_reserve(&arena, 100));
+  exu_arena_release(&arena, 1000);
+  assert_non_null(exu_arena_alloc(&arena, 200));
+  assert_false(exu_arena_reserve(&arena, SIZE_MAX));
+  exu_arena_deinit(&arena);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_unknown_string_is_equal_to_no_text_and_begins_and_ends_with_none),
@@ -124,6 +139,7 @@ int main(void) {
       cmocka_unit_test(the_partition_point_is_the_first_that_is_not_before),
       cmocka_unit_test(a_partition_point_may_be_looked_for_while_one_is),
       cmocka_unit_test(a_read_gives_what_is_there_and_says_when_nothing_is),
+      cmocka_unit_test(reserved_memory_counts_until_it_is_given_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
