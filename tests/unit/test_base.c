@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/read_at.h"
 #include "base/search.h"
 #include "base/str.h"
