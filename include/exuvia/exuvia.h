@@ -867,8 +867,8 @@ EXU_API bool exu_write_text(const struct exu_report *report, const struct exu_te
 EXU_API bool exu_write_json(const struct exu_report *report, FILE *out);
 
 /*
- * Write one sentence, without its subject and without a newline, of what a thread of the report waits for: "waits for
- * the RLock 0x7f12 held by \"worker-2\" (22345)"; nothing when nothing is known. And the whole sentence of
+ * Write one sentence, without its subject and without a newline, of what a thread of the report waits for: "Waiting
+ * for RLock 0x7f12 held by \"worker-2\" (22345)"; nothing when nothing is known. And the whole sentence of
  * exu_report.deadlocks[index] or .hangs[index]. What names have that a terminal would act upon is escaped. They return
  * false as exu_write_text does, and for an index that is none.
  */

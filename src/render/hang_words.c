@@ -140,7 +140,7 @@ static void put_processes(struct exu_output *out, const struct exu_hang *hang) {
     exu_out(out, " (");
     exu_out_escaped(out, hang->processes[i].comm, 0, EXU_NAME_SHOWN);
     exu_out(out, ") ");
-    exu_words_wait_elsewhere(out, hang->processes[i].wait);
+    exu_words_wait_elsewhere(out, hang->processes[i].wait, EXU_FORM_FINITE);
   }
 }
 

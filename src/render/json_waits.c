@@ -195,7 +195,7 @@ void exu_json_wait(struct exu_json *json, const char *key, const struct exu_repo
     return;
   }
   exu_output_init_text(&words);
-  exu_words_wait(&words, report, thread);
+  exu_words_wait(&words, report, thread, EXU_FORM_TITLE);
   put_wait(json, key, report, wait, exu_output_text(&words));
   exu_output_deinit_text(&words);
 }
@@ -214,7 +214,7 @@ static void put_processes(struct exu_json *json, const struct exu_report *report
     const struct exu_hang_process *process = &hang->processes[i];
     struct exu_output words;
     exu_output_init_text(&words);
-    exu_words_wait_elsewhere(&words, process->wait);
+    exu_words_wait_elsewhere(&words, process->wait, EXU_FORM_TITLE);
     exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
     exu_json_id(json, "pid", process->pid);
     exu_json_string(json, "name", process->comm);

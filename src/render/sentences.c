@@ -13,7 +13,7 @@ bool exu_write_wait(const struct exu_report *report, size_t thread, FILE *file) 
   struct exu_output out;
   if (is_wrong(report && file && thread < report->thread_count)) return false;
   exu_output_init(&out, file);
-  exu_words_wait(&out, report, thread);
+  exu_words_wait(&out, report, thread, EXU_FORM_TITLE);
   return exu_output_finish(&out);
 }
 

@@ -157,7 +157,7 @@ bool exu_write_text(const struct exu_report *report, const struct exu_text_optio
   exu_text_header(&text);
   exu_text_threads(&text);
   if (options->verbose) put_modules(&text);
-  put_diagnostics(&text, true, "Missing:");
+  put_diagnostics(&text, true, "Incomplete:");
   if (options->verbose) put_diagnostics(&text, false, "Notes:");
 
   exu_sources_destroy(text.sources); /* first: it may change errno */

@@ -34,8 +34,8 @@ void exu_text_header(struct exu_text *text);
 void exu_text_deadlocks(struct exu_text *text);
 
 /*
- * Is there something to say about what a thread waits for, and is it the same of two? The line that says it; `each`: for
- * all of a group. Threads by their index. text_waits.c
+ * Is there something to say about what a thread waits for, and is it the same of two? The line that says it, of
+ * one thread or, `each`, of all of a group. Threads by their index. text_waits.c
  */
 bool exu_text_has_wait(const struct exu_thread *thread);
 bool exu_text_same_wait(const struct exu_report *report, size_t a, size_t b);

@@ -116,8 +116,8 @@ static void put_one(struct exu_text *text, const struct doing *doing) {
   exu_text_remarks(text, thread, EXU_TEXT_SUMMARY);
   put_where(text, doing);
   if (exu_text_has_wait(thread)) {
-    exu_out(out, "; it ");
-    exu_words_wait(out, text->report, doing->thread);
+    exu_out(out, "; ");
+    exu_words_wait(out, text->report, doing->thread, EXU_FORM_PARTICIPLE);
   }
   exu_out_char(out, '\n');
 }

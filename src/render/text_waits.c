@@ -27,7 +27,7 @@ void exu_text_deadlocks(struct exu_text *text) {
     exu_words_hang(&text->out, report, &report->hangs[i]);
     exu_out(&text->out, text->style->reset);
     exu_out_char(&text->out, '\n');
-    if (text->options->verbose) put_evidence(text, "  Seen: ", NULL, report->hangs[i].evidence);
+    if (text->options->verbose) put_evidence(text, "  Evidence: ", NULL, report->hangs[i].evidence);
   }
   if (report->deadlock_count > 0 || report->hang_count > 0) exu_out_char(&text->out, '\n');
 }
@@ -46,8 +46,8 @@ bool exu_text_same_wait(const struct exu_report *report, size_t a, size_t b) {
   if (!exu_text_has_wait(one)) return true;
   exu_output_init_text(&first);
   exu_output_init_text(&second);
-  exu_words_wait(&first, report, a);
-  exu_words_wait(&second, report, b);
+  exu_words_wait(&first, report, a, EXU_FORM_TITLE);
+  exu_words_wait(&second, report, b, EXU_FORM_TITLE);
   const bool same = exu_string_equal(exu_output_text(&first), exu_output_text(&second));
   exu_output_deinit_text(&first);
   exu_output_deinit_text(&second);
@@ -58,12 +58,12 @@ void exu_text_wait(struct exu_text *text, size_t index, bool each) {
   const struct exu_thread *thread = &text->report->threads[index];
   const struct exu_wait *wait = thread->wait;
   if (!exu_text_has_wait(thread)) return;
-  exu_out(&text->out, each ? "  Each " : "  It ");
-  exu_words_wait(&text->out, text->report, index);
+  exu_out(&text->out, "  ");
+  exu_words_wait(&text->out, text->report, index, EXU_FORM_TITLE);
   exu_out_char(&text->out, '\n');
   if (!text->options->verbose || each) return;
-  put_evidence(text, "    Seen: ", wait, wait->evidence);
-  put_evidence(text, "    Owner: ", wait, wait->owner_evidence);
+  put_evidence(text, "    Evidence: ", wait, wait->evidence);
+  put_evidence(text, "    Evidence of its owner: ", wait, wait->owner_evidence);
   for (size_t i = 0; i < wait->taker_count; i++) {
     exu_out(&text->out, text->style->dim);
     exu_out(&text->out, "    Taken: ");

@@ -12,7 +12,8 @@ struct telling {
   struct exu_output *out;
   const struct exu_report *report; /* NULL: the wait is that of another process */
   size_t thread;                   /* of the report */
-  bool inside;                     /* in the sentence of another thread: what that one's owner does is not told, too */
+  enum exu_form form;
+  bool inside; /* in the sentence of another thread: what that one's owner does is not told, too */
 };
 
 static const struct exu_thread *thread_of(const struct exu_report *report, int64_t index) {
@@ -43,7 +44,6 @@ void exu_words_thread(struct exu_output *out, struct exu_string name, int64_t ti
 }
 
 void exu_words_pool(struct exu_output *out, const struct exu_pool *pool) {
-  exu_out(out, "the ");
   exu_out_escaped(out, pool->type.data ? pool->type : EXU_STRING_OF("executor"), 0, EXU_NAME_SHOWN);
   exu_out_char(out, ' ');
   if (pool->name.size > 0) {
@@ -84,7 +84,7 @@ static bool has_own_type(enum exu_wait_kind kind, struct exu_string type) {
          kind == EXU_WAIT_BARRIER || kind == EXU_WAIT_QUEUE || kind == EXU_WAIT_FUTURE || kind == EXU_WAIT_PYMUTEX;
 }
 
-/* "the RLock 0x7f12", "a Lock" when its address is unknown. */
+/* "RLock 0x7f12", "a Lock" when its address is unknown. */
 static void put_thing(struct exu_output *out, const struct exu_wait *wait, enum exu_wait_kind kind) {
   if (kind == EXU_WAIT_GIL) {
     exu_out(out, "the GIL");
@@ -98,11 +98,9 @@ static void put_thing(struct exu_output *out, const struct exu_wait *wait, enum 
   if (wait->address == 0) {
     exu_out(out, strchr("aeiouAEIOU", type.data[0]) ? "an " : "a ");
   } else if (kind == EXU_WAIT_PYMUTEX && own) {
-    exu_out(out, "the critical section of the ");
+    exu_out(out, "the critical section of ");
   } else if (kind == EXU_WAIT_LOCK && exu_string_starts(type, "io.")) {
-    exu_out(out, "the lock of the ");
-  } else {
-    exu_out(out, "the ");
+    exu_out(out, "the lock of ");
   }
   exu_out_escaped(out, type, 0, EXU_NAME_SHOWN);
   if (wait->address == 0) return;
@@ -272,6 +270,15 @@ static bool find_inner_place(const struct exu_report *report, const struct exu_t
 
 static void put_wait(const struct telling *telling, const struct exu_wait *wait, enum exu_wait_kind kind);
 
+static void put_waits(const struct telling *telling, const char *behind) {
+  exu_words_verb(telling->out, telling->form, "waits", "waiting");
+  exu_out(telling->out, behind);
+}
+
+static void put_call(const struct telling *telling, const struct exu_wait *wait, enum exu_form form) {
+  exu_words_call(telling->out, wait, telling->report ? telling->report->pid : -1, form);
+}
+
 /* ", which runs f (x.py:12)", ", which, in f (x.py:12), reads from fd 3 (read)" */
 static void put_doing(const struct telling *telling, size_t holder) {
   const struct exu_report *report = telling->report;
@@ -286,7 +293,7 @@ static void put_doing(const struct telling *telling, size_t holder) {
     if (placed) exu_out(out, ", in ");
     if (placed) exu_words_place(out, &place);
     exu_out(out, placed ? ", " : " ");
-    put_wait(&(struct telling){out, report, holder, true}, wait, kind);
+    put_wait(&(struct telling){out, report, holder, EXU_FORM_FINITE, true}, wait, kind);
   } else if (placed) {
     exu_out(out, ", which runs ");
     exu_words_place(out, &place);
@@ -294,7 +301,7 @@ static void put_doing(const struct telling *telling, size_t holder) {
 }
 
 static void put_gil(const struct telling *telling, const struct exu_wait *wait) {
-  exu_out(telling->out, "waits for ");
+  put_waits(telling, " for ");
   put_thing(telling->out, wait, EXU_WAIT_GIL);
   if (wait->owner_place == EXU_OWNER_UNKNOWN) return;
   exu_out(telling->out, relation(EXU_WAIT_GIL));
@@ -304,16 +311,17 @@ static void put_gil(const struct telling *telling, const struct exu_wait *wait) 
 
 /* ---- Waits ------------------------------------------------------------------------------------------------------- */
 
-/* "waits for the Condition 0x7f12 to be notified" */
-static void put_event(struct exu_output *out, const struct exu_wait *wait, enum exu_wait_kind kind, const char *event) {
-  exu_out(out, "waits for ");
-  put_thing(out, wait, kind);
-  exu_out(out, event);
+/* "Waiting for Condition 0x7f12 to be notified" */
+static void put_event(const struct telling *telling, const struct exu_wait *wait, enum exu_wait_kind kind,
+                      const char *event) {
+  put_waits(telling, " for ");
+  put_thing(telling->out, wait, kind);
+  exu_out(telling->out, event);
 }
 
 static void put_join(const struct telling *telling, const struct exu_wait *wait) {
   struct exu_output *out = telling->out;
-  exu_out(out, "waits for ");
+  put_waits(telling, " for ");
   if (wait->owner_place == EXU_OWNER_THREAD) {
     put_owner(telling, wait);
     exu_out(out, " to end");
@@ -324,14 +332,14 @@ static void put_join(const struct telling *telling, const struct exu_wait *wait)
   }
 }
 
-/* "waits for the child process "Process-1" (pid 12) to end" when Python knows it. */
+/* "Waiting for child process "Process-1" (pid 12) to end" when Python knows it. */
 static void put_child(const struct telling *telling, const struct exu_wait *wait) {
   struct exu_output *out = telling->out;
   if (wait->detail != EXU_DETAIL_PYTHON) {
-    exu_words_call(out, wait, telling->report ? telling->report->pid : -1);
+    put_call(telling, wait, telling->form);
     return;
   }
-  exu_out(out, "waits for the child process ");
+  put_waits(telling, " for child process ");
   if (wait->child_name.size > 0) {
     put_quoted(out, wait->child_name);
     put_number(out, " (pid ", wait->child, ")");
@@ -343,7 +351,7 @@ static void put_child(const struct telling *telling, const struct exu_wait *wait
 
 static void put_future(const struct telling *telling, const struct exu_wait *wait) {
   struct exu_output *out = telling->out;
-  put_event(out, wait, EXU_WAIT_FUTURE, " to be done");
+  put_event(telling, wait, EXU_WAIT_FUTURE, " to be done");
   if (wait->owner_place == EXU_OWNER_THREAD) {
     exu_out(out, ", which ");
     put_owner(telling, wait);
@@ -354,31 +362,33 @@ static void put_future(const struct telling *telling, const struct exu_wait *wai
   }
 }
 
-/* "waits for the Queue 0x7f12 (it is empty)"; the queues of multiprocessing are pipes. */
+/* "Waiting for Queue 0x7f12 (it is empty)"; the queues of multiprocessing are pipes. */
 static void put_queue(const struct telling *telling, const struct exu_wait *wait) {
   struct exu_output *out = telling->out;
   const char *why = words_of(wait->detail);
-  put_event(out, wait, EXU_WAIT_QUEUE, "");
+  put_event(telling, wait, EXU_WAIT_QUEUE, "");
   if (!why && (wait->futex || wait->system_call < 0)) return;
   exu_out(out, " (");
   if (why) {
     exu_out(out, why);
   } else {
-    exu_words_call(out, wait, telling->report ? telling->report->pid : -1);
+    put_call(telling, wait, telling->form == EXU_FORM_TITLE ? EXU_FORM_PARTICIPLE : telling->form);
   }
   exu_out_char(out, ')');
 }
 
 static void put_loop(const struct telling *telling, const struct exu_wait *wait) {
-  exu_out(telling->out, "is idle: no task of the event loop ");
+  const bool finite = telling->form == EXU_FORM_FINITE;
+  exu_words_verb(telling->out, telling->form, "is idle", "idle");
+  exu_out(telling->out, ": no task of event loop ");
   exu_out_hex(telling->out, wait->address);
-  exu_out(telling->out, " can run; it ");
-  exu_words_call(telling->out, wait, telling->report ? telling->report->pid : -1);
+  exu_out(telling->out, finite ? " can run; it " : " can run; ");
+  put_call(telling, wait, finite ? EXU_FORM_FINITE : EXU_FORM_PARTICIPLE);
 }
 
 static void put_rwlock(const struct telling *telling, const struct exu_wait *wait) {
   struct exu_output *out = telling->out;
-  put_event(out, wait, EXU_WAIT_RWLOCK, "");
+  put_event(telling, wait, EXU_WAIT_RWLOCK, "");
   if (wait->detail == EXU_DETAIL_READ_LOCKED) {
     exu_out(out, wait->readers > 1 ? ", held for reading more than once" : ", held for reading");
   } else {
@@ -389,11 +399,11 @@ static void put_rwlock(const struct telling *telling, const struct exu_wait *wai
 static void put_barrier(const struct telling *telling, const struct exu_wait *wait) {
   struct exu_output *out = telling->out;
   if (wait->detail != EXU_DETAIL_PTHREAD) {
-    put_event(out, wait, EXU_WAIT_BARRIER, "");
+    put_event(telling, wait, EXU_WAIT_BARRIER, "");
   } else if (wait->parties == 0) {
-    exu_out(out, "waits at a barrier");
+    put_waits(telling, " at a barrier");
   } else {
-    exu_out(out, "waits at the barrier ");
+    put_waits(telling, " at barrier ");
     exu_out_hex(out, wait->address);
     put_number(out, " (", wait->arrived, " of ");
     put_number(out, "", wait->parties, " threads have come)");
@@ -415,11 +425,12 @@ static void put_in_function(struct exu_output *out, const struct exu_wait *wait)
 static void put_lock(const struct telling *telling, const struct exu_wait *wait, enum exu_wait_kind kind) {
   struct exu_output *out = telling->out;
   if (wait->detail == EXU_DETAIL_PYTHON_LOCK) {
-    put_address(out, "waits for a lock of Python, whose semaphore is ", wait->futex, "");
+    put_waits(telling, " for a lock of Python, whose semaphore is ");
+    exu_out_hex(out, wait->futex);
     put_in_function(out, wait);
     return;
   }
-  put_event(out, wait, kind, "");
+  put_event(telling, wait, kind, "");
   put_holder(telling, wait, kind);
 }
 
@@ -427,24 +438,29 @@ static void put_futex(const struct telling *telling, const struct exu_wait *wait
   struct exu_output *out = telling->out;
   switch (wait->detail) {
   case EXU_DETAIL_SEMAPHORE:
-    put_address(out, "waits for the POSIX semaphore ", wait->address, "");
+    put_waits(telling, " for POSIX semaphore ");
+    exu_out_hex(out, wait->address);
     put_in_function(out, wait);
     break;
   case EXU_DETAIL_LIBC_LOCK:
-    put_address(out, "waits for a lock of the C library, ", wait->address, " (owner unknown)");
+    put_waits(telling, " for a lock of the C library, ");
+    exu_out_hex(out, wait->address);
+    exu_out(out, " (owner unknown)");
     break;
-  default: exu_words_call(out, wait, telling->report ? telling->report->pid : -1);
+  default: put_call(telling, wait, telling->form);
   }
 }
 
 /* Of a kind that a call says nothing more of: with its owner, if there is one. */
 static void put_other(const struct telling *telling, const struct exu_wait *wait, enum exu_wait_kind kind) {
-  put_event(telling->out, wait, kind, "");
+  put_event(telling, wait, kind, "");
   if (wait->owner_place != EXU_OWNER_UNKNOWN) put_holder(telling, wait, kind);
 }
 
-static void put_kernel(struct exu_output *out, const struct exu_wait *wait) {
-  exu_out(out, "sleeps in the kernel");
+static void put_kernel(const struct telling *telling, const struct exu_wait *wait) {
+  struct exu_output *out = telling->out;
+  exu_words_verb(out, telling->form, "sleeps", "sleeping");
+  exu_out(out, " in the kernel");
   if (!wait->wchan.data) return;
   exu_out(out, "'s ");
   exu_out_escaped(out, wait->wchan, 0, EXU_NAME_SHOWN);
@@ -457,12 +473,13 @@ static void put_wait(const struct telling *telling, const struct exu_wait *wait,
   case EXU_WAIT_STOPPED: break;
   case EXU_WAIT_RUNNING:
     if (wait->system_call < 0) {
-      exu_out(out, "is running, in no system call");
+      exu_words_verb(out, telling->form, "is running", "running");
+      exu_out(out, ", in no system call");
       break;
     }
     __attribute__((fallthrough));
-  case EXU_WAIT_SYSCALL: exu_words_call(out, wait, telling->report ? telling->report->pid : -1); break;
-  case EXU_WAIT_KERNEL: put_kernel(out, wait); break;
+  case EXU_WAIT_SYSCALL: put_call(telling, wait, telling->form); break;
+  case EXU_WAIT_KERNEL: put_kernel(telling, wait); break;
   case EXU_WAIT_CHILD: put_child(telling, wait); break;
   case EXU_WAIT_GIL: put_gil(telling, wait); break;
   case EXU_WAIT_LOCK:
@@ -471,16 +488,16 @@ static void put_wait(const struct telling *telling, const struct exu_wait *wait,
   case EXU_WAIT_MUTEX:
   case EXU_WAIT_PYMUTEX: put_lock(telling, wait, kind); break;
   case EXU_WAIT_RWLOCK: put_rwlock(telling, wait); break;
-  case EXU_WAIT_CONDITION: put_event(out, wait, kind, " to be notified"); break;
-  case EXU_WAIT_EVENT: put_event(out, wait, kind, " to be set"); break;
-  case EXU_WAIT_COND: put_event(out, wait, kind, " to be signalled"); break;
+  case EXU_WAIT_CONDITION: put_event(telling, wait, kind, " to be notified"); break;
+  case EXU_WAIT_EVENT: put_event(telling, wait, kind, " to be set"); break;
+  case EXU_WAIT_COND: put_event(telling, wait, kind, " to be signalled"); break;
   case EXU_WAIT_BARRIER: put_barrier(telling, wait); break;
   case EXU_WAIT_QUEUE: put_queue(telling, wait); break;
   case EXU_WAIT_FUTURE: put_future(telling, wait); break;
   case EXU_WAIT_EVENT_LOOP: put_loop(telling, wait); break;
   case EXU_WAIT_JOIN: put_join(telling, wait); break;
   case EXU_WAIT_ONCE:
-    exu_out(out, "waits for the initialisation ");
+    put_waits(telling, " for the initialisation ");
     exu_out(out, wait->detail == EXU_DETAIL_GUARD ? "of a static variable (guard " : "by pthread_once (");
     put_address(out, "", wait->address, "), which is under way");
     break;
@@ -495,29 +512,32 @@ static void put_all(const struct telling *telling, const struct exu_wait *wait) 
     put_wait(telling, wait, wait->kind);
     return;
   }
-  exu_out(out, "is stopped by ");
+  exu_words_verb(out, telling->form, "is stopped", "stopped");
+  exu_out(out, " by ");
   if (wait->stop_name) {
     exu_out(out, wait->stop_name);
   } else {
     put_number(out, "signal ", wait->stop_signal, "");
   }
   if (wait->resumes_as == EXU_WAIT_RUNNING || wait->resumes_as == EXU_WAIT_UNKNOWN) return;
+  struct telling rest = *telling;
+  if (rest.form == EXU_FORM_TITLE) rest.form = EXU_FORM_PARTICIPLE;
   exu_out(out, ", and ");
-  put_wait(telling, wait, wait->resumes_as);
+  put_wait(&rest, wait, wait->resumes_as);
 }
 
-void exu_words_wait(struct exu_output *out, const struct exu_report *report, size_t thread) {
+void exu_words_wait(struct exu_output *out, const struct exu_report *report, size_t thread, enum exu_form form) {
   const struct exu_wait *wait = report->threads[thread].wait;
-  if (wait) put_all(&(struct telling){out, report, thread, false}, wait);
+  if (wait) put_all(&(struct telling){out, report, thread, form, false}, wait);
 }
 
-void exu_words_wait_elsewhere(struct exu_output *out, const struct exu_wait *wait) {
-  put_all(&(struct telling){out, NULL, SIZE_MAX, true}, wait);
+void exu_words_wait_elsewhere(struct exu_output *out, const struct exu_wait *wait, enum exu_form form) {
+  put_all(&(struct telling){out, NULL, SIZE_MAX, form, true}, wait);
 }
 
 void exu_words_wait_inside(struct exu_output *out, const struct exu_report *report, size_t thread) {
   const struct exu_wait *wait = report->threads[thread].wait;
   if (!wait) return;
-  put_wait(&(struct telling){out, report, thread, false}, wait,
+  put_wait(&(struct telling){out, report, thread, EXU_FORM_FINITE, false}, wait,
            wait->kind == EXU_WAIT_STOPPED ? wait->resumes_as : wait->kind);
 }

@@ -9,26 +9,34 @@
 #include "exuvia/exuvia.h"
 #include "render/output.h"
 
-/* What a thread waits for, a sentence without its subject; nothing when nothing is known. wait_words.c */
-void exu_words_wait(struct exu_output *out, const struct exu_report *report, size_t thread);
+/* How a verb is said. */
+enum exu_form {
+  EXU_FORM_TITLE,      /* "Waiting for ...": a line of its own */
+  EXU_FORM_PARTICIPLE, /* "waiting for ..." */
+  EXU_FORM_FINITE,     /* "waits for ...", behind its subject */
+};
+void exu_words_verb(struct exu_output *out, enum exu_form form, const char *finite, const char *participle);
+
+/* What a thread waits for, without its subject; nothing when nothing is known. wait_words.c */
+void exu_words_wait(struct exu_output *out, const struct exu_report *report, size_t thread, enum exu_form form);
 
 /* The same of a wait that is none of the report's, and without what only its thread and the report tell. */
-void exu_words_wait_elsewhere(struct exu_output *out, const struct exu_wait *wait);
+void exu_words_wait_elsewhere(struct exu_output *out, const struct exu_wait *wait, enum exu_form form);
 
-/* The same for the inside of a sentence, as if the process was not stopped. */
+/* The same for the inside of a sentence, behind its subject, as if the process was not stopped. */
 void exu_words_wait_inside(struct exu_output *out, const struct exu_report *report, size_t thread);
 
-/* "waits for the RLock 0x7f12 held by NAME": what the thread waits for, and that the other one has it. wait_words.c */
+/* "waits for RLock 0x7f12 held by NAME": what the thread waits for, and that the other one has it. wait_words.c */
 void exu_words_edge(struct exu_output *out, const struct exu_report *report, size_t thread, size_t owner);
 
 /* `"worker-2" (22345)`, "thread 22345" when it has no name. wait_words.c */
 void exu_words_thread(struct exu_output *out, struct exu_string name, int64_t tid);
 
-/* "the ThreadPoolExecutor "resize"". wait_words.c */
+/* "ThreadPoolExecutor "resize"". wait_words.c */
 void exu_words_pool(struct exu_output *out, const struct exu_pool *pool);
 
-/* "reads from fd 5 (read)": what a thread of process `self` does in its system call. call_words.c */
-void exu_words_call(struct exu_output *out, const struct exu_wait *wait, int64_t self);
+/* "Reading from fd 5 (read)": what a thread of process `self` does in its system call. call_words.c */
+void exu_words_call(struct exu_output *out, const struct exu_wait *wait, int64_t self, enum exu_form form);
 
 /* What was seen of a wait, or of its owner; where a taker took it. evidence_words.c */
 void exu_words_evidence(struct exu_output *out, const struct exu_wait *wait, const struct exu_evidence *evidence);

@@ -60,12 +60,12 @@ def test_locks_barriers_and_the_end_of_a_thread_are_told_with_who_holds_them(int
 
 # What is said of a live process; in a core, whose handlers of signals are unknown, it is less certain where that matters.
 NOBODY = [
-    ("empty", ["queue"], ["MainThread", "the Queue", "(it is empty), and is the only thread."]),
+    ("empty", ["queue"], ["MainThread", "waits for Queue", "(it is empty), and is the only thread."]),
     ("unfinished", ["queue"], ["MainThread", "task_done was not called", "the only thread"]),
-    ("joined", ["join"], ['"MainThread" waits for "worker" to end, which waits for the Event']),
-    ("joined_of_a_lost_lock", ["lost-owner", "join"], ['"worker" waits for the mutex', "which does not exist",
-                                                       '"MainThread" waits for "worker" to end, which waits for the']),
-    ("barrier", ["barrier"], ["MainThread", "the Barrier", '"came" waits for the Barrier']),
+    ("joined", ["join"], ['"MainThread" waits for "worker" to end, which waits for Event']),
+    ("joined_of_a_lost_lock", ["lost-owner", "join"], ['"worker" waits for mutex', "which does not exist",
+                                                       '"MainThread" waits for "worker" to end, which waits for mutex']),
+    ("barrier", ["barrier"], ["MainThread", "waits for Barrier", '"came" waits for Barrier']),
     ("guard", ["once"], ["MainThread", "the initialisation of a static variable (guard 0x",
                          '"initialises" waits for the GIL held by "MainThread"']),
     ("somebody_runs", [], []),

@@ -327,7 +327,7 @@ def test_a_thread_that_cannot_be_interrupted_is_one_thread_and_the_rest_is_shown
         thread, = [thread for thread in result["threads"] if thread["tid"] == tid]
         wchan = pathlib.Path(f"/proc/{hung.pid}/task/{tid}/wchan").read_text()
         assert thread["waits_on"]["system_call"]["name"] == "vfork", thread["waits_on"]
-        assert thread["waits_on"]["summary"] == f"is in the system call vfork, asleep in the kernel's {wchan}"
+        assert thread["waits_on"]["summary"] == f"In system call vfork, asleep in the kernel's {wchan}"
         assert thread["waits_on"]["evidence"].startswith("the kernel: vfork(")
         named = [entry for entry in result["threads"] if entry["name"] == "stuck"]
         assert len(named) == 1, named
@@ -378,10 +378,10 @@ def test_where_in_the_kernel_a_thread_sleeps_is_said_when_its_call_does_not_tell
         process.stdout.close()
     # A debugger makes them wait for the server without an end.
     assert states == {"several": "S", "read": "D", "touch": "D"}
-    assert waits["several"]["summary"] == "is in the system call futex_waitv, asleep in the kernel's futex_wait_multiple"
-    assert waits["read"]["summary"].startswith("reads from fd ")
+    assert waits["several"]["summary"] == "In system call futex_waitv, asleep in the kernel's futex_wait_multiple"
+    assert waits["read"]["summary"].startswith("Reading from fd ")
     assert waits["read"]["summary"].endswith(f"{tmp_path}/read, asleep in the kernel's request_wait_answer")
-    assert waits["touch"]["summary"] == "sleeps in the kernel's request_wait_answer"
+    assert waits["touch"]["summary"] == "Sleeping in the kernel's request_wait_answer"
     assert (waits["touch"]["kind"], waits["touch"]["system_call"]) == ("kernel", None)
 
 

@@ -312,7 +312,7 @@ RELATIVES = [
     ("child reads, parent waits", "wait4", "read", ["child", "child"], ["{parent} (", "waits for a child process to end", "{child} (",
                                                        "reads from fd"]),
     ("child writes, parent waits", "wait4", "write", ["child", "child"], ["{parent} (", "{child} (", "writes to fd"]),
-    ("waits for a shared mutex", "futex", "read", ["shared-lock", "shared-lock"], ["{parent} (", "waits for the mutex",
+    ("waits for a shared mutex", "futex", "read", ["shared-lock", "shared-lock"], ["{parent} (", "waits for mutex",
                                                                   "held by process {child}", "reads from fd"]),
     ("reads its own", "read", "clock_nanosleep", ["pipe"], ["{parent} (", "pipe, whose other end this process itself holds"]),
     ("somebody else has the pipe", "wait4", "read", [], []),
@@ -344,7 +344,7 @@ RELATIVES = [
     ("fifos that are deleted", "read", "read", ["pipe", "pipe"], ["Hangs for ever: process {parent} (", "FIFO ", "{child} ("]),
     ("a fifo and a sleeper", "read", "clock_nanosleep", [], []),
     ("tcp that is half closed", "recvfrom", "read", ["socket", "socket"], ["{parent} (", "(FIN_WAIT2)", "{child} ("]),
-    ("semaphores", "futex", "futex", ["shared-lock", "shared-lock"], ["{parent} (", "waits for the multiprocessing.Lock",
+    ("semaphores", "futex", "futex", ["shared-lock", "shared-lock"], ["{parent} (", "waits for multiprocessing.Lock",
                                                                       "{child} ("]),
     ("a semaphore for a while", "futex", "futex", [], []),
     ("a semaphore, and the child sleeps", "futex", "clock_nanosleep", [], []),
@@ -457,4 +457,4 @@ def test_locks_of_processes_that_wait_for_each_other_hang_until_others_open_them
         assert entry["sentence"].startswith(f"Hangs{' ' if certain else ''}{beginning}process "), entry
         for pid in seen:
             assert f"process {pid} (" in entry["sentence"]
-        assert f"waits for the multiprocessing.{kind}" in entry["sentence"]
+        assert f"waits for multiprocessing.{kind}" in entry["sentence"]

@@ -99,7 +99,7 @@ def test_a_program_that_was_replaced_is_named_first_with_what_to_do():
     for part in (str(program), wanted, "another build", "--search", "--sysroot", "--debuginfod"):
         assert part in first["message"], (part, first)
     assert module(document, "py")["file"] == "mismatched"
-    missing = text.partition("\nMissing:\n")[2].splitlines()
+    missing = text.partition("\nIncomplete:\n")[2].splitlines()
     assert missing[0] == f"  {first['message']} [files-missing]" and "not there" not in text
     assert found == 0 and not any("missing" in one["code"] for one in whole["diagnostics"])
     first = without["diagnostics"][0]

@@ -103,10 +103,10 @@ static void a_sentence_goes_round_the_circle(void **state) {
                                {"worker-2", EXU_WAIT_MUTEX, 0x5510, {.owner = 0}}};
   check_circle(
       two, 2, false, true,
-      "Deadlock: \"worker-1\" waits for the RLock 0x7f12 held by \"worker-2\", which waits for the mutex 0x5510 "
+      "Deadlock: \"worker-1\" waits for RLock 0x7f12 held by \"worker-2\", which waits for mutex 0x5510 "
       "held by \"worker-1\".");
   const struct member one[] = {{NULL, EXU_WAIT_LOCK, 0x10, {.owner = 0}}};
-  check_circle(one, 1, false, true, "Deadlock: thread 12 waits for the Lock 0x10 held by itself.");
+  check_circle(one, 1, false, true, "Deadlock: thread 12 waits for Lock 0x10 held by itself.");
 }
 
 static void a_join_waits_for_the_thread_to_end(void **state) {
@@ -121,7 +121,7 @@ static void a_circle_that_a_time_limit_ends_is_said_to_end(void **state) {
   (void)state;
   struct member members[] = {{"a", EXU_WAIT_LOCK, 0x10, {.owner = 1}},
                              {"b", EXU_WAIT_FUTURE, 0x20, {.owner = 0, .timed = true}}};
-#define CIRCLE "\"a\" waits for the Lock 0x10 held by \"b\", which waits for the Future 0x20 computed by \"a\"."
+#define CIRCLE "\"a\" waits for Lock 0x10 held by \"b\", which waits for Future 0x20 computed by \"a\"."
   check_circle(members, 2, false, true, "Deadlock until a time limit passes: " CIRCLE);
   members[1].edge.timed = false;
   check_circle(members, 2, false, true, "Deadlock: " CIRCLE);
@@ -134,7 +134,7 @@ static void check_proof(enum exu_proof proof, bool timed, bool asleep, bool cert
   check_circle(members, 2, asleep, certain, expected);
 }
 
-#define BOTH(how) "\"a\" waits for the RLock 0x10 held by \"b\", which waits for the Lock 0x20 " how " \"a\""
+#define BOTH(how) "\"a\" waits for RLock 0x10 held by \"b\", which waits for Lock 0x20 " how " \"a\""
 #define TAKEN BOTH("taken by `with` in")
 
 static void a_circle_is_as_certain_as_its_least_certain_owner(void **state) {
@@ -161,11 +161,11 @@ static void when_no_thread_can_run_a_circle_is_certain_whoever_has_the_lock(void
 static void a_group_is_locked_when_all_its_threads_wait_for_its_work(void **state) {
   (void)state;
   static const size_t both[] = {0, 1}, one[] = {2};
-  const char *direct = "Deadlock: both threads of the Pool 0x50 wait for Futures that only it could run.";
+  const char *direct = "Deadlock: both threads of Pool 0x50 wait for Futures that only it could run.";
   const char *over =
-      "Deadlock: both threads of the Pool 0x50 wait for Futures that only it could run, or for threads that do.";
+      "Deadlock: both threads of Pool 0x50 wait for Futures that only it could run, or for threads that do.";
   const char *timed =
-      "Deadlock until a time limit passes: both threads of the Pool 0x50 wait for Futures that only it could "
+      "Deadlock until a time limit passes: both threads of Pool 0x50 wait for Futures that only it could "
       "run.";
   /* What threads 0 to 2 wait for: a group from 1 on, an owner, with a time limit, as certain as that. */
   const struct {

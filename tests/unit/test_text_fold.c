@@ -143,7 +143,7 @@ static void how_a_thread_waits_is_one_line(void **state) {
   const struct exu_wait lock = WAIT(EXU_WAIT_LOCK, .address = 0x10);
   const struct exu_thread thread = THREAD(waiting, .python = true, .wait = &lock);
   check_frames(&thread, plain,
-               "  It waits for the Lock 0x10 (owner unknown)\n  File \"/app.py\", line 7, in work\n"
+               "  Waiting for Lock 0x10 (owner unknown)\n  File \"/app.py\", line 7, in work\n"
                "  (native) 5 frames that wait, from ?? to __futex_abstimed_wait_common64\n");
 }
 
@@ -202,7 +202,7 @@ static void a_function_that_does_more_than_wait_is_shown(void **state) {
   const struct exu_thread thread = THREAD(frames, .python = true, .wait = &lock);
   check_frames(
       &thread, plain,
-      "  It waits for the Lock 0x10 (owner unknown)\n  File \"/app.py\", line 7, in work\n"
+      "  Waiting for Lock 0x10 (owner unknown)\n  File \"/app.py\", line 7, in work\n"
       "  (native) libfoo.so+0x10, in fill_cache\n  (native) 3 frames that wait, from sem_wait to futex_wait\n");
 }
 
@@ -300,7 +300,7 @@ static void threads_that_do_the_same_share_a_line(void **state) {
   check_end(threads, COUNT(threads), plain,
             "\n\n3 threads without Python frames wait in libarrow.so.15, in WorkerLoop (condition variable): 102, 104 "
             "and 105\n"
-            "1 thread without Python frames: 101 in libfoo.so, in worker; it is running, in no system call\n");
+            "1 thread without Python frames: 101 in libfoo.so, in worker; running, in no system call\n");
   char *text = text_of(threads, COUNT(threads), all);
   assert_int_equal(count_lines(text, "Thread"), 3);
   free(text);

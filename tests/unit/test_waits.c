@@ -48,7 +48,7 @@ static struct exu_os_thread *add(struct scene *scene, const char *name, int64_t 
   return small_process_thread(&scene->small, tid, number, args);
 }
 
-/* A thread that waits for the mutex at that address. */
+/* A thread that waits for mutex at that address. */
 static struct exu_os_thread *add_waiter(struct scene *scene, const char *name, uint64_t mutex) {
   return add(scene, name, FUTEX, (const uint64_t[6]){mutex, 0x80, 2});
 }
@@ -106,15 +106,15 @@ static void mutexes_held_crosswise_are_a_deadlock(void **state) {
   add_waiter(&scene, NULL, SECOND);
   add_waiter(&scene, "late", SECOND);
   explain(&scene);
-  check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by thread 101");
-  check(&scene, 1, EXU_WAIT_MUTEX, 0, "waits for the mutex 0x100200 held by \"left\" (100)");
-  check(&scene, 2, EXU_WAIT_MUTEX, 0, "waits for the mutex 0x100200 held by \"left\" (100)");
+  check(&scene, 0, EXU_WAIT_MUTEX, 1, "Waiting for mutex 0x100100 held by thread 101");
+  check(&scene, 1, EXU_WAIT_MUTEX, 0, "Waiting for mutex 0x100200 held by \"left\" (100)");
+  check(&scene, 2, EXU_WAIT_MUTEX, 0, "Waiting for mutex 0x100200 held by \"left\" (100)");
   assert_int_equal(scene.threads[0].wait->owner_evidence->kind, EXU_EVIDENCE_NAMES);
   assert_int_equal(scene.report.deadlock_count, 1);
   assert_int_equal(scene.report.deadlocks[0].thread_count, 2);
   assert_string_equal(
       deadlock_sentence(&scene.report, 0),
-      "Deadlock: \"left\" (100) waits for the mutex 0x100100 held by thread 101, which waits for the mutex "
+      "Deadlock: \"left\" (100) waits for mutex 0x100100 held by thread 101, which waits for mutex "
       "0x100200 held by \"left\" (100).");
   scene_destroy(&scene);
 }
@@ -126,7 +126,7 @@ static void a_mutex_that_a_thread_holds_itself_is_a_deadlock_of_one(void **state
   put_mutex(&scene, FIRST, 100);
   add_waiter(&scene, "selfish", FIRST);
   explain(&scene);
-  check(&scene, 0, EXU_WAIT_MUTEX, 0, "waits for the mutex 0x100100 held by itself");
+  check(&scene, 0, EXU_WAIT_MUTEX, 0, "Waiting for mutex 0x100100 held by itself");
   assert_int_equal(scene.report.deadlock_count, 1);
   scene_destroy(&scene);
 }
@@ -153,7 +153,7 @@ static void an_owner_that_is_not_there_is_said_and_is_no_edge(void **state) {
   add_waiter(&scene, "child", FIRST);
   const struct exu_wait *wait = explain(&scene);
   check(&scene, 0, EXU_WAIT_MUTEX, -1,
-        "waits for the mutex 0x100100 held by thread 77, which does not exist in this process (copied by fork?)");
+        "Waiting for mutex 0x100100 held by thread 77, which does not exist in this process (copied by fork?)");
   assert_int_equal(wait->owner_tid, 77);
   assert_int_equal(scene.report.deadlock_count, 0);
   scene_destroy(&scene);
@@ -171,8 +171,8 @@ static void the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none(void **
     explain(&scene);
     check(&scene, 0, EXU_WAIT_GIL, 1,
           with_mutex
-              ? "waits for the GIL held by \"has\" (101), which waits for the mutex 0x100100 held by \"asks\" (100)"
-              : "waits for the GIL held by \"has\" (101)");
+              ? "Waiting for the GIL held by \"has\" (101), which waits for mutex 0x100100 held by \"asks\" (100)"
+              : "Waiting for the GIL held by \"has\" (101)");
     assert_int_equal(scene.report.deadlock_count, with_mutex);
     assert_false(with_mutex && scene.report.deadlocks[0].timed);
     scene_destroy(&scene);
@@ -191,8 +191,8 @@ static void the_holder_of_the_gil_holds_the_one_that_is_waited_for(void **state)
   scene.has_gil[1] = scene.gil[2] = 0x20;
   scene.gil[3] = 0x30;
   explain(&scene);
-  check(&scene, 2, EXU_WAIT_GIL, 1, "waits for the GIL held by \"mine\" (101), which reads from fd 5 (read)");
-  check(&scene, 3, EXU_WAIT_GIL, -1, "waits for the GIL"); /* either may be it: not guessed */
+  check(&scene, 2, EXU_WAIT_GIL, 1, "Waiting for the GIL held by \"mine\" (101), which reads from fd 5 (read)");
+  check(&scene, 3, EXU_WAIT_GIL, -1, "Waiting for the GIL"); /* either may be it: not guessed */
   scene_destroy(&scene);
 }
 
@@ -209,7 +209,7 @@ static void two_threads_that_hold_a_gil_and_wait_for_the_other_are_a_deadlock(vo
   explain(&scene);
   assert_int_equal(scene.threads[0].wait->owner, 1);
   assert_int_equal(scene.threads[1].wait->owner, 0);
-  assert_non_null(strstr(wait_sentence(&scene.report, 0), "waits for the GIL of Python 3.9.18 held by \"old\" (101)"));
+  assert_non_null(strstr(wait_sentence(&scene.report, 0), "Waiting for the GIL of Python 3.9.18 held by \"old\" (101)"));
   assert_int_equal(scene.report.deadlock_count, 1);
   scene_destroy(&scene);
 }
@@ -222,8 +222,8 @@ static void threads_of_the_same_name_are_told_apart_by_number(void **state) {
   add_waiter(&scene, "worker", FIRST);
   add(&scene, "worker", -1, NULL);
   explain(&scene);
-  check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by \"worker\" (101)");
-  check(&scene, 1, EXU_WAIT_RUNNING, -1, "is running, in no system call");
+  check(&scene, 0, EXU_WAIT_MUTEX, 1, "Waiting for mutex 0x100100 held by \"worker\" (101)");
+  check(&scene, 1, EXU_WAIT_RUNNING, -1, "Running, in no system call");
   scene_destroy(&scene);
 }
 
@@ -239,14 +239,14 @@ static void a_join_is_known_by_the_record_of_the_thread_id(void **state) {
   joined->registers.thread_pointer = SELF;
   joined->registers.has_thread_pointer = true;
   explain(&scene);
-  check(&scene, 0, EXU_WAIT_JOIN, 1, "waits for \"joined\" (101) to end");
+  check(&scene, 0, EXU_WAIT_JOIN, 1, "Waiting for \"joined\" (101) to end");
   scene_destroy(&scene);
   /* The same number, but elsewhere. */
   scene_create(&scene);
   add(&scene, "waiter", FUTEX, (const uint64_t[6]){RECORD, 0x109, 101});
   add(&scene, "joined", READ, (const uint64_t[6]){3});
   explain(&scene);
-  check(&scene, 0, EXU_WAIT_FUTEX, -1, "waits for the futex 0x1006d0");
+  check(&scene, 0, EXU_WAIT_FUTEX, -1, "Waiting for futex 0x1006d0");
   scene_destroy(&scene);
 }
 
@@ -257,12 +257,12 @@ static void native_names_explain_what_memory_does_not(void **state) {
     enum exu_wait_kind kind;
     const char *summary;
   } cases[] = {
-      {"__lll_lock_wait", EXU_WAIT_FUTEX, "waits for a lock of the C library, 0x100100 (owner unknown)"},
-      {"___pthread_mutex_lock", EXU_WAIT_MUTEX, "waits for the mutex 0x100100 (owner unknown)"},
-      {"pthread_cond_timedwait@@GLIBC_2.3.2", EXU_WAIT_COND, "waits for a condition variable to be signalled"},
-      {"__new_sem_wait_slow64.constprop.0", EXU_WAIT_FUTEX, "waits for the POSIX semaphore 0x100100 (sem_wait)"},
-      {"__pthread_clockjoin_ex", EXU_WAIT_JOIN, "waits for a thread to end"},
-      {"my_pthread_mutex_lock", EXU_WAIT_FUTEX, "waits for the futex 0x100100"},
+      {"__lll_lock_wait", EXU_WAIT_FUTEX, "Waiting for a lock of the C library, 0x100100 (owner unknown)"},
+      {"___pthread_mutex_lock", EXU_WAIT_MUTEX, "Waiting for mutex 0x100100 (owner unknown)"},
+      {"pthread_cond_timedwait@@GLIBC_2.3.2", EXU_WAIT_COND, "Waiting for a condition variable to be signalled"},
+      {"__new_sem_wait_slow64.constprop.0", EXU_WAIT_FUTEX, "Waiting for POSIX semaphore 0x100100 (sem_wait)"},
+      {"__pthread_clockjoin_ex", EXU_WAIT_JOIN, "Waiting for a thread to end"},
+      {"my_pthread_mutex_lock", EXU_WAIT_FUTEX, "Waiting for futex 0x100100"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct scene scene;
@@ -292,7 +292,7 @@ static void a_semaphore_that_the_interpreter_waits_for_is_one_of_its_locks(void 
   scene.threads[0].frame_count = 4;
   const struct exu_wait *wait = explain(&scene);
   check(&scene, 0, EXU_WAIT_LOCK, -1,
-        "waits for a lock of Python, whose semaphore is 0x100100 (PyThread_acquire_lock_timed)");
+        "Waiting for a lock of Python, whose semaphore is 0x100100 (PyThread_acquire_lock_timed)");
   assert_int_equal(wait->address, 0);
   scene_destroy(&scene);
 }
@@ -305,12 +305,12 @@ static void system_calls_are_told_with_their_descriptor(void **state) {
   add(&scene, NULL, TGKILL, (const uint64_t[6]){1, 2, 6});
   add(&scene, NULL, MISSING, NULL);
   const struct exu_wait *wait = explain(&scene);
-  check(&scene, 0, EXU_WAIT_SYSCALL, -1, "reads from fd 7 (read)");
+  check(&scene, 0, EXU_WAIT_SYSCALL, -1, "Reading from fd 7 (read)");
   assert_int_equal(wait->fd, 7);
   assert_null(wait->file.data); /* nobody is left to be asked */
   assert_string_equal(wait->system_call_name, "read");
-  check(&scene, 1, EXU_WAIT_RUNNING, -1, "is running (in the system call tgkill, which does not wait)");
-  check(&scene, 2, EXU_WAIT_SYSCALL, -1, "is in the system call with the number 199");
+  check(&scene, 1, EXU_WAIT_RUNNING, -1, "Running (in system call tgkill, which does not wait)");
+  check(&scene, 2, EXU_WAIT_SYSCALL, -1, "In system call 199");
   assert_null(scene.threads[2].wait->system_call_name);
   scene_destroy(&scene);
 }
@@ -336,8 +336,8 @@ static void a_stopped_process_is_stopped_first_and_still_deadlocked(void **state
   add(&scene, "busy", -1, NULL);
   scene.small.process.stop_signal = 19;
   explain(&scene);
-  check(&scene, 0, EXU_WAIT_STOPPED, 0, "is stopped by SIGSTOP, and waits for the mutex 0x100100 held by itself");
-  check(&scene, 1, EXU_WAIT_STOPPED, -1, "is stopped by SIGSTOP");
+  check(&scene, 0, EXU_WAIT_STOPPED, 0, "Stopped by SIGSTOP, and waiting for mutex 0x100100 held by itself");
+  check(&scene, 1, EXU_WAIT_STOPPED, -1, "Stopped by SIGSTOP");
   assert_int_equal(scene.report.deadlock_count, 1);
   scene_destroy(&scene);
 }
@@ -513,7 +513,7 @@ static void what_a_late_thread_waits_for_is_said_and_it_stays_a_thread_of_its_po
   late->registers = (struct exu_registers){.valid = 1, .syscall = FUTEX, .syscall_args = {FIRST, 0x80, 2}};
   assert_true(exu_waits_read_late(scene.waits));
   finish(&scene);
-  check(&scene, 0, EXU_WAIT_MUTEX, 1, "waits for the mutex 0x100100 held by \"other\" (101)");
+  check(&scene, 0, EXU_WAIT_MUTEX, 1, "Waiting for mutex 0x100100 held by \"other\" (101)");
   for (size_t i = 0; i < 2; i++) assert_int_equal(scene.waits->seen.items[i].works_for, 1);
   scene_destroy(&scene);
 }

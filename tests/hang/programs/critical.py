@@ -35,7 +35,7 @@ def remove():
 
 for function in (change, remove):
     hang.start(function, function.__name__)
-    hang.waits(function.__name__, 'py-mutex', table, says=['critical section of the dict'])
+    hang.waits(function.__name__, 'py-mutex', table, says=['critical section of dict'])
 hang.waits('MainThread', 'running')
 hang.beyond(Key.__eq__, Key.__eq__.__code__.co_firstlineno + 1)
 hang.hang(table.__setitem__, (Key(), 2))

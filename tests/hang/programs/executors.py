@@ -22,7 +22,7 @@ def adopt(name, barrier):
 
 
 def queued(name, future, pool, **more):
-    hang.waits(name, 'future', future, says=['which has not been started: it is in the queue of the ' + pool], **more)
+    hang.waits(name, 'future', future, says=['which has not been started: it is in the queue of ' + pool], **more)
 
 
 def executor(name, threads):
@@ -92,11 +92,11 @@ hang.waits('chained 1', 'rlock', rlock, 'chained 0')
 queued('waits for the other', inner['waits for the other'], 'ThreadPoolExecutor "busy"')
 queued('client', inner['client'], 'ThreadPoolExecutor "other"')
 only = ' for Futures that only it could run.'
-hang.deadlock('nested 0', 'nested 1', says='Deadlock: both threads of the ThreadPoolExecutor "nested" wait' + only)
-hang.deadlock('single', says='Deadlock: the only thread of the ThreadPoolExecutor "single" waits' + only)
-hang.deadlock('timed', timed=True, says='Deadlock until a time limit passes: the only thread of the '
+hang.deadlock('nested 0', 'nested 1', says='Deadlock: both threads of ThreadPoolExecutor "nested" wait' + only)
+hang.deadlock('single', says='Deadlock: the only thread of ThreadPoolExecutor "single" waits' + only)
+hang.deadlock('timed', timed=True, says='Deadlock until a time limit passes: the only thread of '
               'ThreadPoolExecutor "timed" waits' + only)
-hang.deadlock('chained 0', 'chained 1', says='Deadlock: both threads of the ThreadPoolExecutor "chained" wait for '
+hang.deadlock('chained 0', 'chained 1', says='Deadlock: both threads of ThreadPoolExecutor "chained" wait for '
               'Futures that only it could run, or for threads that do.')
 hang.waits('MainThread', 'system-call', calls=['select', 'pselect6', 'clock_nanosleep'])
 hang.hang()

@@ -43,9 +43,9 @@ for name in ('applies 0', 'applies 1', 'waits for the other'):
     while name not in inner:
         time.sleep(0.001)
     hang.waits(name, 'future', inner[name], types=['ApplyResult'],
-               says=['which has not been started: it is in the queue of the ThreadPool 0x'])
+               says=['which has not been started: it is in the queue of ThreadPool 0x'])
 hang.waits('is the other', 'system-call', calls=['select', 'pselect6', 'clock_nanosleep'])
-hang.deadlock('applies 0', 'applies 1', says='Deadlock: both threads of the ThreadPool 0x')
+hang.deadlock('applies 0', 'applies 1', says='Deadlock: both threads of ThreadPool 0x')
 hang.waits('MainThread', 'system-call', calls=['select', 'pselect6', 'clock_nanosleep'])
 hang.write()
 with open('truth.json', 'w') as out:
