@@ -156,7 +156,7 @@ static enum exu_outcome explain_core(struct exu_analysis *analysis) {
   enum exu_outcome outcome = EXU_OUTCOME_NOTHING;
   analysis->has_process = open_core(analysis, &error);
   if (!analysis->has_process) {
-    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_CORE_UNREADABLE, -1, "%s", error.message);
+    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_SOURCE_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
   analysis->process.limits = analysis->limits;
@@ -205,7 +205,7 @@ static enum exu_outcome explain_stopped(struct exu_analysis *analysis) {
   if (runtimes && !analysis->options.no_stop) exu_stacks_prefetch(runtimes);
   if (is_over(analysis)) return EXU_OUTCOME_NOTHING;
   if (!stop(analysis, &error)) {
-    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
+    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_SOURCE_UNREADABLE, -1, "%s", error.message);
     return EXU_OUTCOME_NOTHING;
   }
   if (runtimes)
@@ -231,7 +231,7 @@ static enum exu_outcome explain_process(struct exu_analysis *analysis) {
   analysis->has_process =
       exu_process_open_live(analysis->report->pid, analysis->arena, &analysis->diagnostics, &analysis->process, &error);
   if (!analysis->has_process) {
-    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_PROCESS_UNREADABLE, -1, "%s", error.message);
+    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_SOURCE_UNREADABLE, -1, "%s", error.message);
     return outcome;
   }
   analysis->process.limits = analysis->limits;

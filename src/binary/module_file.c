@@ -207,7 +207,7 @@ static void place(const struct exu_process *process, struct exu_binary *module) 
 
 static void hex(const struct exu_build_id *id, char text[2 * EXU_BUILD_ID_MAX + 1]) {
   for (size_t i = 0; i < id->size; i++) snprintf(text + 2 * i, 3, "%02x", id->bytes[i]);
-  if (id->size == 0) memcpy(text, "none", 5);
+  if (id->size == 0) memcpy(text, "unknown", 8);
 }
 
 /* Settle the state, and say what is not as it should be. */
@@ -224,20 +224,23 @@ static void conclude(struct search *search) {
     module->file_state = EXU_FILE_UNVERIFIED;
     exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_UNVERIFIED, -1,
              "%s cannot be proved to be the file that the process used: %s", search->used,
-             module->build_id.size > 0 ? "it has no build id" : "too little of it was saved, and no build id");
+             module->build_id.size > 0 ? "it has no build ID" : "too little of it was saved, and no build ID");
   } else if (search->other[0]) {
     module->file_state = EXU_FILE_MISMATCHED;
-    exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_MISMATCHED, -1,
-             "%s is not the file that the process used (build id there: %s)", search->other, id);
+    if (module->build_id.size > 0)
+      exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_MISMATCHED, -1, "%s: build ID mismatch (that of the process is %s)",
+               search->other, id);
+    else
+      exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_MISMATCHED, -1,
+               "%s is not the file that the process used, whose build ID is unknown", search->other);
   } else if (search->deleted) {
     module->file_state = EXU_FILE_DELETED;
     exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_DELETED, -1,
-             "%s was deleted or replaced while the process used it (build id there: %s)", path, id);
+             "%s was deleted or replaced while the process used it (its build ID is %s)", path, id);
   } else {
     module->file_state = EXU_FILE_MISSING;
-    exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_MISSING, -1,
-             "%s at 0x%llx is not on this machine (build id there: %s)%s%s", path, (unsigned long long)module->start,
-             id, search->reason[0] ? ": " : "", search->reason);
+    exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_MISSING, -1, "%s at 0x%llx: file not found (its build ID is %s)%s%s",
+             path, (unsigned long long)module->start, id, search->reason[0] ? ": " : "", search->reason);
   }
   if (search->executable && search->executable_verdict == ABSENT)
     exu_info(diagnostics, EXU_DIAGNOSTIC_EXECUTABLE_MISSING, -1, "%s cannot be opened", search->executable);

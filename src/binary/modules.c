@@ -283,7 +283,7 @@ bool exu_modules_init(struct exu_modules *modules, const struct exu_process *pro
   drop_pages_mapped_again(&found);
   add_vdso(&found);
   if (found.limited)
-    exu_incomplete(diagnostics, EXU_DIAGNOSTIC_MODULES_LIMIT, -1,
+    exu_incomplete(diagnostics, EXU_DIAGNOSTIC_TOO_MANY_MODULES, -1,
                    "more modules than this program looks at: only the first %zu are known", found.list.count);
   *modules = (struct exu_modules){
       .items = found.list.items,

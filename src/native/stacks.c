@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "native/stacks.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "binary/debug_file.h"
 
 /* Stacks of more frames are handed over as they are, so that they are in memory only once. */
@@ -55,6 +57,20 @@ static struct exu_binary *module_without_file(const struct exu_native *native, u
   return module && !module->file && !exu_binary_image_file(module) ? module : NULL;
 }
 
+/* "libc.so.6 not found, and its .eh_frame is not in the core" */
+static void explain_no_cfi(const struct exu_native *native, const struct exu_binary *fileless, char *text,
+                           size_t size) {
+  const struct exu_string unnamed = EXU_STRING("the file of its module");
+  const struct exu_string base = exu_base_name(fileless->path), name = base.size > 0 ? base : unnamed;
+  const bool other = fileless->file_state == EXU_FILE_MISMATCHED;
+  const bool saved = native->symbolizer.modules->process->running_pid >= 0;
+  snprintf(text, size, "%.*s%s, and its .eh_frame %s", (int)(name.size < NAME_MAX ? name.size : NAME_MAX), name.data,
+           !other                        ? " not found"
+           : fileless->build_id.size > 0 ? ": build ID mismatch"
+                                         : " is of another build",
+           saved ? "cannot be read" : "is not in the core");
+}
+
 static void say_end(struct exu_native *native, const struct exu_os_thread *os, bool needed,
                     const struct exu_native_thread *thread) {
   if (exu_unwind_is_whole(thread->end)) return;
@@ -67,26 +83,23 @@ static void say_end(struct exu_native *native, const struct exu_os_thread *os, b
   uint64_t pc = thread->count ? thread->frames[thread->count - 1].pc : os->registers.pc;
   static const char *const why[] = {
       [EXU_UNWIND_NO_CODE] = "it lies in no module",
-      [EXU_UNWIND_NO_CFI] = "there is no unwinding information for it",
+      [EXU_UNWIND_NO_CFI] = "it has no unwind information (CFI)",
       [EXU_UNWIND_STACK] = "the stack is damaged or was not saved",
       [EXU_UNWIND_BUDGET] = "the process has too many native frames",
       [EXU_UNWIND_OVER] = "the analysis was ended there",
       [EXU_UNWIND_UNCERTAIN] = "a greenlet was being started there, and whose frames come next is not certain",
   };
+  char no_cfi[NAME_MAX + 80];
   struct exu_binary *fileless = module_without_file(native, pc);
   const char *reason = why[thread->end];
-  if (thread->end == EXU_UNWIND_NO_CFI && fileless)
-    reason = fileless->file_state == EXU_FILE_MISMATCHED
-                 ? "the file of its module is another build, and its unwinding information was not saved"
-                 : "the file of its module is not there, and its unwinding information was not saved";
+  if (thread->end == EXU_UNWIND_NO_CFI && fileless) {
+    explain_no_cfi(native, fileless, no_cfi, sizeof no_cfi);
+    reason = no_cfi;
+  }
   if (needed && fileless) native->lacks_files = fileless->wanted = true;
-  char message[256];
-  snprintf(message, sizeof message, "the native stack could be followed for %zu frames, up to 0x%llx: %s",
-           thread->count, (unsigned long long)pc, reason);
-  if (needed)
-    exu_incomplete(native->diagnostics, EXU_DIAGNOSTIC_NATIVE_INCOMPLETE, os->tid, "%s", message);
-  else
-    exu_info(native->diagnostics, EXU_DIAGNOSTIC_NATIVE_INCOMPLETE, os->tid, "%s", message);
+  (needed ? exu_incomplete : exu_info)(native->diagnostics, EXU_DIAGNOSTIC_NATIVE_INCOMPLETE, os->tid,
+                                       "native unwinding stopped after %zu frame%s at 0x%llx: %s", thread->count,
+                                       thread->count == 1 ? "" : "s", (unsigned long long)pc, reason);
 }
 
 static void say_steps(struct exu_native *native, const struct exu_os_thread *os,
@@ -94,7 +107,7 @@ static void say_steps(struct exu_native *native, const struct exu_os_thread *os,
   size_t steps = thread->frame_pointer_steps;
   if (steps > 0)
     exu_info(native->diagnostics, EXU_DIAGNOSTIC_FRAME_POINTER_STEPS, os->tid,
-             "%zu native frames were found by frame pointers, because their callees have no unwinding information",
+             "%zu native frames were found by frame pointers, because their callees have no unwind information (CFI)",
              steps);
   for (size_t i = 0; i < thread->gap_count; i++) {
     uint64_t pc = thread->frames[thread->gaps[i] - 1].pc;

@@ -80,7 +80,7 @@ static bool read_header(struct opening *opening, struct exu_error *error) {
   size_t size = (size_t)got;
   if (size < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG) != 0) return fail_no_elf(bytes, size, error);
   if (size < offsetof(Elf64_Ehdr, e_version))
-    return exu_fail(error, EXU_BAD_FORMAT, "the core is cut off within its first %zu bytes", size);
+    return exu_fail(error, EXU_BAD_FORMAT, "the core is truncated within its first %zu bytes", size);
   uint8_t class = bytes[EI_CLASS], data = bytes[EI_DATA];
   if ((class != ELFCLASS32 && class != ELFCLASS64) || (data != ELFDATA2LSB && data != ELFDATA2MSB))
     return exu_fail(error, EXU_BAD_FORMAT, "the ELF header is damaged (class %u, data encoding %u)", class, data);
@@ -96,7 +96,7 @@ static bool read_header(struct opening *opening, struct exu_error *error) {
                     name ? name : "", name ? ")" : "");
   }
   if (size < sizeof bytes)
-    return exu_fail(error, EXU_BAD_FORMAT, "the core is cut off within its first %zu bytes", size);
+    return exu_fail(error, EXU_BAD_FORMAT, "the core is truncated within its first %zu bytes", size);
   if (header->phentsize != 0 && header->phentsize < exu_elf_segment_size(header))
     return exu_fail(error, EXU_BAD_FORMAT, "the ELF header is damaged (program headers of %u bytes)",
                     header->phentsize);
@@ -225,8 +225,9 @@ static void say_truncated(struct opening *opening) {
   process->truncated = true;
   if (opening->expected > process->bytes) process->missing_bytes = opening->expected - process->bytes;
   exu_incomplete(opening->diagnostics, EXU_DIAGNOSTIC_CORE_TRUNCATED, -1,
-                 "the core is cut off: %s%" PRIu64 " of its bytes are missing%s", opening->table_cut ? "at least " : "",
-                 process->missing_bytes, opening->table_cut ? ", among them a part of its list of segments" : "");
+                 "the core is truncated: %s%" PRIu64 " of its bytes are missing%s",
+                 opening->table_cut ? "at least " : "", process->missing_bytes,
+                 opening->table_cut ? ", among them a part of its list of segments" : "");
 }
 
 static bool read_core(struct opening *opening, struct exu_error *error) {
@@ -241,8 +242,8 @@ static bool read_core(struct opening *opening, struct exu_error *error) {
   if (opening->usable == 0 && process->thread_count == 0 && process->mapping_count == 0) {
     if (process->truncated)
       return exu_fail(error, EXU_BAD_FORMAT,
-                      "the core is cut off before anything that could be used (%" PRIu64 " bytes are there, %s%" PRIu64
-                      " are missing)",
+                      "the core is truncated before anything that could be used (%" PRIu64
+                      " bytes are there, %s%" PRIu64 " are missing)",
                       process->bytes, opening->table_cut ? "at least " : "", process->missing_bytes);
     return exu_fail(error, EXU_BAD_FORMAT, "the core has neither threads nor memory");
   }

@@ -138,7 +138,7 @@ static void put_other(struct exu_output *out, const struct exu_wait *wait) {
   if (wait->system_call_name) {
     exu_out(out, wait->system_call_name);
   } else {
-        exu_out_signed(out, wait->system_call);
+    exu_out_signed(out, wait->system_call);
   }
   if (wait->fd < 0) return;
   exu_out(out, " on ");
@@ -217,9 +217,7 @@ void exu_words_call(struct exu_output *out, const struct exu_wait *wait, int64_t
     exu_words_verb(out, form, "is in", "in");
     put_other(out, wait);
     break;
-  default:
-    exu_words_verb(out, form, "waits", "waiting");
-    put_waiting(out, wait, self);
+  default: exu_words_verb(out, form, "waits", "waiting"); put_waiting(out, wait, self);
   }
   put_wchan(out, wait);
 }

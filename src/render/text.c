@@ -83,12 +83,12 @@ static void put_diagnostics(struct exu_text *text, bool incomplete, const char *
   }
 }
 
-static const char *file_state(enum exu_module_file file, bool is_live) {
-  switch (file) {
+static const char *file_state(const struct exu_module *module, bool is_live) {
+  switch (module->file) {
   case EXU_FILE_UNCHECKED: return "not checked";
   case EXU_FILE_MATCHED: return "file matches";
-  case EXU_FILE_MISMATCHED: return "the file is another build";
-  case EXU_FILE_MISSING: return "no file";
+  case EXU_FILE_MISMATCHED: return module->build_id.data ? "build ID mismatch" : "the file is another build";
+  case EXU_FILE_MISSING: return "file not found";
   case EXU_FILE_DELETED: return "the file was deleted or replaced while in use";
   case EXU_FILE_UNVERIFIED: return "not proved to be the same file";
   case EXU_FILE_CORE: return is_live ? "from memory only" : "from the core only";
@@ -115,7 +115,7 @@ static void put_modules(struct exu_text *text) {
     exu_out(out, ", build id ");
     exu_out_escaped(out, module->build_id, 0, EXU_NAME_SHOWN);
     exu_out(out, ", ");
-    exu_out(out, file_state(module->file, text->report->source_kind == EXU_SOURCE_LIVE));
+    exu_out(out, file_state(module, text->report->source_kind == EXU_SOURCE_LIVE));
     exu_out_char(out, '\n');
   }
 }

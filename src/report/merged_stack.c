@@ -245,11 +245,11 @@ static void say_lost(const struct exu_stack_builder *builder, const struct exu_m
   for (size_t i = 0; i < activation_count; i++)
     lost += activations[i].eval_frame == EXU_MERGE_NO_EVAL_FRAME && !activations[i].compiled;
   if (lost == 0) return;
-  exu_incomplete(builder->diagnostics, EXU_DIAGNOSTIC_MERGE_INCOMPLETE, tid,
-                 "for %zu of %zu runs of Python frames the native frame that runs them is not known: "
-                 "they follow after a "
-                 "gap",
-                 lost, activation_count);
+  exu_incomplete(
+      builder->diagnostics, EXU_DIAGNOSTIC_MERGE_INCOMPLETE, tid,
+      "the native frames that run %zu of %zu activations of the eval loop are not known: their Python frames "
+      "follow a gap",
+      lost, activation_count);
 }
 
 static void say_alone(const struct exu_stack_builder *builder, const struct exu_merge_item *items, size_t count,

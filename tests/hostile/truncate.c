@@ -25,7 +25,7 @@ static uint64_t end_of_notes(const struct inside *inside) {
 
 static const char *check(const struct scene *scene, const struct exu_report *report, enum exu_outcome outcome) {
   if (outcome == EXU_OUTCOME_COMPLETE) return "the report claims to be complete";
-  bool read = !has_diagnostic(report, "core-unreadable");
+  bool read = !has_diagnostic(report, "source-unreadable");
   if (read && (!report->source_truncated || !has_diagnostic(report, "core-truncated"))) return "the loss is not said";
   for (size_t i = 0; i < report->thread_count; i++) {
     const struct exu_thread *thread = &report->threads[i];

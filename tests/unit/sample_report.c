@@ -557,7 +557,7 @@ const struct exu_report sample_evil = {.source_kind = EXU_SOURCE_PACKED,
 /* ---- nothing ---- */
 
 static const struct exu_diagnostic nothing_diagnostics[] = {
-    {"core-unreadable", TEXT("cannot open: No such file or directory"), -1, true}};
+    {"source-unreadable", TEXT("cannot open: No such file or directory"), -1, true}};
 
 const struct exu_report sample_nothing = {.source_kind = EXU_SOURCE_CORE,
                                           .source_path = TEXT("core"),

@@ -101,10 +101,9 @@ static void a_sentence_goes_round_the_circle(void **state) {
   (void)state;
   const struct member two[] = {{"worker-1", EXU_WAIT_RLOCK, 0x7f12, {.owner = 1}},
                                {"worker-2", EXU_WAIT_MUTEX, 0x5510, {.owner = 0}}};
-  check_circle(
-      two, 2, false, true,
-      "Deadlock: \"worker-1\" waits for RLock 0x7f12 held by \"worker-2\", which waits for mutex 0x5510 "
-      "held by \"worker-1\".");
+  check_circle(two, 2, false, true,
+               "Deadlock: \"worker-1\" waits for RLock 0x7f12 held by \"worker-2\", which waits for mutex 0x5510 "
+               "held by \"worker-1\".");
   const struct member one[] = {{NULL, EXU_WAIT_LOCK, 0x10, {.owner = 0}}};
   check_circle(one, 1, false, true, "Deadlock: thread 12 waits for Lock 0x10 held by itself.");
 }

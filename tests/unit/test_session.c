@@ -114,7 +114,7 @@ static void test_a_descriptor_of_no_regular_file_is_said(void **state) {
   assert_int_equal(pipe(ends), 0);
   struct exu_report *report = explain_and_close(exu_session_open_fd(ends[0], NULL, &session), &session);
   assert_int_equal(report->outcome, EXU_OUTCOME_NOTHING);
-  assert_true(has_diagnostic(report, "core-unreadable"));
+  assert_true(has_diagnostic(report, "source-unreadable"));
   assert_int_equal(close(ends[0]), 0); /* it was borrowed */
   close(ends[1]);
   exu_report_destroy(report);
@@ -199,7 +199,7 @@ static void test_a_function_that_fails_makes_no_report_of_a_core(void **state) {
       struct exu_session *session = NULL;
       struct exu_report *report =
           explain_and_close(exu_session_open_reader(read_core, &reader, core.size, NULL, &session), &session);
-      if (from == 0) assert_true(has_diagnostic(report, "core-unreadable"));
+      if (from == 0) assert_true(has_diagnostic(report, "source-unreadable"));
       assert_int_equal(report->outcome, EXU_OUTCOME_NOTHING);
       exu_report_destroy(report);
     }
@@ -226,7 +226,7 @@ static void test_a_core_that_is_not_there_is_a_report_that_says_so(void **state)
   struct exu_session *session = NULL;
   struct exu_report *report = explain_and_close(exu_session_open_core("/nonexistent/core", NULL, &session), &session);
   assert_int_equal(report->outcome, EXU_OUTCOME_NOTHING);
-  assert_true(has_diagnostic(report, "core-unreadable"));
+  assert_true(has_diagnostic(report, "source-unreadable"));
   exu_report_destroy(report);
 }
 

@@ -112,10 +112,9 @@ static void mutexes_held_crosswise_are_a_deadlock(void **state) {
   assert_int_equal(scene.threads[0].wait->owner_evidence->kind, EXU_EVIDENCE_NAMES);
   assert_int_equal(scene.report.deadlock_count, 1);
   assert_int_equal(scene.report.deadlocks[0].thread_count, 2);
-  assert_string_equal(
-      deadlock_sentence(&scene.report, 0),
-      "Deadlock: \"left\" (100) waits for mutex 0x100100 held by thread 101, which waits for mutex "
-      "0x100200 held by \"left\" (100).");
+  assert_string_equal(deadlock_sentence(&scene.report, 0),
+                      "Deadlock: \"left\" (100) waits for mutex 0x100100 held by thread 101, which waits for mutex "
+                      "0x100200 held by \"left\" (100).");
   scene_destroy(&scene);
 }
 
@@ -209,7 +208,8 @@ static void two_threads_that_hold_a_gil_and_wait_for_the_other_are_a_deadlock(vo
   explain(&scene);
   assert_int_equal(scene.threads[0].wait->owner, 1);
   assert_int_equal(scene.threads[1].wait->owner, 0);
-  assert_non_null(strstr(wait_sentence(&scene.report, 0), "Waiting for the GIL of Python 3.9.18 held by \"old\" (101)"));
+  assert_non_null(
+      strstr(wait_sentence(&scene.report, 0), "Waiting for the GIL of Python 3.9.18 held by \"old\" (101)"));
   assert_int_equal(scene.report.deadlock_count, 1);
   scene_destroy(&scene);
 }
