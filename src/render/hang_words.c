@@ -120,7 +120,7 @@ static bool is_in_deadlock(const struct exu_report *report, size_t thread) {
   return false;
 }
 
-/* ", which waits for the Event 0x7f12 to be set", of the thread that is to end */
+/* ", which waits for Event 0x7f12 to be set", of the thread that is to end */
 static void put_joined(struct exu_output *out, const struct exu_report *report, const struct exu_hang *hang) {
   const struct exu_wait *wait = report->threads[hang->threads[0]].wait;
   if (!wait || wait->owner < 0 || (uint64_t)wait->owner >= report->thread_count) return;

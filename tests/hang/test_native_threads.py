@@ -67,7 +67,7 @@ def test_how_a_thread_starts_and_how_it_waits_is_a_line_each(interpreter):
     with hanging.hang(interpreter, "native_pool", wants_waits=False) as hung:
         text = show(hung.pid)
         verbose = show(hung.pid, "-v")
-    waiters = [lines for name, lines in blocks(text).items() if any("for the Lock" in line for line in lines)]
+    waiters = [lines for name, lines in blocks(text).items() if any("for Lock" in line for line in lines)]
     assert len(waiters) == 2, text
     for lines in waiters:
         # A run() of the program's own is no start.

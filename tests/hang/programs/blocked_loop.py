@@ -28,4 +28,4 @@ def start(lock):
     loop = asyncio.new_event_loop()
     hang.start(run, 'idle loop', idle(), loop)
     hang.waits('idle loop', 'event-loop', loop, calls=['epoll_wait', 'epoll_pwait'], file=['epoll'],
-               says=['no task of the event loop', 'epoll_wait'])
+               says=['no task of event loop', 'epoll_wait'])

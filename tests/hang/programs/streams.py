@@ -84,7 +84,7 @@ def begin(name, use, stream, data=b'x', target=flush):
 
 def both(name, use, stream, lock, target=flush, data=b'x', **more):
     begin(name, use, stream, data, target)
-    hang.waits('waits for ' + name, 'lock', lock, owner='in ' + name, says=['waits for the lock of the io.Buffered'], **more)
+    hang.waits('waits for ' + name, 'lock', lock, owner='in ' + name, says=['Waiting for the lock of io.Buffered'], **more)
 
 
 writer = io.BufferedWriter(Raw('writer'))

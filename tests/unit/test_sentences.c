@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sentences are as long as what they tell of, and have names as they are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+/* cmocka.h wants some of the above */
+#include <cmocka.h>
+
+#include "render/output.h"
+#include "sentences.h"
+
+#define TEXT(text)                                                                                                     \
+  { text, sizeof text - 1 }
+
+static const char *sentence_of(const struct exu_wait *wait) {
+  const struct exu_thread thread = {.tid = 1, .wait = wait};
+  const struct exu_report report = {.threads = &thread, .thread_count = 1, .pid = 1};
+  return wait_sentence(&report, 0);
+}
+
+static void a_sentence_has_all_files_that_it_names(void **state) {
+  (void)state;
+  enum { LENGTH = 900, FILES = 4 };
+  char path[LENGTH];
+  struct exu_wait_fd fds[FILES];
+  memset(path, 'x', sizeof path);
+  for (int i = 0; i < FILES; i++) fds[i] = (struct exu_wait_fd){i + 3, {path, sizeof path}};
+  const struct exu_wait wait = {.kind = EXU_WAIT_SYSCALL,
+                                .system_call = 7,
+                                .system_call_name = "poll",
+                                .call_class = EXU_CALL_POLL,
+                                .timeout_us = -1,
+                                .fds = fds,
+                                .fd_count = FILES,
+                                .fds_in_all = FILES};
+  const char *sentence = sentence_of(&wait);
+  assert_true(strlen(sentence) > LENGTH * FILES);
+  assert_non_null(strstr(sentence, "; fd 6, xxx"));
+}
+
+static void a_name_goes_on_behind_a_nul_and_is_escaped(void **state) {
+  (void)state;
+  const struct exu_wait wait = {.kind = EXU_WAIT_RLOCK,
+                                .address = 0x10,
+                                .owner = -1,
+                                .owner_tid = 7,
+                                .owner_place = EXU_OWNER_THREAD,
+                                .owner_name = TEXT("a\0b\"\n")};
+  assert_string_equal(sentence_of(&wait), "Waiting for RLock 0x10 held by \"a\\x00b\\\"\\n\" (7)");
+}
+
+static void a_child_that_python_tells_of_has_its_name(void **state) {
+  (void)state;
+  struct exu_wait wait = {.kind = EXU_WAIT_CHILD,
+                          .detail = EXU_DETAIL_PYTHON,
+                          .child = 12,
+                          .child_name = TEXT("Process-1"),
+                          .system_call = 61,
+                          .system_call_name = "wait4",
+                          .call_class = EXU_CALL_CHILD};
+  assert_string_equal(sentence_of(&wait), "Waiting for child process \"Process-1\" (pid 12) to end");
+  wait.detail = EXU_DETAIL_NONE;
+  assert_string_equal(sentence_of(&wait), "Waiting for a child process to end (wait4, pid 12)");
+}
+
+static void who_has_a_lock_is_said_wherever_that_is(void **state) {
+  (void)state;
+  struct exu_wait wait = {.kind = EXU_WAIT_MUTEX, .address = 0x10, .owner = -1, .owner_tid = 9, .owner_pid = -1};
+  const struct {
+    enum exu_owner_place place;
+    int64_t pid;
+    const char *said;
+  } cases[] = {
+      {EXU_OWNER_UNKNOWN, -1, "Waiting for mutex 0x10 (owner unknown)"},
+      {EXU_OWNER_THREAD, -1, "Waiting for mutex 0x10 held by thread 9"},
+      {EXU_OWNER_PROCESS, 9, "Waiting for mutex 0x10 held by process 9 (python3)"},
+      {EXU_OWNER_PROCESS, 8, "Waiting for mutex 0x10 held by thread 9 of process 8 (python3)"},
+      {EXU_OWNER_OUTSIDE, -1,
+       "Waiting for mutex 0x10 held by thread 9, which is not of this process (processes share it)"},
+      {EXU_OWNER_NOWHERE, -1,
+       "Waiting for mutex 0x10 held by thread 9, which does not exist in this process (copied by fork?)"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    wait.owner_place = cases[i].place;
+    wait.owner_pid = cases[i].pid;
+    wait.owner_comm = (struct exu_string)TEXT("python3");
+    assert_string_equal(sentence_of(&wait), cases[i].said);
+  }
+}
+
+static void sentences_that_are_not_there_are_mistakes_of_the_caller(void **state) {
+  (void)state;
+  const struct exu_report report = {.pid = 1};
+  assert_false(exu_write_wait(&report, 0, stdout));
+  assert_false(exu_write_deadlock(&report, 0, stdout));
+  assert_false(exu_write_hang(&report, 0, stdout));
+  assert_false(exu_write_wait(NULL, 0, stdout));
+}
+
+static void a_text_in_memory_has_any_length(void **state) {
+  (void)state;
+  static const size_t sizes[] = {0, 1, 32 * 1024 - 1, 32 * 1024, 32 * 1024 + 1, 1000 * 1000};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    struct exu_output out;
+    exu_output_init_text(&out);
+    exu_out_repeat(&out, 'a', sizes[i]);
+    struct exu_string text = exu_output_text(&out);
+    assert_non_null(text.data);
+    assert_int_equal(text.size, sizes[i]);
+    exu_out_char(&out, 'b');
+    text = exu_output_text(&out);
+    assert_int_equal(text.size, sizes[i] + 1);
+    assert_int_equal(text.data[sizes[i]], 'b');
+    exu_output_deinit_text(&out);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_sentence_has_all_files_that_it_names),
+      cmocka_unit_test(a_name_goes_on_behind_a_nul_and_is_escaped),
+      cmocka_unit_test(a_child_that_python_tells_of_has_its_name),
+      cmocka_unit_test(who_has_a_lock_is_said_wherever_that_is),
+      cmocka_unit_test(sentences_that_are_not_there_are_mistakes_of_the_caller),
+      cmocka_unit_test(a_text_in_memory_has_any_length),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
