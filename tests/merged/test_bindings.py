@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from support import packages, report, scenarios
-from test_cython import interpreter_with_pip, suffix_of
+from support import report, scenarios
 
+import building
 import running
 
 PYBIND11 = "pybind11==2.13.6"
@@ -17,14 +17,8 @@ PROGRAM = "import exvbinding, os\nexvbinding.bound(os.abort)\n"
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="skipped: there is no g++")
 def test_the_wrappers_of_pybind11_stand_back_for_the_function_that_they_call(kernel_leaves_cores, tmp_path):
-    found = interpreter_with_pip()
-    if not found:
-        pytest.skip("skipped: no interpreter with pip and headers was found")
-    interpreter, include = found
-    folder, reason = packages.find(interpreter, PYBIND11)
-    if not folder:
-        pytest.skip(f"skipped: pybind11 could not be had: {reason}")
-    module = tmp_path / ("exvbinding" + suffix_of(interpreter))
+    interpreter, include, folder = building.interpreter_with(PYBIND11)
+    module = tmp_path / ("exvbinding" + building.suffix_of(interpreter))
     made = subprocess.run(["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-I", include, "-I",
                            str(folder / "pybind11" / "include"), "-o", str(module),
                            str(running.HERE / "compiled" / "exvbinding.cpp")], capture_output=True, text=True)

@@ -5,15 +5,15 @@ import os
 import shutil
 import subprocess
 
-import pytest
+from support import report, scenarios
 
+import building
 import running
-from support import interpreters, packages, report, scenarios
+
 from test_merged import builds, explain  # noqa: F401
 
 CYTHON = "cython==3.0.11"
 SOURCE = running.HERE / "landmarks" / "exvcython.pyx"
-
 
 # The number of conv_2d is 4, which is the length of "conv".
 NAMES = """
@@ -32,18 +32,6 @@ class Plain:
 """
 
 
-def interpreter_with_pip():
-    """A release build with pip and headers, or None. Cython's wheels are for some versions only, else it is slow."""
-    for item in interpreters.find():
-        if item.kind != "release" or item.root or item.minor not in ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13"):
-            continue
-        about = "import pip, sysconfig; print(sysconfig.get_path('include'))"
-        answer = subprocess.run(item.command("-c", about), capture_output=True, text=True)
-        if answer.returncode == 0 and os.path.exists(os.path.join(answer.stdout.strip(), "Python.h")):
-            return item, answer.stdout.strip()
-    return None
-
-
 def compile_module(interpreter, include, folder, target, source=SOURCE, *options):
     """The module, from a copy of its source in the folder `target`."""
     if source.parent != target:
@@ -51,7 +39,7 @@ def compile_module(interpreter, include, folder, target, source=SOURCE, *options
     # Only what Cython itself needs is added to the path: the folder comes last.
     translate = f"import sys; sys.path.append({str(folder)!r})\n" \
                 "from Cython.Compiler.Main import main; main(command_line=1)"
-    module = target / (source.stem + suffix_of(interpreter))
+    module = target / (source.stem + building.suffix_of(interpreter))
     for command in (interpreter.command("-c", translate, "-3", "--line-directives", source.name),
                     [os.environ.get("CC", "gcc"), "-g", "-O1", *options, "-shared", "-fPIC", "-I", include, "-o",
                      str(module), source.with_suffix(".c").name]):
@@ -60,24 +48,13 @@ def compile_module(interpreter, include, folder, target, source=SOURCE, *options
     return module
 
 
-def suffix_of(interpreter):
-    code = "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))"
-    return subprocess.run(interpreter.command("-c", code), capture_output=True, text=True, check=True).stdout.strip()
-
-
 def line_of(comment):
     lines = SOURCE.read_text(encoding="utf-8").splitlines()
     return next(number for number, line in enumerate(lines, 1) if line.endswith("  # " + comment))
 
 
 def test_frames_of_cython_show_the_lines_of_its_source(kernel_leaves_cores, tmp_path):
-    found = interpreter_with_pip()
-    if not found:
-        pytest.skip("skipped: no interpreter with pip and headers was found")
-    interpreter, include = found
-    folder, reason = packages.find(interpreter, CYTHON)
-    if not folder:
-        pytest.skip(f"skipped: Cython could not be had: {reason}")
+    interpreter, include, folder = building.interpreter_with(CYTHON)
     module = compile_module(interpreter, include, folder, tmp_path)
     scenario = running.Scenario("cython_calls", None, "compiled", (module,))
     with running.death(interpreter, scenario, "-O1") as death:
@@ -101,13 +78,7 @@ def test_frames_of_cython_show_the_lines_of_its_source(kernel_leaves_cores, tmp_
 
 def test_methods_of_cython_are_named_as_python_names_them(kernel_leaves_cores, tmp_path):
     """Without debug information, so by symbols alone; the names are those that the program's own functions have."""
-    found = interpreter_with_pip()
-    if not found:
-        pytest.skip("skipped: no interpreter with pip and headers was found")
-    interpreter, include = found
-    folder, reason = packages.find(interpreter, CYTHON)
-    if not folder:
-        pytest.skip(f"skipped: Cython could not be had: {reason}")
+    interpreter, include, folder = building.interpreter_with(CYTHON)
     (tmp_path / "exvnames.pyx").write_text(NAMES)
     compile_module(interpreter, include, folder, tmp_path, tmp_path / "exvnames.pyx", "-O0", "-g0")
     program = "import exvnames, os, sys\n" \
