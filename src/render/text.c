@@ -112,7 +112,7 @@ static void put_modules(struct exu_text *text) {
     exu_out_hex(out, module->end);
     exu_out_char(out, ' ');
     exu_out_escaped(out, module->path, EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
-    exu_out(out, ", build id ");
+    exu_out(out, ", build ID ");
     exu_out_escaped(out, module->build_id, 0, EXU_NAME_SHOWN);
     exu_out(out, ", ");
     exu_out(out, file_state(module, text->report->source_kind == EXU_SOURCE_LIVE));
