@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "arch/access.h"
 #include "arch/calls.h"
@@ -94,6 +95,16 @@ struct exu_arch {
   /* ---- From a frame to its caller; NULL: native stacks are not shown ---- */
   const struct exu_arch_unwind *unwind;
 };
+
+/* A word of the process, of its bytes; every machine that is supported is little endian, as this one is. */
+static inline uint64_t exu_arch_word(const struct exu_arch *arch, const void *bytes) {
+  uint64_t word = 0;
+  if (arch->word_size == sizeof word) /* of a size that the compiler knows */
+    memcpy(&word, bytes, sizeof word);
+  else
+    memcpy(&word, bytes, sizeof(uint32_t));
+  return word;
+}
 
 /* NULL when the machine is not supported. */
 const struct exu_arch *exu_arch_find(uint16_t machine, uint8_t elf_class, uint8_t elf_data);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "python/reader.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Every machine that is supported is little endian; a process of the other kind is refused when it is opened. */
@@ -12,7 +13,7 @@ static uint64_t number_of(const uint8_t *bytes, struct exu_field field) {
 }
 
 bool exu_py_get(const struct exu_py *py, uint64_t address, struct exu_field field, uint64_t *value) {
-  uint8_t bytes[8];
+  uint8_t bytes[sizeof *value];
   size_t size = field.size < sizeof bytes ? field.size : sizeof bytes;
   if (size == 0 || address == 0) return false;
   if (exu_space_read(py->space, address + field.offset, bytes, size) != EXU_READABLE) return false;
@@ -21,7 +22,7 @@ bool exu_py_get(const struct exu_py *py, uint64_t address, struct exu_field fiel
 }
 
 uint64_t exu_py_field(const void *structure, size_t size, struct exu_field field) {
-  size_t width = field.size < 8 ? field.size : 8;
+  size_t width = field.size < sizeof(uint64_t) ? field.size : sizeof(uint64_t);
   if (width == 0 || field.offset > size || size - field.offset < width) return 0;
   return number_of((const uint8_t *)structure + field.offset, field);
 }
@@ -29,14 +30,23 @@ uint64_t exu_py_field(const void *structure, size_t size, struct exu_field field
 size_t exu_py_extent(const struct exu_field *fields, size_t count) {
   size_t extent = 0;
   for (size_t i = 0; i < count; i++) {
-    size_t width = fields[i].size < 8 ? fields[i].size : 8;
+    size_t width = fields[i].size < sizeof(uint64_t) ? fields[i].size : sizeof(uint64_t);
     if (width && fields[i].offset + width > extent) extent = fields[i].offset + width;
   }
   return extent;
 }
 
+bool exu_py_words(const struct exu_py *py, uint64_t address, uint64_t *values, size_t count) {
+  uint8_t bytes[EXU_PY_WORDS_MAX * sizeof *values];
+  const size_t word = exu_py_word_size(py);
+  assert(count <= EXU_PY_WORDS_MAX);
+  if (exu_space_read(py->space, address, bytes, count * word) != EXU_READABLE) return false;
+  for (size_t i = 0; i < count; i++) values[i] = exu_arch_word(py->process->arch, bytes + i * word);
+  return true;
+}
+
 bool exu_py_word(const struct exu_py *py, uint64_t address, uint64_t *value) {
-  return exu_space_read(py->space, address, value, sizeof *value) == EXU_READABLE;
+  return exu_py_words(py, address, value, 1);
 }
 
 bool exu_py_plausible(uint64_t address) { return address >= 4096 && address % 8 == 0 && address < UINT64_C(1) << 56; }

@@ -92,8 +92,20 @@ size_t exu_py_extent(const struct exu_field *fields, size_t count);
 
 static inline bool exu_py_has(struct exu_field field) { return field.size != 0; }
 
+/* Bytes of a word: a pointer, a size_t, a Py_ssize_t. */
+static inline uint64_t exu_py_word_size(const struct exu_py *py) { return py->process->arch->word_size; }
+
+/* The address of an element of an array of words. */
+static inline uint64_t exu_py_at(const struct exu_py *py, uint64_t array, uint64_t index) {
+  return array + exu_py_word_size(py) * index;
+}
+
 /* Read a word; false when it cannot be read. */
 bool exu_py_word(const struct exu_py *py, uint64_t address, uint64_t *value);
+
+/* Read several, which follow each other: all or none. At most EXU_PY_WORDS_MAX. */
+enum { EXU_PY_WORDS_MAX = 8 };
+bool exu_py_words(const struct exu_py *py, uint64_t address, uint64_t *values, size_t count);
 
 /* Could this be the address of a structure: not NULL, word aligned, in user space? */
 bool exu_py_plausible(uint64_t address);

@@ -99,7 +99,7 @@ static bool look_at_exit(void *context, uint64_t item) {
   uint64_t count;
   if (is_type(py, item, "tuple")) {
     if (!exu_py_get(py, item, py->runtime->layout.var_size, &count) || count != 2) return true;
-    if (!exu_py_word(py, item + py->runtime->layout.tuple_items.offset + 8, &item)) return true;
+    if (!exu_py_word(py, exu_py_at(py, item + py->runtime->layout.tuple_items.offset, 1), &item)) return true;
   }
   if (!exu_py_bound(py, item, &method) && !wrapped(py, item, &method)) return true;
   return exits->callback(exits->context, &method);

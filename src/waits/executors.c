@@ -33,9 +33,9 @@ static bool referent(struct exu_py *py, uint64_t reference, uint64_t *object) {
 static bool list_items(struct exu_py *py, uint64_t list, uint64_t from, exu_py_item_callback *callback, void *context) {
   uint64_t count, items, item;
   if (!is_type(py, list, "list") || !exu_py_get(py, list, py->runtime->layout.var_size, &count)) return false;
-  if (!exu_py_word(py, list + py->runtime->layout.var_size.offset + 8, &items)) return false;
+  if (!exu_py_word(py, exu_py_at(py, list + py->runtime->layout.var_size.offset, 1), &items)) return false;
   for (uint64_t i = from; i < count && i - from < EXU_PY_TASKS_MAX; i++) {
-    if (!exu_py_word(py, items + 8 * i, &item)) return false;
+    if (!exu_py_word(py, exu_py_at(py, items, i), &item)) return false;
     if (exu_py_plausible(item) && !callback(context, item)) break;
   }
   return true;
@@ -45,20 +45,19 @@ static bool list_items(struct exu_py *py, uint64_t list, uint64_t from, exu_py_i
 static bool simple_queue_items(struct exu_py *py, uint64_t queue, exu_py_item_callback *callback, void *context) {
   uint64_t item;
   if (!exu_py_at_least(py, 3, 13)) {
-    struct {
-      uint64_t lock, locked, list, position;
-    } words;
-    return exu_space_read(py->space, queue + head(py), &words, sizeof words) == EXU_READABLE &&
-           exu_py_plausible(words.list) && list_items(py, words.list, words.position, callback, context);
+    enum { LOCK, LOCKED, LIST, POSITION, WORDS };
+    uint64_t words[WORDS];
+    return exu_py_words(py, queue + head(py), words, WORDS) && exu_py_plausible(words[LIST]) &&
+           list_items(py, words[LIST], words[POSITION], callback, context);
   }
-  struct {
-    uint64_t waiting, put, get, items, capacity, count;
-  } ring;
-  if (exu_space_read(py->space, queue + head(py), &ring, sizeof ring) != EXU_READABLE) return false;
-  if (ring.count > ring.capacity || (ring.count > 0 && ring.get >= ring.capacity)) return false;
-  for (uint64_t i = 0; i < ring.count && i < EXU_PY_TASKS_MAX; i++) {
-    uint64_t index = ring.get + i < ring.capacity ? ring.get + i : ring.get + i - ring.capacity;
-    if (!exu_py_word(py, ring.items + 8 * index, &item)) return false;
+  enum { WAITING, PUT, GET, ITEMS, CAPACITY, COUNT, WORDS };
+  uint64_t ring[WORDS];
+  if (!exu_py_words(py, queue + head(py), ring, WORDS)) return false;
+  const uint64_t first = ring[GET], capacity = ring[CAPACITY], count = ring[COUNT];
+  if (count > capacity || (count > 0 && first >= capacity)) return false;
+  for (uint64_t i = 0; i < count && i < EXU_PY_TASKS_MAX; i++) {
+    const uint64_t index = first + i < capacity ? first + i : first + i - capacity;
+    if (!exu_py_word(py, exu_py_at(py, ring[ITEMS], index), &item)) return false;
     if (exu_py_plausible(item) && !callback(context, item)) break;
   }
   return true;

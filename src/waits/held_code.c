@@ -78,7 +78,7 @@ static uint64_t name_at(struct exu_py *py, const struct exu_py_code *code, uint3
   uint64_t count, name;
   if (!exu_py_plausible(code->names) || !exu_py_get(py, code->names, py->runtime->layout.var_size, &count)) return 0;
   if (count > NAMES_MAX || index >= count) return 0;
-  if (!exu_py_word(py, code->names + py->runtime->layout.tuple_items.offset + UINT64_C(8) * index, &name)) return 0;
+  if (!exu_py_word(py, exu_py_at(py, code->names + py->runtime->layout.tuple_items.offset, index), &name)) return 0;
   return name;
 }
 
@@ -123,7 +123,7 @@ static bool variable(struct exu_py *py, const struct exu_py_frame *frame, const 
     if (count > EXU_PY_LOCALS_MAX) return false;
     index += count;
   }
-  if (index >= values.local_count || !exu_py_slot(py, values.locals + 8 * index, object)) return false;
+  if (index >= values.local_count || !exu_py_slot(py, exu_py_at(py, values.locals, index), object)) return false;
   if (call->load != EXU_OP_LOAD_DEREF) return true;
   return exu_string_is(exu_py_type_name(py, *object), "cell") &&
          exu_py_get(py, *object, py->runtime->layout.cell_ref, object) && exu_py_plausible(*object);
@@ -151,7 +151,7 @@ static bool enters_lock(struct exu_py *py, const struct exu_py_frame *frame, uin
   uint64_t object, self;
   uint32_t slot = depth + (exu_py_at_least(py, 3, 14) ? 1 : 0);
   if (!exu_py_values(py, frame, &values) || slot >= values.stack_size) return false;
-  if (!exu_py_slot(py, values.stack + UINT64_C(8) * slot, &object)) return false;
+  if (!exu_py_slot(py, exu_py_at(py, values.stack, slot), &object)) return false;
   if (is_lock(py, object)) return true;
   return exu_string_is(exu_py_type_name(py, object), "builtin_function_or_method") &&
          exu_py_get(py, object, py->runtime->layout.cfunction_self, &self) && exu_py_plausible(self) &&

@@ -109,7 +109,7 @@ static void find_names(struct exu_py *py, struct exu_py_code *code) {
   if (count > NAMES_MAX) return;
   bool acquire = false, release = false;
   for (uint64_t i = 0; i < count; i++) {
-    if (!exu_py_word(py, code->names + py->runtime->layout.tuple_items.offset + 8 * i, &text)) return;
+    if (!exu_py_word(py, exu_py_at(py, code->names + py->runtime->layout.tuple_items.offset, i), &text)) return;
     acquire |= exu_py_text_equals(py, text, "acquire");
     release |= exu_py_text_equals(py, text, "release");
   }
@@ -316,7 +316,7 @@ static void look_at_table(struct walk *walk, const struct exu_py_frame *frame) {
     if (depth == 0 || depth > values.stack_size) continue;
     walk->innermost = i == 0 && frame == walk->frames;
     walk->depth = depth;
-    look_at_slot(walk, frame, values.stack, values.stack + UINT64_C(8) * (depth - 1));
+    look_at_slot(walk, frame, values.stack, exu_py_at(walk->py, values.stack, depth - 1));
     walk->innermost = false;
   }
 }
@@ -339,7 +339,7 @@ static void look_at_blocks(struct walk *walk, const struct exu_py_frame *frame) 
     if (depths[i] == 0 || depths[i] > values.stack_size) continue;
     walk->innermost = i == 0 && frame == walk->frames;
     walk->depth = depths[i];
-    look_at_slot(walk, frame, values.stack, values.stack + UINT64_C(8) * (depths[i] - 1));
+    look_at_slot(walk, frame, values.stack, exu_py_at(py, values.stack, depths[i] - 1));
     walk->innermost = false;
   }
 }

@@ -24,9 +24,9 @@ static uint64_t parked_on(const struct exu_py *py, const struct exu_registers *r
   uint64_t entry = futex - layout->wait_entry_semaphore.offset;
   uint64_t node = entry + layout->wait_entry_node.offset;
   if (!exu_py_get(py, entry, layout->wait_entry_address, &address)) return 0;
-  if (!exu_py_word(py, node, &next) || !exu_py_word(py, node + 8, &previous)) return 0;
+  if (!exu_py_word(py, node, &next) || !exu_py_word(py, exu_py_at(py, node, 1), &previous)) return 0;
   if (!exu_py_plausible(next) || !exu_py_plausible(previous)) return 0;
-  if (!exu_py_word(py, next + 8, &back) || !exu_py_word(py, previous, &forth)) return 0;
+  if (!exu_py_word(py, exu_py_at(py, next, 1), &back) || !exu_py_word(py, previous, &forth)) return 0;
   return back == node && forth == node ? address : 0;
 }
 
@@ -80,7 +80,7 @@ static bool contains(struct exu_py *py, uint64_t object, const struct exu_py_sle
   if (!exu_py_get(py, object, py->runtime->layout.object_type, &type)) return false;
   if (!exu_py_get(py, type, py->runtime->layout.type_basicsize, &size) || size > SIZE_MAX_BYTES) return false;
   if (sleep->parked) return sleep->parked >= object + head && sleep->parked < object + size;
-  for (uint64_t at = head; at + 8 <= size; at += 8) {
+  for (uint64_t at = head; at + exu_py_word_size(py) <= size; at += exu_py_word_size(py)) {
     uint64_t word;
     if (exu_py_word(py, object + at, &word) && word == sleep->futex) return true;
   }

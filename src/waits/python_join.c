@@ -67,7 +67,8 @@ static void shutdown_handle(struct exu_py *py, const struct exu_py_frame *frame,
   if (!sleep->parked || !exu_py_has(layout->thread_handle_exiting)) return;
   uint64_t handle = sleep->parked - layout->thread_handle_exiting.offset;
   uint64_t node = handle + layout->thread_handle_node.offset, next, back, ident;
-  if (!exu_py_word(py, node, &next) || !exu_py_plausible(next) || !exu_py_word(py, next + 8, &back) || back != node) {
+  if (!exu_py_word(py, node, &next) || !exu_py_plausible(next) || !exu_py_word(py, exu_py_at(py, next, 1), &back) ||
+      back != node) {
     return;
   }
   if (!exu_py_get(py, handle, layout->thread_handle_ident, &ident) || ident == 0) return;

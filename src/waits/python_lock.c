@@ -80,7 +80,7 @@ static bool search_frame(struct exu_py *py, const struct exu_py_frame *frame, co
   /* Of a very large frame the end, with the value stack. */
   for (uint32_t i = total > WORDS ? total - WORDS : 0; i < total; i++) {
     uint64_t object;
-    if (!exu_py_slot(py, values.locals + UINT64_C(8) * i, &object) || object == last) continue;
+    if (!exu_py_slot(py, exu_py_at(py, values.locals, i), &object) || object == last) continue;
     last = object;
     if (!leads_to_lock(py, object, sleep, found)) continue;
     *where = where_in(py, frame, &values, i);
@@ -96,7 +96,7 @@ static uint64_t find_wrapper(struct exu_py *py, const struct exu_py_frame *frame
   uint64_t object, inner;
   if (!frame->code || !frame->code->valid || !exu_py_values(py, frame, &values)) return 0;
   for (uint32_t i = 0; i < values.local_count && i < LOCALS; i++) {
-    if (!exu_py_slot(py, values.locals + UINT64_C(8) * i, &object)) continue;
+    if (!exu_py_slot(py, exu_py_at(py, values.locals, i), &object)) continue;
     if (exu_string_is(exu_py_type_name(py, object), "cell") &&
         (!exu_py_get(py, object, py->runtime->layout.cell_ref, &object) || !exu_py_plausible(object))) {
       continue;

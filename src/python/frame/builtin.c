@@ -92,7 +92,7 @@ struct exu_string exu_py_builtin_among(struct exu_py *py, const uint64_t *words,
   if (!frame || !exu_py_values(py, frame, &values)) return name;
   for (uint32_t i = 0; i < values.stack_size && i < SLOTS_MAX; i++) {
     uint64_t object;
-    if (!exu_py_slot(py, values.stack + UINT64_C(8) * i, &object)) continue;
+    if (!exu_py_slot(py, exu_py_at(py, values.stack, i), &object)) continue;
     if (!agree(py, object, function, &name)) return unknown;
   }
   return name;

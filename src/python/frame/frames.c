@@ -183,7 +183,7 @@ static int64_t interpreter_instruction(struct exu_py *py, const uint8_t *frame, 
     /* Free-threaded: each thread runs its own copy of the bytecode; entry 0 is the one in the code object. */
     uint64_t copies, entry;
     if (exu_py_get(py, code->tlbc, layout->tlbc_size, &copies) && copy < copies &&
-        exu_py_word(py, code->tlbc + layout->tlbc_entries.offset + copy * 8, &entry)) {
+        exu_py_word(py, exu_py_at(py, code->tlbc + layout->tlbc_entries.offset, copy), &entry)) {
       start = entry;
     }
   }

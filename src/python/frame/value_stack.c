@@ -19,13 +19,13 @@ bool exu_py_values(const struct exu_py *py, const struct exu_py_frame *frame, st
   values->stack_size = code->stack_size;
   if (exu_py_has(layout->iframe_localsplus)) {
     values->locals = frame->address + layout->iframe_localsplus.offset;
-    values->stack = values->locals + 8 * count;
+    values->stack = exu_py_at(py, values->locals, count);
   } else {
     if (!exu_py_has(layout->frame_localsplus)) return false;
     if (!exu_py_get(py, frame->address, layout->frame_valuestack, &values->stack)) return false;
     values->locals = frame->address + layout->frame_localsplus.offset;
     if (values->stack < values->locals) return false;
-    count = (values->stack - values->locals) / 8;
+    count = (values->stack - values->locals) / exu_py_word_size(py);
   }
   values->local_count = (uint32_t)count;
   return count <= EXU_PY_LOCALS_MAX;
@@ -57,7 +57,7 @@ bool exu_py_first_argument(struct exu_py *py, const struct exu_py_frame *frame, 
     return true;
   }
   for (uint32_t i = 1; i < values.local_count && i < CELLS_AFTER; i++) {
-    if (exu_py_slot(py, values.locals + UINT64_C(8) * i, &slot) && in_cell(py, slot, object)) return true;
+    if (exu_py_slot(py, exu_py_at(py, values.locals, i), &slot) && in_cell(py, slot, object)) return true;
   }
   return false;
 }
@@ -68,7 +68,7 @@ static bool name_of(const struct exu_py *py, const struct exu_py_code *code, uin
   uint64_t count;
   if (!exu_py_plausible(code->local_names) || !exu_py_has(layout->tuple_items)) return false;
   if (!exu_py_get(py, code->local_names, layout->var_size, &count) || index >= count) return false;
-  return exu_py_word(py, code->local_names + layout->tuple_items.offset + UINT64_C(8) * index, name);
+  return exu_py_word(py, exu_py_at(py, code->local_names + layout->tuple_items.offset, index), name);
 }
 
 bool exu_py_local(struct exu_py *py, const struct exu_py_frame *frame, const char *name, uint64_t *object) {
@@ -77,7 +77,7 @@ bool exu_py_local(struct exu_py *py, const struct exu_py_frame *frame, const cha
   for (uint32_t i = 0; i < values.local_count; i++) {
     uint64_t text;
     if (!name_of(py, frame->code, i, &text)) return false;
-    if (exu_py_text_equals(py, text, name)) return exu_py_slot(py, values.locals + UINT64_C(8) * i, object);
+    if (exu_py_text_equals(py, text, name)) return exu_py_slot(py, exu_py_at(py, values.locals, i), object);
   }
   return false;
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 enum {
-  COOKIE_SIZE = 8,
   MAX_STRUCTURE = 1024 * 1024, /* the largest, the runtime, has 300 KiB in 3.13 and less than twice that since */
   NEAR = 8,                    /* see exu_debug_offsets_is_debug */
 };
@@ -137,9 +136,10 @@ bool exu_debug_offsets_parse(const uint8_t *bytes, size_t size, struct exu_build
   /* Cookie and version come first in every version; they must, to be of use. */
   struct exu_version version;
   char text[16];
-  if (size < COOKIE_SIZE + 8 || memcmp(bytes, EXU_DEBUG_OFFSETS_COOKIE, COOKIE_SIZE) != 0)
+  if (size < EXU_DEBUG_OFFSETS_COOKIE_SIZE + sizeof(uint64_t) ||
+      memcmp(bytes, EXU_DEBUG_OFFSETS_COOKIE, EXU_DEBUG_OFFSETS_COOKIE_SIZE) != 0)
     return exu_fail(error, EXU_BAD_FORMAT, "debug offsets: no cookie");
-  if (!read_version(bytes, COOKIE_SIZE, &version))
+  if (!read_version(bytes, EXU_DEBUG_OFFSETS_COOKIE_SIZE, &version))
     return exu_fail(error, EXU_BAD_FORMAT, "debug offsets: no version of Python");
   exu_version_text(version, text);
   bool known_version;

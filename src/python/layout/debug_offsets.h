@@ -16,6 +16,7 @@
 
 /* The first eight bytes, for those who search the process's memory. */
 #define EXU_DEBUG_OFFSETS_COOKIE "xdebugpy"
+enum { EXU_DEBUG_OFFSETS_COOKIE_SIZE = sizeof EXU_DEBUG_OFFSETS_COOKIE - 1 };
 
 /*
  * Take the head of a `_Py_DebugOffsets` apart, choose the table that says where its members lie, and check every

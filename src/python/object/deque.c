@@ -12,15 +12,15 @@ bool exu_py_deque_items(struct exu_py *py, uint64_t deque, uint64_t limit, exu_p
   if (!exu_string_is(exu_py_type_name(py, deque), "collections.deque") ||
       !exu_py_get(py, deque, py->runtime->layout.var_size, &count))
     return false;
-  if (exu_space_read(py->space, deque + py->runtime->layout.var_size.offset + 8, words, sizeof words) != EXU_READABLE)
-    return false;
+  if (!exu_py_words(py, exu_py_at(py, deque + py->runtime->layout.var_size.offset, 1), words, 3)) return false;
   uint64_t block = words[0], index = words[2];
   for (uint64_t i = 0; i < count && i < limit; i++, index++) {
     if (index == BLOCK) {
-      if (!exu_py_word(py, block + 8 + UINT64_C(8) * BLOCK, &block)) return false;
+      if (!exu_py_word(py, exu_py_at(py, block, 1 + BLOCK), &block)) return false;
       index = 0;
     }
-    if (index > BLOCK || !exu_py_plausible(block) || !exu_py_word(py, block + 8 + 8 * index, &item)) return false;
+    if (index > BLOCK || !exu_py_plausible(block) || !exu_py_word(py, exu_py_at(py, block, 1 + index), &item))
+      return false;
     if (exu_py_plausible(item) && !callback(context, item)) break;
   }
   return true;

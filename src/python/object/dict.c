@@ -91,7 +91,8 @@ static bool each_entry(struct exu_py *py, const struct table *table, exu_py_dict
     uint64_t key, value;
     if (!take_from_budget(py)) return false;
     if (!exu_py_word(py, entry + table->key_offset, &key)) return false;
-    if (!exu_py_word(py, table->values ? table->values + i * 8 : entry + table->value_offset, &value)) return false;
+    if (!exu_py_word(py, table->values ? exu_py_at(py, table->values, i) : entry + table->value_offset, &value))
+      return false;
     if (key == 0 || value == 0) continue; /* deleted, or never used */
     if (!callback(context, key, value)) break;
   }
@@ -144,7 +145,7 @@ static bool managed_attribute(struct exu_py *py, uint64_t object, uint64_t type,
                               uint64_t *value) {
   const struct exu_layout *layout = &py->runtime->layout;
   uint64_t word, basicsize, valid;
-  uint64_t slot = object - (py->runtime->build.free_threaded ? 8 : 24);
+  uint64_t slot = object - (py->runtime->build.free_threaded ? 1 : 3) * exu_py_word_size(py);
   if (!exu_py_word(py, slot, &word)) return false;
   if (exu_py_at_least(py, 3, 13)) {
     if (flags & INLINE_VALUES && exu_py_get(py, type, layout->type_basicsize, &basicsize) && basicsize < 1 << 20 &&
@@ -155,7 +156,7 @@ static bool managed_attribute(struct exu_py *py, uint64_t object, uint64_t type,
     if (word & 1) return search_values(py, type, word + 1, name, value); /* PyDictOrValues: values minus one */
   } else if (word == 0) {
     /* 3.11 has two words: the values, and after them the dictionary. */
-    return exu_py_word(py, object - 32, &word) && word && search_values(py, type, word, name, value);
+    return exu_py_word(py, slot - exu_py_word_size(py), &word) && word && search_values(py, type, word, name, value);
   }
   return exu_py_dict_get(py, word, name, value);
 }

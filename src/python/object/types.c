@@ -16,7 +16,7 @@ struct exu_string exu_py_c_string(struct exu_py *py, uint64_t address) {
   char text[NAME_MAX_BYTES];
   size_t size = 0;
   while (size < sizeof text) {
-    size_t part = 8 - (address + size) % 8;
+    size_t part = (size_t)(exu_py_word_size(py) - (address + size) % exu_py_word_size(py));
     if (part > sizeof text - size) part = sizeof text - size;
     if (exu_space_read(py->space, address + size, text + size, part) != EXU_READABLE) return unknown;
     const char *nul = memchr(text + size, 0, part);

@@ -43,13 +43,13 @@ static void scan_writable(const struct exu_py *py, const struct exu_binary *modu
   for (int files = 1; files >= 0; files--) {
     for (size_t i = 0; i < count; i++) {
       const struct exu_region *region = &regions[i];
-      if (!(region->prot & EXU_PROT_WRITE) || region->saved < 8) continue;
+      if (!(region->prot & EXU_PROT_WRITE) || region->saved < exu_py_word_size(py)) continue;
       if (module) {
         if (files == 0 || region->start >= module->end || region->end <= module->start) continue;
       } else if ((exu_process_mapping(py->process, region->start) != NULL) != (files == 1)) {
         continue;
       }
-      if (exu_space_scan(py->space, region, 8, count_bytes, &search)) continue;
+      if (exu_space_scan(py->space, region, EXU_DEBUG_OFFSETS_COOKIE_SIZE, count_bytes, &search)) continue;
       if (search.left == 0) {
         exu_incomplete(py->diagnostics, EXU_DIAGNOSTIC_SEARCH_BUDGET, -1,
                        "the search for the interpreter stopped after %d MiB of memory", SCAN_MAX_MIB);
@@ -91,10 +91,11 @@ static bool try_cookie(struct cookie_search *search, uint64_t address) {
 static bool scan_for_cookie(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
   struct cookie_search *search = context;
   const uint8_t *end = bytes + size;
-  for (const uint8_t *hit = bytes; hit < end && (hit = memmem(hit, (size_t)(end - hit), EXU_DEBUG_OFFSETS_COOKIE, 8));
+  for (const uint8_t *hit = bytes;
+       hit < end && (hit = memmem(hit, (size_t)(end - hit), EXU_DEBUG_OFFSETS_COOKIE, EXU_DEBUG_OFFSETS_COOKIE_SIZE));
        hit++) {
     uint64_t where = address + (uint64_t)(hit - bytes);
-    if (where % 8 == 0 && try_cookie(search, where)) {
+    if (where % exu_py_word_size(&search->candidate->py) == 0 && try_cookie(search, where)) {
       search->found = true;
       return false;
     }
@@ -198,9 +199,9 @@ static bool scan_for_thread_state(void *context, uint64_t address, const uint8_t
   struct descriptor_search *search = context;
   uint64_t lowest = search->descriptors[0].first,
            width = search->descriptors[search->descriptor_count - 1].last - lowest;
-  for (size_t i = 0; i + 8 <= size; i += 8) {
-    uint64_t word;
-    memcpy(&word, bytes + i, 8);
+  const struct exu_arch *arch = search->py->process->arch;
+  for (size_t i = 0, step = arch->word_size; i + step <= size; i += step) {
+    const uint64_t word = exu_arch_word(arch, bytes + i);
     if (word - lowest > width) continue;
     if (!bsearch(&word, search->descriptors, search->descriptor_count, sizeof *search->descriptors,
                  compare_with_descriptor))
@@ -242,9 +243,10 @@ static uint64_t main_interpreter(const struct exu_py *py, uint64_t interpreter) 
 static bool scan_for_runtime(void *context, uint64_t address, const uint8_t *bytes, size_t size) {
   struct runtime_search *search = context;
   const struct exu_layout *layout = &search->py->runtime->layout;
-  for (size_t i = 0; i + 8 <= size; i += 8) {
-    uint64_t word, head, runtime = address + i - layout->runtime_interpreters_main.offset;
-    memcpy(&word, bytes + i, 8);
+  const struct exu_arch *arch = search->py->process->arch;
+  for (size_t i = 0, step = arch->word_size; i + step <= size; i += step) {
+    const uint64_t word = exu_arch_word(arch, bytes + i);
+    uint64_t head, runtime = address + i - layout->runtime_interpreters_main.offset;
     if (word != search->interpreter) continue;
     if (!exu_py_get(search->py, runtime, layout->runtime_interpreters_head, &head)) continue;
     /* Other variables point to the main interpreter too: the list must lead to it. */
