@@ -17,8 +17,18 @@ KINDS = {
     # Bytes as code that looks for instructions writes them, and those of a system call.
     "an instruction": r"\b0x(e8|e9|eb|c3|c9|0f|55|90|d4000001)\b",
 }
-# Bytes that are no instructions.
-DATA = {"src/python/object/str.c": ("an instruction",)}  # UTF-8
+# Places in arrays and structures of the process, in the rooms that read CPython's: a word is as large as its machine's.
+WORDS = {
+    "a word of 8 bytes": r"[\w)\]] [-+*/%] (UINT64_C\()?(8|16|24|32|40|48)\b(?! \*| <<)|\b(UINT64_C\()?8\)? [*+] |"
+                         r"[-+]= (8|16|24)\b|sizeof\(uint64_t\) \*|\* sizeof\(uint64_t\)|_read\w*\(.*, 8\)",
+    "a class of ELF files": r"\bELFCLASS(32|64)\b",
+}
+ROOMS_OF_WORDS = ("src/python/", "src/waits/")
+# Bytes that are no instructions, and sizes that are no words.
+DATA = {"src/python/object/str.c": ("an instruction",),  # UTF-8
+        "src/waits/mutex.c": ("a word of 8 bytes",),  # glibc's and musl's structures, which it looks at with such words only
+        "src/python/layout/dwarf.c": ("a word of 8 bytes",),  # bits of a byte
+        "src/python/layout/debug_offsets.c": ("a word of 8 bytes",)}  # its members have 64 bits on every machine
 
 
 def without_comments(text):
@@ -34,9 +44,10 @@ def violations(root):
         path = file.relative_to(root).as_posix()
         if file.suffix not in (".c", ".h", ".def") or path.startswith("src/arch/"):
             continue
+        kinds = {**KINDS, **WORDS} if path.startswith(ROOMS_OF_WORDS) else KINDS
         for number, line in enumerate(without_comments(file.read_text(encoding="utf-8")).splitlines(), 1):
-            for what, pattern in KINDS.items():
-                if re.search(pattern, line) and what not in DATA.get(path, ()):
+            for what, pattern in kinds.items():
+                if what not in DATA.get(path, ()) and re.search(pattern, line):
                     yield path, number, what
 
 
@@ -59,6 +70,19 @@ def test_every_kind_of_such_knowledge_is_found_with_its_line_and_comments_are_no
     (tmp_path / "src" / "arch").mkdir()
     (tmp_path / "src" / "arch" / "x86_64.c").write_text("case 0xe8:\n")
     assert [(number, what) for _, number, what in violations(tmp_path)] == list(enumerate(wrong, 3))
+
+
+def test_literal_sizes_of_words_are_found_where_structures_of_python_are_read(tmp_path):
+    wrong = ["exu_py_word(py, items + 8 * i, &item);", "exu_py_word(py, node + 8, &previous);", "at += 8;",
+             "address % 8 == 0", "object - 32", "values.stack + UINT64_C(8) * i", "count * sizeof(uint64_t)",
+             "exu_py_word(py, table + i * 8, &value);", "exu_space_read(py->space, address, &word, 8);"]
+    right = ["word << 8", "16 * 1024", "1 << 24", "enum { DEPTH_MAX = 8 };", "sizeof(uint64_t)", "x8 + y", "i + 1",
+             "exu_py_at(py, items, 8)", "4 * 1024 * 1024"]
+    for room, found in (("waits", list(range(1, len(wrong) + 1))), ("render", [])):
+        source = tmp_path / "src" / room / "new.c"
+        source.parent.mkdir(parents=True)
+        source.write_text("".join(line + "\n" for line in wrong + right))
+        assert [number for path, number, _ in violations(tmp_path) if path == f"src/{room}/new.c"] == found
 
 
 def main(arguments):

@@ -80,6 +80,7 @@ static int by_start(const void *a, const void *b) {
 }
 
 void exu_jit_images_read(struct exu_jit_images *images) {
+  if (images->process->arch->word_size != sizeof(Elf64_Addr)) return; /* the structures here are those of 64 bits */
   for (size_t i = 0; i < images->modules->count; i++) {
     struct exu_binary *module = &images->modules->items[i];
     struct exu_elf_file *file = exu_modules_file_or_image(images->modules, module);

@@ -326,14 +326,26 @@ bool exu_unwind(struct exu_unwinder *unwinder, const struct exu_os_thread *threa
 
 /* ---- Making one -------------------------------------------------------------------------------------------------- */
 
+/* An ELF header that has nothing but its machine. */
+#define DESCRIBE(type, class, arch)                                                                                    \
+  (type) {                                                                                                             \
+    .e_ident =                                                                                                         \
+        {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, class, (arch)->big_endian ? ELFDATA2MSB : ELFDATA2LSB, EV_CURRENT},       \
+    .e_type = ET_CORE, .e_machine = (arch)->machine, .e_version = EV_CURRENT, .e_ehsize = sizeof(type)                 \
+  }
+
+static void describe_machine(const struct exu_arch *arch, uint8_t *bytes) {
+  const Elf64_Ehdr of_64_bits = DESCRIBE(Elf64_Ehdr, ELFCLASS64, arch);
+  const Elf32_Ehdr of_32_bits = DESCRIBE(Elf32_Ehdr, ELFCLASS32, arch);
+  if (arch->word_size == sizeof(uint64_t))
+    memcpy(bytes, &of_64_bits, sizeof of_64_bits);
+  else
+    memcpy(bytes, &of_32_bits, sizeof of_32_bits);
+}
+
 static bool attach(struct exu_unwinder *unwinder) {
-  Elf64_Ehdr header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-                       .e_type = ET_CORE,
-                       .e_machine = unwinder->process->arch->machine,
-                       .e_version = EV_CURRENT,
-                       .e_ehsize = sizeof header};
-  _Static_assert(sizeof header == sizeof unwinder->machine_bytes, "an ELF header fits");
-  memcpy(unwinder->machine_bytes, &header, sizeof header);
+  _Static_assert(sizeof(Elf64_Ehdr) <= sizeof unwinder->machine_bytes, "an ELF header fits");
+  describe_machine(unwinder->process->arch, unwinder->machine_bytes);
   if (elf_version(EV_CURRENT) == EV_NONE) return false;
   unwinder->machine = elf_memory((char *)unwinder->machine_bytes, sizeof unwinder->machine_bytes);
   return unwinder->machine && dwfl_attach_state(unwinder->dwfl, unwinder->machine, 1, &thread_callbacks, unwinder);

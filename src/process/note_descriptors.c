@@ -83,7 +83,7 @@ bool exu_note_auxv(struct exu_notes *notes, struct exu_cursor descriptor) {
 bool exu_note_siginfo(struct exu_notes *notes, struct exu_cursor descriptor) {
   /* The kernel writes one, for the signal that killed; gcore writes one per thread, after its NT_PRSTATUS. */
   if (notes->siginfo.present || notes->threads.count > 1) return true;
-  return exu_siginfo_decode(descriptor, &notes->siginfo);
+  return exu_siginfo_decode(notes->process->arch, descriptor, &notes->siginfo);
 }
 
 bool exu_note_arm_tls(struct exu_notes *notes, struct exu_cursor descriptor) {

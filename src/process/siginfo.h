@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/arch.h"
 #include "base/cursor.h"
 
 /* What siginfo_t says, as far as it was there. */
@@ -21,7 +22,7 @@ struct exu_siginfo {
 
 enum { EXU_SIGINFO_SIZE = 128 };
 
-/* Decode a siginfo_t. False when it is not whole. */
-bool exu_siginfo_decode(struct exu_cursor bytes, struct exu_siginfo *siginfo);
+/* Decode a siginfo_t of a machine. False when it is not whole. */
+bool exu_siginfo_decode(const struct exu_arch *arch, struct exu_cursor bytes, struct exu_siginfo *siginfo);
 
 #endif

@@ -28,7 +28,7 @@ bool exu_signal_frame_read(const struct exu_process *process, const struct exu_o
   decode_stack(exu_cursor(bytes, arch->context_size, arch->big_endian), frame);
   frame->registers.thread_pointer = thread->registers.thread_pointer;
   frame->registers.has_thread_pointer = thread->registers.has_thread_pointer;
-  return exu_siginfo_decode(exu_cursor(info, sizeof info, arch->big_endian), &frame->siginfo);
+  return exu_siginfo_decode(arch, exu_cursor(info, sizeof info, arch->big_endian), &frame->siginfo);
 }
 
 static bool may_be_context(const struct exu_process *process, uint64_t word_at) {

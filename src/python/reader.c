@@ -49,7 +49,10 @@ bool exu_py_word(const struct exu_py *py, uint64_t address, uint64_t *value) {
   return exu_py_words(py, address, value, 1);
 }
 
-bool exu_py_plausible(uint64_t address) { return address >= 4096 && address % 8 == 0 && address < UINT64_C(1) << 56; }
+bool exu_py_plausible(uint64_t address) {
+  enum { PAGE = 4096, ALIGNMENT = 8 /* of Python's allocator (Objects/obmalloc.c), with words of 32 bits too */ };
+  return address >= PAGE && address % ALIGNMENT == 0 && address < UINT64_C(1) << 56;
+}
 
 bool exu_py_at_least(const struct exu_py *py, int major, int minor) {
   const struct exu_version *version = &py->runtime->build.version;

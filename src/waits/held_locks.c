@@ -259,7 +259,7 @@ static void look_at_slot(struct walk *walk, const struct exu_py_frame *frame, ui
     if (has_upper && exu_py_bound(py, upper, &method)) add_object(walk, frame, method, EXU_TAKEN_BY_WITH);
     return;
   }
-  if (top <= bottom || !exu_py_slot(py, top - 8, &lower)) return;
+  if (top <= bottom || !exu_py_slot(py, top - exu_py_word_size(py), &lower)) return;
   if (has_upper ? exu_py_unbound(py, lower, upper, &method) : upper == 0 && exu_py_bound(py, lower, &method)) {
     add_object(walk, frame, method, EXU_TAKEN_BY_WITH);
   }

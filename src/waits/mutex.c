@@ -8,7 +8,10 @@ void exu_around_read(const struct exu_process *process, uint64_t address, struct
   enum { PAGE = 4096 };
   uint8_t *word = around->bytes + EXU_AROUND_BEFORE;
   uint64_t before = address % PAGE, after = PAGE - before;
-  *around = (struct exu_around){.before = EXU_AROUND_BEFORE, .after = EXU_AROUND_AFTER};
+  *around = (struct exu_around){.before = 0};
+  if (process->arch->word_size != sizeof(uint64_t)) return; /* the C libraries' structures here are those of 64 bits */
+  around->before = EXU_AROUND_BEFORE;
+  around->after = EXU_AROUND_AFTER;
   if (exu_space_read(process->space, address - EXU_AROUND_BEFORE, around->bytes, sizeof around->bytes) == EXU_READABLE)
     return;
   if (before < EXU_AROUND_BEFORE) around->before = (size_t)before;

@@ -162,9 +162,9 @@ static size_t growth(const struct characters *where) {
 static bool all_ascii(const uint8_t *bytes, size_t size) {
   uint64_t high = 0;
   size_t i = 0;
-  for (; i + 8 <= size; i += 8) {
+  for (; i + sizeof(uint64_t) <= size; i += sizeof(uint64_t)) {
     uint64_t word;
-    memcpy(&word, bytes + i, 8);
+    memcpy(&word, bytes + i, sizeof word);
     high |= word & UINT64_C(0x8080808080808080);
   }
   for (; i < size; i++) high |= bytes[i] & 0x80;
