@@ -102,7 +102,8 @@ static bool try_find_python(struct exu_analysis *analysis, struct exu_error *err
 }
 
 static void say_no_python(struct exu_analysis *analysis, const struct exu_error *error) {
-  if (is_over(analysis)) return; /* who did not look everywhere cannot say that there is none */
+  /* Who did not look everywhere cannot say that there is none. */
+  if (is_over(analysis) || analysis->arena->exhausted) return;
   const enum exu_diagnostic_code code =
       error->status == EXU_UNSUPPORTED ? EXU_DIAGNOSTIC_PYTHON_UNSUPPORTED : EXU_DIAGNOSTIC_PYTHON_NOT_FOUND;
   exu_incomplete(&analysis->diagnostics, code, -1, "%s", error->message);

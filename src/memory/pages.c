@@ -27,6 +27,7 @@ struct exu_pages {
   int fd;
   pid_t stopped; /* a stopped thread of the process; 0: it runs */
   size_t budget;
+  bool *spent;           /* set when it is not enough; NULL: none */
   size_t size;           /* bytes of slabs */
   struct exu_map copies; /* page number -> its copy */
   struct slab *slabs;    /* the newest first */
@@ -79,6 +80,14 @@ static struct slab *add_slab(struct exu_pages *pages, size_t count, int flags) {
 
 void exu_pages_reserve(struct exu_pages *pages, size_t count) {
   if (count > 0) add_slab(pages, count, MAP_POPULATE);
+}
+
+void exu_pages_tell_spent(struct exu_pages *pages, bool *spent) { pages->spent = spent; }
+
+/* Is there neither a page left nor budget for more? */
+static bool is_full(const struct exu_pages *pages) {
+  const struct slab *slab = pages->slabs;
+  return (!slab || slab->used == slab->pages) && pages->size + (size_t)SLAB_PAGES * PAGE > pages->budget;
 }
 
 /* Room for at most `wanted` pages in a row, at least one; *got says how many. NULL without memory or budget. */
@@ -226,7 +235,10 @@ enum exu_fault exu_pages_read(struct exu_pages *pages, uint64_t address, void *b
     const uint8_t *bytes = copy_of(pages, number);
     if (!bytes) {
       size_t wanted = (into + size + PAGE - 1) >> PAGE_SHIFT;
-      if (copy(pages, number, absent(pages, number, wanted < BATCH ? wanted : BATCH)) == 0) return EXU_READ_FAILED;
+      if (copy(pages, number, absent(pages, number, wanted < BATCH ? wanted : BATCH)) == 0) {
+        if (pages->spent) *pages->spent |= is_full(pages);
+        return EXU_READ_FAILED;
+      }
       bytes = copy_of(pages, number);
     }
     memcpy(out, bytes + into, here);

@@ -20,6 +20,9 @@ struct exu_pages;
 struct exu_pages *exu_pages_create(int fd, size_t budget);
 void exu_pages_destroy(struct exu_pages *pages); /* NULL is allowed */
 
+/* Set *spent when a read fails for want of budget. Borrowed. */
+void exu_pages_tell_spent(struct exu_pages *pages, bool *spent);
+
 /* EXU_READ_FAILED when the process has no such memory (any more), or the budget is spent. */
 enum exu_fault exu_pages_read(struct exu_pages *pages, uint64_t address, void *buffer, size_t size);
 

@@ -137,10 +137,11 @@ static void read_arguments(struct exu_process *process, struct exu_arena *arena)
 }
 
 /* Copied pages of the process, as a source of its space. NULL without memory. */
-static struct exu_pages *add_pages(const struct exu_process *process, size_t budget, uint32_t *source) {
+static struct exu_pages *add_pages(const struct exu_process *process, size_t budget, bool *spent, uint32_t *source) {
   struct exu_pages *pages = exu_pages_create(process->live->memory, budget);
   int number = pages ? exu_space_add_source(process->space, exu_pages_source(pages)) : -1;
   *source = (uint32_t)number;
+  if (number >= 0) exu_pages_tell_spent(pages, spent);
   return number < 0 ? NULL : pages;
 }
 
@@ -150,8 +151,8 @@ static bool create_space(struct exu_process *process, struct exu_arena *arena, s
   struct exu_live *live = process->live;
   process->space = exu_space_create(arena);
   const size_t changing = least(arena->budget, CHANGING_MIB) * 2, constant = least(arena->budget, CONSTANT_MIB);
-  live->changing = process->space ? add_pages(process, changing, &live->changing_source) : NULL;
-  live->constant = process->space ? add_pages(process, constant, &live->constant_source) : NULL;
+  live->changing = process->space ? add_pages(process, changing, &arena->exhausted, &live->changing_source) : NULL;
+  live->constant = process->space ? add_pages(process, constant, &arena->exhausted, &live->constant_source) : NULL;
   if (!live->changing || !live->constant) return exu_fail(error, EXU_NO_MEMORY, "not enough memory");
   exu_space_set_fallback(process->space, live->changing_source);
   return exu_live_read_maps(process, arena, error);
