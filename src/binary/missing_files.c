@@ -38,9 +38,9 @@ static void put_file(struct message *message, const struct exu_binary *module) {
   else
     put(message, "%.*s", (int)path.size, path.data);
   put(message, " (");
-  if (module->file_state == EXU_FILE_MISMATCHED)
-    put(message, module->build_id.size > 0 ? "build ID mismatch; " : "the file there is another build; ");
-  put(message, "build ID ");
+  const bool other = module->file_state == EXU_FILE_MISMATCHED;
+  if (other && module->build_id.size == 0) put(message, "the file there is another build; ");
+  put(message, other && module->build_id.size > 0 ? "build ID mismatch: that of the process is " : "build ID ");
   for (size_t i = 0; i < module->build_id.size; i++) put(message, "%02x", module->build_id.bytes[i]);
   put(message, "%s)", module->build_id.size == 0 ? "unknown" : "");
 }

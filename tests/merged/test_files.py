@@ -96,14 +96,14 @@ def test_a_program_that_was_replaced_is_named_first_with_what_to_do():
         _, without = explain("core", core)
     first = document["diagnostics"][0]
     assert status == 1 and first["code"] == "files-missing" and first["incomplete"]
-    for part in (str(program), wanted, "another build", "--search", "--sysroot", "--debuginfod"):
+    for part in (str(program), wanted, "build ID mismatch", "--search", "--sysroot", "--debuginfod"):
         assert part in first["message"], (part, first)
     assert module(document, "py")["file"] == "mismatched"
     missing = text.partition("\nIncomplete:\n")[2].splitlines()
     assert missing[0] == f"  {first['message']} [files-missing]" and "not there" not in text
     assert found == 0 and not any("missing" in one["code"] for one in whole["diagnostics"])
     first = without["diagnostics"][0]
-    assert first["code"] == "files-missing" and wanted in first["message"] and "another build" not in first["message"]
+    assert first["code"] == "files-missing" and wanted in first["message"] and "mismatch" not in first["message"]
 
 
 def without_build_id(source, target):
