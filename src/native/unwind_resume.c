@@ -32,7 +32,7 @@ enum {
   TARGETS_MAX = 256,
 };
 
-const struct exu_unwind_search exu_unwind_search_all = {.trials = 64 * 1024, .words = 16 << 20, .code = 256 << 20};
+const struct exu_unwind_search exu_unwind_search_all = {.trials = 64 << 10, .words = 16 << 20, .code = 256 << 20};
 
 /* Is there something left of every budget? */
 static bool may_search(const struct exu_unwinder *unwinder) {
