@@ -57,6 +57,7 @@ struct exu_crash *exu_crash_create(struct exu_process *process, int32_t signal, 
   *crash = (struct exu_crash){
       .signal = signal, .name = exu_signal_name(signal), .sender_pid = -1, .sender_uid = -1, .tid = -1};
   process->crash = crash;
+  process->scene.stack_bytes_left = EXU_SIGNAL_FRAME_BYTES_MAX;
   if (!siginfo) return crash;
   crash->has_code = true;
   crash->code = siginfo->code;
@@ -118,12 +119,12 @@ bool exu_crash_is_raised(const struct exu_process *process) {
          crash->sender_pid == process->pid && process->first_died && process->thread_count > 0;
 }
 
-bool exu_crash_may_handle(const struct exu_process *process, const struct exu_os_thread *thread) {
+bool exu_crash_may_handle(struct exu_process *process, const struct exu_os_thread *thread) {
   return !exu_signal_frame_absent(process, thread);
 }
 
 /* A thread that raises a signal for itself gets it; one that sends it may do so for a handler in another thread. */
-static bool may_be_for_another(const struct exu_process *process, const struct exu_os_thread *sender) {
+static bool may_be_for_another(struct exu_process *process, const struct exu_os_thread *sender) {
   if (process->crash->code == EXU_SI_TKILL && sender == &process->threads[0]) return false;
   for (size_t i = 0; i < process->thread_count; i++)
     if (&process->threads[i] != sender && exu_crash_may_handle(process, &process->threads[i])) return true;

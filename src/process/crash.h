@@ -27,7 +27,7 @@ void exu_crash_describe(struct exu_process *process, struct exu_arena *arena);
  * that a handler may run on their stack and be the one.
  */
 bool exu_crash_is_raised(const struct exu_process *process);
-bool exu_crash_may_handle(const struct exu_process *process, const struct exu_os_thread *thread);
+bool exu_crash_may_handle(struct exu_process *process, const struct exu_os_thread *thread);
 
 /* The signal handlers that run on a thread's stack, as unwinding from its registers found them. */
 struct exu_handlers {

@@ -40,7 +40,7 @@ static bool may_be_context(const struct exu_process *process, uint64_t word_at) 
   return arch->is_context(bytes);
 }
 
-bool exu_signal_frame_absent(const struct exu_process *process, const struct exu_os_thread *thread) {
+bool exu_signal_frame_absent(struct exu_process *process, const struct exu_os_thread *thread) {
   const struct exu_registers *registers = &thread->registers;
   const struct exu_arch *arch = process->arch;
   const struct exu_region *stack = registers->valid ? exu_space_find(process->space, registers->sp) : NULL;
@@ -49,11 +49,13 @@ bool exu_signal_frame_absent(const struct exu_process *process, const struct exu
   uint64_t end = stack->end;
   if (registers->has_thread_pointer && registers->thread_pointer > registers->sp && registers->thread_pointer < end)
     end = registers->thread_pointer;
-  if (end - registers->sp > STACK_MAX) return false;
+  if (end - registers->sp > STACK_MAX || end - registers->sp > process->scene.stack_bytes_left) return false;
   uint64_t words[WORDS_AT_ONCE];
   for (uint64_t at = registers->sp; at < end;) {
     size_t count = end - at < sizeof words ? (size_t)(end - at) / 8 : WORDS_AT_ONCE;
     if (count == 0) break;
+    if (exu_process_is_over(process)) return false;
+    process->scene.stack_bytes_left -= 8 * count;
     if (exu_space_read(process->space, at, words, count * 8) != EXU_READABLE) return false;
     for (size_t i = 0; i < count; i++)
       if (arch->is_context_word(words[i]) && may_be_context(process, at + 8 * i)) return false;

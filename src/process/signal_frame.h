@@ -32,7 +32,14 @@ bool exu_signal_frame_read(const struct exu_process *process, const struct exu_o
 bool exu_signal_frame_find_left(const struct exu_process *process, const struct exu_os_thread *thread,
                                 struct exu_signal_frame *frame);
 
-/* Is it certain, without unwinding, that no handler runs on this thread's stack? Looks at every word of it. */
-bool exu_signal_frame_absent(const struct exu_process *process, const struct exu_os_thread *thread);
+/*
+ * Is it certain, without unwinding, that no handler runs on this thread's stack? Looks at every word of it, and counts
+ * the bytes down in process->scene: it is not certain any more when those are spent, or the work on the process is
+ * over.
+ */
+bool exu_signal_frame_absent(struct exu_process *process, const struct exu_os_thread *thread);
+
+/* Bytes that exu_signal_frame_absent may look at for one process: any number of threads may claim one stack. */
+enum { EXU_SIGNAL_FRAME_BYTES_MAX = 512 << 20 };
 
 #endif

@@ -425,6 +425,28 @@ static void a_thread_without_handlers_that_sent_the_signal_to_itself_crashed(voi
   forget(&opened);
 }
 
+/* Any number of threads may claim one and the same large stack: all of them together are looked at within a bound. */
+static void whose_stack_is_not_looked_at_any_more_may_run_a_handler(void **state) {
+  (void)state;
+  const struct scene scene = {.inner = {CODE(jump)}, .swapped = true};
+  struct opened opened;
+  open_scene(&opened, &scene);
+  struct exu_os_thread *thread = &opened.process.threads[0];
+  const uint64_t size = DATA + PAGE - thread->registers.sp;
+  opened.process.scene.stack_bytes_left = 2 * size + size / 2;
+  assert_false(exu_crash_may_handle(&opened.process, thread));
+  assert_false(exu_crash_may_handle(&opened.process, thread));
+  assert_true(exu_crash_may_handle(&opened.process, thread));
+  forget(&opened);
+  open_scene(&opened, &scene);
+  struct exu_limits limits = {0};
+  opened.process.limits = &limits;
+  assert_false(exu_crash_may_handle(&opened.process, &opened.process.threads[0]));
+  exu_limits_cancel(&limits);
+  assert_true(exu_crash_may_handle(&opened.process, &opened.process.threads[0]));
+  forget(&opened);
+}
+
 static void who_may_run_a_handler_is_not_called_crashed_for_want_of_another(void **state) {
   (void)state;
   const struct scene scene = {.inner = {CODE(jump)}};
@@ -624,6 +646,7 @@ int main(void) {
       cmocka_unit_test(a_guard_page_is_one_that_was_not_there),
       cmocka_unit_test(other_exceptions_are_known_by_their_instruction),
       cmocka_unit_test(a_thread_without_handlers_that_sent_the_signal_to_itself_crashed),
+      cmocka_unit_test(whose_stack_is_not_looked_at_any_more_may_run_a_handler),
       cmocka_unit_test(who_may_run_a_handler_is_not_called_crashed_for_want_of_another),
       cmocka_unit_test(a_thread_that_raised_its_signal_and_handled_it_raised_it_itself),
       cmocka_unit_test(another_thread_may_raise_the_same_signal_again_and_another_one_for_itself),
