@@ -111,7 +111,7 @@ def test_the_schema_and_the_documents_have_every_diagnostic_and_no_others():
 
 
 def test_every_diagnostic_is_said_somewhere_and_as_what_it_is_listed():
-    calls = re.compile(r"\b(exu_incomplete|exu_missing_first|exu_info)\([^;]*?\bEXU_DIAGNOSTIC_(\w+)")
+    calls = re.compile(r"\b(exu_incomplete|exu_incomplete_first|exu_info)\([^;]*?\bEXU_DIAGNOSTIC_(\w+)")
     sources = [file.read_text(encoding="utf-8") for file in (ROOT / "src").rglob("*.c")]
     said = {(constant, "NOTE" if function == "exu_info" else "MISSING")
             for text in sources for function, constant in calls.findall(text)}

@@ -58,7 +58,7 @@ void exu_incomplete(struct exu_diagnostics *diagnostics, enum exu_diagnostic_cod
   va_end(arguments);
 }
 
-void exu_missing_first(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, const char *format, ...) {
+void exu_incomplete_first(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, const char *format, ...) {
   const size_t before = diagnostics->list.count;
   va_list arguments;
   va_start(arguments, format);

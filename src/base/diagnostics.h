@@ -31,7 +31,7 @@ void exu_incomplete(struct exu_diagnostics *diagnostics, enum exu_diagnostic_cod
                     ...) __attribute__((format(printf, 4, 5)));
 
 /* The same, as the first of all: what to do about those that follow. */
-void exu_missing_first(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, const char *format, ...)
+void exu_incomplete_first(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Something worth knowing that takes nothing away from the report. `code` is not of the kind MISSING. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When the work on a report ends before it is finished: at a time, or because the caller says so. Whoever does something
- * that may take long asks now and then, and leaves what it has; that it was ended is said once, at the end.
+ * When the work on a report ends before it is finished: at a time, or because the caller says so. Whoever does
+ * something that may take long asks now and then, and leaves what it has; that it was ended is said once, at the end.
  */
 #ifndef EXUVIA_BASE_LIMITS_H
 #define EXUVIA_BASE_LIMITS_H

@@ -6,8 +6,8 @@
 #include "binary/module.h"
 
 /*
- * The address of a variable of this name and size, if the module may be the C library, or contain it, and defines it; 0:
- * it does not, or its file is not there for certain.
+ * The address of a variable of this name and size, if the module may be the C library, or contain it, and defines it;
+ * 0: it does not, or its file is not there for certain.
  */
 uint64_t exu_c_library_variable(struct exu_modules *modules, struct exu_binary *module, const char *name, size_t size);
 

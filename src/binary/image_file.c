@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A module that no file on this machine is the same as, but whose image the process holds: the parts of it that tell
- * where functions are and how to unwind them become a nameless ELF file in memory.
+ * where functions are and how to unwind them become an ELF file in memory, without a name.
  */
 #include <elf.h>
 #include <stdlib.h>

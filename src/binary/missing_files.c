@@ -61,8 +61,8 @@ void exu_modules_say_missing(struct exu_modules *modules) {
   if (count == 0) return;
   char more[48] = "";
   if (count > NAMED) snprintf(more, sizeof more, " and %zu more", count - NAMED);
-  exu_missing_first(modules->diagnostics, EXU_DIAGNOSTIC_FILES_MISSING,
-                    "%s of the process %s not here, say where %s with --search DIR or --sysroot DIR%s: %s%s",
-                    count == 1 ? "a file" : "files", count == 1 ? "is" : "are", count == 1 ? "it is" : "they are",
-                    options->debuginfod ? "" : ", or try --debuginfod", message.text, more);
+  exu_incomplete_first(modules->diagnostics, EXU_DIAGNOSTIC_FILES_MISSING,
+                       "%s of the process %s not here, say where %s with --search DIR or --sysroot DIR%s: %s%s",
+                       count == 1 ? "a file" : "files", count == 1 ? "is" : "are", count == 1 ? "it is" : "they are",
+                       options->debuginfod ? "" : ", or try --debuginfod", message.text, more);
 }

@@ -268,7 +268,7 @@ struct exu_elf_file *exu_modules_file(struct exu_modules *modules, struct exu_bi
   return module->file;
 }
 
-/* Overlay [start, end) of one mapping with one segment of the module's file. */
+/* Back [start, end) of one mapping with one segment of the module's file. */
 static bool back_segment(struct exu_modules *modules, struct exu_binary *module, const struct exu_file_mapping *mapping,
                          const struct exu_elf_segment *segment, uint64_t start, uint64_t end) {
   const struct exu_process *process = modules->process;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Symbols that are packed into .gnu_debugdata of another file: they become a nameless file in memory. */
+/* Symbols that are packed into .gnu_debugdata of another file: they become a file in memory without a name. */
 #include <elf.h>
 #include <lzma.h>
 #include <stdlib.h>

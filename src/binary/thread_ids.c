@@ -5,8 +5,8 @@
 #include "binary/c_library.h"
 
 /*
- * glibc, nptl_db/db_info.c: uint32_t _thread_db_pthread_tid[3], for debuggers: bits of the field, how many there are, its
- * offset in struct pthread.
+ * glibc, nptl_db/db_info.c: uint32_t _thread_db_pthread_tid[3], for debuggers: bits of the field, how many there are,
+ * its offset in struct pthread.
  */
 enum { WORDS = 3, WORD = 4, TID_BITS = 32 };
 

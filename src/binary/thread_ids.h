@@ -7,7 +7,7 @@
 
 /*
  * If a core does not keep the thread pointers of all threads (valgrind's does not), find process->tid_in_descriptor.
- * Call it when the overlay of the space is installed.
+ * Call it when the backing of the space is installed.
  */
 void exu_thread_ids_find(struct exu_process *process, struct exu_modules *modules);
 

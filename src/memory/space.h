@@ -43,9 +43,9 @@ bool exu_space_finalize(struct exu_space *space);
 void exu_space_reset(struct exu_space *space);
 
 /*
- * Asked at most once for each region of which not all is saved, when a read first meets its missing part: may fill
- * `fill` with a verified file's bytes by calling exu_space_add_backing, and says whether it did. It may read the space
- * itself (the build id in a saved header), but what it reads is not backed by a file: nothing recurses.
+ * Asked at most once for each region of which not all is saved, when a read first meets its missing part: may let a
+ * verified file stand in for it by calling exu_space_add_backing, and says whether it did. It may read the space itself
+ * (the build id in a saved header), but what it reads is not backed by a file: nothing recurses.
  */
 typedef bool exu_backing_callback(void *context, const struct exu_region *region);
 void exu_space_set_backing(struct exu_space *space, exu_backing_callback *callback, void *context);
@@ -66,10 +66,10 @@ enum exu_fault exu_space_read(struct exu_space *space, uint64_t address, void *b
 /* As many leading bytes as can be had, at most `size`; returns their number. For strings of unknown length. */
 size_t exu_space_read_some(struct exu_space *space, uint64_t address, void *buffer, size_t size);
 
-/* The region that contains the address, or NULL. Valid until the space is destroyed. */
+/* The region that contains the address, or NULL. Valid until the space is destroyed or reset. */
 const struct exu_region *exu_space_find(const struct exu_space *space, uint64_t address);
 
-/* All regions in order of their address. */
+/* All regions in order of their address. Valid as long. */
 const struct exu_region *exu_space_regions(const struct exu_space *space, size_t *count);
 
 /*

@@ -83,8 +83,8 @@ static size_t stretch_end(const struct exu_merge_native *native, size_t count, s
 }
 
 /* The eval frames of all activations in one stretch; activations that have none yet. */
-static bool find_hosts(const struct exu_merge_native *native, size_t first, size_t end,
-                       struct exu_merge_activation *activations, size_t activation_count) {
+static bool find_eval_frames(const struct exu_merge_native *native, size_t first, size_t end,
+                             struct exu_merge_activation *activations, size_t activation_count) {
   bool all = true;
   for (size_t r = 0; r < activation_count; r++) {
     uint64_t marker = activations[r].marker;
@@ -146,7 +146,7 @@ static void drop_disorder(struct exu_merge_activation *activations, size_t count
   }
 }
 
-static bool any_host(const struct exu_merge_activation *activations, size_t count) {
+static bool has_eval_frame(const struct exu_merge_activation *activations, size_t count) {
   for (size_t i = 0; i < count; i++) {
     if (activations[i].eval_frame != EXU_MERGE_NO_EVAL_FRAME) return true;
   }
@@ -163,12 +163,12 @@ struct exu_merge_result exu_merge_by_marker(const struct exu_merge_stack *stack,
   exu_merge_clear_eval_frames(activations, activation_count);
   for (size_t first = 0, end; first < stack->count && !all && stretches < STRETCHES_MAX; first = end, stretches++) {
     end = stretch_end(native, stack->count, first);
-    all = find_hosts(native, first, end, activations, activation_count);
+    all = find_eval_frames(native, first, end, activations, activation_count);
   }
   bool known = order(activations, activation_count, false);
   drop_disorder(activations, activation_count);
-  return (struct exu_merge_result){any_host(activations, activation_count) ? EXU_MERGE_BY_MARKER : EXU_MERGE_FAILED,
-                                   known};
+  return (struct exu_merge_result){
+      has_eval_frame(activations, activation_count) ? EXU_MERGE_BY_MARKER : EXU_MERGE_FAILED, known};
 }
 
 bool exu_merge_groups(struct exu_merge_activation *activations, size_t activation_count) {

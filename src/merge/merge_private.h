@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the rules of merge.h share: merge_marker.c and merge_pointer.c find the eval frames, merge.c uses them. */
+/*
+ * What the rules of merge.h share: by_stack_address.c and by_frame_pointer.c find the eval frames, merge.c uses them.
+ */
 #ifndef EXUVIA_MERGE_MERGE_PRIVATE_H
 #define EXUVIA_MERGE_MERGE_PRIVATE_H
 

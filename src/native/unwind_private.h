@@ -24,7 +24,7 @@ enum exu_greenlet_place {
   EXU_GREENLET_NONE,
   EXU_GREENLET_FIRST,     /* a call that g_initialstub makes in the new greenlet: its frame is the greenlet's first */
   EXU_GREENLET_UNCERTAIN, /* g_initialstub, in the new greenlet or still in the one that starts it */
-  EXU_GREENLET_SWITCH, /* between two greenlets: neither the stack nor the thread state is certain to be of one of them */
+  EXU_GREENLET_SWITCH,    /* between two greenlets: neither stack nor thread state is certain to be of one of them */
 };
 
 /* What is known of a place in the code. */
@@ -142,7 +142,7 @@ bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct e
 bool exu_unwind_return_path_step(struct exu_unwinder *unwinder, const struct exu_unwind_state *state,
                                  struct exu_unwind_state *caller);
 
-/* ---- unwind_resume.c ----------------------------------------------------------------------------------------------- */
+/* ---- unwind_resume.c --------------------------------------------------------------------------------------------- */
 
 /* What a process may take. */
 extern const struct exu_unwind_search exu_unwind_search_all;

@@ -24,7 +24,7 @@ struct exu_live {
   struct exu_stop *stop; /* NULL: it runs */
 };
 
-/* Read /proc/PID/maps into the space, which is sealed then, and into process->mappings. */
+/* Read /proc/PID/maps into the space, which is finalized then, and into process->mappings. */
 bool exu_live_read_maps(struct exu_process *process, struct exu_arena *arena, struct exu_error *error);
 
 /*

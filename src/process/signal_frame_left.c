@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is left of a handler that has returned: its frame, on the thread's stack or on the one that it has for handlers. */
+/* What is left of a handler that has returned: its frame, on the thread's stack or on its stack for handlers. */
 #include <string.h>
 
 #include "process/signal_frame.h"

@@ -50,8 +50,9 @@ struct exu_stop;
 
 /*
  * Stop all threads of `pid`, those that appear meanwhile too. `tasks` is a descriptor of /proc/PID/task, which must
- * outlive the stop as `limits` must (NULL: none): when they are reached, everything goes on. On failure nothing is stopped: error->status is EXU_NOT_FOUND when there is no such process and
- * EXU_IO, with errno in *refused, when the kernel does not allow it.
+ * outlive the stop as `limits` must (NULL: none): when they are reached, everything goes on. On failure nothing is
+ * stopped, and this returns NULL: error->status is EXU_NOT_FOUND when there is no such process and EXU_IO, with errno
+ * in *refused (else 0), when the kernel does not allow it.
  */
 struct exu_stop *exu_stop_begin(pid_t pid, int tasks, struct exu_limits *limits, int *refused, struct exu_error *error);
 

@@ -144,9 +144,9 @@ static bool find_by_pointer(const struct exu_merge_stack *stack, struct exu_merg
 }
 
 /* The eval frames of the activations of one runtime. False without memory. */
-static bool find_hosts_of(struct exu_stack_builder *builder, const struct exu_stack_parts *parts,
-                          const struct exu_merge_stack *stack, struct exu_merge_activation *activations,
-                          size_t activation_count, int64_t tid, struct exu_merge_result *result) {
+static bool find_eval_frames_of(struct exu_stack_builder *builder, const struct exu_stack_parts *parts,
+                                const struct exu_merge_stack *stack, struct exu_merge_activation *activations,
+                                size_t activation_count, int64_t tid, struct exu_merge_result *result) {
   const struct exu_stack_runtime *runtime = &builder->runtimes[activations[0].group];
   struct exu_merge_native *frames EXU_GUARD(free) = exu_merge_natives(builder, runtime, parts->native);
   struct asking asking = {
@@ -177,7 +177,8 @@ bool exu_find_eval_frames(struct exu_stack_builder *builder, const struct exu_st
   for (size_t first = 0, end; first < activation_count; first = end) {
     struct exu_merge_result result;
     for (end = first + 1; end < activation_count && activations[end].group == activations[first].group;) end++;
-    if (!find_hosts_of(builder, parts, stack, activations + first, end - first, thread->tid, &result)) return false;
+    if (!find_eval_frames_of(builder, parts, stack, activations + first, end - first, thread->tid, &result))
+      return false;
     thread->merged_by = rule_of(result.rule, thread->merged_by);
     known &= result.order_known;
   }

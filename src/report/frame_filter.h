@@ -12,9 +12,9 @@
 
 /* What a native call is to somebody who reads a stack. */
 enum exu_function_class {
-  EXU_FUNCTION_UNKNOWN, /* no symbol, in a module of the program's own, of a library or of nobody */
-  EXU_FUNCTION_VISIBLE, /* does something */
-  EXU_FUNCTION_FILTERED, /* of the interpreter: passes a call on (vectorcall, argument parsing, evaluation) or starts it */
+  EXU_FUNCTION_UNKNOWN,  /* no symbol, in a module of the program's own, of a library or of nobody */
+  EXU_FUNCTION_VISIBLE,  /* does something */
+  EXU_FUNCTION_FILTERED, /* of the interpreter: passes a call on (vectorcall, argument parsing, eval) or starts it */
   EXU_FUNCTION_BINDING, /* of pybind11 or PyO3, in an extension module: passes a call on to a function of that module */
   EXU_FUNCTION_UNSYMBOLIZED, /* of the interpreter, without a symbol */
   EXU_FUNCTION_PY_MAIN,      /* of the interpreter: what a main function calls that does nothing else */

@@ -28,13 +28,13 @@ struct exu_stack_runtime {
   bool python2;
 };
 
-/* What is the same for all threads of a process. */
 /*
  * How often native frames of a process are asked whether they keep the pointer of a frame object, and of each thread
  * without being counted: one that lies leaves enough for the others.
  */
 enum { EXU_MERGE_QUESTIONS_MAX = 4 * 1000 * 1000, EXU_MERGE_QUESTIONS_FREE = 4 * 1024 };
 
+/* What is the same for all threads of a process. */
 struct exu_stack_builder {
   struct exu_arena *arena;
   struct exu_diagnostics *diagnostics;

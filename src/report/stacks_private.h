@@ -68,7 +68,7 @@ void exu_join(struct exu_stacks *stacks);
 bool exu_read_running(struct exu_stacks *stacks, struct exu_py *py, uint64_t tstate, const struct exu_os_thread *os,
                       int64_t tid);
 
-/* The number of Python frames that a parts is made of. */
+/* How many Python frames there are among the parts. */
 size_t exu_merged_stack_frames(const struct exu_stack_parts *parts);
 
 #endif
