@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "process/sharers.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -73,10 +74,16 @@ static bool has_file(const char *pid, void *context, bool *found) {
   bool complete = true;
   while (!*found && complete && (entry = readdir(directory))) {
     struct stat status;
+    if (!isdigit((unsigned char)entry->d_name[0])) continue;
     if (wanted->links_left == 0) complete = false;
     if (wanted->links_left == 0) break;
     wanted->links_left--;
     ssize_t size = readlinkat(dirfd(directory), entry->d_name, link, sizeof link - 1);
+    /*
+     * One that has been closed is not there any more. The directory of a process with our own ids may be read, but not
+     * the links, if it has capabilities that we lack (security/commoncap.c, cap_ptrace_access_check).
+     */
+    if (size <= 0) complete = size < 0 && errno == ENOENT;
     if (size <= 0) continue;
     link[size] = '\0';
     if (!may_be_file(wanted, link) || fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||

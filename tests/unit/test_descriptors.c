@@ -2,6 +2,7 @@
 /* Against this process itself, whose descriptors are known. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,12 +14,14 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* cmocka.h wants some of the above */
 #include <cmocka.h>
 
 #include "process/descriptors.h"
+#include "process/sharers.h"
 
 static struct exu_arena arena;
 static struct exu_descriptors descriptors;
@@ -214,6 +217,31 @@ static void the_other_end_of_a_fifo_is_found(void **state) {
   rmdir(folder);
 }
 
+/* As root: processes that have more capabilities than the one that asks are of the same user. */
+static void who_has_a_pipe_is_not_known_where_links_of_a_process_may_not_be_read(void **state) {
+  (void)state;
+  int ends[2], status;
+  struct stat pipe_status;
+  assert_int_equal(pipe(ends), 0);
+  assert_int_equal(fstat(ends[0], &pipe_status), 0);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[2] = {{0}};
+    const int64_t pid = getpid();
+    char link[64];
+    bool has;
+    snprintf(link, sizeof link, "pipe:[%lu]", (unsigned long)pipe_status.st_ino);
+    if (syscall(SYS_capset, &header, none) != 0) _exit(2);
+    _exit(exu_sharers_of_file(link, EXU_OPENED_ANY, &pid, 1, &has)); /* the parent has it as well */
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  close(ends[0]);
+  close(ends[1]);
+  assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(files_are_their_path, setup, teardown),
@@ -226,6 +254,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(the_other_end_of_a_fifo_is_found, setup, teardown),
       cmocka_unit_test(a_line_of_a_file_lock_says_who_has_it_and_who_waits),
       cmocka_unit_test(a_thread_of_this_namespace_keeps_its_number),
+      cmocka_unit_test(who_has_a_pipe_is_not_known_where_links_of_a_process_may_not_be_read),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
