@@ -8,9 +8,9 @@
 #include "process/crash_place.h"
 #include "process/signal_names.h"
 
-/* "SIGQUIT", "signal 40" */
+/* "SIGQUIT", "signal 40", "18,446,744,073,709,551,615" */
 struct signal_text {
-  char text[24];
+  char text[32];
 };
 
 static struct signal_text text_of(const struct exu_crash *crash) {

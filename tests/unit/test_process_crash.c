@@ -455,6 +455,8 @@ static void the_length_of_a_file_of_that_name_is_said_as_what_it_is(void **state
     assert_non_null(mapped);
     assert_string_equal(mapped + strlen(" were mapped"), ends[i].end);
   }
+  exu_crash_measured(&described.process, INT64_MAX, EXU_UNKNOWN, &described.arena);
+  assert_non_null(strstr(described.process.crash->summary.data, " is 9,223,372,036,854,775,807 bytes long here now"));
   forget(&described);
 }
 
