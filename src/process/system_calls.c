@@ -344,9 +344,9 @@ int64_t exu_call_child(const struct exu_call *call) {
 /* Word by word, because the text may end right before a page that is not there. */
 struct exu_string exu_call_path(const struct exu_process *process, const struct exu_call *call,
                                 struct exu_arena *arena) {
-  enum { PATH_SHOWN = 512 };
+  enum { PATH_SIZE = 4096 }; /* PATH_MAX of linux/limits.h, with the NUL: no file has a longer one */
   const struct exu_string unknown = {NULL, 0};
-  char path[PATH_SHOWN];
+  char path[PATH_SIZE];
   size_t size = 0;
   if (!call->call || call->call->class != EXU_CALL_OPEN) return unknown;
   uint64_t address = call->args[strcmp(call->call->name, "open") == 0 ? 0 : 1];
@@ -358,7 +358,7 @@ struct exu_string exu_call_path(const struct exu_process *process, const struct 
     if (nul) return nul == path ? unknown : exu_arena_string(arena, path, (size_t)(nul - path));
     size += part;
   }
-  return exu_arena_string(arena, path, size);
+  return unknown;
 }
 
 /* ---- Descriptors ------------------------------------------------------------------------------------------------- */

@@ -327,10 +327,14 @@ static void only_waiting_on_a_futex_is_waiting(void **state) {
 
 static void the_path_of_an_open_is_read_up_to_its_end(void **state) {
   (void)state;
-  enum { LAST = SMALL_BASE + SMALL_SIZE - 4 };
+  enum { LAST = SMALL_BASE + SMALL_SIZE - 4, LONG = SMALL_BASE + 2048 };
   struct small_process small;
+  char path[1500];
+  memset(path, 'x', sizeof path - 1);
+  path[sizeof path - 1] = 0;
   small_process_create(&small, X86_64);
   small_process_write(&small, DATA, "/tmp/fifo", 10);
+  small_process_write(&small, LONG, path, sizeof path);
   small_process_write(&small, LAST, "abc", 4);
   struct exu_call call = look(&small, OPENAT, CODE, (const uint64_t[6]){0, DATA});
   assert_string_equal(exu_call_path(&small.process, &call, &small.arena).data, "/tmp/fifo");
@@ -338,6 +342,8 @@ static void the_path_of_an_open_is_read_up_to_its_end(void **state) {
   assert_string_equal(exu_call_path(&small.process, &call, &small.arena).data, "abc");
   call.args[1] = 0x10;
   assert_null(exu_call_path(&small.process, &call, &small.arena).data);
+  call.args[1] = LONG;
+  assert_int_equal(exu_call_path(&small.process, &call, &small.arena).size, sizeof path - 1);
   call = look(&small, READ, CODE, (const uint64_t[6]){0, DATA});
   assert_null(exu_call_path(&small.process, &call, &small.arena).data);
   small_process_destroy(&small);
