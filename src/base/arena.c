@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/arena.h"
 
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,20 +92,29 @@ struct exu_string exu_arena_string(struct exu_arena *arena, const char *data, si
   return (struct exu_string){copy, size};
 }
 
-struct exu_string exu_arena_printf(struct exu_arena *arena, const char *format, ...) {
+struct exu_string exu_arena_vprintf(struct exu_arena *arena, const char *format, va_list arguments) {
   char buffer[1024];
+  va_list again;
+  va_copy(again, arguments);
+  const int size = vsnprintf(buffer, sizeof buffer, format, arguments);
+  struct exu_string string = {NULL, 0};
+  if (size >= 0 && (size_t)size < sizeof buffer) {
+    string = exu_arena_string(arena, buffer, (size_t)size);
+  } else if (size >= 0) {
+    char *longer = exu_arena_alloc(arena, (size_t)size + 1);
+    if (longer) vsnprintf(longer, (size_t)size + 1, format, again);
+    if (longer) string = (struct exu_string){longer, (size_t)size};
+  }
+  va_end(again);
+  return string;
+}
+
+struct exu_string exu_arena_printf(struct exu_arena *arena, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  int size = vsnprintf(buffer, sizeof buffer, format, arguments);
+  const struct exu_string string = exu_arena_vprintf(arena, format, arguments);
   va_end(arguments);
-  if (size < 0) return (struct exu_string){NULL, 0};
-  if ((size_t)size < sizeof buffer) return exu_arena_string(arena, buffer, (size_t)size);
-  char *longer = exu_arena_alloc(arena, (size_t)size + 1);
-  if (!longer) return (struct exu_string){NULL, 0};
-  va_start(arguments, format);
-  vsnprintf(longer, (size_t)size + 1, format, arguments);
-  va_end(arguments);
-  return (struct exu_string){longer, (size_t)size};
+  return string;
 }
 
 bool exu_arena_grow(struct exu_arena *arena, void **items, size_t count, size_t *capacity, size_t element_size) {

@@ -6,6 +6,7 @@
 #ifndef EXUVIA_BASE_ARENA_H
 #define EXUVIA_BASE_ARENA_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -46,6 +47,8 @@ void *exu_arena_array(struct exu_arena *arena, size_t count, size_t element_size
 struct exu_string exu_arena_string(struct exu_arena *arena, const char *data, size_t size);
 struct exu_string exu_arena_printf(struct exu_arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+struct exu_string exu_arena_vprintf(struct exu_arena *arena, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 
 /*
  * An array that grows in an arena. Declare `struct { T *items; size_t count, capacity; }` and use EXU_PUSH, which

@@ -42,10 +42,8 @@ __attribute__((format(printf, 5, 0))) static void add(struct exu_diagnostics *di
   diagnostics->incomplete |= incomplete;
   struct exu_diagnostic *one = push(diagnostics, known[code].code);
   if (!one) return;
-  char message[1024];
-  vsnprintf(message, sizeof message, format, arguments);
   *one = (struct exu_diagnostic){.code = known[code].code,
-                                 .message = exu_arena_string(diagnostics->arena, message, strlen(message)),
+                                 .message = exu_arena_vprintf(diagnostics->arena, format, arguments),
                                  .tid = tid,
                                  .incomplete = incomplete};
 }

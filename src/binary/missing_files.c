@@ -7,7 +7,7 @@
 #include "binary/debug_file.h"
 #include "binary/modules.h"
 
-enum { NAMED = 3, PATH_SHOWN = 160, MESSAGE_MAX = 1000 };
+enum { NAMED = 3, PATH_SHOWN = 160, MESSAGE_MAX = 2048 /* more than that */ };
 
 struct message {
   char text[MESSAGE_MAX];

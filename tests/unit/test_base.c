@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/diagnostics.h"
 #include "base/read_at.h"
 #include "base/search.h"
 #include "base/str.h"
@@ -131,6 +132,23 @@ static void reserved_memory_counts_until_it_is_given_back(void **state) {
   exu_arena_deinit(&arena);
 }
 
+/* Paths have 4,095 bytes at most, and what a message ends with is the most important. */
+static void a_diagnostic_is_said_to_its_end(void **state) {
+  (void)state;
+  struct exu_arena arena;
+  struct exu_diagnostics diagnostics;
+  char path[4096];
+  memset(path, 'x', sizeof path - 1);
+  path[sizeof path - 1] = 0;
+  exu_arena_init(&arena, 1 << 20);
+  exu_diagnostics_init(&diagnostics, &arena);
+  exu_incomplete(&diagnostics, EXU_DIAGNOSTIC_SOURCE_UNREADABLE, -1, "%s cannot be read", path);
+  assert_int_equal(diagnostics.list.count, 1);
+  assert_true(exu_string_ends(diagnostics.list.items[0].message, "x cannot be read"));
+  assert_int_equal(diagnostics.list.items[0].message.size, sizeof path - 1 + strlen(" cannot be read"));
+  exu_arena_deinit(&arena);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_unknown_string_is_equal_to_no_text_and_begins_and_ends_with_none),
@@ -141,6 +159,7 @@ int main(void) {
       cmocka_unit_test(a_partition_point_may_be_looked_for_while_one_is),
       cmocka_unit_test(a_read_gives_what_is_there_and_says_when_nothing_is),
       cmocka_unit_test(reserved_memory_counts_until_it_is_given_back),
+      cmocka_unit_test(a_diagnostic_is_said_to_its_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
