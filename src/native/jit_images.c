@@ -8,11 +8,12 @@
 #include <unistd.h>
 
 #include "base/guard.h"
+#include "base/map.h"
 #include "base/search.h"
 #include "binary/debug_file.h"
 
 enum {
-  ENTRIES_MAX = 64 * 1024, /* of a list, and of stretches of code */
+  ENTRIES_MAX = 64 * 1024, /* of all lists together, and of stretches of code */
   IMAGE_SIZE_MAX = 16 << 20,
   IMAGES_SIZE_MAX = 64 << 20, /* of those that are copied, together */
   SECTIONS_MAX = 256,
@@ -64,10 +65,12 @@ static bool add_image(struct exu_jit_images *images, uint64_t address, uint64_t 
   return true;
 }
 
-/* struct jit_code_entry: next, previous, address and size of the ELF file. */
-static void walk(struct exu_jit_images *images, uint64_t entry) {
-  for (size_t i = 0; entry != 0 && i < ENTRIES_MAX; i++) {
+/* struct jit_code_entry: next, previous, address and size of the ELF file. `seen`: entries of any list so far. */
+static void walk(struct exu_jit_images *images, uint64_t entry, struct exu_map *seen) {
+  while (entry != 0 && seen->count < ENTRIES_MAX) {
     uint64_t words[4];
+    bool is_new = false;
+    if (!exu_map_insert(seen, entry, &is_new) || !is_new) return;
     if (!read_bytes(images->process, entry, words, sizeof words)) return;
     if (!add_image(images, words[2], words[3])) return;
     entry = words[0];
@@ -79,7 +82,13 @@ static int by_start(const void *a, const void *b) {
   return x->start < y->start ? -1 : x->start > y->start;
 }
 
+static bool is_of_module(const struct exu_modules *modules, const struct exu_jit_code *code) {
+  const size_t next = EXU_PARTITION_POINT(i, modules->count, modules->items[i].end <= code->start);
+  return next < modules->count && modules->items[next].start < code->end;
+}
+
 void exu_jit_images_read(struct exu_jit_images *images) {
+  struct exu_map seen = {0};
   if (images->process->arch->word_size != sizeof(Elf64_Addr)) return; /* the structures here are those of 64 bits */
   for (size_t i = 0; i < images->modules->count; i++) {
     struct exu_binary *module = &images->modules->items[i];
@@ -89,12 +98,14 @@ void exu_jit_images_read(struct exu_jit_images *images) {
     uint64_t words[3];
     if (!file || !exu_elf_file_symbol(file, "__jit_debug_descriptor", &symbol)) continue;
     if (!read_bytes(images->process, symbol.value + module->bias, words, sizeof words)) continue;
-    if ((uint32_t)words[0] == 1) walk(images, words[2]);
+    if ((uint32_t)words[0] == 1) walk(images, words[2], &seen);
   }
+  exu_map_deinit(&seen);
   size_t kept = 0;
   if (images->list.count > 1) qsort(images->list.items, images->list.count, sizeof *images->list.items, by_start);
   for (size_t i = 0; i < images->list.count; i++) {
     if (kept > 0 && images->list.items[i].start < images->list.items[kept - 1].end) continue;
+    if (is_of_module(images->modules, &images->list.items[i])) continue;
     images->list.items[kept++] = images->list.items[i];
   }
   images->list.count = kept;

@@ -25,11 +25,11 @@ struct exu_jit_images {
   const struct exu_process *process;
   struct exu_modules *modules;
   struct exu_arena *arena;
-  EXU_VECTOR(struct exu_jit_code) list; /* sorted, disjoint */
+  EXU_VECTOR(struct exu_jit_code) list; /* sorted, disjoint, and in no module */
   uint64_t copied;                      /* bytes of images that were copied */
 };
 
-/* Walk the lists of all modules. What cannot be read is left out. */
+/* Walk the lists of all modules. What cannot be read is left out, and what would be code of a module. */
 void exu_jit_images_read(struct exu_jit_images *images);
 void exu_jit_images_deinit(struct exu_jit_images *images); /* closes the files */
 

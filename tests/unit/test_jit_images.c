@@ -187,6 +187,56 @@ static void images_are_copied_up_to_a_budget(void **state) {
   assert_null(copy(process, true));
 }
 
+/* ---- The list ---------------------------------------------------------------------------------------------------- */
+
+enum { WORDS = SIZE / 8, ENTRY_AT = 8, NAME_AT = 60, MODULES = 3 };
+static const uint64_t DESCRIPTOR = 0x60000000;
+
+/* Read the list of one image, which begins again behind its end; two modules lead to it, and the third has no file. */
+static void read_list(struct process *process, uint64_t start, uint64_t end) {
+  const uint64_t words[WORDS] = {1,     0,   DESCRIPTOR + 8 * ENTRY_AT, [ENTRY_AT] = DESCRIPTOR + 8 * ENTRY_AT, 0,
+                                 IMAGE, SIZE};
+  struct exu_error error;
+  uint8_t bytes[SIZE];
+  add(process, 0, IMAGE, process->image);
+  add(process, 1, DESCRIPTOR, words);
+  assert_true(exu_space_finalize(process->process.space));
+  ((Elf64_Ehdr *)(void *)process->image)->e_type = ET_DYN;
+  memcpy(process->image + NAMES_AT + NAME_AT, "__jit_debug_descriptor", 23);
+  section(process, 4)->sh_size = 128;
+  Elf64_Sym *symbol = (Elf64_Sym *)(void *)(process->image + SYMBOLS_AT) + 1;
+  symbol->st_name = NAME_AT;
+  symbol->st_value = DESCRIPTOR;
+  memcpy(bytes, process->image, sizeof bytes);
+  struct nameless_file file = nameless_file(bytes, sizeof bytes);
+  struct exu_elf_file *elf = exu_elf_file_open(file.path, &error);
+  assert_non_null(elf);
+  struct exu_binary items[MODULES] = {{.start = 0x1000, .end = 0x2000, .file = elf, .file_state = EXU_FILE_MATCHED},
+                                      {.start = 0x2000, .end = 0x3000, .file = elf, .file_state = EXU_FILE_MATCHED},
+                                      {.start = start, .end = end, .file_state = EXU_FILE_MISSING}};
+  struct exu_modules modules = {.items = items, .count = MODULES, .process = &process->process};
+  process->images.modules = &modules;
+  exu_jit_images_read(&process->images);
+  process->images.modules = NULL;
+  exu_elf_file_close(elf);
+  close(file.fd);
+}
+
+static void a_list_that_leads_in_a_circle_is_read_once(void **state) {
+  struct process *process = *state;
+  read_list(process, CODE + 0x100, CODE + 0x1000);
+  assert_int_equal(process->images.list.count, 1);
+  assert_int_equal(process->images.list.items[0].start, CODE);
+  assert_int_equal(process->images.list.capacity, 16);
+  assert_false(process->arena.exhausted);
+}
+
+static void what_a_list_says_of_a_module_is_not_believed(void **state) {
+  struct process *process = *state;
+  read_list(process, CODE + 0x80, CODE + 0x1000);
+  assert_int_equal(process->images.list.count, 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -198,6 +248,8 @@ int main(void) {
       TEST(debug_information_packed_the_old_way_is_left_out),
       TEST(sections_beyond_the_image_are_left_out),
       TEST(images_are_copied_up_to_a_budget),
+      TEST(a_list_that_leads_in_a_circle_is_read_once),
+      TEST(what_a_list_says_of_a_module_is_not_believed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
