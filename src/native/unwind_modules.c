@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Modules and their unwinding information: reported by us, opened by us, never searched for by libdwfl. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/guard.h"
 #include "binary/debug_file.h"
@@ -11,6 +11,9 @@
 
 /* Names that libdwfl knows modules by; the rest is the number. */
 static const char JIT_NAME[] = "jit";
+
+/* Another descriptor of the file, for libdwfl to close; a program that somebody starts meanwhile does not get it. */
+static int duplicate(const struct exu_elf_file *file) { return fcntl(exu_elf_file_fd(file), F_DUPFD_CLOEXEC, 0); }
 
 /* A module by its own file or, without one, by its image in the core; libdwfl closes the descriptor. */
 static int find_elf(Dwfl_Module *dwfl_module, void **userdata, const char *name, Dwarf_Addr base, char **file_name,
@@ -23,11 +26,11 @@ static int find_elf(Dwfl_Module *dwfl_module, void **userdata, const char *name,
     size_t index = strtoul(name + sizeof JIT_NAME - 1, NULL, 10);
     if (index >= unwinder->jit.list.count) return -1;
     struct exu_elf_file *image = exu_jit_images_file(&unwinder->jit, &unwinder->jit.list.items[index]);
-    return image ? dup(exu_elf_file_fd(image)) : -1;
+    return image ? duplicate(image) : -1;
   }
   struct exu_binary *module = exu_modules_find(unwinder->modules, base);
   struct exu_elf_file *file = module ? exu_modules_file_or_image(unwinder->modules, module) : NULL;
-  return file ? dup(exu_elf_file_fd(file)) : -1;
+  return file ? duplicate(file) : -1;
 }
 
 /* Asked when .eh_frame does not know an address: .debug_frame may be in the separate file. */
@@ -42,7 +45,7 @@ static int find_debug(Dwfl_Module *dwfl_module, void **userdata, const char *nam
   uint64_t address, size;
   /* Opening it costs libdw the unpacking of all that is packed: only for what is asked. */
   if (!file || !exu_elf_file_section(file, ".debug_frame", &address, &size)) return -1;
-  return dup(exu_elf_file_fd(file));
+  return duplicate(file);
 }
 
 static bool report(struct exu_unwinder *unwinder, const char *name, uint64_t start, uint64_t end) {
@@ -81,7 +84,6 @@ bool exu_unwind_find_jit(struct exu_unwinder *unwinder, uint64_t address) {
   for (size_t i = 0; i < unwinder->jit.list.count; i++) {
     const struct exu_jit_code *code = &unwinder->jit.list.items[i];
     char name[32];
-    if (exu_modules_find(unwinder->modules, code->start)) continue;
     snprintf(name, sizeof name, "%s%zu", JIT_NAME, i);
     if (report(unwinder, name, code->start, code->end)) found |= address >= code->start && address < code->end;
   }
@@ -101,8 +103,7 @@ enum {
   GREENLET = 32 /* times exu_greenlet_place */
 };
 
-static bool frame_at(Dwarf_CFI *cfi, Dwarf_Addr address, unsigned *bits) {
-  enum { RETURN_ADDRESS = 16 };
+static bool frame_at(Dwarf_CFI *cfi, Dwarf_Addr address, int return_address, unsigned *bits) {
   Dwarf_Frame *frame EXU_GUARD(free) = NULL;
   bool signal = false;
   Dwarf_Op memory[3], *ops;
@@ -115,7 +116,7 @@ static bool frame_at(Dwarf_CFI *cfi, Dwarf_Addr address, unsigned *bits) {
   dwarf_frame_info(frame, NULL, NULL, &signal);
   if (signal) *bits |= SIGNAL;
   /* No operations, yet not "the same value": undefined. */
-  if (dwarf_frame_register(frame, RETURN_ADDRESS, memory, &ops, &count) == 0 && count == 0 && ops == memory)
+  if (dwarf_frame_register(frame, return_address, memory, &ops, &count) == 0 && count == 0 && ops == memory)
     *bits |= START;
   return true;
 }
@@ -135,9 +136,9 @@ static unsigned look_up(struct exu_unwinder *unwinder, uint64_t address) {
   if (!module) return bits;
   /* The same order as libdwfl's, which must find what is found here. */
   Dwarf_CFI *cfi = dwfl_module_eh_cfi(module, &bias);
-  if (cfi && frame_at(cfi, address - bias, &bits)) return bits;
+  if (cfi && frame_at(cfi, address - bias, unwinder->rules->pc, &bits)) return bits;
   cfi = dwfl_module_dwarf_cfi(module, &bias);
-  if (cfi) frame_at(cfi, address - bias, &bits);
+  if (cfi) frame_at(cfi, address - bias, unwinder->rules->pc, &bits);
   return bits;
 }
 
