@@ -75,6 +75,7 @@ struct walk {
   size_t chunk_size;
   uint8_t chunk[CHUNK];
   bool contradiction;
+  bool no_memory; /* not all ways could be gone */
   bool found;
   uint64_t slot; /* of the return address */
   uint64_t value[REGISTERS];
@@ -308,11 +309,13 @@ static bool add_way(struct walk *walk, const struct way *from, uint64_t pc) {
 /* The arrival at an instruction, made of the first way that comes to it: *fresh. NULL without memory. */
 static struct arrival *arrival_at(struct walk *walk, const struct way *way, bool *fresh) {
   uint64_t *number = way->pc ? exu_map_insert_number(&walk->seen, way->pc, fresh) : NULL;
+  walk->no_memory |= way->pc && !number;
   if (!number) return NULL;
   if (!*fresh) return &walk->arrivals[*number - 1];
   if (walk->arrival_count == walk->arrival_capacity) {
     const size_t capacity = walk->arrival_capacity ? walk->arrival_capacity * 2 : 256;
     struct arrival *arrivals = reallocarray(walk->arrivals, capacity, sizeof *arrivals);
+    walk->no_memory |= !arrivals;
     if (!arrivals) return NULL;
     walk->arrivals = arrivals;
     walk->arrival_capacity = capacity;
@@ -364,7 +367,7 @@ static bool go(struct walk *walk, struct way *way, size_t *steps) {
     struct exu_x86_decoded code;
     size_t size = 0;
     bool branch;
-    if (!goes_on(walk, way)) return !walk->contradiction;
+    if (!goes_on(walk, way)) return !walk->contradiction && !walk->no_memory;
     if ((*steps)++ >= STEPS_MAX) return false;
     const uint8_t *bytes = code_at(walk, way->pc, &size);
     if (!bytes || !exu_x86_decode(bytes, size, &code)) return true;
@@ -432,7 +435,7 @@ bool exu_follow_return_x86_64(const struct exu_code_memory *memory, const struct
   walk->memory = memory;
   const bool found = find_return(walk, frame, caller, steps);
   /* The code that leads to no return, or to contradictions, will do so again. */
-  *hopeless = !walk->found || walk->contradiction;
+  *hopeless = !walk->no_memory && (!walk->found || walk->contradiction);
   exu_map_deinit(&walk->seen);
   free(walk->ways);
   free(walk->arrivals);
