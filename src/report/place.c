@@ -200,18 +200,33 @@ struct sought {
   size_t threads; /* how many have them all */
 };
 
+/* That a frame object is sought for a thread state; in a damaged process, for any number of them. */
+struct claim {
+  size_t item; /* of those that are sought */
+  size_t next; /* index + 1 of the next claim of the same object; 0: none */
+};
+
 struct search {
   struct placing *placing;
   EXU_VECTOR(struct sought) items;
-  struct exu_map heads; /* object -> 1; every one that is sought */
-  uint64_t left;        /* bytes that may still be searched */
+  EXU_VECTOR(struct claim) claims;
+  struct exu_map heads; /* object -> index + 1 of its first claim */
+  uint64_t left;        /* bytes that may still be searched, and claims that may still be looked at */
   bool whole;           /* every thread's stack was searched */
 };
 
+/* Take so much from what may still be searched. False: there is less. */
+static bool spend(struct search *search, uint64_t amount) {
+  if (search->left < amount) search->whole = false;
+  if (search->left < amount) return false;
+  search->left -= amount;
+  return true;
+}
+
 static void meet(struct search *search, uint64_t word) {
-  if (!exu_map_find(&search->heads, word)) return;
-  for (size_t i = 0; i < search->items.count; i++) {
-    struct sought *sought = &search->items.items[i];
+  const uint64_t *head = exu_map_find_number(&search->heads, word);
+  for (size_t i = head ? *head : 0; i != 0 && spend(search, 1); i = search->claims.items[i - 1].next) {
+    struct sought *sought = &search->items.items[search->claims.items[i - 1].item];
     if (sought->met < sought->count && sought->objects[sought->met] == word) sought->met++;
   }
 }
@@ -221,17 +236,16 @@ static void search_stack(struct search *search, const struct stack *stack) {
   const struct exu_process *process = search->placing->stacks->process;
   const struct exu_registers *registers = &process->threads[stack->thread - 1].registers;
   uint64_t words[CHUNK];
+  if (!spend(search, search->items.count)) return;
   for (size_t i = 0; i < search->items.count; i++) search->items.items[i].met = 0;
   for (size_t i = 0; i < EXU_REGISTERS_MAX; i++) {
     if (registers->valid >> i & 1) meet(search, registers->value[i]);
   }
   for (uint64_t at = stack->sp & ~UINT64_C(7); at < stack->end;) {
     size_t size = stack->end - at < sizeof words ? (size_t)(stack->end - at) : sizeof words;
-    if (search->left < size) search->whole = false;
-    if (search->left < size) return;
+    if (!spend(search, size)) return;
     size_t got = exu_space_read_some(process->space, at, words, size) & ~(size_t)7;
     for (size_t i = 0; i < got / 8; i++) meet(search, words[i]);
-    search->left -= size;
     if (got < (size & ~(size_t)7)) search->whole = false;
     if (got == 0 || got < (size & ~(size_t)7)) break;
     at += size;
@@ -252,7 +266,13 @@ static bool seek(struct search *search, size_t state, const struct exu_py *py, u
   if (sought->count == 0) search->items.count--;
   for (size_t i = 0; i < sought->count; i++) {
     bool is_new;
-    if (!exu_map_insert(&search->heads, sought->objects[i], &is_new)) return false;
+    uint64_t *head = exu_map_insert_number(&search->heads, sought->objects[i], &is_new);
+    if (head && *head && search->claims.items[*head - 1].item == search->items.count - 1)
+      continue; /* it is there twice */
+    struct claim *claim = head ? EXU_PUSH(search->placing->stacks->arena, &search->claims) : NULL;
+    if (!claim) return false;
+    *claim = (struct claim){.item = search->items.count - 1, .next = (size_t)*head};
+    *head = search->claims.count;
   }
   return true;
 }
