@@ -505,7 +505,7 @@ static void test_of_a_live_process_only_what_was_copied_while_it_was_stopped_is_
 
 /* ---- A program that has children of its own ---------------------------------------------------------------------- */
 
-enum { CHILDREN = 40, WORKERS = 8 };
+enum { CHILDREN = 8, WORKERS = 8 };
 
 /* What waitpid(-1) told. */
 struct waiter {
@@ -556,7 +556,7 @@ static pid_t start_sleepers(void) {
 
 static void test_a_program_may_wait_for_any_child_while_a_process_is_looked_at(void **state) {
   (void)state;
-  enum { REPORTS = 20 };
+  enum { REPORTS = 5 };
   struct waiter waiter = {.process = start_sleepers()};
   sigset_t before, after;
   pthread_t thread;
@@ -564,7 +564,7 @@ static void test_a_program_may_wait_for_any_child_while_a_process_is_looked_at(v
     waiter.statuses[i] = -1;
     waiter.children[i] = fork();
     if (waiter.children[i] == 0) {
-      usleep((useconds_t)(i * 2000));
+      usleep((useconds_t)(i * 20000));
       _exit((int)i);
     }
   }
@@ -587,7 +587,7 @@ static void test_a_program_may_wait_for_any_child_while_a_process_is_looked_at(v
     for (int number = 1; number <= SIGRTMAX; number++)
       assert_int_equal(sigismember(&after, number), sigismember(&before, number));
   }
-  usleep(CHILDREN * 2000);
+  usleep(CHILDREN * 20000);
   kill(waiter.process, SIGKILL);
   assert_int_equal(pthread_join(thread, NULL), 0);
   assert_int_equal(waiter.reaped, CHILDREN);
