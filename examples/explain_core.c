@@ -32,10 +32,7 @@ static void print_frame(const struct exu_frame *frame) {
     fputs("  [native] ", stdout);
     print_string(frame->function, "??");
     break;
-  case EXU_FRAME_GAP: /* mostly that frames are missing here: the words say what */
-    fputs("  ... ", stdout);
-    print_string(frame->function, "");
-    break;
+  case EXU_FRAME_GAP: /* mostly that frames are missing here */ printf("  ... %s", exu_gap_text(frame->gap)); break;
   }
   putchar('\n');
 }

@@ -64,7 +64,7 @@ EXU_API const char *exu_tristate_name(enum exu_tristate value);
 #define EXU_FRAME_KINDS(X)                                                                                             \
   X(EXU_FRAME_PYTHON, "python")                                                                                        \
   X(EXU_FRAME_NATIVE, "native")                                                                                        \
-  /* a remark between its neighbours, `gap` and in words `function`: mostly that frames are missing here */            \
+  /* a remark between its neighbours, `gap`: mostly that frames are missing here */                                    \
   X(EXU_FRAME_GAP, "gap")
 
 enum exu_frame_kind { EXU_FRAME_KINDS(EXU_ENUMERATOR) };
@@ -81,10 +81,14 @@ EXU_API const char *exu_frame_kind_name(enum exu_frame_kind value);
   /* nothing is missing: compiled Python code, of whose frames no native frame is known to run which */                \
   X(EXU_GAP_COMPILED, "compiled-code")                                                                                 \
   /* the thread is switching greenlets: which of them the native frames here belong to is not known */                 \
-  X(EXU_GAP_SWITCH, "greenlet-switch")
+  X(EXU_GAP_SWITCH, "greenlet-switch")                                                                                 \
+  X(EXU_GAP_SWITCH_PYTHON, "greenlet-switch-python") /* likewise, nor what its Python frames are */
 
 enum exu_gap { EXU_GAPS(EXU_ENUMERATOR) };
 EXU_API const char *exu_gap_name(enum exu_gap value);
+
+/* The same in words, for people. Never NULL, also for a value that is none of the enumeration's. Static. */
+EXU_API const char *exu_gap_text(enum exu_gap value);
 
 /* Source positions are 1-based lines and 0-based UTF-8 byte columns (PEP 657); -1 means unknown. */
 struct exu_position {
@@ -107,7 +111,7 @@ struct exu_frame {
   int32_t interpreter;        /* Python: the id of the interpreter, as in exu_interpreter.id; -1 unknown */
   int32_t first_line;         /* Python: where its code begins in `file`, co_firstlineno; 0 unknown */
   int32_t runtime;            /* Python: index into exu_report.runtimes; ids are those of interpreters of one runtime */
-  enum exu_gap gap;           /* of a gap: what it says */
+  enum exu_gap gap;           /* of a gap: what it says. Nothing else belongs to it */
   struct exu_string function; /* Python: co_name. Native: demangled name, unknown when no symbol covers the pc */
   struct exu_string symbol;   /* native: of a function that Cython compiled, its name in the file; else unknown */
   struct exu_string qualname; /* Python: co_qualname, unknown before 3.11 */

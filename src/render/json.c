@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#include "render/words.h"
+
 static void put_source(struct exu_json *json, const struct exu_report *report) {
   exu_json_begin_object(json, "source", EXU_JSON_INLINE);
   exu_json_word(json, "kind", exu_source_kind_name(report->source_kind));
@@ -142,19 +144,24 @@ static void put_native_frame(struct exu_json *json, const struct exu_report *rep
   exu_json_end(json);
 }
 
-static void put_gap(struct exu_json *json, const struct exu_frame *frame) {
+static void put_gap(struct exu_json *json, const struct exu_thread *thread, const struct exu_frame *frame) {
+  struct exu_output words;
+  exu_output_init_text(&words);
+  exu_words_gap(&words, thread, frame->gap);
   exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
   exu_json_word(json, "kind", exu_frame_kind_name(frame->kind));
   exu_json_word(json, "code", exu_gap_name(frame->gap));
-  exu_json_string(json, "reason", frame->function);
+  exu_json_string(json, "reason", exu_output_text(&words));
   exu_json_end(json);
+  exu_output_deinit_text(&words);
 }
 
-static void put_frame(struct exu_json *json, const struct exu_report *report, const struct exu_frame *frame) {
+static void put_frame(struct exu_json *json, const struct exu_report *report, const struct exu_thread *thread,
+                      const struct exu_frame *frame) {
   switch (frame->kind) {
   case EXU_FRAME_PYTHON: put_python_frame(json, report, frame); break;
   case EXU_FRAME_NATIVE: put_native_frame(json, report, frame); break;
-  case EXU_FRAME_GAP: put_gap(json, frame); break;
+  case EXU_FRAME_GAP: put_gap(json, thread, frame); break;
   }
 }
 
@@ -184,7 +191,7 @@ static void put_thread(struct exu_json *json, const struct exu_report *report, c
   }
   exu_json_break_line(json);
   exu_json_begin_array(json, "frames", EXU_JSON_LINES);
-  for (size_t i = 0; i < thread->frame_count; i++) put_frame(json, report, &thread->frames[i]);
+  for (size_t i = 0; i < thread->frame_count; i++) put_frame(json, report, thread, &thread->frames[i]);
   exu_json_end(json);
   exu_json_end(json);
 }

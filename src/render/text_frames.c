@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/str.h"
 #include "render/text.h"
+#include "render/words.h"
 
 #include <string.h>
 
@@ -20,7 +21,8 @@ static bool same_native_place(const struct exu_frame *a, const struct exu_frame 
 bool exu_text_same_line(const struct exu_frame *a, const struct exu_frame *b) {
   return a->kind == b->kind && a->runtime == b->runtime && a->position.line == b->position.line &&
          exu_string_equal(a->function, b->function) && exu_string_equal(a->file, b->file) &&
-         exu_string_equal(a->qualname, b->qualname) && (a->kind != EXU_FRAME_NATIVE || same_native_place(a, b));
+         exu_string_equal(a->qualname, b->qualname) && (a->kind != EXU_FRAME_NATIVE || same_native_place(a, b)) &&
+         (a->kind != EXU_FRAME_GAP || a->gap == b->gap);
 }
 
 static bool is_blank(char byte) { return byte == ' ' || byte == '\t' || byte == '\f' || byte == '\v'; }
@@ -292,13 +294,9 @@ static void put_native_frame(struct exu_text *text, const struct exu_frame *fram
   exu_out_char(out, '\n');
 }
 
-static void put_gap(struct exu_text *text, const struct exu_frame *frame) {
+static void put_gap(struct exu_text *text, const struct exu_thread *thread, const struct exu_frame *frame) {
   exu_out(&text->out, "  [");
-  if (frame->function.data) {
-    exu_out_escaped(&text->out, frame->function, 0, EXU_MESSAGE_SHOWN);
-  } else {
-    exu_out(&text->out, "frames are missing here");
-  }
+  exu_words_gap(&text->out, thread, frame->gap);
   exu_out(&text->out, "]\n");
 }
 
@@ -306,7 +304,7 @@ static void put_frame(struct exu_text *text, const struct exu_thread *thread, co
   switch (frame->kind) {
   case EXU_FRAME_PYTHON: put_python_frame(text, thread, frame); break;
   case EXU_FRAME_NATIVE: put_native_frame(text, frame); break;
-  case EXU_FRAME_GAP: put_gap(text, frame); break;
+  case EXU_FRAME_GAP: put_gap(text, thread, frame); break;
   }
 }
 

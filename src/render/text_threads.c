@@ -48,6 +48,7 @@ static uint64_t hash_thread(const struct exu_thread *thread) {
     hash = mix_string(hash, frame->function);
     hash = mix_string(hash, frame->file);
     if (frame->kind == EXU_FRAME_NATIVE && !frame->file.data) hash = mix(hash, frame->address);
+    if (frame->kind == EXU_FRAME_GAP) hash = mix(hash, (uint64_t)frame->gap);
   }
   return hash;
 }
@@ -58,6 +59,7 @@ static bool same_stack(const struct exu_thread *a, const struct exu_thread *b) {
       a->frames_complete != b->frames_complete)
     return false;
   if (a->native_complete != b->native_complete || a->frame_count != b->frame_count) return false;
+  if (a->frames_left_out != b->frames_left_out) return false;
   for (size_t i = 0; i < a->frame_count; i++) {
     const struct exu_frame *one = &a->frames[i], *other = &b->frames[i];
     if (memcmp(&one->position, &other->position, sizeof one->position) != 0) return false;
@@ -213,7 +215,9 @@ static bool has_lost_start(const struct exu_thread *thread) {
 /* Between two greenlets a line among its frames says why there are none of Python. */
 static bool is_switching(const struct exu_thread *thread) {
   for (size_t i = 0; i < thread->frame_count; i++) {
-    if (thread->frames[i].kind == EXU_FRAME_GAP && thread->frames[i].gap == EXU_GAP_SWITCH) return true;
+    const struct exu_frame *frame = &thread->frames[i];
+    if (frame->kind == EXU_FRAME_GAP && (frame->gap == EXU_GAP_SWITCH || frame->gap == EXU_GAP_SWITCH_PYTHON))
+      return true;
   }
   return false;
 }

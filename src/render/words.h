@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sentences about waits, made of the facts of a report. Text and JSON have the same ones. They are written as they are
+ * Sentences, made of the facts of a report. Text and JSON have the same ones. They are written as they are
  * to be shown: what names have that a terminal would act upon is escaped, and very long names are shortened.
  */
 #ifndef EXUVIA_RENDER_WORDS_H
@@ -45,6 +45,9 @@ const char *exu_words_taken_by(enum exu_taken_by by);
 
 /* "f (x.py:12)". evidence_words.c */
 void exu_words_place(struct exu_output *out, const struct exu_place *place);
+
+/* What a gap between the frames of a thread says. gap_words.c */
+void exu_words_gap(struct exu_output *out, const struct exu_thread *thread, enum exu_gap gap);
 
 /* Whole sentences. hang_words.c */
 void exu_words_deadlock(struct exu_output *out, const struct exu_report *report, const struct exu_deadlock *deadlock);

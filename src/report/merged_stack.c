@@ -89,20 +89,15 @@ static void put_activation(struct output *output, const struct exu_merge_activat
   }
 }
 
-static struct exu_frame gap_frame(enum exu_gap gap, struct exu_string reason) {
-  return (struct exu_frame){.kind = EXU_FRAME_GAP,
-                            .gap = gap,
-                            .function = reason,
-                            .position = {-1, -1, -1, -1},
-                            .interpreter = -1,
-                            .runtime = -1,
-                            .module = -1};
+static struct exu_frame gap_frame(enum exu_gap gap) {
+  return (struct exu_frame){
+      .kind = EXU_FRAME_GAP, .gap = gap, .position = {-1, -1, -1, -1}, .interpreter = -1, .runtime = -1, .module = -1};
 }
 
 /* What has just been said, with nothing shown since, is not said again. */
-static void put_gap(struct output *output, enum exu_gap gap, const char *reason) {
+static void put_gap(struct output *output, enum exu_gap gap) {
   if (output->after_gap && output->last_gap == gap) return;
-  *new_frame(output) = gap_frame(gap, exu_string_of(reason));
+  *new_frame(output) = gap_frame(gap);
   output->after_gap = true;
   output->last_gap = gap;
   output->cut.total_gaps++;
@@ -343,14 +338,11 @@ static bool is_chain_lost(const struct exu_stack_builder *builder, const struct 
  */
 static void put_native_gap(struct output *output) {
   if (output->parts->native->end != EXU_UNWIND_SWITCH) {
-    put_gap(output, EXU_GAP_NATIVE, "native frames are missing here");
+    put_gap(output, EXU_GAP_NATIVE);
     return;
   }
-  if (!output->switched && is_chain_lost(output->builder, output->parts))
-    put_gap(output, EXU_GAP_SWITCH,
-            "the thread is switching from one greenlet to another: what its Python frames are is not certain");
-  else if (!output->switched)
-    put_gap(output, EXU_GAP_SWITCH, "the thread is switching from one greenlet to another");
+  if (!output->switched)
+    put_gap(output, is_chain_lost(output->builder, output->parts) ? EXU_GAP_SWITCH_PYTHON : EXU_GAP_SWITCH);
   output->switched = true;
 }
 
@@ -377,11 +369,8 @@ static void put_items(struct output *output, const struct exu_merge_item *items,
     switch (items[i].kind) {
     case EXU_MERGE_NATIVE: put_calls(output, index, 0, parts->native->frames[index].place->call_count); break;
     case EXU_MERGE_GAP: put_native_gap(output); break;
-    case EXU_MERGE_COMPILED:
-      put_gap(output, EXU_GAP_COMPILED,
-              "these Python frames are compiled code: which native frames run them is not known");
-      break;
-    case EXU_MERGE_ALONE: put_gap(output, EXU_GAP_PYTHON, "Python frames are missing here"); break;
+    case EXU_MERGE_COMPILED: put_gap(output, EXU_GAP_COMPILED); break;
+    case EXU_MERGE_ALONE: put_gap(output, EXU_GAP_PYTHON); break;
     case EXU_MERGE_ACTIVATION:
       /* An activation with an eval frame is put with its eval frame, which comes next. */
       if (activations[index].eval_frame == EXU_MERGE_NO_EVAL_FRAME) {
@@ -393,13 +382,12 @@ static void put_items(struct output *output, const struct exu_merge_item *items,
     case EXU_MERGE_EVAL_FRAME: break;
     }
   }
-  if (parts->native->end == EXU_UNWIND_GREENLET) put_gap(output, EXU_GAP_GREENLET, "the greenlet's stack ends here");
+  if (parts->native->end == EXU_UNWIND_GREENLET) put_gap(output, EXU_GAP_GREENLET);
   if (parts->native->end == EXU_UNWIND_SWITCH && !output->switched) put_native_gap(output);
 }
 
 static void put_python(struct output *output, const struct exu_merge_activation *activations, size_t activation_count) {
-  if (output->parts->moved)
-    put_gap(output, EXU_GAP_MOVED, "the thread ran while it was read: its inner frames are left out");
+  if (output->parts->moved) put_gap(output, EXU_GAP_MOVED);
   for (size_t i = 0; i < activation_count; i++) put_activation(output, &activations[i]);
 }
 
@@ -448,10 +436,7 @@ static bool write_frames(struct exu_stack_builder *builder, const struct exu_sta
   thread->frames = writing.frames;
   thread->frame_count = writing.room;
   thread->frames_left_out = left;
-  if (left == 0) return true;
-  struct exu_string reason =
-      exu_arena_printf(builder->arena, "%zu outer frame%s left out, as asked for", left, left == 1 ? "" : "s");
-  writing.frames[thread->frame_count++] = gap_frame(EXU_GAP_LEFT_OUT, reason);
+  if (left > 0) writing.frames[thread->frame_count++] = gap_frame(EXU_GAP_LEFT_OUT);
   return true;
 }
 

@@ -63,7 +63,7 @@ def wrong_native(thread, starter):
     frames = thread["frames"]
     gaps = [frame["code"] for frame in frames if frame["kind"] == "gap"]
     native = [frame["function"] or "" for frame in frames if frame["kind"] == "native"]
-    if gaps == ["greenlet-switch"]:
+    if gaps in (["greenlet-switch"], ["greenlet-switch-python"]):
         return []
     starts = [name for name in native if starter in name]
     if gaps == ["greenlet-start"]:

@@ -93,11 +93,7 @@ static const struct exu_frame waiting_frames[] = {
 };
 
 static const struct exu_frame spinning_frames[] = {
-    {.kind = EXU_FRAME_GAP,
-     .function = TEXT("native frames are missing here"),
-     .position = {-1, -1, -1, -1},
-     .interpreter = -1,
-     .module = -1},
+    {.kind = EXU_FRAME_GAP, .position = {-1, -1, -1, -1}, .interpreter = -1, .module = -1},
     {.function = TEXT("spin"),
      .qualname = TEXT("Renamed.other"),
      .file = TEXT("<string>"),
@@ -508,7 +504,7 @@ static const struct exu_frame evil_frames[] = {
      .position = {7, -1, -1, -1},
      .address = 0x10,
      .module = -1},
-    {.kind = EXU_FRAME_GAP, .function = TEXT("a gap]\n  \x1b[2J"), .module = -1},
+    {.kind = EXU_FRAME_GAP, .gap = EXU_GAP_LEFT_OUT, .module = -1},
 };
 static const struct exu_evidence evil_evidence = {
     .kind = EXU_EVIDENCE_LOCAL, .name = TEXT("\xff\n`"), .place = {TEXT("f\0g\x1b[2J"), TEXT("/\n/\x9b.py"), -1}};

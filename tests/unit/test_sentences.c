@@ -118,6 +118,16 @@ static void a_text_in_memory_has_any_length(void **state) {
   }
 }
 
+static void every_gap_has_words_of_its_own_and_so_has_none(void **state) {
+  (void)state;
+  static const enum exu_gap gaps[] = {EXU_GAPS(EXU_ENUMERATOR)};
+  enum { COUNT = sizeof gaps / sizeof *gaps, NONE = 1000 };
+  for (size_t i = 0; i < COUNT; i++) {
+    assert_string_not_equal(exu_gap_text(gaps[i]), exu_gap_text((enum exu_gap)NONE));
+    for (size_t j = 0; j < i; j++) assert_string_not_equal(exu_gap_text(gaps[i]), exu_gap_text(gaps[j]));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_sentence_has_all_files_that_it_names),
@@ -125,6 +135,7 @@ int main(void) {
       cmocka_unit_test(a_child_that_python_tells_of_has_its_name),
       cmocka_unit_test(who_has_a_lock_is_said_wherever_that_is),
       cmocka_unit_test(sentences_that_are_not_there_are_mistakes_of_the_caller),
+      cmocka_unit_test(every_gap_has_words_of_its_own_and_so_has_none),
       cmocka_unit_test(a_text_in_memory_has_any_length),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,8 +199,7 @@ static void a_cycle_through_python_and_native_frames_is_folded(void **state) {
 
 static void an_unknown_start_of_the_native_stack_is_said(void **state) {
   (void)state;
-  const struct exu_frame frames[] = {native_at(0x10, 7),
-                                     {.kind = EXU_FRAME_GAP, .function = TEXT("lost"), .module = -1}};
+  const struct exu_frame frames[] = {native_at(0x10, 7), {.kind = EXU_FRAME_GAP, .module = -1}};
   const char *lost = "  [The native frames before these are missing, see below]\n";
   struct exu_thread thread = {
       .tid = 1, .python = true, .native_complete = EXU_NO, .frames_complete = true, .frames = frames};
@@ -213,6 +212,26 @@ static void an_unknown_start_of_the_native_stack_is_said(void **state) {
     assert_int_equal(count_lines(text, lost), thread.frame_count == 1); /* a gap says it itself */
     free(text);
   }
+}
+
+static void gaps_that_say_something_else_are_not_folded(void **state) {
+  (void)state;
+  const struct exu_frame left_out[] = {frame_at(1), {.kind = EXU_FRAME_GAP, .gap = EXU_GAP_LEFT_OUT, .module = -1}};
+  const struct exu_frame lost[] = {frame_at(1), {.kind = EXU_FRAME_GAP, .gap = EXU_GAP_PYTHON, .module = -1}};
+  const struct exu_thread threads[] = {
+      {.tid = 1, .frames = left_out, .frame_count = 2, .frames_left_out = 1, .frames_complete = true},
+      {.tid = 2, .frames = left_out, .frame_count = 2, .frames_left_out = 2, .frames_complete = true},
+      {.tid = 3, .frames = lost, .frame_count = 2, .frames_complete = true},
+      {.tid = 4, .frames = left_out, .frame_count = 2, .frames_left_out = 2, .frames_complete = true}};
+  const struct exu_report report = {.pid = 1, .threads = threads, .thread_count = 4};
+  const struct exu_text_options options = {0};
+  const struct request request = {&report, options};
+  size_t size;
+  char *text = printed(write_text, &request, &size);
+  assert_int_equal(count_lines(text, "  [1 outer frame left out, as asked for]\n"), 1);
+  assert_int_equal(count_lines(text, "  [2 outer frames left out, as asked for]\n"), 1); /* of two threads */
+  assert_int_equal(count_lines(text, "  [Python frames are missing here]\n"), 1);
+  free(text);
 }
 
 static void threads_with_the_same_native_lines_are_folded(void **state) {
@@ -337,6 +356,7 @@ int main(void) {
       cmocka_unit_test(native_recursion_is_folded_by_source_line_or_by_address),
       cmocka_unit_test(a_cycle_through_python_and_native_frames_is_folded),
       cmocka_unit_test(an_unknown_start_of_the_native_stack_is_said),
+      cmocka_unit_test(gaps_that_say_something_else_are_not_folded),
       cmocka_unit_test(threads_with_the_same_native_lines_are_folded),
       cmocka_unit_test(columns_are_marked),
       cmocka_unit_test(the_whole_line_is_not_marked),
