@@ -489,9 +489,9 @@ struct exu_thread {
 };
 
 struct exu_interpreter {
-  int64_t id;     /* as Python numbers them, each runtime for itself; -1 unknown */
-  size_t runtime; /* index into exu_report.runtimes */
-  uint64_t address;
+  int64_t id;       /* as Python numbers them, each runtime for itself; -1 unknown */
+  size_t runtime;   /* index into exu_report.runtimes */
+  uint64_t address; /* of its PyInterpreterState */
   enum exu_tristate gc_collecting;
   int64_t gil_holder; /* who holds its GIL, which it may share: index into exu_report.threads; -1: nobody, or unknown */
 };
@@ -539,10 +539,6 @@ struct exu_diagnostic {
   bool incomplete;
 };
 
-/*
- * What a process died of. When a signal handler ran for it and a signal (often the same) was raised again, this is what
- * the handler ran for, if that is certain.
- */
 /* A mapped file that the process could not get a page of. */
 struct exu_crash_file {
   struct exu_string path;    /* of the process; unknown: it was nothing like that */
@@ -553,6 +549,10 @@ struct exu_crash_file {
   enum exu_tristate changed; /* was that changed after the core was last written? */
 };
 
+/*
+ * What a process died of. When a signal handler ran for it and a signal (often the same) was raised again, this is what
+ * the handler ran for, if that is certain.
+ */
 struct exu_crash {
   int32_t signal;
   const char *name; /* "SIGSEGV"; NULL for a number without a name */
@@ -563,10 +563,10 @@ struct exu_crash {
   uint64_t address; /* the fault address, or the address of the faulting instruction for SIGFPE and SIGILL */
   struct exu_string address_in; /* the mapping that it lies in, in words; unknown when there is no address */
   int64_t sender_pid;           /* -1 unknown or not sent by a process */
-  int64_t sender_uid;
-  int64_t tid;             /* of the thread that crashed; -1: none, or it is not certain which */
-  int32_t raised_signal;   /* what the process then raised itself, and ended of; 0: nothing is known of it */
-  const char *raised_name; /* as `name` */
+  int64_t sender_uid;           /* the same */
+  int64_t tid;                  /* of the thread that crashed; -1: none, or it is not certain which */
+  int32_t raised_signal;        /* what the process then raised itself, and ended of; 0: nothing is known of it */
+  const char *raised_name;      /* as `name` */
   /* A handler raised `signal` in this thread; what that ran for is not certain; 0: nothing is known of a handler. */
   int64_t handler_tid;
   struct exu_crash_file file;
@@ -625,8 +625,8 @@ struct exu_report {
 
   /* source */
   enum exu_source_kind source_kind;
-  struct exu_string source_path;
-  uint64_t source_bytes;
+  struct exu_string source_path; /* of the core; unknown when it was not opened by a path */
+  uint64_t source_bytes;         /* size of the core; 0 of a live process */
   bool source_truncated;
   uint64_t source_missing_bytes; /* how much of a truncated core is not there */
   int64_t pause_us;              /* live: for how long the process was stopped, in microseconds; -1: it was not */
@@ -640,9 +640,9 @@ struct exu_report {
    * started, or what it was forked from, as long as that lives; when the core was last written. 0 unknown.
    */
   int64_t sources_as_of;
-  struct exu_string executable;
-  struct exu_string arguments;
-  const char *arch;
+  struct exu_string executable; /* the main program, as the process names it; may be unknown */
+  struct exu_string arguments;  /* joined by blanks: a core has 80 bytes of them at most; may be unknown */
+  const char *arch;             /* as `uname -m` says: "x86_64"; NULL: the process could not be opened */
 
   const struct exu_crash *crash;   /* NULL: no signal (a core of a healthy process) */
   const struct exu_python *python; /* the first of `runtimes`. NULL: no Python found, a diagnostic says why */
