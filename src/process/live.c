@@ -298,6 +298,19 @@ static void reserve(const struct exu_live *live) {
   exu_pages_reserve(live->changing, status.st_nlink * PAGES_OF_THREAD);
 }
 
+/* The thread that the process's files are asked for may have ended since, before the others. */
+static void renew_self(struct exu_live *live, pid_t stopped) {
+  char name[32];
+  const char state = exu_task_state(live->tasks, live->self_tid);
+  if (stopped == 0 || (state != 'Z' && state != 'X' && state != '\0')) return;
+  snprintf(name, sizeof name, "%d", (int)stopped);
+  const int self = openat(live->tasks, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (self < 0) return;
+  close(live->self);
+  live->self = self;
+  live->self_tid = stopped;
+}
+
 static bool pause_process(struct exu_process *process, struct exu_arena *arena, struct exu_error *error) {
   struct exu_live *live = process->live;
   process->sampled = false;
@@ -309,6 +322,7 @@ static bool pause_process(struct exu_process *process, struct exu_arena *arena, 
   bool fine = take_threads(process, arena, error);
   if (fine && !maps_are_current(process)) {
     exu_space_reset(process->space);
+    renew_self(live, first_stopped(live->stop));
     fine = exu_live_read_maps(process, arena, error);
   }
   if (fine) return true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A live process as a whole: its memory and its threads. The processes here are children of the test. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,7 +11,8 @@
 #include <cmocka.h>
 
 #include "living_child.h"
-#include "process/live.h"
+#include "process/live_private.h"
+#include "process/task_list.h"
 
 static void test_process(void **state) {
   (void)state;
@@ -99,6 +101,60 @@ static void test_reserved_memory_that_gets_contents_is_read(void **state) {
   munmap(step, PAGE);
 }
 
+static void *run_on(void *waiting) {
+  for (*(atomic_int *)waiting = 1;;) pause();
+  return NULL;
+}
+
+/* A thread on memory that was not there before, and no main thread any more. */
+static void run_on_without_main_thread(atomic_int *waiting) {
+  pthread_attr_t attributes;
+  pthread_t thread;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, 64 << 20);
+  pthread_create(&thread, &attributes, run_on, waiting);
+  while (!*waiting) sleep_ms(1);
+  pthread_exit(NULL);
+}
+
+static void test_process_whose_main_thread_has_ended_since_is_read(void **state) {
+  (void)state;
+  atomic_int *waiting = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  int go[2];
+  char byte = 0;
+  assert_true(waiting != MAP_FAILED);
+  assert_int_equal(pipe(go), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    if (read(go[0], &byte, 1) == 1) run_on_without_main_thread(waiting);
+    _exit(1);
+  }
+  struct exu_arena arena;
+  struct exu_diagnostics diagnostics;
+  struct exu_process process;
+  struct exu_error error;
+  exu_arena_init(&arena, 16 << 20);
+  exu_diagnostics_init(&diagnostics, &arena);
+  assert_true(exu_process_open_live(child, &arena, &diagnostics, &process, &error));
+  assert_int_equal(write(go[1], &byte, 1), 1);
+  for (int i = 0; i < 2000 && exu_task_state(process.live->tasks, child) != 'Z'; i++) sleep_ms(1);
+  error.message[0] = '\0';
+  const bool paused = exu_process_pause(&process, &arena, &error);
+  if (!paused) kill(child, SIGKILL); /* it would keep the test's output open */
+  if (!paused) fail_msg("%s", error.message);
+  uint64_t word;
+  const struct exu_os_thread *thread = &process.threads[process.thread_count - 1];
+  assert_int_equal(exu_space_read(process.space, thread->registers.sp, &word, sizeof word), EXU_READABLE);
+  exu_process_resume(&process);
+  exu_process_close(&process);
+  exu_arena_deinit(&arena);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  close(go[0]);
+  close(go[1]);
+  munmap(waiting, PAGE);
+}
+
 static void test_no_such_process(void **state) {
   (void)state;
   struct exu_arena arena;
@@ -118,6 +174,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_process),
       cmocka_unit_test(test_reserved_memory_that_gets_contents_is_read),
+      cmocka_unit_test(test_process_whose_main_thread_has_ended_since_is_read),
       cmocka_unit_test(test_no_such_process),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
