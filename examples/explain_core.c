@@ -60,7 +60,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   if (report->crash) {
-    print_string(report->crash->summary, "It died of a signal");
+    exu_write_crash(report, stdout);
     putchar('\n');
   }
   for (size_t i = 0; i < report->thread_count; i++) print_thread(&report->threads[i]);

@@ -163,13 +163,13 @@ static enum exu_outcome explain_core(struct exu_analysis *analysis) {
   analysis->process.limits = analysis->limits;
   if (find_modules(analysis)) {
     exu_calls_check(&analysis->process);
-    exu_crash_describe(&analysis->process, analysis->arena);
+    exu_crash_describe(&analysis->process);
     struct exu_runtimes *runtimes = find_python(analysis);
     exu_thread_ids_find(&analysis->process, &analysis->modules);
     read_stacks(analysis, runtimes);
     outcome = finish_stacks(analysis, runtimes);
     exu_abort_message_find(&analysis->process, &analysis->modules, analysis->arena);
-    exu_mapped_file_measure(&analysis->process, analysis->options.sysroot, analysis->arena);
+    exu_mapped_file_measure(&analysis->process, analysis->options.sysroot);
     describe_modules(analysis);
   }
   describe_process(analysis);

@@ -21,6 +21,8 @@ PLACES = {
     "exu_merged_by": "thread/properties/merged_by",
     "exu_frame_kind": "thread/properties/frames/items/properties/kind",
     "exu_gap": "gap/properties/code",
+    "exu_crash_access": "crash/properties/access",
+    "exu_crash_place_kind": "crash/properties/place/properties/kind",
     "exu_wait_kind": "wait/properties/kind",
     "exu_hang_kind": "hang/properties/kind",
     "exu_call_class": "system_call/properties/class",

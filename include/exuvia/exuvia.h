@@ -539,6 +539,39 @@ struct exu_diagnostic {
   bool incomplete;
 };
 
+/* What the thread that crashed was doing with the address. */
+#define EXU_CRASH_ACCESSES(X)                                                                                          \
+  X(EXU_CRASH_ACCESS_UNKNOWN, NULL) /* nothing proves it, or it was no fault of memory */                              \
+  X(EXU_CRASH_READS, "read")                                                                                           \
+  X(EXU_CRASH_WRITES, "write")                                                                                         \
+  X(EXU_CRASH_EXECUTES, "execute")
+
+enum exu_crash_access { EXU_CRASH_ACCESSES(EXU_ENUMERATOR) };
+EXU_API const char *exu_crash_access_name(enum exu_crash_access value);
+
+/* What lies at the address of a crash; in quotes the members of struct exu_crash_place that belong to it. */
+#define EXU_CRASH_PLACES(X)                                                                                            \
+  X(EXU_CRASH_AT_UNKNOWN, NULL)                                                                                        \
+  X(EXU_CRASH_AT_NOTHING, "no-mapping")                                                                                \
+  X(EXU_CRASH_AT_FILE, "file") /* `path` */                                                                            \
+  /* just below the stack of thread `tid`, which crashed at the end of it: probably a stack overflow */                \
+  X(EXU_CRASH_BELOW_STACK, "below-stack") /* nothing is mapped there */                                                \
+  X(EXU_CRASH_AT_GUARD_PAGE, "guard-page")                                                                             \
+  X(EXU_CRASH_AT_STACK, "stack") /* of thread `tid` */                                                                 \
+  X(EXU_CRASH_AT_VDSO, "vdso")                                                                                         \
+  X(EXU_CRASH_AT_RESERVED, "reserved-memory") /* of no file, without any access */                                     \
+  X(EXU_CRASH_AT_ANONYMOUS, "anonymous-memory")
+
+enum exu_crash_place_kind { EXU_CRASH_PLACES(EXU_ENUMERATOR) };
+EXU_API const char *exu_crash_place_kind_name(enum exu_crash_place_kind value);
+
+struct exu_crash_place {
+  enum exu_crash_place_kind kind;
+  struct exu_string path;
+  const char *protection; /* "r-x", of what is mapped there; NULL unknown */
+  int64_t tid;            /* -1: none belongs to it */
+};
+
 /* A mapped file that the process could not get a page of. */
 struct exu_crash_file {
   struct exu_string path;    /* of the process; unknown: it was nothing like that */
@@ -550,8 +583,8 @@ struct exu_crash_file {
 };
 
 /*
- * What a process died of. When a signal handler ran for it and a signal (often the same) was raised again, this is what
- * the handler ran for, if that is certain.
+ * What a process died of: facts, of which exu_write_crash makes a sentence. When a signal handler ran for it and a
+ * signal (often the same) was raised again, this is what the handler ran for, if that is certain.
  */
 struct exu_crash {
   int32_t signal;
@@ -561,18 +594,22 @@ struct exu_crash {
   const char *code_name; /* "SEGV_MAPERR", NULL when unknown */
   bool has_address;
   uint64_t address; /* the fault address, or the address of the faulting instruction for SIGFPE and SIGILL */
-  struct exu_string address_in; /* the mapping that it lies in, in words; unknown when there is no address */
-  int64_t sender_pid;           /* -1 unknown or not sent by a process */
-  int64_t sender_uid;           /* the same */
-  int64_t tid;                  /* of the thread that crashed; -1: none, or it is not certain which */
-  int32_t raised_signal;        /* what the process then raised itself, and ended of; 0: nothing is known of it */
-  const char *raised_name;      /* as `name` */
+  struct exu_crash_place place; /* what lies there; of an unknown kind when there is no address */
+  enum exu_crash_access access; /* of a fault of memory */
+  /* A fault of memory without an address, for which the crashed thread's stack had no room for a signal handler. */
+  bool stack_full;
+  int64_t system_call;     /* SIGSYS: the number of the call that the crashed thread made; -1 unknown */
+  int64_t sender_pid;      /* -1 unknown or not sent by a process */
+  int64_t sender_uid;      /* the same */
+  int64_t tid;             /* of the thread that crashed; -1: none, or it is not certain which */
+  int32_t raised_signal;   /* what the process then raised itself, and ended of; 0: nothing is known of it */
+  const char *raised_name; /* as `name` */
+  bool raised_by_handler;  /* a signal handler raised it, in the thread that crashed */
   /* A handler raised `signal` in this thread; what that ran for is not certain; 0: nothing is known of a handler. */
   int64_t handler_tid;
   struct exu_crash_file file;
   struct exu_string
       message; /* SIGABRT: the last that glibc said before it aborted a process; unknown: nothing is known */
-  struct exu_string summary; /* one plain sentence */
 };
 
 #define EXU_WAYS_FOUND(X)                                                                                              \
@@ -879,6 +916,9 @@ EXU_API bool exu_write_json(const struct exu_report *report, FILE *out);
 EXU_API bool exu_write_wait(const struct exu_report *report, size_t thread, FILE *out);
 EXU_API bool exu_write_deadlock(const struct exu_report *report, size_t index, FILE *out);
 EXU_API bool exu_write_hang(const struct exu_report *report, size_t index, FILE *out);
+
+/* The same of exu_report.crash: "Segmentation fault reading address 0x10 (near NULL) in thread 22345". */
+EXU_API bool exu_write_crash(const struct exu_report *report, FILE *out);
 
 /* The version of the library that is linked, like EXU_VERSION. Static. */
 EXU_API const char *exu_version(void);

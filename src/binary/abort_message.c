@@ -44,7 +44,7 @@ static uint64_t variable_of(const struct exu_process *process, struct exu_module
 }
 
 void exu_abort_message_find(struct exu_process *process, struct exu_modules *modules, struct exu_arena *arena) {
-  const struct exu_crash *crash = process->crash;
+  struct exu_crash *crash = process->crash;
   struct exu_string message = {NULL, 0};
   if (!crash || crash->signal != EXU_SIGABRT || !exu_crash_is_raised(process)) return;
   for (size_t i = 0; i < modules->count; i++) {
@@ -54,5 +54,5 @@ void exu_abort_message_find(struct exu_process *process, struct exu_modules *mod
     if (message.data) return;
     message = exu_abort_message_read(process, address, arena);
   }
-  if (message.data) exu_crash_said(process, message, arena);
+  crash->message = message;
 }

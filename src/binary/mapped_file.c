@@ -6,7 +6,6 @@
 
 #include "base/str.h"
 #include "binary/open.h"
-#include "process/crash.h"
 
 /* An absolute path that a file may have: not one that was deleted, which the kernel says behind its name. */
 static bool is_path(struct exu_string path) {
@@ -23,11 +22,12 @@ static enum exu_tristate changed_after(const struct stat *status, int64_t moment
   return nanoseconds(status->st_ctim) <= moment ? EXU_NO : EXU_UNKNOWN;
 }
 
-void exu_mapped_file_measure(struct exu_process *process, const char *sysroot, struct exu_arena *arena) {
+void exu_mapped_file_measure(struct exu_process *process, const char *sysroot) {
   struct stat status;
   if (!process->crash || !is_path(process->crash->file.path)) return;
   if (!exu_examine_regular(sysroot, process->crash->file.path.data, &status) || status.st_size < 0) return;
   /* Files of a sysroot have the times of its unpacking. */
   const int64_t moment = sysroot ? 0 : process->sources_as_of;
-  exu_crash_measured(process, (int64_t)status.st_size, changed_after(&status, moment), arena);
+  process->crash->file.length = (int64_t)status.st_size;
+  process->crash->file.changed = changed_after(&status, moment);
 }

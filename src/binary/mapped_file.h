@@ -9,6 +9,6 @@
  * If the crash is about a mapped file (exu_crash.file), say how long the file of that name is. A core has nothing but
  * the name: the file here may be another one. Call it last, when the crash is known.
  */
-void exu_mapped_file_measure(struct exu_process *process, const char *sysroot, struct exu_arena *arena);
+void exu_mapped_file_measure(struct exu_process *process, const char *sysroot);
 
 #endif

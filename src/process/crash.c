@@ -54,8 +54,13 @@ struct exu_crash *exu_crash_create(struct exu_process *process, int32_t signal, 
                                    struct exu_arena *arena) {
   struct exu_crash *crash = exu_arena_alloc(arena, sizeof *crash);
   if (!crash) return NULL;
-  *crash = (struct exu_crash){
-      .signal = signal, .name = exu_signal_name(signal), .sender_pid = -1, .sender_uid = -1, .tid = -1};
+  *crash = (struct exu_crash){.signal = signal,
+                              .name = exu_signal_name(signal),
+                              .place = {.tid = -1},
+                              .system_call = -1,
+                              .sender_pid = -1,
+                              .sender_uid = -1,
+                              .tid = -1};
   process->crash = crash;
   process->scene.stack_bytes_left = EXU_SIGNAL_FRAME_BYTES_MAX;
   if (!siginfo) return crash;
@@ -131,11 +136,11 @@ static bool may_be_for_another(struct exu_process *process, const struct exu_os_
   return false;
 }
 
-void exu_crash_unhandled(struct exu_process *process, struct exu_arena *arena) {
+void exu_crash_unhandled(struct exu_process *process) {
   struct exu_os_thread *sender = process->scene.sender;
   if (process->scene.thread || !sender || exu_crash_may_handle(process, sender)) return;
   exu_crash_blame(process, sender, &sender->registers);
-  exu_crash_word(process, arena);
+  exu_crash_complete(process);
 }
 
 static void decide(struct exu_process *process) {
@@ -168,9 +173,28 @@ static void find_address(struct exu_process *process) {
   process->scene.access = obstacle.access;
 }
 
-void exu_crash_describe(struct exu_process *process, struct exu_arena *arena) {
+/* A page that cannot be had: behind the end of its file, or lost by the device. Not memory that went bad. */
+static bool lacks_page(const struct exu_crash *crash) {
+  return crash->signal == EXU_SIGBUS && crash->has_address && (!crash->has_code || crash->code == EXU_BUS_ADRERR);
+}
+
+void exu_crash_complete(struct exu_process *process) {
+  struct exu_crash *crash = process->crash;
+  const bool memory = crash->signal == EXU_SIGSEGV || crash->signal == EXU_SIGBUS;
+  const bool without_address = !crash->has_address && crash->has_code && crash->code == EXU_SI_KERNEL;
+  crash->place = (struct exu_crash_place){.tid = -1};
+  if (crash->has_address) crash->place = exu_crash_place(process, crash->address);
+  crash->access = memory ? exu_crash_access(process, crash) : EXU_CRASH_ACCESS_UNKNOWN;
+  crash->file = (struct exu_crash_file){.length = -1, .changed = EXU_UNKNOWN};
+  if (lacks_page(crash)) crash->file = exu_crash_file(process, crash->address);
+  crash->stack_full = memory && without_address && exu_crash_stack_is_full(process);
+  crash->system_call = -1;
+  if (crash->signal == EXU_SIGSYS && process->scene.thread) crash->system_call = process->scene.registers.syscall;
+}
+
+void exu_crash_describe(struct exu_process *process) {
   if (!process->crash) return;
   decide(process);
   find_address(process);
-  exu_crash_word(process, arena);
+  exu_crash_complete(process);
 }

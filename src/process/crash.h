@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What killed the process, in numbers and in one plain sentence that says no more than is known. */
+/* What killed the process: facts, and no more than is known. */
 #ifndef EXUVIA_PROCESS_CRASH_H
 #define EXUVIA_PROCESS_CRASH_H
 
@@ -8,18 +8,18 @@
 #include "process/siginfo.h"
 
 /*
- * The crash of a process whose threads and pid are set, without the words (exu_crash_describe). `siginfo` may be NULL.
+ * The crash of a process whose threads and pid are set, without its circumstances (exu_crash_describe). `siginfo` may be NULL.
  * Returns NULL without memory.
  */
 struct exu_crash *exu_crash_create(struct exu_process *process, int32_t signal, const struct exu_siginfo *siginfo,
                                    struct exu_arena *arena);
 
 /*
- * Find out whose process->crash was, if there is one, and fill in address_in and summary. Call it when the backing of
+ * Find out whose process->crash was, if there is one, and fill in what follows from that. Call it when the backing of
  * the space is installed: code, which tells who raised a signal and whether memory was read or written, is rarely saved
  * in a core. A thread is called crashed only when that is certain.
  */
-void exu_crash_describe(struct exu_process *process, struct exu_arena *arena);
+void exu_crash_describe(struct exu_process *process);
 
 /*
  * Did the process itself send the signal that ended it, perhaps in a handler of the signal that it died of? Then, and
@@ -41,20 +41,10 @@ struct exu_handlers {
  * Say what the innermost handler of this thread ran for instead of who raised the signal again, if that is certain, and
  * mark the thread. False: this thread's handlers tell nothing.
  */
-bool exu_crash_handled(struct exu_process *process, const struct exu_handlers *handlers, struct exu_arena *arena);
+bool exu_crash_handled(struct exu_process *process, const struct exu_handlers *handlers);
 
 /* No handler runs on the stack of any thread that may have one: who sent the signal did so for itself. */
-void exu_crash_unhandled(struct exu_process *process, struct exu_arena *arena);
-
-/*
- * The file of the name in process->crash->file is `length` bytes long now, and was changed after the core was written,
- * or not. Call it last.
- */
-void exu_crash_measured(struct exu_process *process, int64_t length, enum exu_tristate changed,
-                        struct exu_arena *arena);
-
-/* This is what the C library said last before it aborted. Call it when the crash is known. */
-void exu_crash_said(struct exu_process *process, struct exu_string message, struct exu_arena *arena);
+void exu_crash_unhandled(struct exu_process *process);
 
 /* ---- Private to the files of the crash --------------------------------------------------------------------------- */
 
@@ -76,7 +66,10 @@ bool exu_crash_returned(struct exu_process *process);
 /* Does this obstacle to an instruction give this signal? */
 bool exu_crash_fits(enum exu_obstacle_kind kind, int32_t signal);
 
-/* Fill in address_in, file and summary from what is known. crash_words.c */
-void exu_crash_word(struct exu_process *process, struct exu_arena *arena);
+/*
+ * Fill in what follows from the signal, its address and the crashed thread: place, access, file, stack_full and
+ * system_call.
+ */
+void exu_crash_complete(struct exu_process *process);
 
 #endif

@@ -166,14 +166,14 @@ bool exu_crash_returned(struct exu_process *process) {
       (by_siginfo(process, &frame, &fault) || by_instruction(process, &frame, &fault)) &&
       fault.signal == process->crash->signal) {
     take(process, thread, &thread->registers, &fault);
-    process->scene.by_handler = true;
+    process->crash->raised_by_handler = true;
     return true;
   }
   /* abort(3) is behind its own tgkill(2) still. */
   if (returned && by_itself(process, thread, &frame)) {
     set_raised_again(process->crash);
     exu_crash_blame(process, thread, &thread->registers);
-    process->scene.by_handler = true;
+    process->crash->raised_by_handler = true;
     return true;
   }
   /* Its frame may have been written over. That the thread cannot go on from here is certain without it. */
@@ -196,7 +196,7 @@ bool exu_crash_returned(struct exu_process *process) {
 
 /* ---- Handlers that run ------------------------------------------------------------------------------------------- */
 
-bool exu_crash_handled(struct exu_process *process, const struct exu_handlers *handlers, struct exu_arena *arena) {
+bool exu_crash_handled(struct exu_process *process, const struct exu_handlers *handlers) {
   struct exu_signal_frame frame;
   struct fault fault;
   size_t raised = 0;
@@ -207,8 +207,8 @@ bool exu_crash_handled(struct exu_process *process, const struct exu_handlers *h
       /* Another thread may raise the same signal for this one, as reporters of crashes do, or another for itself. */
       if (process->scene.sender && !is_sender && fault.signal != process->crash->signal) return false;
       take(process, &process->threads[handlers->thread - process->threads], &frame.registers, &fault);
-      process->scene.by_handler = is_sender;
-      exu_crash_word(process, arena);
+      process->crash->raised_by_handler = is_sender;
+      exu_crash_complete(process);
       return true;
     }
     raised += by_itself(process, handlers->thread, &frame);
@@ -219,10 +219,10 @@ bool exu_crash_handled(struct exu_process *process, const struct exu_handlers *h
     if (raised > 0) set_raised_again(process->crash);
     exu_crash_blame(process, &process->threads[handlers->thread - process->threads],
                     raised > 0 ? &frame.registers : &handlers->thread->registers);
-    process->scene.by_handler = is_sender;
+    process->crash->raised_by_handler = is_sender && raised > 0;
   } else if (raised < handlers->count) {
     process->crash->handler_tid = handlers->thread->tid;
   }
-  exu_crash_word(process, arena);
+  exu_crash_complete(process);
   return true;
 }

@@ -79,29 +79,41 @@ static bool is_guard_inside(const struct exu_process *process, const struct exu_
   return (sp < address ? address - sp : sp - address) < nearly_full;
 }
 
-struct exu_string exu_crash_place(const struct exu_process *process, uint64_t address, struct exu_arena *arena) {
+static const char *protection_of(const struct exu_region *region) {
+  static const char *const words[] = {"---", "r--", "-w-", "rw-", "--x", "r-x", "-wx", "rwx"};
+  if (region->prot & EXU_PROT_UNKNOWN) return NULL;
+  return words[(region->prot & EXU_PROT_READ ? 1 : 0) | (region->prot & EXU_PROT_WRITE ? 2 : 0) |
+               (region->prot & EXU_PROT_EXEC ? 4 : 0)];
+}
+
+struct exu_crash_place exu_crash_place(const struct exu_process *process, uint64_t address) {
   const struct exu_region *region = exu_space_find(process->space, address);
   const struct exu_file_mapping *mapping = exu_process_mapping(process, address);
-  char prot[4] = "---";
-  if (region) {
-    if (region->prot & EXU_PROT_READ) prot[0] = 'r';
-    if (region->prot & EXU_PROT_WRITE) prot[1] = 'w';
-    if (region->prot & EXU_PROT_EXEC) prot[2] = 'x';
+  struct exu_crash_place place = {.protection = region ? protection_of(region) : NULL, .tid = -1};
+  if (mapping) {
+    place.kind = EXU_CRASH_AT_FILE;
+    place.path = mapping->path;
+    return place;
   }
-  if (mapping && region && !(region->prot & EXU_PROT_UNKNOWN))
-    return exu_arena_printf(arena, "%.*s (%s)", (int)mapping->path.size, mapping->path.data, prot);
-  if (mapping) return mapping->path;
-
-  if (is_below_stack(process, address) || is_guard_inside(process, region, address))
-    return exu_arena_printf(arena, "%s the stack of thread %lld: probably a stack overflow",
-                            region ? "a guard page below" : "just below", (long long)process->scene.thread->tid);
-  if (!region) return exu_arena_printf(arena, "no mapping");
-  if (process->auxv.vdso && address >= process->auxv.vdso && region->start <= process->auxv.vdso)
-    return exu_arena_printf(arena, "the kernel's vdso (%s)", prot);
+  if (is_below_stack(process, address) || is_guard_inside(process, region, address)) {
+    place.kind = region ? EXU_CRASH_AT_GUARD_PAGE : EXU_CRASH_BELOW_STACK;
+    place.tid = process->scene.thread->tid;
+    return place;
+  }
+  if (!region) {
+    place.kind = EXU_CRASH_AT_NOTHING;
+    return place;
+  }
   const struct exu_os_thread *owner = is_writable(region) ? owner_of_stack(process, region, address) : NULL;
-  if (owner) return exu_arena_printf(arena, "the stack of thread %lld", (long long)owner->tid);
-  if (region->prot == 0) return exu_arena_printf(arena, "reserved memory without any access (---)");
-  return exu_arena_printf(arena, "anonymous memory (%s)", prot);
+  if (process->auxv.vdso && address >= process->auxv.vdso && region->start <= process->auxv.vdso) {
+    place.kind = EXU_CRASH_AT_VDSO;
+  } else if (owner) {
+    place.kind = EXU_CRASH_AT_STACK;
+    place.tid = owner->tid;
+  } else {
+    place.kind = region->prot == 0 ? EXU_CRASH_AT_RESERVED : EXU_CRASH_AT_ANONYMOUS;
+  }
+  return place;
 }
 
 /* Does the second mapping go on where the first one ends? The kernel splits a mapping where it was mprotect()ed. */
@@ -136,7 +148,7 @@ static enum exu_access agree(enum exu_access access, const struct exu_region *re
   return exu_region_forbids(region, access) ? access : EXU_ACCESS_UNKNOWN;
 }
 
-enum exu_access exu_crash_access(const struct exu_process *process, const struct exu_crash *crash) {
+static enum exu_access find_access(const struct exu_process *process, const struct exu_crash *crash) {
   if (!crash->has_address || !process->scene.thread) return EXU_ACCESS_UNKNOWN;
   if (process->scene.access != EXU_ACCESS_UNKNOWN) return process->scene.access;
   const struct exu_registers *registers = &process->scene.registers;
@@ -150,4 +162,13 @@ enum exu_access exu_crash_access(const struct exu_process *process, const struct
   uint8_t code[EXU_INSTRUCTION_MAX];
   size_t size = exu_space_read_some(process->space, registers->pc, code, sizeof code);
   return agree(exu_arch_access(process->arch, code, size, registers, crash->address), region, segv);
+}
+
+enum exu_crash_access exu_crash_access(const struct exu_process *process, const struct exu_crash *crash) {
+  switch (find_access(process, crash)) {
+  case EXU_ACCESS_READ: return EXU_CRASH_READS;
+  case EXU_ACCESS_WRITE: return EXU_CRASH_WRITES;
+  case EXU_ACCESS_EXECUTE: return EXU_CRASH_EXECUTES;
+  default: return EXU_CRASH_ACCESS_UNKNOWN;
+  }
 }

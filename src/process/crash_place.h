@@ -6,11 +6,8 @@
 #include "arch/access.h"
 #include "process/process.h"
 
-/*
- * The mapping that contains the address, in words: "no mapping", "the stack of thread 1234", "/usr/lib/libc.so.6
- * (r-x)". Unknown without memory.
- */
-struct exu_string exu_crash_place(const struct exu_process *process, uint64_t address, struct exu_arena *arena);
+/* What lies at the address. Its path lives as long as the process. */
+struct exu_crash_place exu_crash_place(const struct exu_process *process, uint64_t address);
 
 /*
  * The file that contains the address, and how much of it was mapped there; its length is unknown. No path: there is
@@ -25,8 +22,8 @@ struct exu_crash_file exu_crash_file(const struct exu_process *process, uint64_t
 bool exu_crash_stack_is_full(const struct exu_process *process);
 
 /*
- * What the crashed thread was doing with the address when it got SIGSEGV or SIGBUS; EXU_ACCESS_UNKNOWN unless proven.
+ * What the crashed thread was doing with the address when it got SIGSEGV or SIGBUS; unknown unless proven.
  */
-enum exu_access exu_crash_access(const struct exu_process *process, const struct exu_crash *crash);
+enum exu_crash_access exu_crash_access(const struct exu_process *process, const struct exu_crash *crash);
 
 #endif

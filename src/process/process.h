@@ -66,7 +66,6 @@ struct exu_scene {
   struct exu_os_thread *thread;   /* whose fault or call it was; NULL: nobody's, or it is not certain */
   struct exu_registers registers; /* of that thread when it happened, which may be before a handler ran */
   enum exu_access access;         /* what is known of the address without the instruction; UNKNOWN: nothing */
-  bool by_handler;                /* it was a handler of this thread that raised a signal again */
   struct exu_os_thread *sender;   /* the process sent the signal to itself, in this thread; NULL: not known */
   uint64_t stack_bytes_left;      /* of all stacks, that may still be looked at for signal handlers */
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names and words for signals, as Linux numbers them on x86 and ARM. Static strings; NULL when there is none. */
+/* Names of signals, as Linux numbers them on x86 and ARM. Static strings; NULL when there is none. */
 #ifndef EXUVIA_PROCESS_SIGNAL_NAMES_H
 #define EXUVIA_PROCESS_SIGNAL_NAMES_H
 
@@ -35,9 +35,7 @@ enum exu_segv_code {
 enum exu_bus_code { EXU_BUS_ADRERR = 2, EXU_BUS_MCEERR_AR = 4, EXU_BUS_MCEERR_AO = 5 };
 enum { EXU_ILL_ILLOPN = 2, EXU_FPE_INTDIV = 1, EXU_SYS_SECCOMP = 1 };
 
-const char *exu_signal_name(int32_t signal);        /* "SIGSEGV" */
-const char *exu_signal_description(int32_t signal); /* "Segmentation fault", for signals of a program's own mistakes */
-const char *exu_signal_code_name(int32_t signal, int32_t code);        /* "SEGV_MAPERR" */
-const char *exu_signal_code_description(int32_t signal, int32_t code); /* "integer divide by zero" */
+const char *exu_signal_name(int32_t signal);                    /* "SIGSEGV" */
+const char *exu_signal_code_name(int32_t signal, int32_t code); /* "SEGV_MAPERR" */
 
 #endif

@@ -44,7 +44,29 @@ static void put_crash_file(struct exu_json *json, const struct exu_crash_file *f
   exu_json_end(json);
 }
 
-static void put_crash(struct exu_json *json, const struct exu_crash *crash) {
+/* What lies at the address, in words and as facts. */
+static void put_crash_place(struct exu_json *json, const struct exu_crash_place *place) {
+  struct exu_output words;
+  if (place->kind == EXU_CRASH_AT_UNKNOWN) {
+    exu_json_null(json, "address_in");
+    exu_json_null(json, "place");
+    return;
+  }
+  exu_output_init_text(&words);
+  exu_words_crash_place(&words, place);
+  exu_json_string(json, "address_in", exu_output_text(&words));
+  exu_output_deinit_text(&words);
+  exu_json_begin_object(json, "place", EXU_JSON_INLINE);
+  exu_json_word(json, "kind", exu_crash_place_kind_name(place->kind));
+  exu_json_string(json, "path", place->path);
+  exu_json_word(json, "protection", place->protection);
+  exu_json_id(json, "tid", place->tid);
+  exu_json_end(json);
+}
+
+static void put_crash(struct exu_json *json, const struct exu_report *report) {
+  const struct exu_crash *crash = report->crash;
+  struct exu_output words;
   if (!crash) {
     exu_json_null(json, "crash");
     return;
@@ -58,7 +80,10 @@ static void put_crash(struct exu_json *json, const struct exu_crash *crash) {
     exu_json_null(json, "code");
   exu_json_word(json, "code_name", crash->code_name);
   exu_json_address(json, "address", crash->has_address, crash->address);
-  exu_json_string(json, "address_in", crash->address_in);
+  put_crash_place(json, &crash->place);
+  exu_json_word(json, "access", exu_crash_access_name(crash->access));
+  exu_json_bool(json, "stack_full", crash->stack_full);
+  exu_json_id(json, "system_call", crash->system_call);
   exu_json_id(json, "sender_pid", crash->sender_pid);
   exu_json_id(json, "sender_uid", crash->sender_uid);
   exu_json_id(json, "tid", crash->tid);
@@ -66,6 +91,7 @@ static void put_crash(struct exu_json *json, const struct exu_crash *crash) {
     exu_json_begin_object(json, "raised_again", EXU_JSON_INLINE);
     exu_json_signed(json, "signal", crash->raised_signal);
     exu_json_word(json, "name", crash->raised_name);
+    exu_json_bool(json, "by_handler", crash->raised_by_handler);
     exu_json_end(json);
   } else {
     exu_json_null(json, "raised_again");
@@ -73,7 +99,10 @@ static void put_crash(struct exu_json *json, const struct exu_crash *crash) {
   exu_json_id(json, "handler_tid", crash->handler_tid > 0 ? crash->handler_tid : -1);
   put_crash_file(json, &crash->file);
   exu_json_string(json, "message", crash->message);
-  exu_json_string(json, "summary", crash->summary);
+  exu_output_init_text(&words);
+  exu_words_crash(&words, report);
+  exu_json_string(json, "summary", exu_output_text(&words));
+  exu_output_deinit_text(&words);
   exu_json_end(json);
 }
 
@@ -225,7 +254,7 @@ static void put_report(struct exu_json *json, const struct exu_report *report) {
   exu_json_end(json);
   put_source(json, report);
   put_process(json, report);
-  put_crash(json, report->crash);
+  put_crash(json, report);
   put_python(json, "python", report, report->python);
 
   exu_json_begin_array(json, "runtimes", EXU_JSON_LINES);

@@ -32,3 +32,11 @@ bool exu_write_hang(const struct exu_report *report, size_t index, FILE *file) {
   exu_words_hang(&out, report, &report->hangs[index]);
   return exu_output_finish(&out);
 }
+
+bool exu_write_crash(const struct exu_report *report, FILE *file) {
+  struct exu_output out;
+  if (is_wrong(report && file && report->crash)) return false;
+  exu_output_init(&out, file);
+  exu_words_crash(&out, report);
+  return exu_output_finish(&out);
+}

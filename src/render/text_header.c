@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "render/text.h"
+#include "render/words.h"
 
 /* Threads named one by one in a line. */
 enum { TIDS_SHOWN = 8 };
@@ -42,11 +43,7 @@ static void put_verdict(struct exu_text *text) {
     exu_out(out, "No fatal signal recorded");
   } else {
     exu_out(out, text->style->crash);
-    if (crash->summary.data) {
-      exu_out_escaped(out, crash->summary, 0, EXU_MESSAGE_SHOWN);
-    } else {
-      exu_out(out, "Killed by a signal");
-    }
+    exu_words_crash(out, text->report);
   }
   exu_out(out, text->style->reset);
   exu_out(out, "\n\n");
@@ -75,9 +72,9 @@ static void put_signal(struct exu_text *text) {
     exu_out(out, " at address ");
     exu_out_hex(out, crash->address);
   }
-  if (crash->address_in.data) {
+  if (crash->place.kind != EXU_CRASH_AT_UNKNOWN) {
     exu_out(out, ", ");
-    exu_out_escaped(out, crash->address_in, 0, EXU_PATH_SHOWN);
+    exu_words_crash_place(out, &crash->place);
   }
   if (crash->sender_pid >= 0) {
     exu_out(out, ", sent by process ");

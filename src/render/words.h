@@ -49,6 +49,12 @@ void exu_words_place(struct exu_output *out, const struct exu_place *place);
 /* What a gap between the frames of a thread says. gap_words.c */
 void exu_words_gap(struct exu_output *out, const struct exu_thread *thread, enum exu_gap gap);
 
+/* What the process died of: report->crash is there. crash_words.c */
+void exu_words_crash(struct exu_output *out, const struct exu_report *report);
+
+/* "the stack of thread 1234", "/usr/lib/libc.so.6 (r-x)"; its kind is known. crash_words.c */
+void exu_words_crash_place(struct exu_output *out, const struct exu_crash_place *place);
+
 /* Whole sentences. hang_words.c */
 void exu_words_deadlock(struct exu_output *out, const struct exu_report *report, const struct exu_deadlock *deadlock);
 void exu_words_hang(struct exu_output *out, const struct exu_report *report, const struct exu_hang *hang);

@@ -19,6 +19,16 @@ const char *exu_gap_name(enum exu_gap value) {
   return LOOK_UP(words, value);
 }
 
+const char *exu_crash_access_name(enum exu_crash_access value) {
+  static const char *const words[] = {EXU_CRASH_ACCESSES(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_crash_place_kind_name(enum exu_crash_place_kind value) {
+  static const char *const words[] = {EXU_CRASH_PLACES(WORD)};
+  return LOOK_UP(words, value);
+}
+
 const char *exu_gil_name(enum exu_gil value) {
   static const char *const words[] = {EXU_GIL_STATES(WORD)};
   return LOOK_UP(words, value);

@@ -120,9 +120,9 @@ static void look_into_handlers(struct finishing *finishing) {
     if (!joined->os || !exu_crash_may_handle(stacks->process, joined->os)) continue;
     if (joined->parts.native && !find_handlers(finishing, joined, &handlers)) return;
     known = known && handlers.complete && handlers.count == 0;
-    if (joined->parts.native && exu_crash_handled(stacks->process, &handlers, stacks->arena)) break;
+    if (joined->parts.native && exu_crash_handled(stacks->process, &handlers)) break;
   }
-  if (known) exu_crash_unhandled(stacks->process, stacks->arena);
+  if (known) exu_crash_unhandled(stacks->process);
   for (size_t i = 0; i < stacks->report->thread_count; i++)
     stacks->threads[i].crashed = stacks->joined[i].os && stacks->joined[i].os->crashed;
 }

@@ -174,29 +174,29 @@ static const struct exu_diagnostic full_diagnostics[] = {
 static const struct exu_interpreter full_interpreters[] = {
     {0, 0, 0x7f0000004000, EXU_YES, 0}, {1, 0, 0x7f0000005000, EXU_NO, -1}, {-1, 0, 0x7f0000006000, EXU_UNKNOWN, -1}};
 
-static const struct exu_crash full_crash = {
-    .signal = 11,
-    .name = "SIGSEGV",
-    .has_code = true,
-    .code = 1,
-    .code_name = "SEGV_MAPERR",
-    .has_address = true,
-    .address = 0x10,
-    .address_in = TEXT("in no mapping"),
-    .sender_pid = 100,
-    .sender_uid = 0,
-    .tid = 100,
-    .raised_signal = 6,
-    .raised_name = "SIGABRT",
-    .handler_tid = 101,
-    .file = {.path = TEXT("/data/x.bin"),
-             .position = 8192,
-             .mapped_from = 4096,
-             .mapped_bytes = 65536,
-             .length = 4096,
-             .changed = EXU_NO},
-    .message = TEXT("double free or corruption (out)"),
-    .summary = TEXT("Segmentation fault reading address 0x10 (near NULL) in thread 100")};
+static const struct exu_crash full_crash = {.signal = 11,
+                                            .name = "SIGSEGV",
+                                            .has_code = true,
+                                            .code = 1,
+                                            .code_name = "SEGV_MAPERR",
+                                            .has_address = true,
+                                            .address = 0x10,
+                                            .place = {.kind = EXU_CRASH_AT_NOTHING, .tid = -1},
+                                            .access = EXU_CRASH_READS,
+                                            .system_call = -1,
+                                            .sender_pid = 100,
+                                            .sender_uid = 0,
+                                            .tid = 100,
+                                            .raised_signal = 6,
+                                            .raised_name = "SIGABRT",
+                                            .handler_tid = 101,
+                                            .file = {.path = TEXT("/data/x.bin"),
+                                                     .position = 8192,
+                                                     .mapped_from = 4096,
+                                                     .mapped_bytes = 65536,
+                                                     .length = 4096,
+                                                     .changed = EXU_NO},
+                                            .message = TEXT("double free or corruption (out)")};
 
 static const struct exu_python full_python = {.version = TEXT("3.13.0"),
                                               .debug = EXU_YES,
@@ -259,7 +259,8 @@ static const struct exu_thread unknown_threads[] = {
      .cpu_us = -1},
 };
 static const struct exu_module unknown_modules[] = {{.start = 0, .end = 0}};
-static const struct exu_crash unknown_crash = {.signal = 99, .sender_pid = -1, .sender_uid = -1, .tid = -1};
+static const struct exu_crash unknown_crash = {
+    .signal = 99, .system_call = -1, .sender_pid = -1, .sender_uid = -1, .tid = -1};
 static const struct exu_python unknown_python = {
     .debug = EXU_UNKNOWN, .free_threaded = EXU_UNKNOWN, .finalizing = EXU_UNKNOWN, .module = -1};
 static const struct exu_interpreter unknown_interpreters[] = {{-1, 0, 0, EXU_UNKNOWN, -1}};

@@ -2,6 +2,9 @@
 #include "sentences.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include "render/words.h"
 
 static const char *sentence(bool (*write)(const struct exu_report *, size_t, FILE *), const struct exu_report *report,
                             size_t index) {
@@ -24,4 +27,26 @@ const char *deadlock_sentence(const struct exu_report *report, size_t index) {
 
 const char *hang_sentence(const struct exu_report *report, size_t index) {
   return sentence(exu_write_hang, report, index);
+}
+
+static bool write_crash(const struct exu_report *report, size_t index, FILE *out) {
+  return index == 0 && exu_write_crash(report, out);
+}
+
+const char *crash_sentence(struct exu_crash *crash, int64_t pid) {
+  const struct exu_report report = {.pid = pid, .crash = crash};
+  return sentence(write_crash, &report, 0);
+}
+
+const char *crash_place_words(const struct exu_crash_place *place) {
+  static char words[256];
+  struct exu_output out;
+  exu_output_init_text(&out);
+  exu_words_crash_place(&out, place);
+  const struct exu_string text = exu_output_text(&out);
+  if (text.size >= sizeof words) abort();
+  memcpy(words, text.data, text.size);
+  words[text.size] = '\0';
+  exu_output_deinit_text(&out);
+  return words;
 }

@@ -9,4 +9,8 @@ const char *wait_sentence(const struct exu_report *report, size_t thread);
 const char *deadlock_sentence(const struct exu_report *report, size_t index);
 const char *hang_sentence(const struct exu_report *report, size_t index);
 
+/* Of a report that has nothing but these. */
+const char *crash_sentence(struct exu_crash *crash, int64_t pid);
+const char *crash_place_words(const struct exu_crash_place *place);
+
 #endif

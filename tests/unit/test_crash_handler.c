@@ -14,6 +14,7 @@
 #include "process/signal_frame.h"
 #include "process/signal_names.h"
 #include "process/system_calls.h"
+#include "sentences.h"
 
 enum {
   PAGE = 4096,
@@ -150,7 +151,7 @@ static void open_scene(struct opened *opened, const struct scene *scene) {
   close(file.fd);
   core_builder_destroy(core);
   exu_calls_check(&opened->process);
-  exu_crash_describe(&opened->process, &opened->arena);
+  exu_crash_describe(&opened->process);
 }
 
 static bool handled(struct opened *opened, const struct scene *scene) {
@@ -162,8 +163,7 @@ static bool handled(struct opened *opened, const struct scene *scene) {
                                         .contexts = contexts,
                                         .count = scene->count ? scene->count : 1,
                                         .complete = !scene->incomplete};
-  return exu_crash_may_handle(&opened->process, handlers.thread) &&
-         exu_crash_handled(&opened->process, &handlers, &opened->arena);
+  return exu_crash_may_handle(&opened->process, handlers.thread) && exu_crash_handled(&opened->process, &handlers);
 }
 
 static void forget(struct opened *opened) {
@@ -175,7 +175,7 @@ static void forget(struct opened *opened) {
 static void assert_proven(const struct scene *scene, const char *expected) {
   struct opened opened;
   assert_true(handled(&opened, scene));
-  assert_string_equal(opened.process.crash->summary.data, expected);
+  assert_string_equal(crash_sentence(opened.process.crash, PID), expected);
   assert_true(opened.process.threads[0].crashed);
   assert_false(opened.process.threads[1].crashed);
   assert_int_equal(opened.process.crash->tid, TID);
@@ -194,7 +194,8 @@ static void assert_unproven(const struct scene *scene) {
   assert_int_equal(crash->handler_tid, told ? TID : 0);
   assert_int_equal(crash->sender_pid, PID);
   if (told && crash->signal == EXU_SIGSEGV)
-    assert_string_equal(crash->summary.data, "Segmentation fault (SIGSEGV raised by a signal handler in thread 1234)");
+    assert_string_equal(crash_sentence(opened.process.crash, PID),
+                        "Segmentation fault (SIGSEGV raised by a signal handler in thread 1234)");
   forget(&opened);
 }
 
@@ -420,7 +421,7 @@ static void a_thread_without_handlers_that_sent_the_signal_to_itself_crashed(voi
   assert_false(exu_crash_may_handle(&opened.process, &opened.process.threads[0]));
   assert_true(exu_crash_may_handle(&opened.process, &opened.process.threads[1]));
   assert_int_equal(opened.process.crash->tid, TID);
-  assert_string_equal(opened.process.crash->summary.data,
+  assert_string_equal(crash_sentence(opened.process.crash, PID),
                       "Segmentation fault (SIGSEGV raised by the process itself) in thread 1234");
   forget(&opened);
 }
@@ -453,7 +454,7 @@ static void who_may_run_a_handler_is_not_called_crashed_for_want_of_another(void
   struct opened opened;
   open_scene(&opened, &scene);
   assert_true(exu_crash_may_handle(&opened.process, &opened.process.threads[0]));
-  exu_crash_unhandled(&opened.process, &opened.arena);
+  exu_crash_unhandled(&opened.process);
   assert_null(opened.process.scene.thread);
   assert_int_equal(opened.process.crash->tid, -1);
   forget(&opened);
@@ -468,33 +469,33 @@ static void another_thread_may_raise_the_same_signal_again_and_another_one_for_i
   const uint64_t context = INNER;
   struct exu_handlers handlers = {
       .thread = &opened.process.threads[0], .contexts = &context, .count = 1, .complete = true};
-  assert_true(exu_crash_handled(&opened.process, &handlers, &opened.arena));
+  assert_true(exu_crash_handled(&opened.process, &handlers));
   assert_ptr_equal(opened.process.scene.thread, &opened.process.threads[0]);
   assert_string_equal(
-      opened.process.crash->summary.data,
+      crash_sentence(opened.process.crash, PID),
       "Segmentation fault reading address 0x10 (near NULL) in thread 1234, raised again by the process itself");
   forget(&opened);
   scene.signal = EXU_SIGABRT;
   open_scene(&opened, &scene);
   handlers.thread = &opened.process.threads[0];
-  assert_false(exu_crash_handled(&opened.process, &handlers, &opened.arena));
-  assert_string_equal(opened.process.crash->summary.data, "Aborted (SIGABRT raised by the process itself)");
+  assert_false(exu_crash_handled(&opened.process, &handlers));
+  assert_string_equal(crash_sentence(opened.process.crash, PID), "Aborted (SIGABRT raised by the process itself)");
   /* Had what looks like a frame been no handler's, it were known. */
-  exu_crash_unhandled(&opened.process, &opened.arena);
-  assert_string_equal(opened.process.crash->summary.data,
+  exu_crash_unhandled(&opened.process);
+  assert_string_equal(crash_sentence(opened.process.crash, PID),
                       "Aborted (SIGABRT raised by the process itself) in thread 1233");
   forget(&opened);
   /* Neither who raised it before, while another one does now, nor who runs no handler, while nobody knows who did. */
   scene = (struct scene){.inner = {.rip = RAISED}, .other_sends = true};
   open_scene(&opened, &scene);
   handlers.thread = &opened.process.threads[0];
-  assert_false(exu_crash_handled(&opened.process, &handlers, &opened.arena));
+  assert_false(exu_crash_handled(&opened.process, &handlers));
   assert_null(opened.process.scene.thread);
   forget(&opened);
   scene = (struct scene){.inner = {CODE(jump)}, .elsewhere = true};
   open_scene(&opened, &scene);
   handlers = (struct exu_handlers){.thread = &opened.process.threads[0], .complete = true};
-  assert_false(exu_crash_handled(&opened.process, &handlers, &opened.arena));
+  assert_false(exu_crash_handled(&opened.process, &handlers));
   assert_null(opened.process.scene.thread);
   forget(&opened);
 }
@@ -507,43 +508,43 @@ static void a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_b
                         .returned = true};
   struct opened opened;
   open_scene(&opened, &scene);
-  assert_string_equal(opened.process.crash->summary.data,
+  assert_string_equal(crash_sentence(opened.process.crash, PID),
                       "Bus error reading address 0x500000 (the stack of thread 1233) in thread 1234" AGAIN);
   forget(&opened);
   /* One register differs: it is a leftover of another time. */
   scene.inner.rsi = 5;
   open_scene(&opened, &scene);
   const char *unproven = "Bus error (SIGBUS raised by the process itself)";
-  assert_string_equal(opened.process.crash->summary.data, unproven);
+  assert_string_equal(crash_sentence(opened.process.crash, PID), unproven);
   forget(&opened);
   /* Nor in a system call, nor by an instruction alone: what a file has grown by since is not seen. */
   scene.inner.rsi = 0;
   scene.in_call = true;
   open_scene(&opened, &scene);
-  assert_string_equal(opened.process.crash->summary.data, unproven);
+  assert_string_equal(crash_sentence(opened.process.crash, PID), unproven);
   forget(&opened);
   scene = (struct scene){.signal = EXU_SIGBUS, .inner = {CODE(load), .rax = 0x10, .rsi = 5}, .returned = true};
   open_scene(&opened, &scene);
-  assert_string_equal(opened.process.crash->summary.data, unproven);
+  assert_string_equal(crash_sentence(opened.process.crash, PID), unproven);
   forget(&opened);
   /* It ran for something else than what the process ended of. */
   scene = (struct scene){.signal = EXU_SIGABRT,
                          .inner = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .error = 4, .address = 0x10},
                          .returned = true};
   open_scene(&opened, &scene);
-  assert_string_equal(opened.process.crash->summary.data, "Aborted (SIGABRT raised by the process itself)");
+  assert_string_equal(crash_sentence(opened.process.crash, PID), "Aborted (SIGABRT raised by the process itself)");
   forget(&opened);
   /* But this instruction cannot be carried out. */
   scene = (struct scene){.inner = {CODE(load), .rax = 0x10, .rsi = 5}, .returned = true};
   open_scene(&opened, &scene);
   assert_string_equal(
-      opened.process.crash->summary.data,
+      crash_sentence(opened.process.crash, PID),
       "Segmentation fault reading address 0x10 (near NULL) in thread 1234, raised again by the process itself");
   assert_false(opened.process.crash->has_code);
   forget(&opened);
   scene.inner.rax = UINT64_C(0xdead000000000000);
   open_scene(&opened, &scene);
-  assert_string_equal(opened.process.crash->summary.data,
+  assert_string_equal(crash_sentence(opened.process.crash, PID),
                       "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234, raised "
                       "again by the process itself");
   assert_false(opened.process.crash->has_address);
@@ -553,7 +554,7 @@ static void a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_b
 static void assert_says(const struct scene *scene, const char *expected) {
   struct opened opened;
   open_scene(&opened, scene);
-  assert_string_equal(opened.process.crash->summary.data, expected);
+  assert_string_equal(crash_sentence(opened.process.crash, PID), expected);
   forget(&opened);
 }
 

@@ -238,7 +238,7 @@ static void x86_64_registers_are_in_the_order_of_dwarf(void **state) {
   assert_int_equal(registers->syscall, 202);
   static const uint64_t arguments[] = {6, 5, 4, 10, 8, 9};
   assert_memory_equal(registers->syscall_args, arguments, sizeof arguments);
-  assert_int_equal(opened.process.threads[1].registers.syscall, -1); /* orig_rax -1: not in a system call */
+  assert_int_equal(opened.process.threads[1].registers.syscall, -1);    /* orig_rax -1: not in a system call */
   assert_false(opened.process.threads[1].registers.has_thread_pointer); /* fs_base 0: not saved */
   shut(&opened);
 }
@@ -610,7 +610,7 @@ static void every_length_of_a_core_is_opened_or_refused_with_a_reason(void **sta
       if (length >= 64 + 4 * 56) assert_int_equal(opened.process.missing_bytes, size - length);
       assert_int_equal(diagnostics_with(&opened, "core-truncated"), 1);
       if (length >= memory) assert_int_equal(opened.process.thread_count, 2);
-      exu_crash_describe(&opened.process, &opened.arena);
+      exu_crash_describe(&opened.process);
       uint8_t byte;
       enum exu_fault fault = exu_space_read(opened.process.space, 0x7fff, &byte, 1);
       if (length >= 64 + 4 * 56) assert_int_equal(fault, EXU_CUT_OFF);
@@ -641,7 +641,7 @@ static void damaged_bytes_anywhere_never_crash_the_reader(void **state) {
     struct opened opened;
     open_bytes(&opened, copy, size);
     if (opened.fine) {
-      exu_crash_describe(&opened.process, &opened.arena);
+      exu_crash_describe(&opened.process);
       size_t count;
       const struct exu_region *regions = exu_space_regions(opened.process.space, &count);
       uint8_t buffer[300];

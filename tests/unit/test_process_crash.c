@@ -14,6 +14,7 @@
 #include "process/process.h"
 #include "process/signal_names.h"
 #include "process/system_calls.h"
+#include "sentences.h"
 
 enum {
   PAGE = 4096,
@@ -110,7 +111,7 @@ static void describe(struct described *described, const struct scene *scene) {
   close(file.fd);
   core_builder_destroy(core);
   exu_calls_check(&described->process);
-  exu_crash_describe(&described->process, &described->arena);
+  exu_crash_describe(&described->process);
 }
 
 static void forget(struct described *described) {
@@ -121,10 +122,7 @@ static void forget(struct described *described) {
 static void assert_summary(const struct scene *scene, const char *expected) {
   struct described described;
   describe(&described, scene);
-  struct exu_string summary = described.process.crash->summary;
-  assert_non_null(summary.data);
-  assert_string_equal(summary.data, expected);
-  assert_int_equal(summary.size, strlen(expected));
+  assert_string_equal(crash_sentence(described.process.crash, described.process.pid), expected);
   forget(&described);
 }
 
@@ -136,7 +134,7 @@ static void assert_place(uint64_t address, const struct scene *like, const char 
   scene.word = address;
   describe(&described, &scene);
   assert_true(described.process.crash->has_address);
-  assert_string_equal(described.process.crash->address_in.data, expected);
+  assert_string_equal(crash_place_words(&described.process.crash->place), expected);
   forget(&described);
 }
 
@@ -193,7 +191,7 @@ static void an_address_that_the_kernel_does_not_report_is_not_null(void **state)
   struct described described;
   describe(&described, &(struct scene){.signal = 11, .code = EXU_SI_KERNEL, .word = 0});
   assert_false(described.process.crash->has_address);
-  assert_null(described.process.crash->address_in.data);
+  assert_int_equal(described.process.crash->place.kind, EXU_CRASH_AT_UNKNOWN);
   assert_string_equal(described.process.crash->code_name, "SI_KERNEL");
   forget(&described);
   assert_summary(&(struct scene){.signal = 11, .code = EXU_SEGV_CPERR},
@@ -450,13 +448,16 @@ static void the_length_of_a_file_of_that_name_is_said_as_what_it_is(void **state
   struct described described;
   describe(&described, &(struct scene){.signal = 7, .code = EXU_BUS_ADRERR, .word = SHARED});
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-    exu_crash_measured(&described.process, 70000, ends[i].changed, &described.arena);
-    const char *mapped = strstr(described.process.crash->summary.data, " were mapped");
+    described.process.crash->file.length = 70000;
+    described.process.crash->file.changed = ends[i].changed;
+    const char *mapped = strstr(crash_sentence(described.process.crash, described.process.pid), " were mapped");
     assert_non_null(mapped);
     assert_string_equal(mapped + strlen(" were mapped"), ends[i].end);
   }
-  exu_crash_measured(&described.process, INT64_MAX, EXU_UNKNOWN, &described.arena);
-  assert_non_null(strstr(described.process.crash->summary.data, " is 9,223,372,036,854,775,807 bytes long here now"));
+  described.process.crash->file.length = INT64_MAX;
+  described.process.crash->file.changed = EXU_UNKNOWN;
+  assert_non_null(strstr(crash_sentence(described.process.crash, described.process.pid),
+                         " is 9,223,372,036,854,775,807 bytes long here now"));
   forget(&described);
 }
 

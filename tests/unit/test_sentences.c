@@ -97,7 +97,9 @@ static void sentences_that_are_not_there_are_mistakes_of_the_caller(void **state
   assert_false(exu_write_wait(&report, 0, stdout));
   assert_false(exu_write_deadlock(&report, 0, stdout));
   assert_false(exu_write_hang(&report, 0, stdout));
+  assert_false(exu_write_crash(&report, stdout));
   assert_false(exu_write_wait(NULL, 0, stdout));
+  assert_false(exu_write_crash(NULL, stdout));
 }
 
 static void a_text_in_memory_has_any_length(void **state) {
@@ -118,6 +120,41 @@ static void a_text_in_memory_has_any_length(void **state) {
   }
 }
 
+static void what_a_process_named_is_escaped_in_the_sentence_of_its_crash(void **state) {
+  (void)state;
+  struct exu_crash crash = {.signal = 11,
+                            .name = "SIGSEGV",
+                            .has_address = true,
+                            .address = 0x1000,
+                            .place = {.kind = EXU_CRASH_AT_FILE, .path = TEXT("/a\x1b[2J"), .protection = "r--"},
+                            .message = TEXT("b\n"),
+                            .tid = -1};
+  assert_string_equal(crash_sentence(&crash, 1),
+                      "Segmentation fault at address 0x1000 in /a\\x1b[2J (r--); the last words "
+                      "of the C library: b\\n");
+  crash.place.protection = NULL;
+  assert_non_null(strstr(crash_sentence(&crash, 1), " address 0x1000 (/a\\x1b[2J); "));
+}
+
+/* Each kind says something of its own, and none of them an access or an overflow that is not among the facts. */
+static void every_kind_of_place_has_words(void **state) {
+  (void)state;
+  static const enum exu_crash_place_kind kinds[] = {EXU_CRASH_PLACES(EXU_ENUMERATOR)};
+  enum { COUNT = sizeof kinds / sizeof *kinds };
+  for (size_t i = 0; i < COUNT; i++) {
+    const struct exu_crash_place place = {.kind = kinds[i], .path = TEXT("/a"), .tid = 7};
+    const bool of_stack = kinds[i] == EXU_CRASH_BELOW_STACK || kinds[i] == EXU_CRASH_AT_GUARD_PAGE;
+    char words[100];
+    snprintf(words, sizeof words, "%s", crash_place_words(&place));
+    assert_true(words[0] != '\0');
+    assert_int_equal(strstr(words, "overflow") != NULL, of_stack);
+    for (size_t j = 0; j < i; j++) {
+      const struct exu_crash_place other = {.kind = kinds[j], .path = TEXT("/a"), .tid = 7};
+      assert_string_not_equal(words, crash_place_words(&other));
+    }
+  }
+}
+
 static void every_gap_has_words_of_its_own_and_so_has_none(void **state) {
   (void)state;
   static const enum exu_gap gaps[] = {EXU_GAPS(EXU_ENUMERATOR)};
@@ -135,6 +172,8 @@ int main(void) {
       cmocka_unit_test(a_child_that_python_tells_of_has_its_name),
       cmocka_unit_test(who_has_a_lock_is_said_wherever_that_is),
       cmocka_unit_test(sentences_that_are_not_there_are_mistakes_of_the_caller),
+      cmocka_unit_test(what_a_process_named_is_escaped_in_the_sentence_of_its_crash),
+      cmocka_unit_test(every_kind_of_place_has_words),
       cmocka_unit_test(every_gap_has_words_of_its_own_and_so_has_none),
       cmocka_unit_test(a_text_in_memory_has_any_length),
   };
