@@ -65,15 +65,15 @@ static void follow(const struct search *search, size_t start) {
 /* Threads that wait for one thing, in the order of their numbers: the first of each, and the one after each. */
 static bool add_to_group(struct search *search, struct exu_map *groups, uint64_t key, size_t thread) {
   bool is_new;
-  void **slot = exu_map_insert(groups, key, &is_new);
-  if (!slot) return false;
+  uint64_t *last = exu_map_insert_number(groups, key, &is_new);
+  if (!last) return false;
   search->next[thread] = thread;
   if (is_new) {
     search->first[thread] = true;
   } else {
-    search->next[(size_t)((const struct exu_stand *)*slot - search->stands)] = thread;
+    search->next[*last] = thread;
   }
-  *slot = (void *)&search->stands[thread]; /* the last one */
+  *last = thread;
   return true;
 }
 

@@ -50,8 +50,8 @@ static void look_at_keeper(struct exu_waits *waits, const struct exu_wait_part *
 }
 
 struct filling {
-  struct exu_map *tasks; /* task -> its struct exu_wait_pool */
-  struct exu_wait_pool *pool;
+  struct exu_map *tasks; /* task -> 1 + the index of its pool */
+  size_t pool;           /* index */
   bool no_memory;
 };
 
@@ -59,26 +59,27 @@ struct filling {
 static bool put_task(void *context, uint64_t task) {
   struct filling *filling = context;
   bool is_new;
-  void **slot = exu_map_insert(filling->tasks, task, &is_new);
-  if (slot) *slot = filling->pool;
-  filling->no_memory = !slot;
-  return slot != NULL;
+  uint64_t *queued_in = exu_map_insert_number(filling->tasks, task, &is_new);
+  if (queued_in) *queued_in = filling->pool + 1;
+  filling->no_memory = !queued_in;
+  return queued_in != NULL;
 }
 
 /* The executors of a thousand tests may have died; those that matter have threads. */
 static bool find_tasks(struct exu_waits *waits, struct exu_map *tasks) {
   struct filling filling = {.tasks = tasks};
   for (size_t i = 0; i < waits->pools.count && !filling.no_memory; i++) {
-    filling.pool = &waits->pools.items[i];
-    exu_py_pool_tasks(filling.pool->py, &filling.pool->of, put_task, &filling);
+    const struct exu_wait_pool *pool = &waits->pools.items[i];
+    filling.pool = i;
+    exu_py_pool_tasks(pool->py, &pool->of, put_task, &filling);
   }
   for (size_t i = 0; i < waits->seen.count && !filling.no_memory; i++) {
     struct exu_seen *seen = &waits->seen.items[i];
     if (seen->wait.kind != EXU_WAIT_FUTURE || seen->wait.address == 0 || seen->py_part >= seen->subject.part_count)
       continue;
     uint64_t task = exu_py_task_of(seen->subject.parts[seen->py_part].py, seen->wait.address);
-    void **slot = task ? exu_map_find(tasks, task) : NULL;
-    if (slot) seen->queued_in = (size_t)((struct exu_wait_pool *)*slot - waits->pools.items) + 1;
+    const uint64_t *queued_in = task ? exu_map_find_number(tasks, task) : NULL;
+    if (queued_in) seen->queued_in = (size_t)*queued_in;
   }
   return !filling.no_memory;
 }
