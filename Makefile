@@ -27,7 +27,7 @@ demo: setup all
 
 # Every test: unit tests, then the tests of the command line with every interpreter that is found.
 check: setup all
-	tests/interpreters/setup.sh
+	tests/lib/setup-interpreters.sh
 	ctest --preset release -j $(JOBS)
 	EXUVIA=$(CURDIR)/$(BUILD)/exuvia tools/pytest.sh tests
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from support import interpreters, scenarios
+from lib import interpreters, scenarios
 
 
 def _start_alike():
@@ -70,7 +70,7 @@ def _summary(terminalreporter, outcomes):
     write(f"interpreters not found: {len(absent)}" + (": " + ", ".join(absent) if absent else ""))
     if any(name.endswith(("debug", "free-threaded", "jit")) or name in ("2.7 release", "3.14 release", "3.15 release")
            for name in absent):
-        write("  (tests/interpreters/setup.sh fetches what this machine does not have)")
+        write("  (tests/lib/setup-interpreters.sh fetches what this machine does not have)")
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -16,7 +16,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXUVIA = os.environ.get("EXUVIA") or str(ROOT / "build" / "release" / "exuvia")
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
-GOLDEN = sorted((ROOT / "tests" / "unit" / "data").glob("*.json"))
+GOLDEN = sorted((ROOT / "tests" / "data").glob("*.json"))
 
 COMPLETE, PARTIAL, NOTHING, USAGE, IOERR = 0, 1, 2, 64, 74
 
@@ -321,7 +321,7 @@ def parent(report, path):
 
 
 def full_report():
-    return json.loads((ROOT / "tests" / "unit" / "data" / "full.json").read_text(encoding="utf-8"))
+    return json.loads((ROOT / "tests" / "data" / "full.json").read_text(encoding="utf-8"))
 
 
 def test_the_schema_refuses_a_report_without_any_one_of_its_fields():

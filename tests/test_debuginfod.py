@@ -16,7 +16,7 @@ import urllib.request
 
 import pytest
 
-from support import report
+from lib import report
 
 PROGRAM = """
 #include <stdlib.h>

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from support import hanging, interpreters, report, scenarios
+from lib import hanging, interpreters, report, scenarios
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXUVIA = pathlib.Path(report.exuvia()).resolve()

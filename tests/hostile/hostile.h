@@ -100,7 +100,7 @@ bool json_is_valid(const char *text, size_t size);
 /* The drivers; each returns the exit status. */
 int run_corrupt(int count, char **arguments);
 int run_truncate(int count, char **arguments);
-int run_lies(int count, char **arguments);
+int run_mutations(int count, char **arguments);
 int run_limits(int count, char **arguments);
 
 #endif

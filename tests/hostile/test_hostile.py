@@ -15,7 +15,7 @@ import tempfile
 
 import pytest
 
-from support import interpreters, report as reports, scenarios
+from lib import interpreters, report as reports, scenarios
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXUVIA = pathlib.Path(reports.exuvia()).resolve()
@@ -144,7 +144,7 @@ def test_a_core_cut_off_anywhere_shows_no_frame_that_never_was(interpreter, step
 @pytest.mark.parametrize("interpreter", interpreters.walks(), ids=lambda one: one.name)
 def test_structures_that_lie_cost_only_what_they_lie_about(interpreter):
     with python_core(interpreter) as core:
-        drive("lies", core, timeout=300)
+        drive("mutations", core, timeout=300)
 
 
 # ---- Files --------------------------------------------------------------------------------------------------------------

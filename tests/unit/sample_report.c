@@ -594,7 +594,7 @@ static char *read_file(const char *path, size_t *size) {
 
 void assert_golden(const char *name, sample_writer *write, const void *context) {
   char path[256];
-  snprintf(path, sizeof path, "unit/data/%s", name);
+  snprintf(path, sizeof path, "data/%s", name);
   size_t size, expected_size;
   char *data = printed(write, context, &size);
   if (getenv("EXUVIA_UPDATE_GOLDEN")) {

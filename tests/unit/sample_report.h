@@ -18,7 +18,7 @@ extern const struct exu_report sample_live;    /* threads that wait in every way
 extern const struct exu_report sample_nothing; /* a core that could not be read */
 
 /*
- * Compare what `write` prints with the file tests/unit/data/NAME; with EXUVIA_UPDATE_GOLDEN set in the environment,
+ * Compare what `write` prints with the file tests/data/NAME; with EXUVIA_UPDATE_GOLDEN set in the environment,
  * write that file instead.
  */
 typedef bool sample_writer(FILE *out, const void *context);

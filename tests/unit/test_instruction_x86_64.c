@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lengths, operands and results of x86-64 instructions; tests/truth/test_instructions.py has whole libraries of them.
+ * Lengths, operands and results of x86-64 instructions; tests/core/test_instructions.py has whole libraries of them.
  */
 #include <setjmp.h>
 #include <stdarg.h>

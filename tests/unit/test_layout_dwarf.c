@@ -87,8 +87,8 @@ static void compile(const char *compiler, const char *options, const char *sourc
   int fd = mkstemp(compiled);
   assert_true(fd >= 0);
   close(fd);
-  assert_true(asprintf(&command, "cd unit/data/layout && %s -O1 -shared -fPIC %s -o '%s' %s 2> /dev/null", compiler,
-                       options, compiled, sources) > 0);
+  assert_true(asprintf(&command, "cd data/layout && %s -O1 -shared -fPIC %s -o '%s' %s 2> /dev/null", compiler, options,
+                       compiled, sources) > 0);
   int status = system(command);
   free(command);
   if (status != 0) {

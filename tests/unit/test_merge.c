@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Splicing, from cases that are data: every file in data/merge is a list of them. A case is a block of lines:
+ * Merging, from cases that are data: every file in data/merge is a list of them. A case is a block of lines:
  *
  * case: what is true n 100 140 [f=7] [eval] [keeps=a1,b2]   a native frame's sp and cfa (hex; cfa 0: unknown),
  * innermost first [unsymbolized] [size=4000]               no symbol names its function; the size of that (hex) [bare]
@@ -212,12 +212,12 @@ static void cases_of_the_data_files(void **state) {
   (void)state;
   size_t cases = 0, files = 0;
   wrong = 0;
-  DIR *folder = opendir("unit/data/merge");
+  DIR *folder = opendir("data/merge");
   assert_non_null(folder);
   for (struct dirent *entry; (entry = readdir(folder));) {
     char path[300];
     if (!strstr(entry->d_name, ".txt")) continue;
-    snprintf(path, sizeof path, "unit/data/merge/%s", entry->d_name);
+    snprintf(path, sizeof path, "data/merge/%s", entry->d_name);
     cases += run_file(path);
     files++;
   }

@@ -50,7 +50,7 @@ static void add(struct fixture *fixture, uint64_t start, uint64_t end, uint64_t 
   assert_true(exu_space_add(fixture->space, &region));
 }
 
-static void seal(struct fixture *fixture) { assert_true(exu_space_finalize(fixture->space)); }
+static void finalize(struct fixture *fixture) { assert_true(exu_space_finalize(fixture->space)); }
 
 static void assert_byte(struct fixture *fixture, uint64_t address, uint64_t offset) {
   uint8_t byte = 0;
@@ -68,7 +68,7 @@ static void an_empty_space_has_nothing_mapped(void **state) {
   (void)state;
   struct fixture fixture;
   make(&fixture);
-  seal(&fixture);
+  finalize(&fixture);
   size_t count = 1;
   exu_space_regions(fixture.space, &count);
   assert_int_equal(count, 0);
@@ -85,7 +85,7 @@ static void what_was_not_saved_is_a_fault_and_not_the_neighbours_bytes(void **st
   make(&fixture);
   add(&fixture, 0x1000, 0x3000, 0x1000, 0);      /* p_filesz < p_memsz */
   add(&fixture, 0x3000, 0x4000, 0x1000, 0x1000); /* its bytes follow in the file */
-  seal(&fixture);
+  finalize(&fixture);
   assert_byte(&fixture, 0x1fff, 0xfff);
   assert_fault(&fixture, 0x2000, EXU_NOT_SAVED);
   assert_fault(&fixture, 0x2fff, EXU_NOT_SAVED);
@@ -102,7 +102,7 @@ static void a_read_spans_adjacent_regions(void **state) {
   add(&fixture, 0x1000, 0x1004, 4, 0x8000);
   add(&fixture, 0x1004, 0x1008, 4, 0x100);
   add(&fixture, 0x1008, 0x1010, 8, 0x4000);
-  seal(&fixture);
+  finalize(&fixture);
   uint8_t bytes[16];
   assert_int_equal(exu_space_read(fixture.space, 0x1000, bytes, 16), EXU_READABLE);
   for (size_t i = 0; i < 16; i++)
@@ -115,7 +115,7 @@ static void a_read_is_all_or_nothing(void **state) {
   struct fixture fixture;
   make(&fixture);
   add(&fixture, 0x1000, 0x2000, 0x800, 0);
-  seal(&fixture);
+  finalize(&fixture);
   uint8_t bytes[32];
   memset(bytes, 0xa5, sizeof bytes);
   assert_int_equal(exu_space_read(fixture.space, 0x17f0, bytes, 32), EXU_NOT_SAVED);
@@ -131,7 +131,7 @@ static void read_some_stops_at_the_first_missing_byte(void **state) {
   make(&fixture);
   add(&fixture, 0x1000, 0x1010, 0x10, 0);
   add(&fixture, 0x1010, 0x1020, 0x8, 0x200);
-  seal(&fixture);
+  finalize(&fixture);
   uint8_t bytes[64];
   assert_int_equal(exu_space_read_some(fixture.space, 0x1000, bytes, sizeof bytes), 0x18);
   assert_int_equal(bytes[0x17], byte_at(0x207));
@@ -145,7 +145,7 @@ static void reads_larger_than_the_cache_are_right(void **state) {
   struct fixture fixture;
   make(&fixture);
   add(&fixture, 0x1000, 0x1000 + FILE_SIZE - 3, FILE_SIZE - 3, 3);
-  seal(&fixture);
+  finalize(&fixture);
   uint8_t *bytes = malloc(FILE_SIZE);
   for (size_t size = 1; size < FILE_SIZE - 3; size = size * 3 + 1) {
     assert_int_equal(exu_space_read(fixture.space, 0x1001, bytes, size), EXU_READABLE);
@@ -164,7 +164,7 @@ static void saved_bytes_win_over_unsaved_ones_in_either_order(void **state) {
     if (saved_first) add(&fixture, 0x2000, 0x3000, 0x1000, 0x100);
     add(&fixture, 0x1000, 0x4000, 0, 0);
     if (!saved_first) add(&fixture, 0x2000, 0x3000, 0x1000, 0x100);
-    seal(&fixture);
+    finalize(&fixture);
     assert_fault(&fixture, 0x1fff, EXU_NOT_SAVED);
     assert_byte(&fixture, 0x2000, 0x100);
     assert_byte(&fixture, 0x2fff, 0x10ff);
@@ -182,7 +182,7 @@ static void among_equals_the_one_added_first_wins(void **state) {
   make(&fixture);
   add(&fixture, 0x2000, 0x4000, 0x2000, 0x100);
   add(&fixture, 0x1000, 0x3000, 0x2000, 0x5000);
-  seal(&fixture);
+  finalize(&fixture);
   assert_byte(&fixture, 0x1fff, 0x5fff);
   assert_byte(&fixture, 0x2000, 0x100);
   assert_byte(&fixture, 0x3fff, 0x20ff);
@@ -197,7 +197,7 @@ static void bytes_past_the_end_of_the_file_are_cut_off(void **state) {
   add(&fixture, 0x5000, 0x6000, 0x1000, UINT64_MAX - 0x10); /* an offset that would wrap around */
   add(&fixture, 0x5800, 0x5804, 4, 0);                      /* and one inside of it, which splits it */
   add(&fixture, 0x7000, 0x8000, 0x1000, FILE_SIZE);
-  seal(&fixture);
+  finalize(&fixture);
   assert_byte(&fixture, 0x17ff, FILE_SIZE - 1);
   assert_fault(&fixture, 0x1800, EXU_CUT_OFF);
   assert_fault(&fixture, 0x5000, EXU_CUT_OFF);
@@ -219,7 +219,7 @@ static void the_end_of_the_address_space_does_not_wrap(void **state) {
   add(&fixture, 0, 0x10, 0x10, 0x100);
   add(&fixture, 0x5000, 0x4000, 0x10, 0); /* backwards: nothing */
   add(&fixture, 0x6000, 0x6000, 0x10, 0); /* empty */
-  seal(&fixture);
+  finalize(&fixture);
   uint8_t bytes[64];
   assert_byte(&fixture, UINT64_MAX - 1, 15);
   assert_int_equal(exu_space_read(fixture.space, UINT64_MAX - 8, bytes, 16), EXU_UNMAPPED);
@@ -266,7 +266,7 @@ static void random_overlaps_equal_a_bytewise_model(void **state) {
       add(&fixture, start, end, saved, offset);
       model_add(&model, start, end, saved, offset);
     }
-    seal(&fixture);
+    finalize(&fixture);
     for (uint64_t address = 0; address < 256; address++) {
       if (model.rank[address] < 0) {
         assert_fault(&fixture, address, EXU_UNMAPPED);
@@ -292,7 +292,7 @@ static void a_hundred_thousand_nested_regions_seal_in_no_time(void **state) {
   make(&fixture);
   const uint64_t count = 100000;
   for (uint64_t i = 0; i < count; i++) add(&fixture, i * 16, (2 * count - i) * 16 + 16, i % 2 ? 16 : 0, i % 4096);
-  seal(&fixture);
+  finalize(&fixture);
   assert_fault(&fixture, 0, EXU_NOT_SAVED);
   assert_byte(&fixture, 16, 1);
   drop(&fixture);
@@ -330,7 +330,7 @@ static void make_overlaid(struct fixture *fixture, struct overlay_context *conte
   context->source = (uint32_t)exu_space_add_source(fixture->space, exu_source_of_file(file->fd, sizeof bytes, false));
   add(fixture, 0x1000, 0x4000, 0x1000, 0x100);
   add(fixture, 0x9000, 0xa000, 0, 0);
-  seal(fixture);
+  finalize(fixture);
   exu_space_set_backing(fixture->space, backing, context);
 }
 
@@ -389,7 +389,7 @@ static void cut_off_bytes_are_not_overlaid(void **state) {
   struct fixture fixture;
   make(&fixture);
   add(&fixture, 0x1000, 0x3000, 0x1000, FILE_SIZE);
-  seal(&fixture);
+  finalize(&fixture);
   exu_space_add_backing(fixture.space, 0x1000, 0x3000, fixture.source, 0);
   assert_fault(&fixture, 0x1000, EXU_CUT_OFF);
   assert_byte(&fixture, 0x2000, 0x1000);
@@ -401,7 +401,7 @@ static void a_file_that_shrinks_gives_a_fault_and_no_signal(void **state) {
   struct fixture fixture;
   make(&fixture);
   add(&fixture, 0x1000, 0x9000, 0x8000, 0);
-  seal(&fixture);
+  finalize(&fixture);
   assert_int_equal(ftruncate(fixture.file.fd, 0x4100), 0);
   assert_byte(&fixture, 0x50ff, 0x40ff);
   assert_fault(&fixture, 0x5100, EXU_CUT_OFF);
@@ -416,7 +416,7 @@ static void a_file_that_cannot_be_read_is_a_fault_of_its_own(void **state) {
   int source = exu_space_add_source(fixture.space, exu_source_of_file(-1, 0x1000, false));
   struct exu_region region = {.start = 0x1000, .end = 0x2000, .saved = 0x1000, .source = (uint32_t)source};
   assert_true(exu_space_add(fixture.space, &region));
-  seal(&fixture);
+  finalize(&fixture);
   assert_fault(&fixture, 0x1000, EXU_READ_FAILED);
   for (int fault = EXU_READABLE; fault <= EXU_READ_FAILED; fault++)
     assert_non_null(exu_fault_text((enum exu_fault)fault));
@@ -455,7 +455,7 @@ static void a_scan_sees_every_saved_byte_of_a_region(void **state) {
   add(&fixture, 0x10000, 0x20000, 0x10000, FILE_SIZE - 0x1000); /* cut off */
   add(&fixture, 0x30005, 0x30100, 0xfb, 0);
   add(&fixture, 0x40000, 0x40100, 0, 0);
-  seal(&fixture);
+  finalize(&fixture);
   size_t count;
   const struct exu_region *regions = exu_space_regions(fixture.space, &count);
   assert_int_equal(count, 4);
@@ -541,7 +541,7 @@ static void the_callback_of_a_scan_may_read_and_scan(void **state) {
   struct fixture fixture;
   make(&fixture);
   add(&fixture, 0x1000, 0x9000, 0x8000, 0x20);
-  seal(&fixture);
+  finalize(&fixture);
   size_t count;
   assert_true(exu_space_scan(fixture.space, exu_space_regions(fixture.space, &count), 8, scan_within, &fixture));
   drop(&fixture);

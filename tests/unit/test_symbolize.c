@@ -32,8 +32,8 @@ struct process {
   char *scratch, *program;
 };
 
-enum { LANDMARK_LINE = __LINE__ + 1 };
-__attribute__((noinline)) static int landmark(int number) { return number * 3 + 1; }
+enum { TRIPLE_LINE = __LINE__ + 1 };
+__attribute__((noinline)) static int triple(int number) { return number * 3 + 1; }
 
 static int find_base(struct dl_phdr_info *info, size_t size, void *base) {
   (void)size;
@@ -102,8 +102,8 @@ static const struct exu_native_place *place_of(struct process *process, uint64_t
   return place;
 }
 
-static const struct exu_native_call *find_landmark(struct process *process) {
-  const struct exu_native_place *place = place_of(process, (uint64_t)(uintptr_t)landmark);
+static const struct exu_native_call *find_triple(struct process *process) {
+  const struct exu_native_place *place = place_of(process, (uint64_t)(uintptr_t)triple);
   return &place->calls[place->call_count - 1];
 }
 
@@ -135,28 +135,28 @@ static void separate(struct process *process, bool another_build) {
 }
 
 static void static_function_of_a_stripped_file_is_unknown(void **state) {
-  const struct exu_native_call *call = find_landmark(*state);
+  const struct exu_native_call *call = find_triple(*state);
   assert_null(call->function.data);
   assert_int_equal(call->line, -1);
 }
 
 static void separate_file_of_the_build_id_has_name_and_line(void **state) {
   separate(*state, false);
-  const struct exu_native_call *call = find_landmark(*state);
-  assert_true(is(call->function, "landmark"));
-  assert_int_equal(call->line, LANDMARK_LINE);
+  const struct exu_native_call *call = find_triple(*state);
+  assert_true(is(call->function, "triple"));
+  assert_int_equal(call->line, TRIPLE_LINE);
 }
 
 static void separate_file_of_another_build_is_not_used(void **state) {
   separate(*state, true);
-  assert_null(find_landmark(*state)->function.data);
+  assert_null(find_triple(*state)->function.data);
 }
 
 static void separate_file_serves_where_the_file_itself_is_gone(void **state) {
   struct process *process = *state;
   separate(process, false);
   run_command("rm '%s'", process->program);
-  assert_true(is(find_landmark(process)->function, "landmark"));
+  assert_true(is(find_triple(process)->function, "triple"));
   assert_int_equal(process->module.file_state, EXU_FILE_MISSING);
 }
 
@@ -165,7 +165,7 @@ static void debug_link_is_followed(void **state) {
   run_command(
       "cd '%s' && objcopy --only-keep-debug '/proc/%d/exe' p.debug && objcopy --add-gnu-debuglink=p.debug program",
       process->scratch, (int)getpid());
-  assert_true(is(find_landmark(process)->function, "landmark"));
+  assert_true(is(find_triple(process)->function, "triple"));
 }
 
 /* The symbols that distributions pack into .gnu_debugdata. */
@@ -185,14 +185,14 @@ static void pack_symbols(struct process *process, size_t cut) {
 
 static void packed_symbols_are_unpacked(void **state) {
   pack_symbols(*state, 0);
-  const struct exu_native_call *call = find_landmark(*state);
-  assert_true(is(call->function, "landmark"));
+  const struct exu_native_call *call = find_triple(*state);
+  assert_true(is(call->function, "triple"));
   assert_int_equal(call->line, -1);
 }
 
 static void damaged_packed_symbols_are_not_used(void **state) {
   pack_symbols(*state, 100);
-  assert_null(find_landmark(*state)->function.data);
+  assert_null(find_triple(*state)->function.data);
 }
 
 static void address_outside_of_every_symbol_has_no_name(void **state) {
@@ -265,5 +265,5 @@ int main(void) {
       TEST(names_are_those_of_the_source),
       TEST(endless_mangled_name_is_left_alone),
   };
-  return landmark(0) == 1 ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+  return triple(0) == 1 ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -19,7 +19,7 @@ static bool write_text(FILE *out, const void *context) {
   return exu_write_text(request->report, &request->options, out);
 }
 
-#define ROOT "unit/data/root"
+#define ROOT "data/root"
 
 static void check_golden(const char *name, const struct exu_report *report, struct exu_text_options options) {
   const struct request request = {report, options};
@@ -251,7 +251,7 @@ static void threads_with_the_same_native_lines_are_folded(void **state) {
   free(text);
 }
 
-/* ---- source lines: tests/unit/data/root/lines.py ---- */
+/* ---- source lines: tests/data/root/lines.py ---- */
 
 static void check_source(struct exu_position position, const char *expected) {
   const struct exu_frame frame = {.function = TEXT("f"), .file = TEXT("/lines.py"), .position = position};
