@@ -22,7 +22,7 @@ static uint64_t first_frame_place(const struct mutator *mutator, struct exu_fiel
   return inside_field(&mutator->inside, mutator->tstate, layout->tstate_cframe);
 }
 
-static void lie_about_previous(struct mutator *mutator, const char *name, uint64_t value, const char *code) {
+static void mutate_previous(struct mutator *mutator, const char *name, uint64_t value, const char *code) {
   mutator_put(mutator, mutator_frame(mutator, MIDDLE), mutator_previous_field(mutator), value);
   mutator_lose(mutator, MIDDLE + 1, FRAMES_MAX, LOST);
   mutator_try(mutator, name, code);
@@ -38,7 +38,7 @@ static size_t innermost_run(const struct mutator *mutator, uint64_t cframe) {
 }
 
 /* All frames are lost, but where each call of the eval loop has a CFrame that leads to the one before: 3.11 and 3.12. */
-static void lie_about_first(struct mutator *mutator, const char *name, uint64_t value) {
+static void mutate_first(struct mutator *mutator, const char *name, uint64_t value) {
   struct exu_field field;
   uint64_t place = first_frame_place(mutator, &field);
   bool one_run = place != mutator->tstate;
@@ -48,7 +48,7 @@ static void lie_about_first(struct mutator *mutator, const char *name, uint64_t 
   mutator_try(mutator, name, one_run ? "call-not-begun" : "frame-unreadable");
 }
 
-static void lie_about_instruction(struct mutator *mutator, const char *name, uint64_t value) {
+static void mutate_instruction(struct mutator *mutator, const char *name, uint64_t value) {
   const struct exu_layout *layout = mutator->layout;
   struct exu_field field = exu_py_has(layout->tstate_frame)       ? layout->frame_lasti
                            : exu_py_has(layout->iframe_instr_ptr) ? layout->iframe_instr_ptr
@@ -60,24 +60,23 @@ static void lie_about_instruction(struct mutator *mutator, const char *name, uin
 
 void mutate_frames(struct mutator *mutator) {
   uint64_t middle = mutator_frame(mutator, MIDDLE);
-  lie_about_previous(mutator, "frame-previous-is-itself", middle, "frame-cycle");
-  lie_about_previous(mutator, "frame-previous-is-the-innermost", mutator_frame(mutator, 0), "frame-cycle");
-  lie_about_previous(mutator, "frame-previous-is-the-next-inner", mutator_frame(mutator, MIDDLE - 1), "frame-cycle");
-  lie_about_previous(mutator, "frame-previous-is-unmapped", UNMAPPED, "frame-unreadable");
-  lie_about_previous(mutator, "frame-previous-is-misaligned", mutator_frame(mutator, MIDDLE + 1) + 1,
-                     "frame-unreadable");
-  lie_about_previous(mutator, "frame-previous-is-in-the-kernel", UINT64_MAX - 7, "frame-unreadable");
-  lie_about_first(mutator, "first-frame-is-unmapped", UNMAPPED);
-  lie_about_first(mutator, "first-frame-is-misaligned", mutator_frame(mutator, 0) + 3);
-  lie_about_first(mutator, "first-frame-is-tiny", 8);
+  mutate_previous(mutator, "frame-previous-is-itself", middle, "frame-cycle");
+  mutate_previous(mutator, "frame-previous-is-the-innermost", mutator_frame(mutator, 0), "frame-cycle");
+  mutate_previous(mutator, "frame-previous-is-the-next-inner", mutator_frame(mutator, MIDDLE - 1), "frame-cycle");
+  mutate_previous(mutator, "frame-previous-is-unmapped", UNMAPPED, "frame-unreadable");
+  mutate_previous(mutator, "frame-previous-is-misaligned", mutator_frame(mutator, MIDDLE + 1) + 1, "frame-unreadable");
+  mutate_previous(mutator, "frame-previous-is-in-the-kernel", UINT64_MAX - 7, "frame-unreadable");
+  mutate_first(mutator, "first-frame-is-unmapped", UNMAPPED);
+  mutate_first(mutator, "first-frame-is-misaligned", mutator_frame(mutator, 0) + 3);
+  mutate_first(mutator, "first-frame-is-tiny", 8);
   if (exu_py_has(mutator->layout->tstate_frame)) {
-    lie_about_instruction(mutator, "instruction-is-negative", UINT64_C(0xffffff00));
-    lie_about_instruction(mutator, "instruction-is-huge", UINT64_C(0x7fffffff));
+    mutate_instruction(mutator, "instruction-is-negative", UINT64_C(0xffffff00));
+    mutate_instruction(mutator, "instruction-is-huge", UINT64_C(0x7fffffff));
   } else {
-    lie_about_instruction(mutator, "instruction-before-the-code", mutator_code(mutator, middle) - 64);
-    lie_about_instruction(mutator, "instruction-behind-the-code", mutator_code(mutator, middle) + (1 << 20));
-    lie_about_instruction(mutator, "instruction-is-null", 0);
-    lie_about_instruction(mutator, "instruction-in-the-kernel", UINT64_MAX - 7);
+    mutate_instruction(mutator, "instruction-before-the-code", mutator_code(mutator, middle) - 64);
+    mutate_instruction(mutator, "instruction-behind-the-code", mutator_code(mutator, middle) + (1 << 20));
+    mutate_instruction(mutator, "instruction-is-null", 0);
+    mutate_instruction(mutator, "instruction-in-the-kernel", UINT64_MAX - 7);
   }
   if (exu_py_has(mutator->layout->tstate_cframe) && exu_py_has(mutator->layout->iframe_size)) {
     mutator_put(mutator, mutator->tstate, mutator->layout->tstate_cframe, UNMAPPED);
@@ -90,22 +89,22 @@ void mutate_frames(struct mutator *mutator) {
 
 /* ---- Code ------------------------------------------------------------------------------------------------------------ */
 
-static void lie_about_code_pointer(struct mutator *mutator, const char *name, uint64_t value) {
+static void mutate_code_pointer(struct mutator *mutator, const char *name, uint64_t value) {
   mutator_put(mutator, mutator_frame(mutator, MIDDLE), mutator_code_field(mutator), value);
   mutator_lose(mutator, MIDDLE, MIDDLE, LOST);
   mutator_try(mutator, name, "code-unreadable");
 }
 
-static void lie_about_string(struct mutator *mutator, const char *name, uint64_t string, struct exu_field field,
-                             uint64_t value) {
+static void mutate_string(struct mutator *mutator, const char *name, uint64_t string, struct exu_field field,
+                          uint64_t value) {
   mutator_put(mutator, string, field, value);
   mutator_lose_code(mutator, mutator->layout->code_name, string, LOST);
   mutator_lose_code(mutator, mutator->layout->code_filename, string, LOST);
   mutator_try(mutator, name, "code-unreadable");
 }
 
-static void lie_about_table(struct mutator *mutator, const char *name, uint64_t code, struct exu_field table,
-                            uint64_t size) {
+static void mutate_table(struct mutator *mutator, const char *name, uint64_t code, struct exu_field table,
+                         uint64_t size) {
   uint64_t bytes = inside_field(&mutator->inside, code, table);
   mutator_put(mutator, bytes, mutator->layout->var_size, size);
   mutator_lose_code(mutator, table, bytes, LINE_LOST);
@@ -120,26 +119,26 @@ void mutate_code(struct mutator *mutator) {
   struct exu_field table = exu_py_has(layout->code_linetable) ? layout->code_linetable : layout->code_lnotab;
   struct exu_field length = exu_py_has(layout->ascii_size) ? layout->ascii_length : layout->var_size;
 
-  lie_about_code_pointer(mutator, "code-is-null", 0);
-  lie_about_code_pointer(mutator, "code-is-unmapped", UNMAPPED);
-  lie_about_code_pointer(mutator, "code-is-a-string", file);
-  lie_about_code_pointer(mutator, "code-is-within-a-string", file + 16);
-  lie_about_code_pointer(mutator, "code-is-a-thread-state", mutator->tstate);
-  lie_about_code_pointer(mutator, "code-is-a-frame", mutator_frame(mutator, MIDDLE));
-  lie_about_code_pointer(mutator, "code-is-within-the-code", code + 8);
-  lie_about_code_pointer(mutator, "code-is-zeros", mutator->scratch);
+  mutate_code_pointer(mutator, "code-is-null", 0);
+  mutate_code_pointer(mutator, "code-is-unmapped", UNMAPPED);
+  mutate_code_pointer(mutator, "code-is-a-string", file);
+  mutate_code_pointer(mutator, "code-is-within-a-string", file + 16);
+  mutate_code_pointer(mutator, "code-is-a-thread-state", mutator->tstate);
+  mutate_code_pointer(mutator, "code-is-a-frame", mutator_frame(mutator, MIDDLE));
+  mutate_code_pointer(mutator, "code-is-within-the-code", code + 8);
+  mutate_code_pointer(mutator, "code-is-zeros", mutator->scratch);
 
-  lie_about_string(mutator, "name-claims-2^60-characters", name, length, HUGE_COUNT);
-  lie_about_string(mutator, "name-claims-all-characters", name, length, UINT64_MAX);
-  lie_about_string(mutator, "name-claims-500-characters", name, length, 500);
-  lie_about_string(mutator, "file-claims-2^60-characters", file, length, HUGE_COUNT);
-  lie_about_string(mutator, "file-claims-2^20-characters", file, length, 1 << 20);
-  lie_about_string(mutator, "name-has-no-type", name, layout->object_type, UNMAPPED);
-  lie_about_string(mutator, "name-has-a-null-type", name, layout->object_type, 0);
-  lie_about_string(mutator, "name-has-another-type", name, layout->object_type, mutator->tstate);
+  mutate_string(mutator, "name-claims-2^60-characters", name, length, HUGE_COUNT);
+  mutate_string(mutator, "name-claims-all-characters", name, length, UINT64_MAX);
+  mutate_string(mutator, "name-claims-500-characters", name, length, 500);
+  mutate_string(mutator, "file-claims-2^60-characters", file, length, HUGE_COUNT);
+  mutate_string(mutator, "file-claims-2^20-characters", file, length, 1 << 20);
+  mutate_string(mutator, "name-has-no-type", name, layout->object_type, UNMAPPED);
+  mutate_string(mutator, "name-has-a-null-type", name, layout->object_type, 0);
+  mutate_string(mutator, "name-has-another-type", name, layout->object_type, mutator->tstate);
 
-  lie_about_table(mutator, "line-table-claims-2^60-bytes", code, table, HUGE_COUNT);
-  lie_about_table(mutator, "line-table-claims-all-bytes", code, table, UINT64_MAX);
+  mutate_table(mutator, "line-table-claims-2^60-bytes", code, table, HUGE_COUNT);
+  mutate_table(mutator, "line-table-claims-all-bytes", code, table, UINT64_MAX);
   mutator_put(mutator, code, table, UNMAPPED);
   mutator_lose_code(mutator, layout->code_name, name, LINE_LOST);
   mutator_try(mutator, "line-table-is-unmapped", "line-table-unreadable");
@@ -152,7 +151,7 @@ static uint64_t tstate_at(const struct mutator *mutator, size_t index) {
 }
 
 /* The list of thread states ends behind its second entry. */
-static void lie_about_second(struct mutator *mutator, const char *name, uint64_t next, bool third_lost) {
+static void mutate_second(struct mutator *mutator, const char *name, uint64_t next, bool third_lost) {
   mutator_put(mutator, tstate_at(mutator, 1), mutator->layout->tstate_next, next);
   for (size_t i = 2; third_lost && i < mutator->inside.threads.threads.count; i++)
     mutator_lose_thread(mutator, tstate_at(mutator, i));
@@ -211,7 +210,7 @@ static bool put_interpreters(struct mutator *mutator, struct crowd crowd, uint64
   return true;
 }
 
-static void lie_about_interpreters(struct mutator *mutator) {
+static void mutate_interpreters(struct mutator *mutator) {
   const struct exu_layout *layout = mutator->layout;
   uint64_t interpreter = mutator->inside.threads.interpreters.items[0].address;
   uint64_t modules = inside_field(&mutator->inside, interpreter, layout->interp_modules);
@@ -242,7 +241,7 @@ static void lie_about_interpreters(struct mutator *mutator) {
 }
 
 /* Without the first thread state there is no interpreter to be believed in. */
-static void lie_about_head(struct mutator *mutator, const char *name, uint64_t value) {
+static void mutate_head(struct mutator *mutator, const char *name, uint64_t value) {
   mutator_put(mutator, mutator->inside.threads.interpreters.items[0].address, mutator->layout->interp_threads_head,
               value);
   mutator->nothing = true;
@@ -256,14 +255,14 @@ void mutate_lists(struct mutator *mutator) {
   mutator_try(mutator, "last-thread-leads-to-the-first", "list-damaged");
   mutator_put(mutator, tstate_at(mutator, count - 1), layout->tstate_next, tstate_at(mutator, count - 1));
   mutator_try(mutator, "last-thread-leads-to-itself", "list-damaged");
-  lie_about_second(mutator, "thread-next-is-itself", tstate_at(mutator, 1), true);
-  lie_about_second(mutator, "thread-next-is-misaligned", tstate_at(mutator, 2) + 1, true);
+  mutate_second(mutator, "thread-next-is-itself", tstate_at(mutator, 1), true);
+  mutate_second(mutator, "thread-next-is-misaligned", tstate_at(mutator, 2) + 1, true);
   mutator_put(mutator, tstate_at(mutator, 1), layout->tstate_next, UNMAPPED);
   for (size_t i = 2; i < count; i++) mutator_lose_thread(mutator, tstate_at(mutator, i));
   mutator_try(mutator, "thread-next-is-unmapped", "thread-state-unreadable");
-  lie_about_head(mutator, "thread-list-is-unmapped", UNMAPPED);
-  lie_about_head(mutator, "thread-list-is-misaligned", tstate_at(mutator, 0) + 4);
-  lie_about_interpreters(mutator);
+  mutate_head(mutator, "thread-list-is-unmapped", UNMAPPED);
+  mutate_head(mutator, "thread-list-is-misaligned", tstate_at(mutator, 0) + 4);
+  mutate_interpreters(mutator);
 }
 
 /* ---- Names ------------------------------------------------------------------------------------------------------------ */
@@ -281,8 +280,8 @@ static uint64_t active_of(struct mutator *mutator) {
   return exu_py_dict_get(&mutator->inside.py, dict, "_active", &active) ? active : 0;
 }
 
-static void lie_about_dict(struct mutator *mutator, const char *name, uint64_t structure, struct exu_field field,
-                           uint64_t value, const char *code) {
+static void mutate_dict(struct mutator *mutator, const char *name, uint64_t structure, struct exu_field field,
+                        uint64_t value, const char *code) {
   if (!exu_py_has(field)) {
     mutator_skip(mutator, name);
     return;
@@ -293,7 +292,7 @@ static void lie_about_dict(struct mutator *mutator, const char *name, uint64_t s
 }
 
 /* A dictionary of 2^40 empty entries, and a thousand interpreters whose modules it is. */
-static void lie_about_many_dicts(struct mutator *mutator) {
+static void mutate_many_dicts(struct mutator *mutator) {
   const struct exu_layout *layout = mutator->layout;
   enum { RESERVED = 4096 };
   uint64_t dict = mutator->scratch, keys = mutator->scratch + 1024;
@@ -320,18 +319,18 @@ void mutate_names(struct mutator *mutator) {
   uint64_t active_keys = inside_field(&mutator->inside, active, layout->dict_keys);
   uint64_t interpreter = mutator->inside.threads.interpreters.items[0].address;
   const char *lost = "thread-names-unreadable";
-  lie_about_dict(mutator, "dict-claims-2^40-entries", keys, layout->keys_nentries, UINT64_C(1) << 40, NULL);
-  lie_about_dict(mutator, "active-claims-2^40-entries", active_keys, layout->keys_nentries, UINT64_C(1) << 40, NULL);
-  lie_about_dict(mutator, "dict-index-of-2^255-bytes", keys, layout->keys_log2_index_bytes, 255, lost);
-  lie_about_dict(mutator, "dict-index-of-2^40-bytes", keys, layout->keys_log2_index_bytes, 40, lost);
-  lie_about_dict(mutator, "dict-has-2^60-slots", keys, layout->keys_size, HUGE_COUNT, lost);
-  lie_about_dict(mutator, "dict-table-of-2^40-entries", modules, layout->dict_mask, (UINT64_C(1) << 40) - 1, NULL);
-  lie_about_dict(mutator, "dict-table-is-unmapped", modules, layout->dict_table, UNMAPPED, lost);
-  lie_about_dict(mutator, "dict-keys-are-unmapped", modules, layout->dict_keys, UNMAPPED, lost);
-  lie_about_dict(mutator, "active-keys-are-unmapped", active, layout->dict_keys, UNMAPPED, lost);
-  lie_about_dict(mutator, "modules-are-unmapped", interpreter, layout->interp_modules, UNMAPPED, lost);
-  lie_about_dict(mutator, "modules-are-misaligned", interpreter, layout->interp_modules, modules + 1, lost);
-  lie_about_many_dicts(mutator);
+  mutate_dict(mutator, "dict-claims-2^40-entries", keys, layout->keys_nentries, UINT64_C(1) << 40, NULL);
+  mutate_dict(mutator, "active-claims-2^40-entries", active_keys, layout->keys_nentries, UINT64_C(1) << 40, NULL);
+  mutate_dict(mutator, "dict-index-of-2^255-bytes", keys, layout->keys_log2_index_bytes, 255, lost);
+  mutate_dict(mutator, "dict-index-of-2^40-bytes", keys, layout->keys_log2_index_bytes, 40, lost);
+  mutate_dict(mutator, "dict-has-2^60-slots", keys, layout->keys_size, HUGE_COUNT, lost);
+  mutate_dict(mutator, "dict-table-of-2^40-entries", modules, layout->dict_mask, (UINT64_C(1) << 40) - 1, NULL);
+  mutate_dict(mutator, "dict-table-is-unmapped", modules, layout->dict_table, UNMAPPED, lost);
+  mutate_dict(mutator, "dict-keys-are-unmapped", modules, layout->dict_keys, UNMAPPED, lost);
+  mutate_dict(mutator, "active-keys-are-unmapped", active, layout->dict_keys, UNMAPPED, lost);
+  mutate_dict(mutator, "modules-are-unmapped", interpreter, layout->interp_modules, UNMAPPED, lost);
+  mutate_dict(mutator, "modules-are-misaligned", interpreter, layout->interp_modules, modules + 1, lost);
+  mutate_many_dicts(mutator);
 }
 
 /* ---- Versions --------------------------------------------------------------------------------------------------------- */

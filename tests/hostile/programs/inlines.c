@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A library whose one function is inside itself as often as it is tried, through calls that the compiler inlines. */
+/* A library whose one function is inside itself as often as it is told, through calls that the compiler inlines. */
 #include <stdlib.h>
 
 #define INLINED static inline __attribute__((always_inline))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Called by Python 3.11, and made without unwinding information: mutations about where on the stack the calls of the eval
+ * Called by Python 3.11, and made without unwinding information: lies about where on the stack the calls of the eval
  * loop are, in memory that is full of what looks like return addresses, and dies there.
  */
 #include <stddef.h>
@@ -28,7 +28,7 @@ static size_t find_calls(const uint8_t *around, uintptr_t calls[CALLS]) {
   return count;
 }
 
-void mutation(char *tstate, const uint8_t *around) {
+void lie(char *tstate, const uint8_t *around) {
   static uintptr_t calls[CALLS];
   volatile uintptr_t words[WORDS];
   struct cframe *frame, **last;

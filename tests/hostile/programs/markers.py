@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of the eval loop, one in the other through C, as many as are asked for; markers.c mutations about where they are."""
+"""Calls of the eval loop, one in the other through C, as many as are asked for; markers.c lies about where they are."""
 import ctypes
 import sys
 
@@ -12,7 +12,7 @@ def down(n):
         pythonapi = ctypes.pythonapi
         pythonapi.PyThreadState_Get.restype = ctypes.c_void_p
         around = ctypes.cast(pythonapi.PyEval_EvalCode, ctypes.c_void_p)
-        library.mutation(ctypes.c_void_p(pythonapi.PyThreadState_Get()), around)
+        library.lie(ctypes.c_void_p(pythonapi.PyThreadState_Get()), around)
 
 
 sys.setrecursionlimit(10000)
