@@ -3,7 +3,7 @@
 import sys
 
 import extensions
-from known functions import mark
+from extensions import mark
 
 sys.path.insert(0, extensions.DIRECTORY)
 import exvcython

@@ -6,7 +6,7 @@ import sys
 
 import extensions
 import record
-from known functions import mark, through
+from extensions import mark, through
 
 WHO, WHERE = sys.argv[1].split('-')
 heap = ctypes.create_string_buffer(b'\x90' * 64)
@@ -19,15 +19,15 @@ if WHO == 'module':
         import exvmodule
     except ImportError as problem:
         record.not_applicable(str(problem))
-    known function, function, argument = 'exv_ext_bad_call', exvmodule.bad_call, ADDRESS
+    known, function, argument = 'exv_ext_bad_call', exvmodule.bad_call, ADDRESS
 else:
-    known function, function = 'exv_bad_call', extensions.load('libexv_damage.so').exv_bad_call
+    known, function = 'exv_bad_call', extensions.load('libexv_damage.so').exv_bad_call
     argument = ctypes.c_void_p(ADDRESS)
 
 
 def py_bad(number):
     with mark('py_bad'):
-        extensions.crash(function, (argument,), [known function])
+        extensions.crash(function, (argument,), [known])
 
 
 def py_generator(number):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Caught while it starts a thread.
 import extensions
-from known functions import mark, through
+from extensions import mark, through
 
 
 def py_clone(number):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A call of another library's function dies on the way there, in the linkage table.
 import extensions
-from known functions import mark, through
+from extensions import mark, through
 
 
 def py_linkage(number):

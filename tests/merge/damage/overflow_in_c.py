@@ -7,7 +7,7 @@ import time
 
 import extensions
 import record
-from known functions import mark, through
+from extensions import mark, through
 
 library = extensions.load('libexv_damage.so')
 library.exv_overflow.argtypes = [ctypes.c_void_p, ctypes.c_int]

@@ -7,7 +7,7 @@ import threading
 
 import extensions
 import record
-from known functions import mark, through
+from extensions import mark, through
 
 counter = extensions.shared_counter()
 

@@ -7,7 +7,7 @@ import ctypes
 import sys
 
 import extensions
-from known functions import mark, through
+from extensions import mark, through
 
 library = extensions.load('libexv_damage.so')
 library.exv_smash.argtypes = [ctypes.c_int, ctypes.c_void_p]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fifty levels of Python and C in turn.
 import extensions
-from known functions import mark, through
+from extensions import mark, through
 
 NAMES = ['exv_a', 'exv_b', 'exv_large', 'exv_dynamic']
 

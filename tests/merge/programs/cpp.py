@@ -4,7 +4,7 @@
 import sys
 
 import extensions
-from known functions import mark
+from extensions import mark
 
 library = extensions.load('libexv_cpp.so')
 

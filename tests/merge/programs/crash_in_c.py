@@ -4,7 +4,7 @@
 import sys
 
 import extensions
-from known functions import mark, through
+from extensions import mark, through
 
 
 def py_generator():

@@ -10,7 +10,7 @@ import sys
 
 import extensions
 import record
-from known functions import mark, through
+from extensions import mark, through
 
 
 def py_last(number):

@@ -9,7 +9,7 @@ import time
 
 import extensions
 import record
-from known functions import mark, through
+from extensions import mark, through
 
 sys.path.insert(0, extensions.DIRECTORY)
 try:

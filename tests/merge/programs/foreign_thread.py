@@ -8,7 +8,7 @@ import time
 
 import extensions
 import record
-from known functions import mark, through
+from extensions import mark, through
 
 ready = threading.Event()
 

@@ -5,7 +5,7 @@
 import sys
 
 import extensions
-from known functions import mark, through
+from extensions import mark, through
 
 LAST = 20000
 

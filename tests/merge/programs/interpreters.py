@@ -7,7 +7,7 @@ import sys
 
 import extensions
 import record
-from known functions import mark, through
+from extensions import mark, through
 
 SCRIPT = '''
 import sys

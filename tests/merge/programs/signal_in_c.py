@@ -5,7 +5,7 @@ import signal
 import sys
 
 import extensions
-from known functions import mark, through
+from extensions import mark, through
 
 
 def py_last(number):

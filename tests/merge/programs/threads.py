@@ -7,7 +7,7 @@ import time
 
 import extensions
 import record
-from known functions import mark, through
+from extensions import mark, through
 
 NAMES = ['exv_a', 'exv_b', 'exv_large', 'exv_dynamic']
 started = []
