@@ -12,7 +12,7 @@ import pytest
 
 from lib import hanging, interpreters, living
 
-PROGRAMS = pathlib.Path(__file__).resolve().parent / "programs"
+PROGRAMS = hanging.PROGRAMS
 
 
 @contextlib.contextmanager
