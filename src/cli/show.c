@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/tree.h"
 #include "exuvia/exuvia.h"
 
 static bool use_color(enum color color) {
@@ -81,6 +82,11 @@ int show_report(const struct arguments *arguments, const char *what, const struc
     return EXU_OUTCOME_NOTHING;
   }
   int status = print_report(arguments, report) ? (int)report->outcome : output_failed();
-  if (report->outcome == EXU_OUTCOME_NOTHING) say_why(what, report);
+  if (report->outcome != EXU_OUTCOME_NOTHING) return status;
+  /* While it was looked at: that is why. */
+  if (report->source_kind == EXU_SOURCE_LIVE && report->thread_count > 0 && process_has_ended(report->pid))
+    complain("%s has ended", what);
+  else
+    say_why(what, report);
   return status;
 }

@@ -101,7 +101,8 @@ def test_a_gevent_server_that_is_stopped_anywhere_is_shown_without_frames_of_oth
                 time.sleep(0.01)
             assert (outside / "ready").exists(), (outside / "output.txt").read_text(errors="replace")
             stops = unlucky = 0
-            while stops < ATTACHES and unlucky <= ATTACHES // 2:
+            # A slow tool meets the server in the same places: until it has been met elsewhere, too.
+            while (stops < ATTACHES or len(seen) <= 3 and stops < 10 * ATTACHES) and unlucky <= ATTACHES // 2:
                 answer = hanging.attach(process.pid)
                 if is_said(answer, UNLUCKY):
                     unlucky += 1
