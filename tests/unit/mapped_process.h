@@ -60,7 +60,7 @@ bool path_is(const struct exu_binary *module, const char *path);
 /* A copy of this process's C library in the scratch folder; the caller frees the path. */
 char *library(const struct mapped_process *process, const char *name, enum change change);
 
-/* What was found of a module's file, which is looked for now. */
+/* Looks for the file of a module, and returns what became of that. */
 enum exu_module_file state_of(struct mapped_process *process, size_t index);
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
