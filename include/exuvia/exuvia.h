@@ -293,6 +293,8 @@ struct exu_place {
   /* all of these processes slept in these calls at the same time, without a time limit, and whoever could let them */ \
   /* go on is one of them */                                                                                           \
   X(EXU_EVIDENCE_PROCESSES, "processes")                                                                               \
+  /* likewise, as far as processes can be looked into: one that cannot be may be able to, too */                       \
+  X(EXU_EVIDENCE_SEEN_PROCESSES, "seen-processes")                                                                     \
   X(EXU_EVIDENCE_NAMED, "has-a-name") /* what they share has a name, by which others can open it */
 
 enum exu_evidence_kind { EXU_EVIDENCE_KINDS(EXU_ENUMERATOR) };
@@ -453,7 +455,8 @@ struct exu_hang {
   const struct exu_evidence *evidence;
   /*
    * False: unless the process has a handler for a signal that comes and lets them go on; of several processes: unless
-   * another one opens the FIFO or the memory that they share, which has a name.
+   * another one has what they share and cannot be looked into, or opens it: a FIFO or memory that has a name. The
+   * evidence says which: EXU_EVIDENCE_SEEN_PROCESSES, EXU_EVIDENCE_NAMED.
    */
   bool certain;
   bool all_asleep;       /* every thread of the process sleeps until another one wakes it: `threads` are all */

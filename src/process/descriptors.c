@@ -254,20 +254,27 @@ static bool is_local(struct exu_descriptors *descriptors, int64_t fd) {
   return found;
 }
 
-uint64_t exu_descriptor_inode(int64_t pid, int64_t fd) {
+/* "ino:\t123" of fdinfo (proc(5)); 0: no such line. */
+static uint64_t fdinfo_number(int64_t pid, int64_t fd, const char *name) {
   struct exu_descriptors descriptors;
   struct lines lines;
   char file[48], *line;
-  uint64_t inode = 0;
+  uint64_t number = 0;
+  bool found = false;
   exu_descriptors_init(&descriptors, NULL, pid);
   snprintf(file, sizeof file, "fdinfo/%" PRId64, fd);
   if (!lines_open(&lines, &descriptors, file)) return 0;
-  while (inode == 0 && (line = lines_next(&lines))) {
-    if (sscanf(line, "ino: %" SCNu64, &inode) != 1) inode = 0;
+  while (!found && (line = lines_next(&lines))) {
+    found = strncmp(line, name, strlen(name)) == 0;
+    if (found) number = strtoull(line + strlen(name), NULL, 10);
   }
   close(lines.fd);
-  return inode;
+  return number;
 }
+
+uint64_t exu_descriptor_inode(int64_t pid, int64_t fd) { return fdinfo_number(pid, fd, "ino:"); }
+
+uint64_t exu_descriptor_files_in_flight(int64_t pid, int64_t fd) { return fdinfo_number(pid, fd, "scm_fds:"); }
 
 enum exu_tristate exu_descriptor_fifo(int64_t pid, int64_t fd, struct exu_fifo *fifo) {
   struct exu_descriptors descriptors;

@@ -63,6 +63,9 @@ enum exu_tristate exu_descriptor_fifo(int64_t pid, int64_t fd, struct exu_fifo *
 /* The number that a file has in its file system, without asking that (Linux 5.14); 0: unknown. */
 uint64_t exu_descriptor_inode(int64_t pid, int64_t fd);
 
+/* How many files were sent to that Unix socket and not received yet (SCM_RIGHTS; Linux 5.10); 0: none, or unknown. */
+uint64_t exu_descriptor_files_in_flight(int64_t pid, int64_t fd);
+
 /* The descriptors that an epoll descriptor watches, at most `capacity` of them; returns how many there are in all. */
 size_t exu_descriptor_watched(struct exu_descriptors *descriptors, int64_t fd, int64_t *watched, size_t capacity);
 

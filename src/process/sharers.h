@@ -17,15 +17,19 @@ enum exu_opened {
 
 /*
  * Do only these processes have open, for `access`, what /proc calls `link`: "pipe:[123]", "socket:[123]"? Stores which
- * of them do. False when another one has, or when that is not known of all processes.
+ * of them do. EXU_UNKNOWN: none of the others that could be looked into, and there are or may be some that could not.
+ * EXU_NO: another one has, or may be about to receive it, or one of these could not be looked into; `has` then says
+ * nothing.
  */
-bool exu_sharers_of_file(const char *link, enum exu_opened access, const int64_t *pids, size_t count, bool *has);
+enum exu_tristate exu_sharers_of_file(const char *link, enum exu_opened access, const int64_t *pids, size_t count,
+                                      bool *has);
 
 /* Likewise: the FIFO, which others can open later unless it is unlinked. */
-bool exu_sharers_of_fifo(const struct exu_fifo *fifo, enum exu_opened access, const int64_t *pids, size_t count,
-                         bool *has);
+enum exu_tristate exu_sharers_of_fifo(const struct exu_fifo *fifo, enum exu_opened access, const int64_t *pids,
+                                      size_t count, bool *has);
 
 /* Likewise: have only these processes mapped that? Others can do so later unless it is unlinked. */
-bool exu_sharers_of_memory(const struct exu_shared_place *place, const int64_t *pids, size_t count, bool *has);
+enum exu_tristate exu_sharers_of_memory(const struct exu_shared_place *place, const int64_t *pids, size_t count,
+                                        bool *has);
 
 #endif

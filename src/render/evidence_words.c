@@ -198,6 +198,11 @@ static void put_one(struct exu_output *out, const struct exu_wait *wait, const s
             "all of these processes slept in these calls at the same time, without a time limit; whoever could let "
             "them go on, and has the other ends of their pipes and sockets or what they share, is one of them");
     break;
+  case EXU_EVIDENCE_SEEN_PROCESSES:
+    exu_out(out,
+            "all of these processes slept in these calls at the same time, without a time limit; of all processes that "
+            "could be looked into, no others have the other ends of their pipes and sockets or what they share");
+    break;
   case EXU_EVIDENCE_NAMED: exu_out(out, "that has a name, by which others can open it"); break;
   default: put_of_owner(out, wait, evidence);
   }

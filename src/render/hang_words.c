@@ -144,10 +144,23 @@ static void put_processes(struct exu_output *out, const struct exu_hang *hang) {
   }
 }
 
+static bool has_evidence(const struct exu_hang *hang, enum exu_evidence_kind kind) {
+  const struct exu_evidence *evidence = hang->evidence;
+  while (evidence && evidence->kind != kind) evidence = evidence->next;
+  return evidence != NULL;
+}
+
+static const char *beginning(const struct exu_hang *hang) {
+  if (hang->certain) return "Hangs for ever: ";
+  if (hang->process_count == 0) return "Hangs, unless a signal's handler ends it: ";
+  if (!has_evidence(hang, EXU_EVIDENCE_SEEN_PROCESSES)) return "Hangs, unless another process opens what these share: ";
+  if (!has_evidence(hang, EXU_EVIDENCE_NAMED))
+    return "Hangs, unless a process that cannot be looked into has what these share: ";
+  return "Hangs, unless another process opens what these share, or has it and cannot be looked into: ";
+}
+
 void exu_words_hang(struct exu_output *out, const struct exu_report *report, const struct exu_hang *hang) {
-  exu_out(out, hang->certain         ? "Hangs for ever: "
-               : hang->process_count ? "Hangs, unless another process opens what these share: "
-                                     : "Hangs, unless a signal's handler ends it: ");
+  exu_out(out, beginning(hang));
   if (hang->process_count > 0) {
     put_processes(out, hang);
   } else if (hang->thread_count > 0 && hang->all_asleep) {

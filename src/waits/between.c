@@ -34,7 +34,8 @@ struct outward {
   size_t other;                  /* the process that it waits for, or one of those: an index; SIZE_MAX: not known yet */
   bool one_of_many;              /* any of those: */
   bool has[PROCESSES_MAX];
-  bool open; /* others can join these later: what they share has a name */
+  bool open;   /* others can join these later: what they share has a name */
+  bool unseen; /* one that cannot be looked into may be one of them, too */
 };
 
 struct relating {
@@ -142,7 +143,8 @@ static bool add_process(struct relating *relating, size_t process) {
   return relating->outward_count > before;
 }
 
-static bool find_sharers(const struct relating *relating, struct outward *outward) {
+/* Do only processes of these reports have what it waits for, and which of them? */
+static enum exu_tristate find_sharers(const struct relating *relating, struct outward *outward) {
   char link[EXU_LINK_SIZE];
   uint64_t inode;
   int64_t pid = relating->pids[outward->process];
@@ -151,13 +153,13 @@ static bool find_sharers(const struct relating *relating, struct outward *outwar
     return exu_sharers_of_memory(&outward->place, relating->pids, relating->count, outward->has);
   if (outward->is_fifo)
     return exu_sharers_of_fifo(&outward->fifo, access, relating->pids, relating->count, outward->has);
-  if (!exu_process_link(pid, outward->fd, link)) return false;
+  if (!exu_process_link(pid, outward->fd, link)) return EXU_NO;
   if (outward->kind == EXU_HANG_SOCKET) {
     access = EXU_OPENED_ANY;
-    if (sscanf(link, "socket:[%" SCNu64 "]", &inode) != 1) return false;
-    if (!outward->polls && exu_socket_goes_on(pid, outward->fd, outward->writes)) return false;
+    if (sscanf(link, "socket:[%" SCNu64 "]", &inode) != 1) return EXU_NO;
+    if (!outward->polls && exu_socket_goes_on(pid, outward->fd, outward->writes)) return EXU_NO;
     inode = exu_socket_peer(pid, inode, outward->writes);
-    if (inode == 0) return false;
+    if (inode == 0) return EXU_NO;
     snprintf(link, sizeof link, "socket:[%" PRIu64 "]", inode);
   }
   return exu_sharers_of_file(link, access, relating->pids, relating->count, outward->has);
@@ -173,11 +175,12 @@ static void find_others(struct relating *relating) {
     if (!relating->hangs[outward->process] || (outward->other != SIZE_MAX && !outward->one_of_many)) continue;
     outward->one_of_many = true;
     outward->other = outward->process; /* itself, unless another one is there */
-    bool known = find_sharers(relating, outward);
-    for (size_t j = 0; known && j < relating->count; j++) {
+    enum exu_tristate only = find_sharers(relating, outward);
+    outward->unseen = only == EXU_UNKNOWN;
+    for (size_t j = 0; only != EXU_NO && j < relating->count; j++) {
       if (outward->has[j] && outward->other == outward->process) outward->other = j;
     }
-    if (!known || !outward->has[outward->other]) relating->hangs[outward->process] = false;
+    if (only == EXU_NO || !outward->has[outward->other]) relating->hangs[outward->process] = false;
   }
 }
 
@@ -203,17 +206,32 @@ static void find_stuck(struct relating *relating) {
   }
 }
 
-/* Does one of the processes that hang need that nobody joins them, as those do that wait for it? */
-static void find_open(const struct relating *relating, bool *open) {
+/* What a process hangs on may yet be in the hands of others. */
+struct doubt {
+  bool named;  /* they can open it later */
+  bool unseen; /* one that cannot be looked into may have it */
+};
+
+/* Adds the doubts of those that it waits for, whom they keep, too. Are there more now? */
+static bool add_doubts(const struct relating *relating, const struct outward *outward, struct doubt *doubts) {
+  struct doubt *own = &doubts[outward->process];
+  struct doubt all = {.named = own->named | outward->open | doubts[outward->other].named,
+                      .unseen = own->unseen | outward->unseen | doubts[outward->other].unseen};
+  for (size_t i = 0; outward->one_of_many && i < relating->count; i++) {
+    all.named |= outward->has[i] && doubts[i].named;
+    all.unseen |= outward->has[i] && doubts[i].unseen;
+  }
+  bool more = all.named != own->named || all.unseen != own->unseen;
+  *own = all;
+  return more;
+}
+
+static void find_doubts(const struct relating *relating, struct doubt *doubts) {
   for (bool changed = true; changed;) {
     changed = false;
     for (size_t i = 0; i < relating->outward_count; i++) {
       const struct outward *outward = &relating->outwards[i];
-      if (!relating->hangs[outward->process] || open[outward->process]) continue;
-      bool is_open = outward->open || open[outward->other];
-      for (size_t j = 0; outward->one_of_many && j < relating->count; j++) is_open |= outward->has[j] && open[j];
-      open[outward->process] = is_open;
-      changed |= is_open;
+      if (relating->hangs[outward->process]) changed |= add_doubts(relating, outward, doubts);
     }
   }
 }
@@ -313,7 +331,13 @@ static const struct exu_hang_process *copy_chain(const struct relating *relating
   return list;
 }
 
-static bool add_hang(const struct relating *relating, size_t process, struct exu_hang hang) {
+static void add_evidence(struct exu_arena *arena, struct exu_hang *hang, struct doubt doubt) {
+  enum exu_evidence_kind processes = doubt.unseen ? EXU_EVIDENCE_SEEN_PROCESSES : EXU_EVIDENCE_PROCESSES;
+  exu_evidence_add(arena, &hang->evidence, (struct exu_evidence){.kind = processes});
+  if (doubt.named) exu_evidence_add(arena, &hang->evidence, (struct exu_evidence){.kind = EXU_EVIDENCE_NAMED});
+}
+
+static bool add_hang(const struct relating *relating, size_t process, struct exu_hang hang, struct doubt doubt) {
   struct exu_report *report = relating->reports[process];
   struct exu_arena *arena = relating->arenas[process];
   struct exu_hang *list = exu_arena_array(arena, report->hang_count + 1, sizeof *list);
@@ -326,8 +350,7 @@ static bool add_hang(const struct relating *relating, size_t process, struct exu
     threads[hang.thread_count++] = thread;
   }
   hang.threads = threads;
-  exu_evidence_add(arena, &hang.evidence, (struct exu_evidence){.kind = EXU_EVIDENCE_PROCESSES});
-  if (!hang.certain) exu_evidence_add(arena, &hang.evidence, (struct exu_evidence){.kind = EXU_EVIDENCE_NAMED});
+  add_evidence(arena, &hang, doubt);
   if (report->hang_count) memcpy(list, report->hangs, report->hang_count * sizeof *list);
   list[report->hang_count] = hang;
   report->hangs = list;
@@ -337,16 +360,18 @@ static bool add_hang(const struct relating *relating, size_t process, struct exu
 
 /* Every process that is named has the same hang in its report. */
 static bool add_hangs(const struct relating *relating) {
-  bool said[PROCESSES_MAX] = {false}, open[PROCESSES_MAX] = {false};
-  find_open(relating, open);
+  bool said[PROCESSES_MAX] = {false};
+  struct doubt doubts[PROCESSES_MAX] = {{false}};
+  find_doubts(relating, doubts);
   for (size_t i = 0; i < relating->count; i++) {
     size_t chain[NAMED];
     if (!relating->hangs[i] || said[i]) continue;
     const size_t count = follow(relating, i, said, chain);
+    const bool certain = !doubts[i].named && !doubts[i].unseen;
     for (size_t j = 0; j < count; j++) {
-      struct exu_hang hang = {.kind = first_of(relating, i)->kind, .certain = !open[i], .process_count = count};
+      struct exu_hang hang = {.kind = first_of(relating, i)->kind, .certain = certain, .process_count = count};
       hang.processes = copy_chain(relating, chain[j], chain, count);
-      if (!hang.processes || !add_hang(relating, chain[j], hang)) return false;
+      if (!hang.processes || !add_hang(relating, chain[j], hang, doubts[i])) return false;
     }
   }
   return true;

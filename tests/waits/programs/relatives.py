@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A parent and a child that wait for each other, and some that only look like it: which of them is the first argument. The
-# second one is a directory.
+# second one is a directory; others are both ends of a pipe that it was given.
 import ctypes
 import mmap
 import multiprocessing
@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 
-how, directory = sys.argv[1:]
+how, directory = sys.argv[1:3]
+given = [int(fd) for fd in sys.argv[3:]]
 there, back, ready = os.pipe(), os.pipe(), os.pipe()
 signal.alarm(600)
 c = ctypes.CDLL(None)
@@ -53,6 +54,20 @@ def read(fd):
 def read_own():
     new = os.pipe()
     os.read(new[0], 1)
+
+
+def read_given():
+    """It has the other end itself, and whoever started it."""
+    os.read(given[0], 1)
+    print('read')
+    sys.stdout.flush()
+    sleep()
+
+
+def sleep_without_what_was_given():
+    for fd in given:
+        os.close(fd)
+    sleep()
 
 
 def write_much(fd):
@@ -158,6 +173,25 @@ def sleep():
     time.sleep(3600)
 
 
+def read_with_a_file_on_its_way():
+    """To where nobody receives it, for what can be seen."""
+    ends[0].sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack('i', back[1]))])
+    os.read(back[0], 1)
+
+
+def wait_for_child_with_mutex():
+    """The child waits for it."""
+    lock_mutex()
+    os.write(there[1], b'x')
+    wait_for_child()
+
+
+def lock_mutex_after():
+    c.pthread_mutex_unlock(mutex)
+    os.read(there[0], 1)
+    lock_mutex()
+
+
 def read_beside_a_thread():
     threading.Thread(target=sleep, daemon=True).start()
     os.read(back[0], 1)
@@ -185,7 +219,10 @@ does = {  # the parent, the child
     'child writes, parent waits': (wait_for_child, write_much(back[1])),
     'waits for a shared mutex': (lock_mutex, read(there[0])),
     'waits for a shared mutex for a while': (lock_mutex_with_limit, read(there[0])),
+    'child waits for a shared mutex': (wait_for_child_with_mutex, lock_mutex_after),
     'reads its own': (read_own, sleep),
+    'reads what it was given': (read_given, sleep_without_what_was_given),
+    'a file is on its way': (read_with_a_file_on_its_way, read(there[0])),
     'somebody else has the pipe': (wait_for_child, read(there[0])),
     'has a handler': (wait_for_child, read(there[0])),
     'parent sleeps': (sleep, read(there[0])),
