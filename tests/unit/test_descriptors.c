@@ -234,12 +234,43 @@ static void who_has_a_pipe_is_not_known_where_links_of_a_process_may_not_be_read
     bool has;
     snprintf(link, sizeof link, "pipe:[%lu]", (unsigned long)pipe_status.st_ino);
     if (syscall(SYS_capset, &header, none) != 0) _exit(2);
-    _exit(exu_sharers_of_file(link, EXU_OPENED_ANY, &pid, 1, &has)); /* the parent has it as well */
+    /* The parent has it as well. */
+    _exit(exu_sharers_of_file(link, EXU_OPENED_ANY, &pid, 1, &has) == EXU_UNKNOWN && has ? 0 : 1);
   }
   assert_int_equal(waitpid(child, &status, 0), child);
   close(ends[0]);
   close(ends[1]);
   assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void another_process_that_has_a_pipe_is_found(void **state) {
+  (void)state;
+  int ends[2];
+  char link[64];
+  struct stat pipe_status;
+  assert_int_equal(pipe(ends), 0);
+  assert_int_equal(fstat(ends[0], &pipe_status), 0);
+  snprintf(link, sizeof link, "pipe:[%lu]", (unsigned long)pipe_status.st_ino);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    close(ends[1]);
+    pause();
+    _exit(0);
+  }
+  const int64_t pids[] = {getpid(), child};
+  bool has[2];
+  while (exu_sharers_of_file(link, EXU_OPENED_WRITE, &pids[0], 1, has) == EXU_NO) usleep(1000); /* not closed yet */
+  assert_true(has[0]);
+  assert_int_equal(exu_sharers_of_file(link, EXU_OPENED_READ, &pids[0], 1, has), EXU_NO);
+  assert_int_not_equal(exu_sharers_of_file(link, EXU_OPENED_READ, pids, 2, has), EXU_NO);
+  assert_true(has[0] && has[1]);
+  assert_int_not_equal(exu_sharers_of_file(link, EXU_OPENED_WRITE, pids, 2, has), EXU_NO);
+  assert_true(has[0] && !has[1]);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  close(ends[0]);
+  close(ends[1]);
 }
 
 int main(void) {
@@ -254,6 +285,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(the_other_end_of_a_fifo_is_found, setup, teardown),
       cmocka_unit_test(a_line_of_a_file_lock_says_who_has_it_and_who_waits),
       cmocka_unit_test(a_thread_of_this_namespace_keeps_its_number),
+      cmocka_unit_test(another_process_that_has_a_pipe_is_found),
       cmocka_unit_test(who_has_a_pipe_is_not_known_where_links_of_a_process_may_not_be_read),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
