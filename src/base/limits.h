@@ -16,6 +16,7 @@ enum exu_limit { EXU_LIMIT_NONE, EXU_LIMIT_TIME, EXU_LIMIT_CANCELLED };
 struct exu_limits {
   atomic_int reached;       /* enum exu_limit: the first that was, for good */
   _Atomic int64_t deadline; /* nanoseconds of CLOCK_MONOTONIC; 0: none */
+  int64_t asked_ms;         /* how long servers were asked for files: only of who asks them */
 };
 
 /* From now on there are that many milliseconds; 0: no limit. */

@@ -9,7 +9,7 @@
 
 #include "base/guard.h"
 
-/* For all questions of a report together; DEBUGINFOD_MAXTIME, which the client library takes for each, changes it. */
+/* For all questions of a session together; DEBUGINFOD_MAXTIME, which the client library takes for each, changes it. */
 enum { SECONDS = 20, SECONDS_MAX = 24 * 60 * 60 };
 
 /* Declared here as <elfutils/debuginfod.h> does, so that its package is not needed. */
@@ -25,8 +25,7 @@ struct exu_debuginfod {
   end_function *end;
   find_function *find[2]; /* by exu_debuginfod_kind */
   int64_t seconds;
-  int64_t left; /* milliseconds, when the next question is asked */
-  bool failed;  /* that was said */
+  bool failed; /* that was said */
 };
 
 /* Of the question that the thread is asking: the library's way to hand this on came with 0.179 only. */
@@ -69,7 +68,6 @@ static const char *start(struct exu_debuginfod *debuginfod) {
   if (!debuginfod->client) return "libdebuginfod.so.1 does not start";
   set_progress(debuginfod->client, is_late);
   debuginfod->seconds = seconds_allowed();
-  debuginfod->left = debuginfod->seconds * 1000;
   return NULL;
 }
 
@@ -84,12 +82,18 @@ static struct exu_debuginfod *debuginfod_of(struct exu_modules *modules) {
   return modules->debuginfod;
 }
 
+/* How many milliseconds there are for the next question. */
+static int64_t time_left(const struct exu_modules *modules) {
+  return modules->debuginfod->seconds * 1000 - modules->process->limits->asked_ms;
+}
+
 /* What became of a question, as far as it is worth saying; a file that no server has is not. */
 static void complain_once(struct exu_modules *modules, struct exu_debuginfod *debuginfod, int result) {
   if (debuginfod->failed || exu_process_is_over(modules->process)) return;
-  if ((debuginfod->left > 0 && (result >= 0 || result == -ENOENT))) return;
+  const bool late = time_left(modules) <= 0;
+  if (!late && (result >= 0 || result == -ENOENT)) return;
   debuginfod->failed = true;
-  if (debuginfod->left <= 0)
+  if (late)
     exu_info(modules->diagnostics, EXU_DIAGNOSTIC_DEBUGINFOD_LATE, -1,
              "the debuginfod servers took %lld seconds; they are not asked for anything more",
              (long long)debuginfod->seconds);
@@ -98,17 +102,25 @@ static void complain_once(struct exu_modules *modules, struct exu_debuginfod *de
              strerror(-result));
 }
 
+/* A descriptor, and where the file is in the cache; or a negative errno. */
+static int ask(const struct exu_modules *modules, const struct exu_build_id *id, enum exu_debuginfod_kind kind,
+               char **path) {
+  const struct exu_debuginfod *debuginfod = modules->debuginfod;
+  const int64_t begin = now();
+  deadline = begin + time_left(modules);
+  limits = modules->process->limits;
+  const int result = debuginfod->find[kind](debuginfod->client, id->bytes, (int)id->size, path);
+  limits->asked_ms += now() - begin;
+  return result;
+}
+
 struct exu_elf_file *exu_debuginfod_find(struct exu_modules *modules, const struct exu_build_id *id,
                                          enum exu_debuginfod_kind kind) {
   if (!modules->options->debuginfod || id->size == 0) return NULL; /* a size of 0 would mean hexadecimal text */
   struct exu_debuginfod *debuginfod = debuginfod_of(modules);
-  if (!debuginfod || !debuginfod->client || debuginfod->left <= 0 || exu_limits_reached(modules->process->limits))
-    return NULL;
+  if (!debuginfod || !debuginfod->client || exu_limits_reached(modules->process->limits)) return NULL;
   char *path EXU_GUARD(free) = NULL;
-  deadline = now() + debuginfod->left;
-  limits = modules->process->limits;
-  int fd = debuginfod->find[kind](debuginfod->client, id->bytes, (int)id->size, &path);
-  debuginfod->left = deadline - now();
+  int fd = time_left(modules) > 0 ? ask(modules, id, kind, &path) : -ENOENT;
   complain_once(modules, debuginfod, fd);
   if (fd < 0) return NULL;
   struct exu_error error;
