@@ -262,30 +262,71 @@ static void say_limits(struct exu_analysis *analysis) {
   }
 }
 
-static enum exu_outcome finish(struct exu_analysis *analysis, enum exu_outcome outcome) {
-  struct exu_report *report = analysis->report;
-  const bool exhausted = analysis->arena->exhausted;
-  /* That something is missing can always be said. */
-  analysis->arena->budget += LAST_WORDS;
-  say_limits(analysis);
-  if (exhausted) {
-    const size_t budget = analysis->arena->budget - LAST_WORDS, mib = budget >> 20;
-    exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_MEMORY_BUDGET, -1,
-                   "the report is not complete: it needs more than %zu %s of memory", mib ? mib : budget,
-                   mib ? "MiB" : "bytes");
-  }
-  exu_diagnostics_finish(&analysis->diagnostics);
-  report->diagnostics = analysis->diagnostics.list.items;
-  report->diagnostic_count = analysis->diagnostics.list.count;
-  if (outcome == EXU_OUTCOME_COMPLETE && analysis->diagnostics.incomplete) return EXU_OUTCOME_PARTIAL;
-  return outcome;
+static void say_memory(struct exu_analysis *analysis, size_t budget) {
+  const size_t mib = budget >> 20;
+  exu_incomplete(&analysis->diagnostics, EXU_DIAGNOSTIC_MEMORY_BUDGET, -1,
+                 "the report is not complete: it needs more than %zu %s of memory", mib ? mib : budget,
+                 mib ? "MiB" : "bytes");
 }
 
 void exu_analyze(struct exu_analysis *analysis) {
-  exu_limits_start(analysis->limits, analysis->options.time_limit_ms);
   exu_diagnostics_init(&analysis->diagnostics, analysis->arena);
   const bool live = analysis->report->source_kind == EXU_SOURCE_LIVE;
-  analysis->report->outcome = finish(analysis, live ? explain_process(analysis) : explain_core(analysis));
+  analysis->report->outcome = live ? explain_process(analysis) : explain_core(analysis);
+}
+
+static bool was_cut_short(const struct exu_analysis *analysis) {
+  return analysis->arena->exhausted || is_over(analysis);
+}
+
+bool exu_analysis_is_whole(const struct exu_analysis *analysis) {
+  return analysis->report->outcome == EXU_OUTCOME_COMPLETE && !analysis->diagnostics.incomplete &&
+         !was_cut_short(analysis);
+}
+
+static bool was_running(const struct exu_report *report, int64_t tid) {
+  for (size_t i = 0; i < report->thread_count; i++) {
+    const struct exu_thread *thread = &report->threads[i];
+    if (thread->tid == tid) return thread->wait && thread->wait->kind == EXU_WAIT_RUNNING;
+  }
+  return false;
+}
+
+/* Does it tell of what a running thread passes through? */
+static bool may_pass(const struct exu_report *report, const struct exu_diagnostic *diagnostic) {
+  static const enum exu_diagnostic_code passing[] = {EXU_DIAGNOSTIC_NATIVE_GAP,       EXU_DIAGNOSTIC_NATIVE_INCOMPLETE,
+                                                     EXU_DIAGNOSTIC_MERGE_INCOMPLETE, EXU_DIAGNOSTIC_FRAME_UNREADABLE,
+                                                     EXU_DIAGNOSTIC_FRAME_CYCLE,      EXU_DIAGNOSTIC_CODE_UNREADABLE,
+                                                     EXU_DIAGNOSTIC_CALL_NOT_BEGUN};
+  return exu_diagnostic_is_among(diagnostic, passing, sizeof passing / sizeof *passing) &&
+         was_running(report, diagnostic->tid);
+}
+
+bool exu_analysis_may_become_whole(const struct exu_analysis *analysis) {
+  const struct exu_report *report = analysis->report;
+  const struct exu_diagnostics *diagnostics = &analysis->diagnostics;
+  if (report->outcome != EXU_OUTCOME_COMPLETE || report->pause_us < 0 || was_cut_short(analysis)) return false;
+  if (!diagnostics->incomplete || diagnostics->suppressed > 0) return false;
+  for (size_t i = 0; i < diagnostics->list.count; i++) {
+    const struct exu_diagnostic *one = &diagnostics->list.items[i];
+    if (one->incomplete && !may_pass(report, one)) return false;
+  }
+  return true;
+}
+
+void exu_analysis_finish(struct exu_analysis *analysis) {
+  struct exu_report *report = analysis->report;
+  const bool exhausted = analysis->arena->exhausted;
+  const size_t budget = analysis->arena->budget;
+  /* That something is missing can always be said. */
+  analysis->arena->budget += LAST_WORDS;
+  say_limits(analysis);
+  if (exhausted) say_memory(analysis, budget);
+  exu_diagnostics_finish(&analysis->diagnostics);
+  report->diagnostics = analysis->diagnostics.list.items;
+  report->diagnostic_count = analysis->diagnostics.list.count;
+  if (report->outcome == EXU_OUTCOME_COMPLETE && analysis->diagnostics.incomplete)
+    report->outcome = EXU_OUTCOME_PARTIAL;
 }
 
 void exu_analysis_deinit(struct exu_analysis *analysis) {

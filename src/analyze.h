@@ -24,7 +24,7 @@ struct exu_core_input {
 };
 
 /*
- * What it begins with: `arena`, `limits`, `options`, and of the report `source_kind`, `source_path` and `pid`; and `core`, if it
+ * What it begins with: `arena`, `limits` (which have begun), `options`, and of the report `source_kind`, `source_path` and `pid`; and `core`, if it
  * is one.
  */
 struct exu_analysis {
@@ -44,8 +44,23 @@ struct exu_analysis {
   bool has_native;
 };
 
-/* Fill in the report. Its parts point into each other: it must not move until exu_analysis_deinit. */
+/*
+ * Look at it, once, and fill in the report but for its diagnostics. The parts of the analysis point into each other: it
+ * must not move until exu_analysis_deinit.
+ */
 void exu_analyze(struct exu_analysis *analysis);
+
+/* Then: does the report lack nothing? */
+bool exu_analysis_is_whole(const struct exu_analysis *analysis);
+
+/*
+ * Or does it lack nothing but of stacks of threads of a live process, stopped while they ran, for reasons that may have
+ * passed since?
+ */
+bool exu_analysis_may_become_whole(const struct exu_analysis *analysis);
+
+/* Last: say in the report what it lacks. */
+void exu_analysis_finish(struct exu_analysis *analysis);
 
 /* Close everything; the report stays. */
 void exu_analysis_deinit(struct exu_analysis *analysis);

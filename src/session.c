@@ -30,8 +30,9 @@ struct report_box {
 };
 
 struct exu_session {
-  struct report_box *box;
-  struct exu_analysis analysis;
+  struct exu_options options;
+  int64_t pid; /* of a live process, as the caller said it; -1: it is a core */
+  struct exu_analysis *analysis;
   struct exu_callback callback; /* of a core that the caller reads */
   struct exu_limits limits;
   struct exu_arena lookups; /* what was looked up: */
@@ -39,10 +40,38 @@ struct exu_session {
   bool explained;
 };
 
+static struct report_box *box_of(struct exu_report *report) { return (struct report_box *)report; }
+
 static void release_box(struct report_box *box) {
   if (!box || atomic_fetch_sub(&box->owners, 1) != 1) return;
   exu_arena_deinit(&box->arena);
   free(box);
+}
+
+/* `source`: what the report calls it, which may take so much `memory`. NULL without any. */
+static struct exu_analysis *analysis_create(struct exu_session *session, struct exu_string source, size_t memory) {
+  struct exu_analysis *analysis = calloc(1, sizeof *analysis);
+  struct report_box *box = analysis ? calloc(1, sizeof *box) : NULL;
+  if (!box) {
+    free(analysis);
+    return NULL;
+  }
+  exu_arena_init(&box->arena, memory);
+  atomic_init(&box->owners, 1);
+  box->report.source_kind = session->pid < 0 ? EXU_SOURCE_CORE : EXU_SOURCE_LIVE;
+  if (source.data) box->report.source_path = exu_arena_string(&box->arena, source.data, source.size);
+  box->report.pid = session->pid;
+  box->report.pause_us = -1;
+  *analysis = (struct exu_analysis){
+      .arena = &box->arena, .limits = &session->limits, .report = &box->report, .options = session->options};
+  return analysis;
+}
+
+static void analysis_destroy(struct exu_analysis *analysis) {
+  struct report_box *box = box_of(analysis->report);
+  exu_analysis_deinit(analysis);
+  free(analysis);
+  release_box(box);
 }
 
 /* ---- Options ----------------------------------------------------------------------------------------------------- */
@@ -67,27 +96,22 @@ static bool take_options(const struct exu_options *theirs, struct exu_options *o
 
 static const struct exu_string no_name = {NULL, 0};
 
-/* `source`: what the report calls it. */
-static enum exu_result open_session(enum exu_source_kind kind, struct exu_string source,
-                                    const struct exu_options *options, struct exu_session **session) {
+/* `source`: what the report calls it. `pid`: -1 of a core. */
+static enum exu_result open_session(struct exu_string source, int64_t pid, const struct exu_options *options,
+                                    struct exu_session **session) {
   struct exu_options taken;
   if (!take_options(options, &taken)) return EXU_RESULT_MISUSE;
+  const size_t limit = taken.memory_limit ? taken.memory_limit : (size_t)MEMORY_LIMIT_MIB << 20;
   struct exu_session *opened = calloc(1, sizeof *opened);
-  struct report_box *box = opened ? calloc(1, sizeof *box) : NULL;
-  if (!box) {
+  if (!opened) return EXU_RESULT_NO_MEMORY;
+  opened->options = taken;
+  opened->pid = pid;
+  opened->analysis = analysis_create(opened, source, limit < MEMORY_LIMIT_MAX ? limit : MEMORY_LIMIT_MAX);
+  if (!opened->analysis) {
     free(opened);
     return EXU_RESULT_NO_MEMORY;
   }
-  const size_t limit = taken.memory_limit ? taken.memory_limit : (size_t)MEMORY_LIMIT_MIB << 20;
-  exu_arena_init(&box->arena, limit < MEMORY_LIMIT_MAX ? limit : MEMORY_LIMIT_MAX);
-  exu_arena_init(&opened->lookups, box->arena.budget);
-  atomic_init(&box->owners, 1);
-  opened->box = box;
-  opened->analysis =
-      (struct exu_analysis){.arena = &box->arena, .limits = &opened->limits, .report = &box->report, .options = taken};
-  box->report.source_kind = kind;
-  if (source.data) box->report.source_path = exu_arena_string(&box->arena, source.data, source.size);
-  box->report.pid = box->report.pause_us = -1;
+  exu_arena_init(&opened->lookups, opened->analysis->arena->budget);
   *session = opened;
   return EXU_RESULT_OK;
 }
@@ -97,10 +121,10 @@ enum exu_result exu_session_open_core(const char *path, const struct exu_options
   if (!session) return EXU_RESULT_MISUSE;
   *session = NULL;
   if (!path) return EXU_RESULT_MISUSE;
-  enum exu_result result = open_session(EXU_SOURCE_CORE, exu_string_of(path), options, session);
+  enum exu_result result = open_session(exu_string_of(path), -1, options, session);
   if (result != EXU_RESULT_OK) return result;
-  const char *kept = (*session)->box->report.source_path.data;
-  (*session)->analysis.core.path = kept;
+  const char *kept = (*session)->analysis->report->source_path.data;
+  (*session)->analysis->core.path = kept;
   if (kept) return EXU_RESULT_OK;
   exu_session_close(*session);
   *session = NULL;
@@ -111,8 +135,8 @@ enum exu_result exu_session_open_fd(int fd, const struct exu_options *options, s
   if (!session) return EXU_RESULT_MISUSE;
   *session = NULL;
   if (fd < 0) return EXU_RESULT_MISUSE;
-  enum exu_result result = open_session(EXU_SOURCE_CORE, no_name, options, session);
-  if (result == EXU_RESULT_OK) (*session)->analysis.core.fd = fd;
+  enum exu_result result = open_session(no_name, -1, options, session);
+  if (result == EXU_RESULT_OK) (*session)->analysis->core.fd = fd;
   return result;
 }
 
@@ -121,8 +145,8 @@ enum exu_result exu_session_open_memory(const void *bytes, size_t size, const st
   if (!session) return EXU_RESULT_MISUSE;
   *session = NULL;
   if (!bytes || size > PTRDIFF_MAX) return EXU_RESULT_MISUSE;
-  enum exu_result result = open_session(EXU_SOURCE_CORE, no_name, options, session);
-  if (result == EXU_RESULT_OK) (*session)->analysis.core.source = exu_source_of_memory(bytes, size);
+  enum exu_result result = open_session(no_name, -1, options, session);
+  if (result == EXU_RESULT_OK) (*session)->analysis->core.source = exu_source_of_memory(bytes, size);
   return result;
 }
 
@@ -131,10 +155,10 @@ enum exu_result exu_session_open_reader(exu_read_function *read, void *context, 
   if (!session) return EXU_RESULT_MISUSE;
   *session = NULL;
   if (!read || size > INT64_MAX) return EXU_RESULT_MISUSE;
-  enum exu_result result = open_session(EXU_SOURCE_CORE, no_name, options, session);
+  enum exu_result result = open_session(no_name, -1, options, session);
   if (result != EXU_RESULT_OK) return result;
   (*session)->callback = (struct exu_callback){read, context};
-  (*session)->analysis.core.source = exu_source_of_callback(&(*session)->callback, size);
+  (*session)->analysis->core.source = exu_source_of_callback(&(*session)->callback, size);
   return EXU_RESULT_OK;
 }
 
@@ -144,9 +168,7 @@ enum exu_result exu_session_open_process(int64_t pid, const struct exu_options *
   *session = NULL;
   if (pid <= 0) return EXU_RESULT_MISUSE;
   snprintf(path, sizeof path, "/proc/%" PRId64, pid);
-  enum exu_result result = open_session(EXU_SOURCE_LIVE, exu_string_of(path), options, session);
-  if (result == EXU_RESULT_OK) (*session)->box->report.pid = pid;
-  return result;
+  return open_session(exu_string_of(path), pid, options, session);
 }
 
 void exu_session_cancel(struct exu_session *session) {
@@ -157,20 +179,39 @@ void exu_session_close(struct exu_session *session) {
   if (!session) return;
   exu_map_deinit(&session->symbols);
   exu_arena_deinit(&session->lookups);
-  exu_analysis_deinit(&session->analysis);
-  release_box(session->box);
+  analysis_destroy(session->analysis);
   free(session);
 }
 
 /* ---- The report -------------------------------------------------------------------------------------------------- */
 
+/*
+ * A C++ exception on its way, a call that is not yet linked to its caller: about one stop in a thousand of a busy process
+ * meets what cannot be followed. The next moment it may be over.
+ */
+static void look_again(struct exu_session *session) {
+  struct exu_analysis *first = session->analysis;
+  const size_t memory = first->arena->budget - first->arena->allocated;
+  struct exu_analysis *second = analysis_create(session, first->report->source_path, memory);
+  if (!second) return;
+  exu_analyze(second);
+  const int64_t pause = first->report->pause_us + (second->report->pause_us > 0 ? second->report->pause_us : 0);
+  const bool whole = exu_analysis_is_whole(second);
+  session->analysis = whole ? second : first;
+  session->analysis->report->pause_us = pause;
+  analysis_destroy(whole ? first : second);
+}
+
 enum exu_result exu_session_explain(struct exu_session *session, struct exu_report **report) {
   if (report) *report = NULL;
   if (!session || !report || session->explained) return EXU_RESULT_MISUSE;
   session->explained = true;
-  exu_analyze(&session->analysis);
-  atomic_fetch_add(&session->box->owners, 1);
-  *report = &session->box->report;
+  exu_limits_start(&session->limits, session->options.time_limit_ms);
+  exu_analyze(session->analysis);
+  if (exu_analysis_may_become_whole(session->analysis)) look_again(session);
+  exu_analysis_finish(session->analysis);
+  *report = session->analysis->report;
+  atomic_fetch_add(&box_of(*report)->owners, 1);
   return EXU_RESULT_OK;
 }
 
@@ -189,7 +230,7 @@ static bool is_consistent(const struct exu_process *process, uint64_t address, s
 enum exu_result exu_session_read(struct exu_session *session, uint64_t address, void *buffer, size_t size,
                                  bool *consistent) {
   if (!session || !session->explained || (!buffer && size > 0)) return EXU_RESULT_MISUSE;
-  const struct exu_analysis *analysis = &session->analysis;
+  const struct exu_analysis *analysis = session->analysis;
   if (!analysis->has_process) return EXU_RESULT_READ_FAILED;
   if (size > 0 && address > UINT64_MAX - (size - 1)) return EXU_RESULT_UNMAPPED;
   switch (exu_space_read(analysis->process.space, address, buffer, size)) {
@@ -205,7 +246,7 @@ enum exu_result exu_session_read(struct exu_session *session, uint64_t address, 
 
 /* What lies at an address of a module. NULL without memory. */
 static const struct exu_symbol *look_up(struct exu_session *session, struct exu_binary *module, uint64_t address) {
-  struct exu_modules *modules = &session->analysis.modules;
+  struct exu_modules *modules = &session->analysis->modules;
   bool is_new;
   void **slot = exu_map_insert(&session->symbols, address, &is_new);
   if (!slot) return NULL;
@@ -224,7 +265,7 @@ static const struct exu_symbol *look_up(struct exu_session *session, struct exu_
 
 enum exu_result exu_session_symbol_at(struct exu_session *session, uint64_t address, struct exu_symbol *symbol) {
   if (!session || !session->explained || !symbol) return EXU_RESULT_MISUSE;
-  const struct exu_analysis *analysis = &session->analysis;
+  const struct exu_analysis *analysis = session->analysis;
   struct exu_binary *module = analysis->has_modules && address ? exu_modules_find(&analysis->modules, address) : NULL;
   if (!module) return EXU_RESULT_NOT_FOUND;
   const struct exu_symbol *found = look_up(session, module, address);
@@ -236,8 +277,8 @@ enum exu_result exu_session_symbol_at(struct exu_session *session, uint64_t addr
 enum exu_result exu_session_find_symbol(struct exu_session *session, int32_t module, const char *name,
                                         uint64_t *address) {
   if (!session || !session->explained || !name || !address || module < -1) return EXU_RESULT_MISUSE;
-  if (!session->analysis.has_modules) return EXU_RESULT_NOT_FOUND;
-  struct exu_modules *modules = &session->analysis.modules;
+  if (!session->analysis->has_modules) return EXU_RESULT_NOT_FOUND;
+  struct exu_modules *modules = &session->analysis->modules;
   if (module >= 0 && (size_t)module >= modules->count) return EXU_RESULT_MISUSE;
   /* All of them: the main program first, as the dynamic linker does. */
   for (int main = 1; main >= 0; main--) {
@@ -264,14 +305,14 @@ void exu_report_relate(struct exu_report *const *reports, size_t count) {
   for (size_t i = 0; running && arenas && i < count; i++) {
     if (reports[i]->source_kind != EXU_SOURCE_LIVE) continue;
     running[found] = reports[i];
-    arenas[found++] = &((struct report_box *)reports[i])->arena;
+    arenas[found++] = &box_of(reports[i])->arena;
   }
   if (found > 0) exu_waits_between(running, arenas, found);
   free(running);
   free(arenas);
 }
 
-void exu_report_destroy(struct exu_report *report) { release_box((struct report_box *)report); }
+void exu_report_destroy(struct exu_report *report) { release_box(box_of(report)); }
 
 const char *exu_result_text(enum exu_result value) {
   static const char *const texts[] = {

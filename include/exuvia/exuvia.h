@@ -669,7 +669,7 @@ struct exu_report {
   uint64_t source_bytes;         /* size of the core; 0 of a live process */
   bool source_truncated;
   uint64_t source_missing_bytes; /* how much of a truncated core is not there */
-  int64_t pause_us;              /* live: for how long the process was stopped, in microseconds; -1: it was not */
+  int64_t pause_us;              /* live: for how long it was stopped in all, in microseconds; -1: it was not */
 
   /* process */
   int64_t pid;                 /* -1 unknown */
@@ -743,8 +743,8 @@ struct exu_options {
   /*
    * How much memory the report and what leads to it may take, in bytes; 0: 256 MiB. What does not fit is left out, with
    * the diagnostic `memory-budget`. Beside it there are tables of a size of their own (a few MiB, more for a million
-   * frames), what libdw holds of the files that it reads, and of a live process the pages that are copied: up to three
-   * times as much, but 640 MiB at most.
+   * frames), what libdw holds of the files that it reads, and of a live process the pages that are copied each time that
+   * it is stopped: up to three times as much, but 640 MiB at most.
    */
   size_t memory_limit;
 };
@@ -815,7 +815,10 @@ EXU_API enum exu_result exu_session_open_process(int64_t pid, const struct exu_o
  *
  * A live process is stopped for as long as its stacks and Python's structures are copied (exu_report.pause_us), and
  * goes on as before while the report is made; with options.no_stop it is not stopped at all, and only Python frames are
- * shown.
+ * shown. Where nothing is missing but of threads that were running, in the middle of something that cannot be followed
+ * (a C++ exception on its way, a call that has not begun), it is stopped and read once more: about once in a thousand
+ * times of a busy process. The report is the second one when that lacks nothing, else the first; pause_us is the sum,
+ * and limits are for both together.
  *
  * What stopping one does to the calling program, until this returns: a thread traces (ptrace(2)); SIGTSTP, SIGTTIN and
  * SIGTTOU are blocked in the calling thread; SIGCHLD may be sent to the program. It waits for those thread ids alone

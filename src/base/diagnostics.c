@@ -76,9 +76,9 @@ void exu_info(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code
   va_end(arguments);
 }
 
-static bool is_among(const char *code, const enum exu_diagnostic_code *codes, size_t count) {
+bool exu_diagnostic_is_among(const struct exu_diagnostic *one, const enum exu_diagnostic_code *codes, size_t count) {
   for (size_t i = 0; i < count; i++) {
-    if (strcmp(code, known[codes[i]].code) == 0) return true;
+    if (strcmp(one->code, known[codes[i]].code) == 0) return true;
   }
   return false;
 }
@@ -89,7 +89,7 @@ void exu_diagnostics_excuse(struct exu_diagnostics *diagnostics, int64_t tid, co
   bool incomplete = diagnostics->incomplete && diagnostics->suppressed > 0;
   for (size_t i = 0; i < diagnostics->list.count; i++) {
     struct exu_diagnostic *one = &diagnostics->list.items[i];
-    if (one->tid == tid && is_among(one->code, codes, count)) one->incomplete = false;
+    if (one->tid == tid && exu_diagnostic_is_among(one, codes, count)) one->incomplete = false;
     incomplete |= one->incomplete;
   }
   diagnostics->incomplete = incomplete;

@@ -45,6 +45,9 @@ void exu_info(struct exu_diagnostics *diagnostics, enum exu_diagnostic_code code
 void exu_diagnostics_excuse(struct exu_diagnostics *diagnostics, int64_t tid, const enum exu_diagnostic_code *codes,
                             size_t count);
 
+/* Has it one of these codes? */
+bool exu_diagnostic_is_among(const struct exu_diagnostic *one, const enum exu_diagnostic_code *codes, size_t count);
+
 /* What was said elsewhere, as if it were said here. `other` may be of another arena that lives as long. */
 void exu_diagnostics_append(struct exu_diagnostics *diagnostics, const struct exu_diagnostics *other);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "cli/cli.h"
@@ -68,50 +67,12 @@ struct explained {
   enum exu_outcome outcome; /* of the report, or for want of one */
 };
 
-/* Does the diagnostic tell of what a thread passes through: the next moment its stack may be whole? */
-static bool may_pass(const struct exu_report *report, const struct exu_diagnostic *diagnostic) {
-  static const char *const codes[] = {"native-gap",  "native-incomplete", "merge-incomplete", "frame-unreadable",
-                                      "frame-cycle", "code-unreadable",   "call-not-begun"};
-  bool fits = false, runs = false;
-  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) fits |= strcmp(diagnostic->code, codes[i]) == 0;
-  for (size_t i = 0; fits && i < report->thread_count; i++) {
-    const struct exu_thread *thread = &report->threads[i];
-    if (thread->tid == diagnostic->tid) runs = thread->wait && thread->wait->kind == EXU_WAIT_RUNNING;
-  }
-  return fits && runs;
-}
-
-/* Is the report incomplete, but only of threads that ran, and for reasons that may have passed? */
-static bool is_worth_another_look(const struct exu_report *report) {
-  if (!report || report->outcome != EXU_OUTCOME_PARTIAL) return false;
-  for (size_t i = 0; i < report->diagnostic_count; i++)
-    if (report->diagnostics[i].incomplete && !may_pass(report, &report->diagnostics[i])) return false;
-  return true;
-}
-
-/*
- * A C++ exception on its way, a call that is not yet linked to its caller: about one stop in a thousand of a busy process
- * meets what cannot be followed, and is done again, once. The time that it stood still is that of both.
- */
-static struct exu_report *explain_live(const struct exu_options *options, int64_t pid) {
-  struct exu_session *session = NULL;
-  struct exu_report *report = explain((int)exu_session_open_process(pid, options, &session), &session);
-  if (options->no_stop || !is_worth_another_look(report)) return report;
-  session = NULL;
-  struct exu_report *again = explain((int)exu_session_open_process(pid, options, &session), &session);
-  const int64_t pause = report->pause_us + (again && again->pause_us > 0 ? again->pause_us : 0);
-  const bool whole = again && again->outcome == EXU_OUTCOME_COMPLETE;
-  exu_report_destroy(whole ? report : again);
-  if (whole) report = again;
-  report->pause_us = pause;
-  return report;
-}
-
 /* False for a descendant that ended before anything of it could be shown. */
 static bool explain_process(const struct arguments *arguments, struct watched *watched, int64_t pid, bool descendant,
                             struct explained *explained) {
   const struct exu_options options = options_of(arguments);
-  struct exu_report *report = explain_live(&options, pid);
+  struct exu_session *session = NULL;
+  struct exu_report *report = explain((int)exu_session_open_process(pid, &options, &session), &session);
   *explained =
       (struct explained){.pid = pid, .report = report, .outcome = report ? report->outcome : EXU_OUTCOME_NOTHING};
   if (descendant && explained->outcome == EXU_OUTCOME_NOTHING && process_has_ended(pid)) {

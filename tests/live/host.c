@@ -7,18 +7,39 @@
  *     host signal PID|CORE MICROSECONDS    a signal handler does
  *     host limit PID|CORE MILLISECONDS     the time limit
  *     host memory PID|CORE BYTES           the memory limit
+ *     host stop PID COUNT                  the session is cancelled when it stops the process for that time
+ *
+ * With one argument more the process is only stopped for the second time when there is a file of that name.
  */
 #include <exuvia/exuvia.h>
 #include <inttypes.h>
+#include <linux/ptrace.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 static struct exu_session *session;
+static long process; /* 0: it is a core */
+static uint64_t stops, last_stop;
+static const char *awaited;
+
+/* The library's, which stops each thread once when it stops a process. */
+long ptrace(int request, ...) {
+  va_list arguments;
+  va_start(arguments, request);
+  const pid_t tid = va_arg(arguments, pid_t);
+  void *address = va_arg(arguments, void *), *data = va_arg(arguments, void *);
+  va_end(arguments);
+  if (request == PTRACE_SEIZE && tid == process && ++stops == last_stop) exu_session_cancel(session);
+  while (stops == 2 && awaited && access(awaited, F_OK) != 0) usleep(1000);
+  return syscall(SYS_ptrace, request, tid, address, data);
+}
 
 static int64_t now_us(void) {
   struct timespec time;
@@ -39,9 +60,10 @@ static void cancel_now(int signal) {
 
 static void open_session(const char *what, const struct exu_options *options) {
   char *end;
-  const long pid = strtol(what, &end, 10);
+  process = strtol(what, &end, 10);
+  if (*end) process = 0;
   enum exu_result result =
-      *end ? exu_session_open_core(what, options, &session) : exu_session_open_process(pid, options, &session);
+      process ? exu_session_open_process(process, options, &session) : exu_session_open_core(what, options, &session);
   if (result == EXU_RESULT_OK) return;
   fprintf(stderr, "error %s\n", exu_result_text(result));
   exit(64);
@@ -60,13 +82,15 @@ static int64_t explain(void) {
 
 int main(int argc, char **argv) {
   struct exu_options options = EXU_OPTIONS_DEFAULT;
-  if (argc != 4) return 64;
+  if (argc != 4 && argc != 5) return 64;
+  awaited = argv[4];
   const char *mode = argv[1];
   const uint64_t number = strtoull(argv[3], NULL, 10);
   useconds_t delay = (useconds_t)number;
   pthread_t other;
   if (strcmp(mode, "limit") == 0) options.time_limit_ms = number;
   if (strcmp(mode, "memory") == 0) options.memory_limit = (size_t)number;
+  if (strcmp(mode, "stop") == 0) last_stop = number;
   open_session(argv[2], &options);
   const bool in_thread = strcmp(mode, "cancel") == 0;
   if (in_thread && pthread_create(&other, NULL, cancel_later, &delay) != 0) abort();
@@ -75,7 +99,8 @@ int main(int argc, char **argv) {
     signal(SIGALRM, cancel_now);
     setitimer(ITIMER_REAL, &timer, NULL);
   }
-  fprintf(stderr, "took_us %" PRId64 "\n", explain());
+  const int64_t took = explain();
+  fprintf(stderr, "took_us %" PRId64 "\nstops %" PRIu64 "\n", took, stops);
   if (in_thread) pthread_join(other, NULL);
   signal(SIGALRM, SIG_IGN);
   exu_session_close(session);

@@ -1,18 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A report that is ended early: by the time, by the memory, or because the caller says so. It says so, and what is in it is true."""
-import json
-import os
-import pathlib
 import subprocess
 
 import pytest
 
-from lib import hanging, interpreters, report
+from lib import client, hanging, interpreters, report
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-EXUVIA = pathlib.Path(report.exuvia()).resolve()
-SANITIZED = EXUVIA.exists() and b"__asan_init" in EXUVIA.read_bytes()
 HOST = [one for one in interpreters.find() if not one.root and one.kind == "release"]
 WHY = {"cancel": "cancelled", "signal": "cancelled", "limit": "time-limit", "memory": "memory-budget"}
 
@@ -32,13 +25,7 @@ time.sleep(3600)
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    target = tmp_path_factory.mktemp("library") / "host"
-    sanitizers = ["-fsanitize=address,undefined"] if SANITIZED else []
-    made = subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", *sanitizers,
-                           "-I", ROOT / "include", HERE / "host.c", "-o", target, "-L", EXUVIA.parent, "-lexuvia",
-                           f"-Wl,-rpath,{EXUVIA.parent}"], capture_output=True, text=True)
-    assert made.returncode == 0 and not made.stderr, made.stderr
-    return target
+    return client.build(tmp_path_factory.mktemp("library") / "host")
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +37,6 @@ def process():
             yield started
         finally:
             started.kill()
-
-
-def run(host, mode, target, number):
-    answer = subprocess.run([host, mode, str(target), str(number)], capture_output=True, text=True, timeout=60)
-    assert answer.returncode == 0, answer.stderr
-    said = dict(line.split(" ", 1) for line in answer.stderr.splitlines())
-    result = json.loads(answer.stdout)
-    report.validate(result)
-    return result, int(said["took_us"])
 
 
 def python_frames(thread):
@@ -82,23 +60,24 @@ def check(result, whole, why):
 
 @pytest.mark.parametrize("mode", ["cancel", "signal", "limit"])
 def test_a_report_may_end_at_any_moment_and_the_process_goes_on_as_before(host, process, mode):
-    whole, took = run(host, "limit", process.pid, 0)
+    whole, seen = client.explain(host, "limit", process.pid, 0)
+    took = seen["took_us"]
     assert not report.incomplete(whole), whole["diagnostics"]
     before = hanging.footprint(process.pid)
     ended = 0
     steps = range(0, 13) if mode != "limit" else range(1, max(2, took // 1000), 4)
     for step in steps:
-        result, _ = run(host, mode, process.pid, step if mode == "limit" else max(1, step * took // 12))
+        result, _ = client.explain(host, mode, process.pid, step if mode == "limit" else max(1, step * took // 12))
         ended += check(result, whole, WHY[mode])
     assert ended > 0
     assert (wrong := hanging.same_footprint(process.pid, before)) is None, wrong
 
 
 def test_a_report_within_less_memory_says_what_it_lacks(host, process):
-    whole, _ = run(host, "limit", process.pid, 0)
+    whole, _ = client.explain(host, "limit", process.pid, 0)
     before, limit, ended = hanging.footprint(process.pid), 100 * 1000, 0
     while limit < 64 << 20:
-        result, _ = run(host, "memory", process.pid, limit)
+        result, _ = client.explain(host, "memory", process.pid, limit)
         ended += check(result, whole, WHY["memory"])
         limit = limit * 2
     assert ended > 0 and not check(result, whole, WHY["memory"])
