@@ -27,12 +27,12 @@ struct exu_pages {
   int fd;
   pid_t stopped; /* a stopped thread of the process; 0: it runs */
   size_t budget;
-  bool *spent;           /* set when it is not enough; NULL: none */
-  size_t size;           /* bytes of slabs */
-  struct exu_map copies; /* page number -> its copy */
-  struct slab *slabs;    /* the newest first */
-  bool running;          /* it has been stopped, and runs again */
-  struct exu_map late;   /* page numbers: copied since */
+  bool *spent;              /* set when it is not enough; NULL: none */
+  size_t size;              /* bytes of slabs */
+  struct exu_map copies;    /* page number -> its copy */
+  struct slab *slabs;       /* the newest first */
+  bool running;             /* it has been stopped, and runs again */
+  struct exu_map on_demand; /* page numbers: copied since */
 };
 
 struct exu_pages *exu_pages_create(int fd, size_t budget) {
@@ -57,7 +57,7 @@ void exu_pages_destroy(struct exu_pages *pages) {
   if (!pages) return;
   free_slabs(pages);
   exu_map_deinit(&pages->copies);
-  exu_map_deinit(&pages->late);
+  exu_map_deinit(&pages->on_demand);
   free(pages);
 }
 
@@ -124,7 +124,7 @@ static ssize_t fetch(const struct exu_pages *pages, uint64_t address, void *byte
 /* The next page of the newest slab is the copy of this one. False without memory. */
 static bool keep(struct exu_pages *pages, uint64_t number, uint8_t *bytes) {
   bool is_new;
-  if (pages->running && !exu_map_insert(&pages->late, number, &is_new)) return false;
+  if (pages->running && !exu_map_insert(&pages->on_demand, number, &is_new)) return false;
   void **slot = exu_map_insert(&pages->copies, number, &is_new);
   if (!slot) return false;
   *slot = bytes;
@@ -264,8 +264,8 @@ void exu_pages_mark_stopped(struct exu_pages *pages, pid_t tid) {
   pages->stopped = tid;
 }
 
-bool exu_pages_late(const struct exu_pages *pages, uint64_t address) {
-  return pages->late.count > 0 && address >> PAGE_SHIFT && exu_map_find(&pages->late, address >> PAGE_SHIFT);
+bool exu_pages_on_demand(const struct exu_pages *pages, uint64_t address) {
+  return pages->on_demand.count > 0 && address >> PAGE_SHIFT && exu_map_find(&pages->on_demand, address >> PAGE_SHIFT);
 }
 
 /* ---- As a source ------------------------------------------------------------------------------------------------- */

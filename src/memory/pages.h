@@ -46,14 +46,14 @@ void exu_pages_reserve(struct exu_pages *pages, size_t count);
 /* Forget everything: it was copied while the process ran. */
 void exu_pages_invalidate(struct exu_pages *pages);
 
-/* The process goes on: from now on pages that are copied are late. */
+/* The process goes on: from now on pages are copied on demand, as they are then. */
 void exu_pages_mark_running(struct exu_pages *pages);
 
-/* The process goes on, but for the thread `tid`: what is copied of its own memory now is not late. */
+/* The process goes on, but for the thread `tid`: what is copied of its own memory now is as it was. */
 void exu_pages_mark_stopped(struct exu_pages *pages, pid_t tid);
 
-/* Was the page of this address copied late? */
-bool exu_pages_late(const struct exu_pages *pages, uint64_t address);
+/* Was the page of this address copied on demand, after the process went on? */
+bool exu_pages_on_demand(const struct exu_pages *pages, uint64_t address);
 
 /* The pages as a source, in which an offset is an address. It owns them: they are destroyed when it is closed. */
 struct exu_source exu_pages_source(struct exu_pages *pages);

@@ -407,7 +407,7 @@ static void read_late_threads(struct exu_process *process) {
 }
 
 static bool is_consistent(const struct exu_process *process, uint64_t address) {
-  return !exu_pages_late(process->live->changing, address);
+  return !exu_pages_on_demand(process->live->changing, address);
 }
 
 /* ---- Without a pause, and after it ------------------------------------------------------------------------------- */

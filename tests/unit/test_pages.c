@@ -49,10 +49,10 @@ static void test_pages(void **state) {
   memset(memory, 'c', 4 * PAGE);
   assert_int_equal(exu_pages_read(pages, address + 3 * PAGE, bytes, PAGE), EXU_READABLE);
   assert_int_equal(bytes[0], 'b');
-  assert_false(exu_pages_late(pages, address + 3 * PAGE));
+  assert_false(exu_pages_on_demand(pages, address + 3 * PAGE));
   uint8_t *more = map_pages(1);
   assert_int_equal(exu_pages_read(pages, (uintptr_t)more, bytes, 8), EXU_READABLE);
-  assert_true(exu_pages_late(pages, (uintptr_t)more + 100));
+  assert_true(exu_pages_on_demand(pages, (uintptr_t)more + 100));
 
   exu_pages_invalidate(pages);
   assert_int_equal(exu_pages_read(pages, address, bytes, 1), EXU_READABLE);
@@ -111,7 +111,7 @@ static void test_ranges_are_captured_where_they_can_be_read(void **state) {
     const bool there = exu_pages_read(pages, address + i * PAGE, bytes, sizeof bytes) == EXU_READABLE;
     assert_int_equal(there, i != 2);
     if (there) assert_int_equal(bytes[0], 'a');
-    assert_false(exu_pages_late(pages, address + i * PAGE));
+    assert_false(exu_pages_on_demand(pages, address + i * PAGE));
   }
   exu_pages_destroy(pages);
   munmap(memory, COUNT * PAGE);

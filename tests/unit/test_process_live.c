@@ -52,7 +52,7 @@ static void test_process(void **state) {
   assert_int_equal(exu_space_read(process.space, INT64_MAX, &word, sizeof word), EXU_UNMAPPED);
   assert_int_not_equal(exu_space_read(process.space, 8, &word, sizeof word), EXU_READABLE);
 
-  /* The copy is of then, and so are the stacks; what was not copied is late. */
+  /* The copy is of then, and so are the stacks; what was not copied is read on demand. */
   shared->number = 1;
   assert_int_equal(exu_space_read(process.space, (uintptr_t)&shared->number, &number, sizeof number), EXU_READABLE);
   assert_int_equal(number, 0x1122334455667788);
