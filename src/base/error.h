@@ -6,6 +6,7 @@
 #ifndef EXUVIA_BASE_ERROR_H
 #define EXUVIA_BASE_ERROR_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 enum exu_status {
@@ -19,7 +20,8 @@ enum exu_status {
 
 struct exu_error {
   enum exu_status status;
-  char message[384]; /* one line without a newline, NUL-terminated, cut if it has to be */
+  /* One line without a newline, NUL-terminated: room for a path and what is said of it. "..." ends one that is cut. */
+  char message[PATH_MAX + 384];
 };
 
 /* Fill in *error and return false, so that a caller can write `return exu_fail(...)`. `error` may be NULL. */

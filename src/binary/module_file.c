@@ -32,7 +32,7 @@ struct search {
   char other[PATH_MAX];   /* the path of the first file that is another build */
   const char *executable; /* the user's choice, if it was considered, and what came of it */
   enum verdict executable_verdict;
-  char reason[384]; /* why a file that is there could not be opened */
+  struct exu_error reason; /* why a file that is there could not be opened; an empty message: none */
 };
 
 /* Is the mapping what a loader makes of the code of one segment? */
@@ -111,8 +111,7 @@ static enum verdict consider(struct search *search, const char *root, const char
   if (search->verdict == MATCHED || !*path) return ABSENT;
   int fd = root ? exu_open_in_root(root, path, &error) : exu_open_regular(path, &error);
   if (fd < 0 && error.status != EXU_BAD_FORMAT) {
-    if (error.status == EXU_IO && !search->reason[0])
-      snprintf(search->reason, sizeof search->reason, "%s", error.message);
+    if (error.status == EXU_IO && !search->reason.message[0]) search->reason = error;
     return ABSENT;
   }
   /* The root of a live process has no name here: a path is as the process has it. */
@@ -240,7 +239,8 @@ static void conclude(struct search *search) {
   } else {
     module->file_state = EXU_FILE_MISSING;
     exu_info(diagnostics, EXU_DIAGNOSTIC_MODULE_MISSING, -1, "%s at 0x%llx: file not found (its build ID is %s)%s%s",
-             path, (unsigned long long)module->start, id, search->reason[0] ? ": " : "", search->reason);
+             path, (unsigned long long)module->start, id, search->reason.message[0] ? ": " : "",
+             search->reason.message);
   }
   if (search->executable && search->executable_verdict == ABSENT)
     exu_info(diagnostics, EXU_DIAGNOSTIC_EXECUTABLE_MISSING, -1, "%s cannot be opened", search->executable);
@@ -261,7 +261,7 @@ struct exu_elf_file *exu_modules_file(struct exu_modules *modules, struct exu_bi
   search.executable_verdict = ABSENT;
   search.verdict = ABSENT;
   search.file = NULL;
-  search.path[0] = search.used[0] = search.other[0] = search.reason[0] = '\0';
+  search.path[0] = search.used[0] = search.other[0] = search.reason.message[0] = '\0';
   prepare(&search);
   consider_all(&search);
   conclude(&search);

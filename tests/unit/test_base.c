@@ -7,11 +7,14 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/diagnostics.h"
+#include "base/error.h"
 #include "base/read_at.h"
 #include "base/search.h"
 #include "base/str.h"
@@ -133,6 +136,22 @@ static void reserved_memory_counts_until_it_is_given_back(void **state) {
 }
 
 /* Paths have 4,095 bytes at most, and what a message ends with is the most important. */
+static void the_message_of_an_error_has_a_whole_path_and_says_where_it_is_cut(void **state) {
+  (void)state;
+  char path[2 * PATH_MAX], expected[sizeof path + 32];
+  struct exu_error error;
+  memset(path, 'p', sizeof path);
+  path[PATH_MAX - 1] = '\0';
+  snprintf(expected, sizeof expected, "%s: %s", path, strerror(EACCES));
+  assert_false(exu_fail(&error, EXU_IO, "%s: %s", path, strerror(EACCES)));
+  assert_string_equal(error.message, expected);
+  path[PATH_MAX - 1] = 'p';
+  path[sizeof path - 1] = '\0';
+  assert_false(exu_fail(&error, EXU_IO, "%s: %s", path, strerror(EACCES)));
+  assert_int_equal(strlen(error.message), sizeof error.message - 1);
+  assert_string_equal(error.message + sizeof error.message - 5, "p...");
+}
+
 static void a_diagnostic_is_said_to_its_end(void **state) {
   (void)state;
   struct exu_arena arena;
@@ -159,6 +178,7 @@ int main(void) {
       cmocka_unit_test(a_partition_point_may_be_looked_for_while_one_is),
       cmocka_unit_test(a_read_gives_what_is_there_and_says_when_nothing_is),
       cmocka_unit_test(reserved_memory_counts_until_it_is_given_back),
+      cmocka_unit_test(the_message_of_an_error_has_a_whole_path_and_says_where_it_is_cut),
       cmocka_unit_test(a_diagnostic_is_said_to_its_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

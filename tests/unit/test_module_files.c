@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of modules: which is the one that was loaded, where it is looked for, what is read from it. */
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <link.h>
@@ -17,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "base/str.h"
 #include "binary/modules.h"
 #include "binary/open.h"
 #include "files.h"
@@ -113,6 +115,29 @@ static void file_states_are_told_apart(void **state) {
   for (size_t i = 0; i < 8; i++) state_of(process, i); /* asked once, said once */
   assert_int_equal(process->diagnostics.list.count, said);
   free(other), free(plain), free(larger), free(none), free(gone);
+}
+
+static void why_a_file_cannot_be_opened_is_said_with_its_whole_path(void **state) {
+  enum { NOBODY = 65534, LENGTH = 250 };
+  struct mapped_process *process = *state;
+  char name[3 * LENGTH], expected[4096];
+  memset(name, 'x', sizeof name);
+  for (size_t i = LENGTH; i < sizeof name; i += LENGTH) name[i - 1] = '/';
+  name[sizeof name - 1] = '\0';
+  char *path = path_in(process->scratch, name);
+  load(process, libc_path, path, BASE, SAVED_HEADER);
+  find(process);
+  const uid_t user = geteuid();
+  assert_int_equal(chmod(process->scratch, 0), 0);
+  assert_int_equal(user == 0 ? seteuid(NOBODY) : 0, 0);
+  const enum exu_module_file file = state_of(process, 0);
+  assert_int_equal(seteuid(user), 0);
+  assert_int_equal(chmod(process->scratch, 0700), 0);
+  assert_int_equal(file, EXU_FILE_MISSING);
+  snprintf(expected, sizeof expected, ": %s: %s", path, strerror(EACCES));
+  assert_int_equal(process->diagnostics.list.count, 1);
+  assert_true(exu_string_ends(process->diagnostics.list.items[0].message, expected));
+  free(path);
 }
 
 /* A copy of a library without a build id, with one byte changed at a place of its file. */
@@ -274,6 +299,7 @@ int main(void) {
       TEST(text_is_read_from_a_matched_file_only),
       TEST(relro_is_not_read_from_the_file),
       TEST(file_states_are_told_apart),
+      TEST(why_a_file_cannot_be_opened_is_said_with_its_whole_path),
       TEST(without_build_ids_headers_dynamic_section_and_constants_tell_files_apart),
       TEST(search_directory_is_tried_past_a_mismatch),
       TEST(executable_is_for_the_main_program),
