@@ -9,7 +9,7 @@ HEADER = (ROOT / "include/exuvia/exuvia.h").read_text(encoding="utf-8")
 SCHEMA = json.loads((ROOT / "docs/report.schema.json").read_text(encoding="utf-8"))
 
 LIST = re.compile(r"#define (EXU_\w+)\(X\)\s*\\\n((?:.*\\\n)*.*)\n")
-ENTRY = re.compile(r'^\s*X\(EXU_\w+, (?:"([a-z-]+)"|NULL)\)', re.MULTILINE)
+ENTRY = re.compile(r'^\s*X\(EXU_\w+, (?:"([a-z0-9-]+)"|NULL)\)', re.MULTILINE)
 USE = re.compile(r"enum (exu_\w+) \{ (EXU_\w+)\(EXU_ENUMERATOR\) \};\nEXU_API const char \*(\w+)\(enum (\w+) value\);")
 
 # Where the schema has the words of an enumeration, below $defs unless it begins with a slash.
@@ -26,6 +26,8 @@ PLACES = {
     "exu_wait_kind": "wait/properties/kind",
     "exu_hang_kind": "hang/properties/kind",
     "exu_call_class": "system_call/properties/class",
+    "exu_descriptor_kind": "descriptor/oneOf/1/properties/kind",
+    "exu_socket_state": "descriptor/oneOf/1/properties/state",
     "exu_wait_detail": "wait/properties/detail",
     "exu_owner_place": "owner/properties/place",
     "exu_evidence_kind": "evidence/properties/code",
@@ -52,7 +54,7 @@ def enumerations():
 def schema_at(place):
     node = SCHEMA if place.startswith("/") else SCHEMA["$defs"]
     for key in place.strip("/").split("/"):
-        node = node[key]
+        node = node[int(key) if isinstance(node, list) else key]
     return node
 
 
@@ -63,6 +65,9 @@ def schema_enums(node, place=""):
             yield place
         for key, value in node.items():
             yield from schema_enums(value, f"{place}/{key}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from schema_enums(value, f"{place}/{index}")
 
 
 def diagnostics():

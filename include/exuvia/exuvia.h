@@ -337,10 +337,74 @@ struct exu_pool {
   bool jobs;              /* what it computes are results of multiprocessing; else Futures */
 };
 
+/* What a file descriptor is; in quotes the members of struct exu_descriptor that belong to it. */
+#define EXU_DESCRIPTOR_KINDS(X)                                                                                        \
+  X(EXU_DESCRIPTOR_FILE, "file")     /* of a file system, by its path: `name` */                                       \
+  X(EXU_DESCRIPTOR_FIFO, "fifo")     /* likewise, `other_pid` and what follows it */                                   \
+  X(EXU_DESCRIPTOR_PIPE, "pipe")     /* `inode`, `other_pid` and what follows it */                                    \
+  X(EXU_DESCRIPTOR_TCP, "tcp")       /* `inode`, `state`, `local`, `remote` */                                         \
+  X(EXU_DESCRIPTOR_UDP, "udp")       /* likewise */                                                                    \
+  X(EXU_DESCRIPTOR_UNIX, "unix")     /* `inode`, `state`, `name`, unless it has none */                                \
+  X(EXU_DESCRIPTOR_SOCKET, "socket") /* another one, or it is not known which: `inode` */                              \
+  X(EXU_DESCRIPTOR_EPOLL, "epoll")   /* `watched` and what follows it */                                               \
+  X(EXU_DESCRIPTOR_EVENTFD, "eventfd")                                                                                 \
+  X(EXU_DESCRIPTOR_TIMERFD, "timerfd")                                                                                 \
+  X(EXU_DESCRIPTOR_SIGNALFD, "signalfd")                                                                               \
+  X(EXU_DESCRIPTOR_INOTIFY, "inotify")                                                                                 \
+  X(EXU_DESCRIPTOR_PIDFD, "pidfd")                                                                                     \
+  X(EXU_DESCRIPTOR_OTHER, "other") /* what the kernel calls it: `name` */
+
+enum exu_descriptor_kind { EXU_DESCRIPTOR_KINDS(EXU_ENUMERATOR) };
+EXU_API const char *exu_descriptor_kind_name(enum exu_descriptor_kind value);
+
+/* The states of TCP, in the order of the kernel's numbers (net/tcp_states.h). Other sockets have three of them. */
+#define EXU_SOCKET_STATES(X)                                                                                           \
+  X(EXU_SOCKET_STATE_UNKNOWN, NULL)                                                                                    \
+  X(EXU_SOCKET_ESTABLISHED, "established") /* UDP, Unix: connected */                                                  \
+  X(EXU_SOCKET_SYN_SENT, "syn-sent")                                                                                   \
+  X(EXU_SOCKET_SYN_RECV, "syn-recv")                                                                                   \
+  X(EXU_SOCKET_FIN_WAIT1, "fin-wait1")                                                                                 \
+  X(EXU_SOCKET_FIN_WAIT2, "fin-wait2")                                                                                 \
+  X(EXU_SOCKET_TIME_WAIT, "time-wait")                                                                                 \
+  X(EXU_SOCKET_CLOSE, "close") /* UDP, Unix: not connected */                                                          \
+  X(EXU_SOCKET_CLOSE_WAIT, "close-wait")                                                                               \
+  X(EXU_SOCKET_LAST_ACK, "last-ack")                                                                                   \
+  X(EXU_SOCKET_LISTEN, "listen") /* Unix, too */                                                                       \
+  X(EXU_SOCKET_CLOSING, "closing")                                                                                     \
+  X(EXU_SOCKET_NEW_SYN_RECV, "new-syn-recv")
+
+enum exu_socket_state { EXU_SOCKET_STATES(EXU_ENUMERATOR) };
+EXU_API const char *exu_socket_state_name(enum exu_socket_state value);
+
+/* One end of a TCP or UDP socket. */
+struct exu_socket_end {
+  struct exu_string address; /* "127.0.0.1", "::1"; unknown: there is no such end, it is not connected */
+  uint16_t port;
+};
+
+/* What a file descriptor of a live process is. What does not belong to its kind is 0 and unknown. */
+struct exu_descriptor {
+  enum exu_descriptor_kind kind;
+  /*
+   * All bytes of it. Of a deleted file the kernel adds " (deleted)" to the path. That of an abstract Unix socket begins
+   * with a NUL (unix(7)).
+   */
+  struct exu_string name;
+  uint64_t inode; /* 0 unknown */
+  enum exu_socket_state state;
+  struct exu_socket_end local, remote;
+  int64_t other_pid; /* a process, not this one, that has the other end, perhaps not the only; -1: none found */
+  struct exu_string other_comm; /* its name; unknown or empty when it has ended */
+  bool other_self;              /* this process has the other end as well */
+  const int64_t *watched;       /* descriptors: some of them, when there are many */
+  size_t watched_count;
+  size_t watched_in_all;
+};
+
 /* A file descriptor that a system call waits on. */
 struct exu_wait_fd {
   int64_t fd;
-  struct exu_string file; /* what it is, in words; unknown in a core */
+  const struct exu_descriptor *descriptor; /* what it is; NULL: unknown, as it is in a core */
 };
 
 /*
@@ -383,11 +447,11 @@ struct exu_wait {
   const char *system_call_name; /* NULL: unknown */
   uint64_t system_call_arguments[6];
   enum exu_call_class call_class;
-  bool restarted;                /* it was interrupted, and goes on */
-  int64_t timeout_us;            /* in microseconds; -1: it has none, or that is unknown */
-  int64_t fd;                    /* the file descriptor that it waits on; -1: none, or several */
-  struct exu_string file;        /* what that descriptor is, in words; unknown in a core */
-  const struct exu_wait_fd *fds; /* of poll(2) and select(2): some of them, when there are many */
+  bool restarted;                          /* it was interrupted, and goes on */
+  int64_t timeout_us;                      /* in microseconds; -1: it has none, or that is unknown */
+  int64_t fd;                              /* the file descriptor that it waits on; -1: none, or several */
+  const struct exu_descriptor *descriptor; /* what that is; NULL: unknown, as it is in a core */
+  const struct exu_wait_fd *fds;           /* of poll(2) and select(2): some of them, when there are many */
   size_t fd_count;
   size_t fds_in_all;
   struct exu_string path;       /* of open(2); unknown: it is another call, or was not readable */

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +19,7 @@
 #include "process/sockets.h"
 
 /* For all descriptors of one report together. */
-enum { BYTES_MAX = 16 << 20, LINKS_MAX = 100000, SEARCH_US = 300 * 1000, LINE = 1024, LINK = 4096 };
-
-static const struct exu_string unknown;
+enum { BYTES_MAX = 16 << 20, LINKS_MAX = 100000, SEARCH_US = 300 * 1000 };
 
 void exu_descriptors_init(struct exu_descriptors *descriptors, struct exu_arena *arena, int64_t pid) {
   *descriptors = (struct exu_descriptors){.arena = arena, .pid = pid, .bytes_left = BYTES_MAX, .links_left = LINKS_MAX};
@@ -84,76 +83,68 @@ static char *lines_next(struct lines *lines) {
 
 /* ---- Sockets ----------------------------------------------------------------------------------------------------- */
 
-static const char *tcp_state(unsigned state) {
-  static const char *const names[] = {NULL,        "ESTABLISHED", "SYN_SENT",    "SYN_RECV",   "FIN_WAIT1",
-                                      "FIN_WAIT2", "TIME_WAIT",   "CLOSE",       "CLOSE_WAIT", "LAST_ACK",
-                                      "LISTEN",    "CLOSING",     "NEW_SYN_RECV"}; /* net/tcp_states.h */
-  return state < sizeof names / sizeof *names && names[state] ? names[state] : "?";
+/* "127.0.0.1", "::1" */
+static bool take_end(struct exu_arena *arena, const struct exu_inet_end *from, bool ipv6, struct exu_socket_end *end) {
+  char text[INET6_ADDRSTRLEN];
+  if (!inet_ntop(ipv6 ? AF_INET6 : AF_INET, from->address + (ipv6 ? 0 : 12), text, sizeof text)) return false;
+  *end = (struct exu_socket_end){exu_arena_string(arena, text, strlen(text)), from->port};
+  return end->address.data;
 }
 
-/* "127.0.0.1:4000", "[::1]:4000" */
-static bool end_text(const struct exu_inet_end *end, bool ipv6, char *text, size_t size) {
-  char name[INET6_ADDRSTRLEN];
-  if (!inet_ntop(ipv6 ? AF_INET6 : AF_INET, end->address + (ipv6 ? 0 : 12), name, sizeof name)) return false;
-  snprintf(text, size, ipv6 ? "[%s]:%u" : "%s:%u", name, end->port);
-  return true;
-}
-
-static bool inet_text(const char *text_line, uint64_t inode, bool tcp, char *text, size_t size) {
+bool exu_descriptor_inet(struct exu_arena *arena, const char *line, struct exu_descriptor *socket) {
   static const uint8_t any[16] = {0}, any_ipv4[16] = {[10] = 0xff, [11] = 0xff};
-  struct exu_inet_line line;
-  char from[96], to[96];
-  if (!exu_inet_line(text_line, &line) || line.inode != inode) return false;
-  if (!end_text(&line.local, line.ipv6, from, sizeof from) || !end_text(&line.remote, line.ipv6, to, sizeof to))
-    return false;
-  bool connected = line.remote.port != 0 || memcmp(line.remote.address, line.ipv6 ? any : any_ipv4, sizeof any) != 0;
-  snprintf(text, size, "%ssocket %s%s%s", tcp ? "" : "UDP ", from, connected ? " -> " : "", connected ? to : "");
-  if (tcp) snprintf(text + strlen(text), size - strlen(text), " (%s)", tcp_state(line.state));
-  return true;
+  struct exu_inet_line inet;
+  if (!exu_inet_line(line, &inet) || inet.inode != socket->inode) return false;
+  const bool connected =
+      inet.remote.port != 0 || memcmp(inet.remote.address, inet.ipv6 ? any : any_ipv4, sizeof any) != 0;
+  if (inet.state <= EXU_SOCKET_NEW_SYN_RECV) socket->state = (enum exu_socket_state)inet.state;
+  return take_end(arena, &inet.local, inet.ipv6, &socket->local) &&
+         (!connected || take_end(arena, &inet.remote, inet.ipv6, &socket->remote));
 }
 
-bool exu_descriptor_inet(const char *line, uint64_t inode, char *text, size_t size) {
-  return inet_text(line, inode, true, text, size);
-}
-
-static bool unix_line(const char *line, uint64_t inode, char *text, size_t size) {
-  enum { ACCEPTS = 0x10000, CONNECTED = 3 };
-  unsigned flags, state;
-  uint64_t found;
-  int path = 0;
-  /* Num: RefCount Protocol Flags Type St Inode Path */
-  if (sscanf(line, "%*[^:]: %*s %*s %X %*s %X %" SCNu64 "%n", &flags, &state, &found, &path) != 3 || found != inode)
-    return false;
-  const char *name = line + path;
-  while (*name == ' ') name++;
-  snprintf(text, size, "Unix socket%s%s (%s)", *name ? " " : "", name,
-           flags & ACCEPTS      ? "listening"
-           : state == CONNECTED ? "connected"
-                                : "not connected");
-  return true;
-}
-
-static bool find_socket(struct exu_descriptors *descriptors, uint64_t inode, char *text, size_t size) {
+static bool find_inet(struct exu_descriptors *descriptors, struct exu_descriptor *socket) {
   static const struct {
     const char *file;
-    bool unix_, tcp;
-  } tables[] = {{"net/tcp", false, true},
-                {"net/tcp6", false, true},
-                {"net/unix", true, false},
-                {"net/udp", false, false},
-                {"net/udp6", false, false}};
+    enum exu_descriptor_kind kind;
+  } tables[] = {{"net/tcp", EXU_DESCRIPTOR_TCP},
+                {"net/tcp6", EXU_DESCRIPTOR_TCP},
+                {"net/udp", EXU_DESCRIPTOR_UDP},
+                {"net/udp6", EXU_DESCRIPTOR_UDP}};
   for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
     struct lines lines;
     bool found = false;
     char *line;
     if (!lines_open(&lines, descriptors, tables[i].file)) continue;
-    while (!found && (line = lines_next(&lines))) {
-      found = tables[i].unix_ ? unix_line(line, inode, text, size) : inet_text(line, inode, tables[i].tcp, text, size);
-    }
+    while (!found && (line = lines_next(&lines))) found = exu_descriptor_inet(descriptors->arena, line, socket);
     close(lines.fd);
+    if (found) socket->kind = tables[i].kind;
     if (found) return true;
   }
   return false;
+}
+
+/* A question costs what a part of a table does. */
+static bool may_ask(struct exu_descriptors *descriptors) {
+  enum { COST = 16 * 1024 };
+  if (descriptors->bytes_left < COST) return false;
+  descriptors->bytes_left -= COST;
+  return true;
+}
+
+/*
+ * Not from /proc/PID/net/unix: a name there may have newlines, and look like a line of another socket. The process is
+ * asked to share the socket only when that is none of our network namespace.
+ */
+static void look_at_socket(struct exu_descriptors *descriptors, int64_t fd, struct exu_descriptor *socket) {
+  struct exu_unix_socket found;
+  socket->kind = EXU_DESCRIPTOR_SOCKET;
+  if (!(may_ask(descriptors) && exu_unix_socket(socket->inode, &found))) {
+    if (find_inet(descriptors, socket)) return;
+    if (!may_ask(descriptors) || !exu_unix_socket_shared(descriptors->pid, fd, socket->inode, &found)) return;
+  }
+  socket->kind = EXU_DESCRIPTOR_UNIX;
+  socket->state = found.state;
+  if (found.name_size > 0) socket->name = exu_arena_string(descriptors->arena, found.name, found.name_size);
 }
 
 /* ---- Pipes ------------------------------------------------------------------------------------------------------- */
@@ -163,7 +154,7 @@ static bool is_number(const char *name) { return isdigit((unsigned char)*name) !
 /* Does the process have that pipe open, at its other end? The owner's bits of a link's mode are its access: r or w. */
 static bool has_other_end(struct exu_descriptors *descriptors, const char *pid, const char *pipe, bool writes,
                           const char *except) {
-  char path[300], link[LINK];
+  char path[300], link[PATH_MAX];
   snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
   DIR *directory = opendir(path);
   bool found = false;
@@ -185,31 +176,31 @@ static bool has_other_end(struct exu_descriptors *descriptors, const char *pid, 
 }
 
 /*
- * Append who has the other end: another process, which is named before the process itself, and that itself, which may
- * have kept a copy by mistake.
+ * Who has the other end: another process, one of them, and the process itself, which may have kept a copy by mistake.
  */
-static void find_other_end(struct exu_descriptors *descriptors, const char *pipe, const char *fd, bool writes,
-                           char *text, size_t size) {
-  size_t used = strlen(text);
-  char own[24], comm[EXU_COMM_SIZE];
+static void find_other_end(struct exu_descriptors *descriptors, const char *link, int64_t fd,
+                           struct exu_descriptor *pipe) {
+  char path[64], own[24], own_fd[24], comm[EXU_COMM_SIZE];
+  struct stat status;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, descriptors->pid, fd);
   snprintf(own, sizeof own, "%" PRId64, descriptors->pid);
+  snprintf(own_fd, sizeof own_fd, "%" PRId64, fd);
+  if (lstat(path, &status) != 0) return;
+  const bool writes = status.st_mode & S_IWUSR;
   DIR *directory = opendir("/proc");
   struct dirent *entry;
-  bool found = false;
   if (!directory) return;
   if (!descriptors->deadline_us) descriptors->deadline_us = now_us() + SEARCH_US;
-  while (!found && (entry = readdir(directory)) && descriptors->links_left > 0 && now_us() < descriptors->deadline_us) {
+  while (pipe->other_pid < 0 && (entry = readdir(directory)) && descriptors->links_left > 0 &&
+         now_us() < descriptors->deadline_us) {
     if (!is_number(entry->d_name) || strcmp(entry->d_name, own) == 0) continue;
-    found = has_other_end(descriptors, entry->d_name, pipe, writes, NULL);
-    if (!found) continue;
-    exu_process_comm(strtol(entry->d_name, NULL, 10), comm);
-    snprintf(text + used, size - used, ", other end: pid %.20s (%s)", entry->d_name, comm);
+    if (!has_other_end(descriptors, entry->d_name, link, writes, NULL)) continue;
+    pipe->other_pid = strtol(entry->d_name, NULL, 10);
+    exu_process_comm(pipe->other_pid, comm);
+    pipe->other_comm = keep(descriptors, comm);
   }
   closedir(directory);
-  used = strlen(text);
-  if (has_other_end(descriptors, own, pipe, writes, fd))
-    snprintf(text + used, size - used,
-             found ? " and this process itself" : ", whose other end this process itself holds");
+  pipe->other_self = has_other_end(descriptors, own, link, writes, own_fd);
 }
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
@@ -329,54 +320,86 @@ int64_t exu_descriptor_lock_holder(struct exu_descriptors *descriptors, int64_t 
 
 /* ---- All kinds --------------------------------------------------------------------------------------------------- */
 
-static void describe_epoll(struct exu_descriptors *descriptors, int64_t fd, char *text, size_t size) {
-  int64_t watched[8];
-  size_t capacity = sizeof watched / sizeof *watched;
-  size_t count = exu_descriptor_watched(descriptors, fd, watched, capacity);
-  size_t used =
-      (size_t)snprintf(text, size, "epoll of %zu descriptor%s%s", count, count == 1 ? "" : "s", count ? ":" : "");
-  for (size_t i = 0; i < count && i < capacity && used < size; i++)
-    used += (size_t)snprintf(text + used, size - used, "%s %" PRId64, i ? "," : "", watched[i]);
-  if (count > capacity && used < size) snprintf(text + used, size - used, ", ...");
+static void look_at_epoll(struct exu_descriptors *descriptors, int64_t fd, struct exu_descriptor *epoll) {
+  enum { WATCHED = 8 };
+  int64_t *watched = exu_arena_array(descriptors->arena, WATCHED, sizeof *watched);
+  const size_t capacity = watched ? WATCHED : 0;
+  epoll->watched_in_all = exu_descriptor_watched(descriptors, fd, watched, capacity);
+  epoll->watched_count = epoll->watched_in_all < capacity ? epoll->watched_in_all : capacity;
+  epoll->watched = watched;
 }
 
-static struct exu_string describe(struct exu_descriptors *descriptors, int64_t fd) {
-  char path[64], link[LINK], text[LINK + 128], name[24];
-  uint64_t inode;
+/* What fs/anon_inodes.c makes; most of it, but not all, has its name in brackets. */
+static bool look_at_anonymous(struct exu_descriptors *descriptors, int64_t fd, const char *name,
+                              struct exu_descriptor *descriptor) {
+  static const struct {
+    const char *name;
+    enum exu_descriptor_kind kind;
+  } kinds[] = {{"[eventpoll]", EXU_DESCRIPTOR_EPOLL}, {"[eventfd]", EXU_DESCRIPTOR_EVENTFD},
+               {"[timerfd]", EXU_DESCRIPTOR_TIMERFD}, {"[signalfd]", EXU_DESCRIPTOR_SIGNALFD},
+               {"inotify", EXU_DESCRIPTOR_INOTIFY},   {"[pidfd]", EXU_DESCRIPTOR_PIDFD}};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    if (strcmp(name, kinds[i].name) != 0) continue;
+    descriptor->kind = kinds[i].kind;
+    if (descriptor->kind == EXU_DESCRIPTOR_EPOLL) look_at_epoll(descriptors, fd, descriptor);
+    return true;
+  }
+  const size_t size = strlen(name);
+  const bool bracketed = size >= 2 && name[0] == '[' && name[size - 1] == ']';
+  descriptor->kind = EXU_DESCRIPTOR_OTHER;
+  descriptor->name = exu_arena_string(descriptors->arena, name + bracketed, size - (bracketed ? 2 : 0));
+  return descriptor->name.data;
+}
+
+static bool look_at_file(struct exu_descriptors *descriptors, int64_t fd, const char *link,
+                         struct exu_descriptor *file) {
+  char path[64];
   struct stat status;
-  snprintf(name, sizeof name, "%" PRId64, fd);
-  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%s", descriptors->pid, name);
-  ssize_t size = readlink(path, link, sizeof link - 1);
-  if (size <= 0) return unknown;
-  link[size] = '\0';
-  snprintf(text, sizeof text, "%s", link);
-  if (sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1) {
-    if (!find_socket(descriptors, inode, text, sizeof text))
-      snprintf(text, sizeof text, "socket, inode %" PRIu64, inode);
-  } else if (strncmp(link, "pipe:[", 6) == 0) {
-    snprintf(text, sizeof text, "pipe");
-    if (lstat(path, &status) == 0)
-      find_other_end(descriptors, link, name, (status.st_mode & S_IWUSR) != 0, text, sizeof text);
-  } else if (strcmp(link, "anon_inode:[eventpoll]") == 0) {
-    describe_epoll(descriptors, fd, text, sizeof text);
-  } else if (strncmp(link, "anon_inode:", 11) == 0) {
-    size_t length = strlen(link + 11);
-    bool bracketed = link[11] == '[' && link[11 + length - 1] == ']';
-    snprintf(text, sizeof text, "%.*s", (int)(length - (bracketed ? 2 : 0)), link + 11 + bracketed);
-  }
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, descriptors->pid, fd);
+  file->kind = link[0] == '/' ? EXU_DESCRIPTOR_FILE : EXU_DESCRIPTOR_OTHER;
+  file->name = keep(descriptors, link);
   if (link[0] == '/' && is_local(descriptors, fd) && stat(path, &status) == 0 && S_ISFIFO(status.st_mode)) {
-    snprintf(text, sizeof text, "FIFO %s", link);
-    if (lstat(path, &status) == 0)
-      find_other_end(descriptors, link, name, (status.st_mode & S_IWUSR) != 0, text, sizeof text);
+    file->kind = EXU_DESCRIPTOR_FIFO;
+    find_other_end(descriptors, link, fd, file);
   }
-  return keep(descriptors, text);
+  return file->name.data;
 }
 
-struct exu_string exu_descriptor(struct exu_descriptors *descriptors, int64_t fd) {
-  size_t slots = sizeof descriptors->known / sizeof *descriptors->known;
-  if (fd < 0) return unknown;
-  if ((uint64_t)fd >= slots) return describe(descriptors, fd);
-  if (!descriptors->known[fd].data) descriptors->known[fd] = describe(descriptors, fd);
+/* What its link says. False only without memory. */
+static bool look_at(struct exu_descriptors *descriptors, int64_t fd, const char *link,
+                    struct exu_descriptor *descriptor) {
+  static const char anonymous[] = "anon_inode:";
+  if (sscanf(link, "socket:[%" SCNu64 "]", &descriptor->inode) == 1) {
+    look_at_socket(descriptors, fd, descriptor);
+    return true;
+  }
+  if (sscanf(link, "pipe:[%" SCNu64 "]", &descriptor->inode) == 1) {
+    descriptor->kind = EXU_DESCRIPTOR_PIPE;
+    find_other_end(descriptors, link, fd, descriptor);
+    return true;
+  }
+  if (strncmp(link, anonymous, sizeof anonymous - 1) == 0)
+    return look_at_anonymous(descriptors, fd, link + sizeof anonymous - 1, descriptor);
+  return look_at_file(descriptors, fd, link, descriptor);
+}
+
+static const struct exu_descriptor *read_descriptor(struct exu_descriptors *descriptors, int64_t fd) {
+  char path[64], link[PATH_MAX];
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, descriptors->pid, fd);
+  const ssize_t size = readlink(path, link, sizeof link - 1);
+  if (size <= 0) return NULL;
+  link[size] = '\0';
+  struct exu_descriptor *descriptor = exu_arena_alloc(descriptors->arena, sizeof *descriptor);
+  if (!descriptor) return NULL;
+  descriptor->other_pid = -1;
+  return look_at(descriptors, fd, link, descriptor) ? descriptor : NULL;
+}
+
+const struct exu_descriptor *exu_descriptor(struct exu_descriptors *descriptors, int64_t fd) {
+  const size_t slots = sizeof descriptors->known / sizeof *descriptors->known;
+  if (fd < 0) return NULL;
+  if ((uint64_t)fd >= slots) return read_descriptor(descriptors, fd);
+  if (!descriptors->known[fd]) descriptors->known[fd] = read_descriptor(descriptors, fd);
   return descriptors->known[fd];
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a file descriptor of a live process is, in words, from /proc: "socket 127.0.0.1:4000 -> 127.0.0.1:5000
- * (ESTABLISHED)", "pipe, other end: pid 12 (cat)", "FIFO /path, ...", "/path/file". Nothing is opened that could block,
- * and what is read has a budget.
+ * What a file descriptor of a live process is, as the kernel says. Nothing is opened that could block, and what is read
+ * has a budget.
  */
 #ifndef EXUVIA_PROCESS_DESCRIPTORS_H
 #define EXUVIA_PROCESS_DESCRIPTORS_H
@@ -17,16 +16,16 @@
 struct exu_descriptors {
   struct exu_arena *arena;
   int64_t pid;
-  uint64_t bytes_left;         /* of /proc/PID/net/... */
-  uint64_t links_left;         /* of other processes, to find the other end of a pipe */
-  int64_t deadline_us;         /* of CLOCK_MONOTONIC, for the same; 0: not begun */
-  struct exu_string known[64]; /* of the lowest descriptors, which many threads may wait for; unknown: not asked yet */
+  uint64_t bytes_left;                    /* of /proc/PID/net/..., and of what else is asked of sockets */
+  uint64_t links_left;                    /* of other processes, to find the other end of a pipe */
+  int64_t deadline_us;                    /* of CLOCK_MONOTONIC, for the same; 0: not begun */
+  const struct exu_descriptor *known[64]; /* the lowest, which many threads may wait for; NULL: not asked yet */
 };
 
 void exu_descriptors_init(struct exu_descriptors *descriptors, struct exu_arena *arena, int64_t pid);
 
-/* Unknown when there is no such descriptor, or no permission to look. */
-struct exu_string exu_descriptor(struct exu_descriptors *descriptors, int64_t fd);
+/* In the arena. NULL when there is no such descriptor, or no permission to look. */
+const struct exu_descriptor *exu_descriptor(struct exu_descriptors *descriptors, int64_t fd);
 
 /*
  * The process that has the file lock for which the process waits on that descriptor, as the kernel says (/proc/locks);
@@ -75,7 +74,10 @@ size_t exu_descriptor_watched(struct exu_descriptors *descriptors, int64_t fd, i
  */
 int64_t exu_tid_inside(int64_t pid, int64_t tid);
 
-/* For tests: one line of /proc/PID/net/tcp (or tcp6), when it is that of the inode. False: it is not, or is none. */
-bool exu_descriptor_inet(const char *line, uint64_t inode, char *text, size_t size);
+/*
+ * For tests: take what one line of /proc/PID/net/tcp, tcp6, udp or udp6 says, when it is that of the socket's inode.
+ * False: it is not, or is none.
+ */
+bool exu_descriptor_inet(struct exu_arena *arena, const char *line, struct exu_descriptor *socket);
 
 #endif

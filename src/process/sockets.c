@@ -13,54 +13,119 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/guard.h"
 
 /* ---- Unix sockets ------------------------------------------------------------------------------------------------ */
 
-/* Asks for one socket. The number of bytes of the answer; at most 0: there is none. */
-static ssize_t ask(uint32_t inode, void *answer, size_t size) {
+struct unix_answer {
+  union {
+    struct nlmsghdr header;
+    char bytes[1024];
+  };
+  const struct unix_diag_msg *socket;
+  const struct rtattr *attributes;
+  size_t attributes_size;
+};
+
+/* Ask for the socket of an inode, and for these of its attributes (UDIAG_SHOW_...). False: there is none. */
+static bool ask(uint64_t inode, uint32_t attributes, struct unix_answer *answer) {
+  if (inode == 0 || inode > UINT32_MAX) return false;
   struct {
     struct nlmsghdr header;
     struct unix_diag_req request;
   } message = {.header = {.nlmsg_len = sizeof message, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
                .request = {.sdiag_family = AF_UNIX,
                            .udiag_states = UINT32_MAX,
-                           .udiag_ino = inode,
-                           .udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN,
+                           .udiag_ino = (uint32_t)inode,
+                           .udiag_show = attributes,
                            .udiag_cookie = {UINT32_MAX, UINT32_MAX}}};
   const struct timeval limit = {.tv_sec = 1};
   EXU_GUARD(fd) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0) return -1;
-  if (send(fd, &message, sizeof message, 0) != (ssize_t)sizeof message) return -1;
-  return recv(fd, answer, size, 0);
+  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0) return false;
+  if (send(fd, &message, sizeof message, 0) != (ssize_t)sizeof message) return false;
+  const ssize_t size = recv(fd, answer->bytes, sizeof answer->bytes, 0);
+  const struct nlmsghdr *header = &answer->header;
+  if (size <= 0 || !NLMSG_OK(header, (size_t)size) || header->nlmsg_type != SOCK_DIAG_BY_FAMILY) return false;
+  if (header->nlmsg_len < NLMSG_LENGTH(sizeof *answer->socket)) return false;
+  answer->socket = NLMSG_DATA(header);
+  answer->attributes = (const struct rtattr *)(answer->socket + 1);
+  answer->attributes_size = header->nlmsg_len - NLMSG_LENGTH(sizeof *answer->socket);
+  return answer->socket->udiag_ino == inode;
 }
 
 /* As exu_socket_peer. */
 static uint64_t unix_peer(uint64_t inode, bool writes) {
-  union {
-    struct nlmsghdr header;
-    char bytes[1024];
-  } answer;
+  struct unix_answer answer;
   struct unix_diag_rqlen waiting = {.udiag_rqueue = UINT32_MAX};
   uint32_t peer = 0;
-  if (inode == 0 || inode > UINT32_MAX) return 0;
-  ssize_t size = ask((uint32_t)inode, &answer, sizeof answer);
-  if (size <= 0 || !NLMSG_OK(&answer.header, (size_t)size) || answer.header.nlmsg_type != SOCK_DIAG_BY_FAMILY) return 0;
-  if (answer.header.nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg))) return 0;
-  const struct unix_diag_msg *socket = NLMSG_DATA(&answer.header);
-  if (socket->udiag_ino != inode || (socket->udiag_type != SOCK_STREAM && socket->udiag_type != SOCK_SEQPACKET))
-    return 0;
-  size_t left = answer.header.nlmsg_len - NLMSG_LENGTH(sizeof *socket);
-  for (const struct rtattr *at = (const struct rtattr *)(socket + 1); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
+  if (!ask(inode, UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN, &answer)) return 0;
+  if (answer.socket->udiag_type != SOCK_STREAM && answer.socket->udiag_type != SOCK_SEQPACKET) return 0;
+  size_t left = answer.attributes_size;
+  for (const struct rtattr *at = answer.attributes; RTA_OK(at, left); at = RTA_NEXT(at, left)) {
     if (at->rta_type == UNIX_DIAG_PEER && RTA_PAYLOAD(at) >= sizeof peer) memcpy(&peer, RTA_DATA(at), sizeof peer);
     if (at->rta_type == UNIX_DIAG_RQLEN && RTA_PAYLOAD(at) >= sizeof waiting)
       memcpy(&waiting, RTA_DATA(at), sizeof waiting);
   }
   return writes || waiting.udiag_rqueue == 0 ? peer : 0;
+}
+
+/* The kernel ends a path with a NUL, also one that has no room for that in struct sockaddr_un. */
+static void take_name(struct exu_unix_socket *socket, const char *name, size_t size) {
+  if (size > 0 && name[0] != '\0') size = strnlen(name, size);
+  if (size > sizeof socket->name) size = sizeof socket->name;
+  socket->name_size = size;
+  memcpy(socket->name, name, size);
+}
+
+bool exu_unix_socket(uint64_t inode, struct exu_unix_socket *found) {
+  struct unix_answer answer;
+  if (!ask(inode, UDIAG_SHOW_NAME, &answer)) return false;
+  *found = (struct exu_unix_socket){.state = EXU_SOCKET_STATE_UNKNOWN};
+  if (answer.socket->udiag_state <= EXU_SOCKET_NEW_SYN_RECV)
+    found->state = (enum exu_socket_state)answer.socket->udiag_state;
+  size_t left = answer.attributes_size;
+  for (const struct rtattr *at = answer.attributes; RTA_OK(at, left); at = RTA_NEXT(at, left))
+    if (at->rta_type == UNIX_DIAG_NAME) take_name(found, RTA_DATA(at), RTA_PAYLOAD(at));
+  return true;
+}
+
+/* A descriptor of our own for a socket of a process, which thereby is theirs and ours; -1: that cannot be had. */
+static int share(int64_t pid, int64_t fd) {
+  EXU_GUARD(fd) int process = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0U);
+  return process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, (int)fd, 0U);
+}
+
+/* What it is is asked first: of what is no socket now, nothing else is to be asked. */
+static bool is_unix_socket(int fd, uint64_t inode) {
+  int domain;
+  struct stat status;
+  socklen_t size = sizeof domain;
+  return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX && fstat(fd, &status) == 0 &&
+         status.st_ino == inode;
+}
+
+bool exu_unix_socket_shared(int64_t pid, int64_t fd, uint64_t inode, struct exu_unix_socket *found) {
+  union {
+    struct sockaddr any;
+    struct sockaddr_un un;
+    char bytes[sizeof(struct sockaddr_un) + 1];
+  } name = {.bytes = {0}}, peer;
+  socklen_t name_size = sizeof name, peer_size = sizeof peer, listens_size = sizeof(int);
+  int listens;
+  EXU_GUARD(fd) int copy = share(pid, fd);
+  if (copy < 0 || !is_unix_socket(copy, inode) || getsockname(copy, &name.any, &name_size) != 0) return false;
+  if (getsockopt(copy, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) != 0) return false;
+  const bool is_connected = getpeername(copy, &peer.any, &peer_size) == 0;
+  found->state = listens ? EXU_SOCKET_LISTEN : is_connected ? EXU_SOCKET_ESTABLISHED : EXU_SOCKET_CLOSE;
+  const size_t before = offsetof(struct sockaddr_un, sun_path);
+  take_name(found, name.bytes + before, name_size > before ? name_size - before : 0);
+  return true;
 }
 
 /* ---- TCP --------------------------------------------------------------------------------------------------------- */
@@ -189,9 +254,7 @@ bool exu_socket_goes_on(int64_t pid, int64_t fd, bool writes) {
   struct timeval limit;
   unsigned lost_after = 0; /* milliseconds in which data has to be taken by the other end; only TCP has that */
   socklen_t size = sizeof limit, lost_size = sizeof lost_after;
-  EXU_GUARD(fd) int process = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0U);
-  if (process < 0) return true;
-  EXU_GUARD(fd) int copy = (int)syscall(SYS_pidfd_getfd, process, (int)fd, 0U);
+  EXU_GUARD(fd) int copy = share(pid, fd);
   if (copy < 0 || getsockopt(copy, SOL_SOCKET, writes ? SO_SNDTIMEO : SO_RCVTIMEO, &limit, &size) != 0) return true;
   if (limit.tv_sec != 0 || limit.tv_usec != 0) return true;
   if (getsockopt(copy, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_after, &lost_size) != 0) return false; /* a Unix socket */

@@ -1,10 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The other ends of connected sockets, as the kernel says. */
+/* What sockets are, and the other ends of connected ones, as the kernel says. */
 #ifndef EXUVIA_PROCESS_SOCKETS_H
 #define EXUVIA_PROCESS_SOCKETS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "exuvia/exuvia.h"
+
+/* Bytes of the longest name: sun_path of unix(7), which may lack its NUL. */
+enum { EXU_UNIX_NAME_MAX = 108 };
+
+struct exu_unix_socket {
+  enum exu_socket_state state;
+  size_t name_size;             /* 0: it has none */
+  char name[EXU_UNIX_NAME_MAX]; /* that of an abstract socket begins with a NUL, and may have others */
+};
+
+/* A Unix socket of our own network namespace. False: there is none of this inode, or the kernel has no unix_diag. */
+bool exu_unix_socket(uint64_t inode, struct exu_unix_socket *found);
+
+/*
+ * The same by a descriptor of a process, in whichever namespace it is. False: it is none of this inode, or the process
+ * may not be asked to share it with us (Linux 5.6), which it does for a moment.
+ */
+bool exu_unix_socket_shared(int64_t pid, int64_t fd, uint64_t inode, struct exu_unix_socket *found);
 
 /*
  * The inode of the one socket that can let a thread of the process go on that reads from this Unix socket (SOCK_STREAM,

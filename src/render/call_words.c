@@ -43,10 +43,14 @@ static void put_fd(struct exu_output *out, int64_t fd) {
   exu_out_signed(out, fd);
 }
 
-static void put_file(struct exu_output *out, struct exu_string file) {
-  if (!file.data) return;
+static void put_descriptor(struct exu_output *out, const struct exu_descriptor *descriptor) {
+  struct exu_output words;
+  if (!descriptor) return;
+  exu_output_init_text(&words);
+  exu_words_descriptor(&words, descriptor);
   exu_out(out, ", ");
-  exu_out_escaped(out, file, 0, EXU_PATH_SHOWN);
+  exu_out_escaped(out, exu_output_text(&words), 0, EXU_PATH_SHOWN);
+  exu_output_deinit_text(&words);
 }
 
 /* " (read)", " (poll, at most 5 s)" */
@@ -62,7 +66,7 @@ static void put_on_fd(struct exu_output *out, const struct exu_wait *wait, const
   exu_out(out, before);
   put_fd(out, wait->fd);
   put_name(out, wait, with_timeout);
-  put_file(out, wait->file);
+  put_descriptor(out, wait->descriptor);
 }
 
 /* " for events on 3 descriptors (poll): fd 3, pipe; fd 4, /dev/pts/1; ..." */
@@ -81,7 +85,7 @@ static void put_descriptors(struct exu_output *out, const struct exu_wait *wait)
   for (size_t i = 0; i < wait->fd_count; i++) {
     exu_out(out, i ? "; " : ": ");
     put_fd(out, wait->fds[i].fd);
-    put_file(out, wait->fds[i].file);
+    put_descriptor(out, wait->fds[i].descriptor);
   }
   if (wait->fds_in_all <= wait->fd_count) return;
   exu_out(out, "; and ");
@@ -143,7 +147,7 @@ static void put_other(struct exu_output *out, const struct exu_wait *wait) {
   if (wait->fd < 0) return;
   exu_out(out, " on ");
   put_fd(out, wait->fd);
-  put_file(out, wait->file);
+  put_descriptor(out, wait->descriptor);
 }
 
 static void put_wchan(struct exu_output *out, const struct exu_wait *wait) {

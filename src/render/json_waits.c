@@ -47,6 +47,69 @@ static void put_evidence(struct exu_json *json, const struct exu_wait *wait, con
   exu_output_deinit_text(&words);
 }
 
+/* ---- Descriptors ------------------------------------------------------------------------------------------------- */
+
+static void put_socket_end(struct exu_json *json, const char *key, const struct exu_socket_end *end) {
+  if (!end->address.data) {
+    exu_json_null(json, key);
+    return;
+  }
+  exu_json_begin_object(json, key, EXU_JSON_INLINE);
+  exu_json_string(json, "address", end->address);
+  exu_json_unsigned(json, "port", end->port);
+  exu_json_end(json);
+}
+
+static void put_inet(struct exu_json *json, const struct exu_descriptor *socket) {
+  exu_json_word(json, "state", exu_socket_state_name(socket->state));
+  put_socket_end(json, "local", &socket->local);
+  put_socket_end(json, "remote", &socket->remote);
+}
+
+static void put_other_end(struct exu_json *json, const struct exu_descriptor *pipe) {
+  exu_json_begin_object(json, "other_end", EXU_JSON_INLINE);
+  exu_json_id(json, "pid", pipe->other_pid);
+  exu_json_string(json, "process", pipe->other_comm);
+  exu_json_bool(json, "self", pipe->other_self);
+  exu_json_end(json);
+}
+
+static void put_watched(struct exu_json *json, const struct exu_descriptor *epoll) {
+  exu_json_begin_array(json, "watched", EXU_JSON_INLINE);
+  for (size_t i = 0; i < epoll->watched_count; i++) exu_json_id(json, NULL, epoll->watched[i]);
+  exu_json_end(json);
+  exu_json_unsigned(json, "watched_count", epoll->watched_in_all);
+}
+
+/* Members that do not belong to it are left out. */
+static void put_facts(struct exu_json *json, const struct exu_descriptor *descriptor) {
+  const enum exu_descriptor_kind kind = descriptor->kind;
+  exu_json_begin_object(json, "descriptor", EXU_JSON_INLINE);
+  exu_json_word(json, "kind", exu_descriptor_kind_name(kind));
+  if (descriptor->name.data) exu_json_string(json, "name", descriptor->name);
+  if (descriptor->inode) exu_json_unsigned(json, "inode", descriptor->inode);
+  if (kind == EXU_DESCRIPTOR_UNIX) exu_json_word(json, "state", exu_socket_state_name(descriptor->state));
+  if (kind == EXU_DESCRIPTOR_TCP || kind == EXU_DESCRIPTOR_UDP) put_inet(json, descriptor);
+  if (kind == EXU_DESCRIPTOR_PIPE || kind == EXU_DESCRIPTOR_FIFO) put_other_end(json, descriptor);
+  if (kind == EXU_DESCRIPTOR_EPOLL) put_watched(json, descriptor);
+  exu_json_end(json);
+}
+
+/* In words, and as facts. */
+static void put_descriptor(struct exu_json *json, const struct exu_descriptor *descriptor) {
+  struct exu_output words;
+  if (!descriptor) {
+    exu_json_null(json, "file");
+    exu_json_null(json, "descriptor");
+    return;
+  }
+  exu_output_init_text(&words);
+  exu_words_descriptor(&words, descriptor);
+  exu_json_string(json, "file", exu_output_text(&words));
+  exu_output_deinit_text(&words);
+  put_facts(json, descriptor);
+}
+
 /* ---- Waits ------------------------------------------------------------------------------------------------------- */
 
 static void put_object(struct exu_json *json, const struct exu_wait *wait) {
@@ -109,7 +172,7 @@ static void put_system_call(struct exu_json *json, const struct exu_wait *wait) 
   exu_json_id(json, "number", wait->system_call);
   exu_json_word(json, "name", wait->system_call_name);
   exu_json_id(json, "fd", wait->fd);
-  exu_json_string(json, "file", wait->file);
+  put_descriptor(json, wait->descriptor);
   exu_json_id(json, "child", wait->child);
   exu_json_word(json, "class", exu_call_class_name(wait->call_class));
   exu_json_begin_array(json, "arguments", EXU_JSON_INLINE);
@@ -121,7 +184,7 @@ static void put_system_call(struct exu_json *json, const struct exu_wait *wait) 
   for (size_t i = 0; i < wait->fd_count; i++) {
     exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
     exu_json_id(json, "fd", wait->fds[i].fd);
-    exu_json_string(json, "file", wait->fds[i].file);
+    put_descriptor(json, wait->fds[i].descriptor);
     exu_json_end(json);
   }
   exu_json_end(json);

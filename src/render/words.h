@@ -38,6 +38,12 @@ void exu_words_pool(struct exu_output *out, const struct exu_pool *pool);
 /* "Reading from fd 5 (read)": what a thread of process `self` does in its system call. call_words.c */
 void exu_words_call(struct exu_output *out, const struct exu_wait *wait, int64_t self, enum exu_form form);
 
+/*
+ * "pipe, other end: pid 12 (cat)". Names are as they are in there, neither escaped nor shortened: who shows it to people
+ * does so. descriptor_words.c
+ */
+void exu_words_descriptor(struct exu_output *out, const struct exu_descriptor *descriptor);
+
 /* What was seen of a wait, or of its owner; where a taker took it. evidence_words.c */
 void exu_words_evidence(struct exu_output *out, const struct exu_wait *wait, const struct exu_evidence *evidence);
 void exu_words_taken(struct exu_output *out, const struct exu_taker *taker);

@@ -74,6 +74,16 @@ const char *exu_source_kind_name(enum exu_source_kind value) {
   return LOOK_UP(words, value);
 }
 
+const char *exu_descriptor_kind_name(enum exu_descriptor_kind value) {
+  static const char *const words[] = {EXU_DESCRIPTOR_KINDS(WORD)};
+  return LOOK_UP(words, value);
+}
+
+const char *exu_socket_state_name(enum exu_socket_state value) {
+  static const char *const words[] = {EXU_SOCKET_STATES(WORD)};
+  return LOOK_UP(words, value);
+}
+
 const char *exu_call_class_name(enum exu_call_class value) {
   static const char *const words[] = {EXU_CALL_CLASSES(WORD)};
   return LOOK_UP(words, value);

@@ -280,18 +280,31 @@ static struct exu_string copy_string(struct exu_arena *arena, struct exu_string 
   return string.data ? exu_arena_string(arena, string.data, string.size) : string;
 }
 
+/* NULL: it is unknown, or there is no memory. */
+static const struct exu_descriptor *copy_descriptor(struct exu_arena *arena, const struct exu_descriptor *descriptor) {
+  struct exu_descriptor *copy = descriptor ? exu_arena_alloc(arena, sizeof *copy) : NULL;
+  int64_t *watched = descriptor ? exu_arena_array(arena, descriptor->watched_count, sizeof *watched) : NULL;
+  if (!copy || !watched) return NULL;
+  *copy = *descriptor;
+  struct exu_string *const strings[] = {&copy->name, &copy->local.address, &copy->remote.address, &copy->other_comm};
+  for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) *strings[i] = copy_string(arena, *strings[i]);
+  for (size_t i = 0; i < copy->watched_count; i++) watched[i] = descriptor->watched[i];
+  copy->watched = watched;
+  return copy;
+}
+
 /* What another process's report says of a wait: without what is of interest there only. NULL without memory. */
 static const struct exu_wait *copy_wait(struct exu_arena *arena, const struct exu_wait *wait) {
   struct exu_wait *copy = exu_arena_alloc(arena, sizeof *copy);
   struct exu_wait_fd *fds = exu_arena_array(arena, wait->fd_count, sizeof *fds);
   if (!copy || !fds) return NULL;
   *copy = *wait;
-  struct exu_string *const strings[] = {&copy->type,       &copy->function,   &copy->gil_of,
-                                        &copy->owner_name, &copy->owner_comm, &copy->file,
-                                        &copy->path,       &copy->wchan,      &copy->child_name};
+  struct exu_string *const strings[] = {&copy->type,       &copy->function, &copy->gil_of, &copy->owner_name,
+                                        &copy->owner_comm, &copy->path,     &copy->wchan,  &copy->child_name};
   for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) *strings[i] = copy_string(arena, *strings[i]);
   for (size_t i = 0; i < wait->fd_count; i++)
-    fds[i] = (struct exu_wait_fd){wait->fds[i].fd, copy_string(arena, wait->fds[i].file)};
+    fds[i] = (struct exu_wait_fd){wait->fds[i].fd, copy_descriptor(arena, wait->fds[i].descriptor)};
+  copy->descriptor = copy_descriptor(arena, wait->descriptor);
   copy->fds = fds;
   copy->owner = -1;
   copy->evidence = copy->owner_evidence = NULL;

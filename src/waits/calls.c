@@ -5,8 +5,8 @@
 #include "waits/waits_private.h"
 
 /* Only a live process is still there to be asked. */
-static struct exu_string file_of(struct exu_waits *waits, int64_t fd) {
-  if (waits->process->running_pid < 0 || fd < 0) return (struct exu_string){NULL, 0};
+static const struct exu_descriptor *descriptor_of(struct exu_waits *waits, int64_t fd) {
+  if (waits->process->running_pid < 0 || fd < 0) return NULL;
   if (!waits->descriptors.arena) exu_descriptors_init(&waits->descriptors, waits->arena, waits->process->running_pid);
   return exu_descriptor(&waits->descriptors, fd);
 }
@@ -52,14 +52,14 @@ static enum exu_call_class class_of(const struct exu_seen *seen) {
 
 /* ---- What else is asked ------------------------------------------------------------------------------------------ */
 
-static void find_files(struct exu_waits *waits, struct exu_seen *seen) {
+static void find_descriptors(struct exu_waits *waits, struct exu_seen *seen) {
   struct exu_wait *wait = &seen->wait;
   const struct exu_system_call *call = seen->call.call;
   if (call && call->fd >= 0) wait->fd = (int32_t)seen->call.args[call->fd];
   if (wait->fds_in_all == 1) wait->fd = wait->fds[0].fd;
-  wait->file = file_of(waits, wait->fd);
+  wait->descriptor = descriptor_of(waits, wait->fd);
   bool polls = wait->call_class == EXU_CALL_POLL || wait->call_class == EXU_CALL_SELECT;
-  for (size_t i = 0; polls && i < wait->fd_count; i++) seen->fds[i].file = file_of(waits, seen->fds[i].fd);
+  for (size_t i = 0; polls && i < wait->fd_count; i++) seen->fds[i].descriptor = descriptor_of(waits, seen->fds[i].fd);
 }
 
 /* Who has the file lock; only a live process is still there to be asked. */
@@ -117,7 +117,7 @@ void exu_wait_put_call(struct exu_waits *waits, struct exu_seen *seen) {
   wait->restarted = call->restarted;
   if (wait->child < 0) wait->child = exu_call_child(call); /* Python may know better */
   if (seen->in_futex) wait->futex = seen->futex.address;
-  find_files(waits, seen);
+  find_descriptors(waits, seen);
   find_lock_holder(waits, wait);
   find_wchan(waits, seen);
 }

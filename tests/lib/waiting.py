@@ -110,7 +110,11 @@ def _call(truth, wait, live, fresh):
         for part in truth.get("file", []):
             if part not in (call.get("file") or ""):
                 yield f"file {call.get('file')!r} without {part!r}"
-    elif call.get("file") is not None:
+        facts = call.get("descriptor") or {}
+        for key, value in truth.get("descriptor", {}).items():
+            if facts.get(key) != value:
+                yield f"descriptor {facts}, {key} {value!r} is true"
+    elif call.get("file") is not None or call.get("descriptor") is not None:
         yield f"file {call['file']!r} in a core: a core does not know"
     for part in truth.get("says", []) if live else []:
         if part not in wait["summary"]:

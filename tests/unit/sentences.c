@@ -38,15 +38,28 @@ const char *crash_sentence(struct exu_crash *crash, int64_t pid) {
   return sentence(write_crash, &report, 0);
 }
 
-const char *crash_place_words(const struct exu_crash_place *place) {
-  static char words[256];
-  struct exu_output out;
-  exu_output_init_text(&out);
-  exu_words_crash_place(&out, place);
-  const struct exu_string text = exu_output_text(&out);
+/* What was put into `out`, which is done with. */
+static const char *take_words(struct exu_output *out) {
+  static char words[8192];
+  const struct exu_string text = exu_output_text(out);
   if (text.size >= sizeof words) abort();
   memcpy(words, text.data, text.size);
   words[text.size] = '\0';
-  exu_output_deinit_text(&out);
+  exu_output_deinit_text(out);
   return words;
+}
+
+const char *crash_place_words(const struct exu_crash_place *place) {
+  struct exu_output out;
+  exu_output_init_text(&out);
+  exu_words_crash_place(&out, place);
+  return take_words(&out);
+}
+
+const char *descriptor_words(const struct exu_descriptor *descriptor) {
+  struct exu_output out;
+  if (!descriptor) return NULL;
+  exu_output_init_text(&out);
+  exu_words_descriptor(&out, descriptor);
+  return take_words(&out);
 }

@@ -13,4 +13,7 @@ const char *hang_sentence(const struct exu_report *report, size_t index);
 const char *crash_sentence(struct exu_crash *crash, int64_t pid);
 const char *crash_place_words(const struct exu_crash_place *place);
 
+/* What a descriptor is. NULL: it is unknown. */
+const char *descriptor_words(const struct exu_descriptor *descriptor);
+
 #endif

@@ -3,7 +3,9 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* cmocka.h wants some of the above */
@@ -22,6 +25,8 @@
 
 #include "process/descriptors.h"
 #include "process/sharers.h"
+#include "process/sockets.h"
+#include "sentences.h"
 
 static struct exu_arena arena;
 static struct exu_descriptors descriptors;
@@ -40,9 +45,9 @@ static int teardown(void **state) {
 }
 
 static void check(int fd, const char *expected) {
-  struct exu_string words = exu_descriptor(&descriptors, fd);
-  assert_non_null(words.data);
-  assert_string_equal(words.data, expected);
+  const struct exu_descriptor *descriptor = exu_descriptor(&descriptors, fd);
+  assert_non_null(descriptor);
+  assert_string_equal(descriptor_words(descriptor), expected);
 }
 
 static void files_are_their_path(void **state) {
@@ -52,8 +57,8 @@ static void files_are_their_path(void **state) {
   check(fd, "/dev/null");
   check(fd, "/dev/null"); /* as remembered */
   close(fd);
-  assert_null(exu_descriptor(&descriptors, -1).data);
-  assert_null(exu_descriptor(&descriptors, 1000000).data);
+  assert_null(exu_descriptor(&descriptors, -1));
+  assert_null(exu_descriptor(&descriptors, 1000000));
 }
 
 static void tcp_sockets_have_both_ends_and_their_state(void **state) {
@@ -85,6 +90,99 @@ static void unix_sockets_are_said_to_be_connected(void **state) {
   close(pair[1]);
 }
 
+/* The name of one socket is a line of /proc/net/unix that gives another socket a name. */
+static void the_name_of_a_unix_socket_is_whole_and_says_nothing_of_other_sockets(void **state) {
+  (void)state;
+  struct stat status;
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  struct exu_unix_socket shared;
+  char expected[256];
+  int forger = socket(AF_UNIX, SOCK_STREAM, 0), other = socket(AF_NETLINK, SOCK_RAW, 0);
+  assert_int_equal(fstat(other, &status), 0);
+  size_t size = (size_t)snprintf(address.sun_path + 1, sizeof address.sun_path - 1,
+                                 "%d\n0000000000000000: 00000002 00000000 00010000 0001 01 %5lu /forged", (int)getpid(),
+                                 (unsigned long)status.st_ino) +
+                1;
+  assert_true(size < sizeof address.sun_path);
+  assert_int_equal(
+      bind(forger, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size)), 0);
+  assert_int_equal(listen(forger, 1), 0);
+  snprintf(expected, sizeof expected, "socket, inode %lu", (unsigned long)status.st_ino);
+  check(other, expected);
+  snprintf(expected, sizeof expected, "Unix socket @%s (listening)", address.sun_path + 1);
+  check(forger, expected);
+  const struct exu_descriptor *descriptor = exu_descriptor(&descriptors, forger);
+  assert_int_equal(descriptor->kind, EXU_DESCRIPTOR_UNIX);
+  assert_int_equal(descriptor->name.size, size);
+  assert_memory_equal(descriptor->name.data, address.sun_path, size);
+  /* The process itself says the same. */
+  assert_true(exu_unix_socket_shared(getpid(), forger, descriptor->inode, &shared));
+  assert_int_equal(shared.state, EXU_SOCKET_LISTEN);
+  assert_int_equal(shared.name_size, size);
+  assert_memory_equal(shared.name, address.sun_path, size);
+  assert_false(exu_unix_socket_shared(getpid(), forger, descriptor->inode + 1, &shared));
+  assert_false(exu_unix_socket_shared(getpid(), other, status.st_ino, &shared));
+  close(forger);
+  close(other);
+}
+
+/* A path fills all of sun_path, without a NUL (unix(7)). */
+static void the_longest_path_of_a_unix_socket_is_whole(void **state) {
+  (void)state;
+  char folder[] = "/tmp/exuvia-unix-XXXXXX", expected[256];
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  struct exu_unix_socket shared;
+  int pair[2], bound = socket(AF_UNIX, SOCK_STREAM, 0);
+  assert_non_null(mkdtemp(folder));
+  memset(address.sun_path, 'x', sizeof address.sun_path);
+  memcpy(address.sun_path, folder, strlen(folder));
+  address.sun_path[strlen(folder)] = '/';
+  assert_int_equal(bind(bound, (struct sockaddr *)&address, sizeof address), 0);
+  snprintf(expected, sizeof expected, "Unix socket %.108s (not connected)", address.sun_path);
+  check(bound, expected);
+  const struct exu_descriptor *descriptor = exu_descriptor(&descriptors, bound);
+  assert_true(exu_unix_socket_shared(getpid(), bound, descriptor->inode, &shared));
+  assert_int_equal(shared.state, EXU_SOCKET_CLOSE);
+  assert_int_equal(shared.name_size, sizeof address.sun_path);
+  assert_memory_equal(shared.name, address.sun_path, sizeof address.sun_path);
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  assert_true(exu_unix_socket_shared(getpid(), pair[0], exu_descriptor(&descriptors, pair[0])->inode, &shared));
+  assert_int_equal(shared.state, EXU_SOCKET_ESTABLISHED);
+  assert_int_equal(shared.name_size, 0);
+  close(pair[0]);
+  close(pair[1]);
+  close(bound);
+  snprintf(expected, sizeof expected, "%.108s", address.sun_path);
+  unlink(expected);
+  rmdir(folder);
+}
+
+/* As root. */
+static void a_unix_socket_of_another_network_namespace_is_known(void **state) {
+  (void)state;
+  static const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "\0x\ny"};
+  int ready[2], bound = -1;
+  assert_int_equal(pipe(ready), 0);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    if (unshare(CLONE_NEWNET) == 0) bound = socket(AF_UNIX, SOCK_DGRAM, 0);
+    if (bind(bound, (const struct sockaddr *)&address, offsetof(struct sockaddr_un, sun_path) + 4) != 0) bound = -1;
+    if (write(ready[1], &bound, sizeof bound) != sizeof bound) _exit(1);
+    pause();
+    _exit(0);
+  }
+  assert_int_equal(read(ready[0], &bound, sizeof bound), sizeof bound);
+  exu_descriptors_init(&descriptors, &arena, child);
+  const struct exu_descriptor *descriptor = exu_descriptor(&descriptors, bound);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  close(ready[0]);
+  close(ready[1]);
+  if (bound < 0) skip();
+  assert_string_equal(descriptor_words(descriptor), "Unix socket @x\ny (not connected)");
+}
+
 static void the_other_end_of_a_pipe_is_found(void **state) {
   (void)state;
   int out[2], in[2];
@@ -109,11 +207,11 @@ static void the_other_end_of_a_pipe_is_found(void **state) {
   fclose(file);
   snprintf(expected, sizeof expected, "pipe, other end: pid %d (%s)", (int)child, comm);
   exu_descriptors_init(&descriptors, &arena, getpid());
-  struct exu_string words = exu_descriptor(&descriptors, in[0]);
+  const struct exu_descriptor *descriptor = exu_descriptor(&descriptors, in[0]);
   kill(child, SIGKILL);
   waitpid(child, NULL, 0);
   close(in[0]);
-  assert_string_equal(words.data, expected);
+  assert_string_equal(descriptor_words(descriptor), expected);
 }
 
 static void an_epoll_descriptor_lists_what_it_watches(void **state) {
@@ -139,7 +237,7 @@ static void budgets_end_a_search(void **state) {
   assert_int_equal(pipe(ends), 0);
   exu_descriptors_init(&descriptors, &arena, getpid());
   descriptors.bytes_left = descriptors.links_left = 0;
-  assert_memory_equal(exu_descriptor(&descriptors, pair[0]).data, "socket, inode ", 14);
+  assert_memory_equal(descriptor_words(exu_descriptor(&descriptors, pair[0])), "socket, inode ", 14);
   check(ends[0], "pipe");
   close(pair[0]);
   close(pair[1]);
@@ -167,10 +265,10 @@ static void lines_of_the_kernel_are_read_with_care(void **state) {
       {"   7:", NULL},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    char text[256] = "";
-    bool found = exu_descriptor_inet(cases[i].line, 42, text, sizeof text);
+    struct exu_descriptor socket = {.kind = EXU_DESCRIPTOR_TCP, .inode = 42};
+    bool found = exu_descriptor_inet(&arena, cases[i].line, &socket);
     assert_int_equal(found, cases[i].words != NULL);
-    if (found) assert_string_equal(text, cases[i].words);
+    if (found) assert_string_equal(descriptor_words(&socket), cases[i].words);
   }
 }
 
@@ -278,10 +376,14 @@ int main(void) {
       cmocka_unit_test_setup_teardown(files_are_their_path, setup, teardown),
       cmocka_unit_test_setup_teardown(tcp_sockets_have_both_ends_and_their_state, setup, teardown),
       cmocka_unit_test_setup_teardown(unix_sockets_are_said_to_be_connected, setup, teardown),
+      cmocka_unit_test_setup_teardown(the_name_of_a_unix_socket_is_whole_and_says_nothing_of_other_sockets, setup,
+                                      teardown),
+      cmocka_unit_test_setup_teardown(the_longest_path_of_a_unix_socket_is_whole, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_unix_socket_of_another_network_namespace_is_known, setup, teardown),
       cmocka_unit_test_setup_teardown(the_other_end_of_a_pipe_is_found, setup, teardown),
       cmocka_unit_test_setup_teardown(an_epoll_descriptor_lists_what_it_watches, setup, teardown),
       cmocka_unit_test_setup_teardown(budgets_end_a_search, setup, teardown),
-      cmocka_unit_test(lines_of_the_kernel_are_read_with_care),
+      cmocka_unit_test_setup_teardown(lines_of_the_kernel_are_read_with_care, setup, teardown),
       cmocka_unit_test_setup_teardown(the_other_end_of_a_fifo_is_found, setup, teardown),
       cmocka_unit_test(a_line_of_a_file_lock_says_who_has_it_and_who_waits),
       cmocka_unit_test(a_thread_of_this_namespace_keeps_its_number),

@@ -82,6 +82,45 @@ static void bytes_that_are_not_utf8_become_surrogate_escapes(void **state) {
   CHECK("\xf4\x90\x80\x80", "\"\\udcf4\\udc90\\udc80\\udc80\"");
 }
 
+/* In words, which have names as they are, and what is known of each kind. */
+static void what_a_descriptor_is_is_written_in_words_and_as_facts(void **state) {
+  (void)state;
+  static const int64_t watched[] = {3, 4};
+  static const struct {
+    struct exu_descriptor descriptor;
+    const char *json;
+  } cases[] = {
+      {{.kind = EXU_DESCRIPTOR_FILE, .name = TEXT("/x\n"), .other_pid = -1},
+       "\"file\": \"/x\\n\", \"descriptor\": {\"kind\": \"file\", \"name\": \"/x\\n\"}"},
+      {{.kind = EXU_DESCRIPTOR_PIPE, .inode = 12, .other_pid = 7, .other_comm = TEXT("cat")},
+       "\"file\": \"pipe, other end: pid 7 (cat)\", \"descriptor\": {\"kind\": \"pipe\", \"inode\": 12, "
+       "\"other_end\": {\"pid\": 7, \"process\": \"cat\", \"self\": false}}"},
+      {{.kind = EXU_DESCRIPTOR_FIFO, .name = TEXT("/x"), .other_pid = -1, .other_self = true},
+       "\"descriptor\": {\"kind\": \"fifo\", \"name\": \"/x\", "
+       "\"other_end\": {\"pid\": null, \"process\": null, \"self\": true}}"},
+      {{.kind = EXU_DESCRIPTOR_UDP, .inode = 12, .state = EXU_SOCKET_CLOSE, .local = {TEXT("::"), 53}},
+       "\"descriptor\": {\"kind\": \"udp\", \"inode\": 12, \"state\": \"close\", "
+       "\"local\": {\"address\": \"::\", \"port\": 53}, \"remote\": null}"},
+      {{.kind = EXU_DESCRIPTOR_UNIX, .inode = 12, .state = EXU_SOCKET_LISTEN, .name = TEXT("\0a\0")},
+       "\"file\": \"Unix socket @a@ (listening)\", \"descriptor\": {\"kind\": \"unix\", "
+       "\"name\": \"\\u0000a\\u0000\", \"inode\": 12, \"state\": \"listen\"}"},
+      {{.kind = EXU_DESCRIPTOR_EPOLL, .watched = watched, .watched_count = 2, .watched_in_all = 9},
+       "\"descriptor\": {\"kind\": \"epoll\", \"watched\": [3, 4], \"watched_count\": 9}"},
+      {{.kind = EXU_DESCRIPTOR_EVENTFD}, "\"file\": \"eventfd\", \"descriptor\": {\"kind\": \"eventfd\"}"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const struct exu_wait_fd fds[] = {{7, &cases[i].descriptor}, {8, NULL}};
+    const struct exu_wait wait = {.fd = -1, .fds = fds, .fd_count = 2, .fds_in_all = 2};
+    const struct exu_thread thread = {.tid = 1, .wait = &wait};
+    const struct exu_report report = {.pid = -1, .threads = &thread, .thread_count = 1};
+    size_t size;
+    char *json = printed(write_json, &report, &size);
+    if (!strstr(json, cases[i].json)) fail_msg("%s is not in\n%s", cases[i].json, json);
+    assert_non_null(strstr(json, "{\"fd\": 8, \"file\": null, \"descriptor\": null}"));
+    free(json);
+  }
+}
+
 static void a_hundred_thousand_frames_are_all_written(void **state) {
   (void)state;
   enum { FRAMES = 100000 };
@@ -119,6 +158,7 @@ int main(void) {
       cmocka_unit_test(controls_and_quotes_are_escaped),
       cmocka_unit_test(lone_surrogates_become_escapes),
       cmocka_unit_test(bytes_that_are_not_utf8_become_surrogate_escapes),
+      cmocka_unit_test(what_a_descriptor_is_is_written_in_words_and_as_facts),
       cmocka_unit_test(a_hundred_thousand_frames_are_all_written),
       cmocka_unit_test(a_write_error_is_returned),
   };

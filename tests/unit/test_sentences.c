@@ -26,8 +26,9 @@ static void a_sentence_has_all_files_that_it_names(void **state) {
   enum { LENGTH = 900, FILES = 4 };
   char path[LENGTH];
   struct exu_wait_fd fds[FILES];
+  const struct exu_descriptor file = {.kind = EXU_DESCRIPTOR_FILE, .name = {path, sizeof path}};
   memset(path, 'x', sizeof path);
-  for (int i = 0; i < FILES; i++) fds[i] = (struct exu_wait_fd){i + 3, {path, sizeof path}};
+  for (int i = 0; i < FILES; i++) fds[i] = (struct exu_wait_fd){i + 3, &file};
   const struct exu_wait wait = {.kind = EXU_WAIT_SYSCALL,
                                 .system_call = 7,
                                 .system_call_name = "poll",
@@ -39,6 +40,57 @@ static void a_sentence_has_all_files_that_it_names(void **state) {
   const char *sentence = sentence_of(&wait);
   assert_true(strlen(sentence) > LENGTH * FILES);
   assert_non_null(strstr(sentence, "; fd 6, xxx"));
+}
+
+static void every_kind_of_descriptor_has_its_words(void **state) {
+  (void)state;
+  static const int64_t watched[] = {3, 4};
+  static const struct {
+    struct exu_descriptor descriptor;
+    const char *words;
+  } cases[] = {
+      {{.kind = EXU_DESCRIPTOR_FILE, .name = TEXT("/x\n"), .other_pid = -1}, "/x\\n"},
+      {{.kind = EXU_DESCRIPTOR_FIFO, .name = TEXT("/x"), .other_pid = 7, .other_comm = TEXT("a\033")},
+       "FIFO /x, other end: pid 7 (a\\x1b)"},
+      {{.kind = EXU_DESCRIPTOR_PIPE, .other_pid = -1}, "pipe"},
+      {{.kind = EXU_DESCRIPTOR_PIPE, .other_pid = -1, .other_self = true},
+       "pipe, whose other end this process itself holds"},
+      {{.kind = EXU_DESCRIPTOR_PIPE, .other_pid = 7, .other_self = true},
+       "pipe, other end: pid 7 () and this process itself"},
+      {{.kind = EXU_DESCRIPTOR_TCP,
+        .state = EXU_SOCKET_FIN_WAIT2,
+        .local = {TEXT("::1"), 1},
+        .remote = {TEXT("::2"), 2}},
+       "socket [::1]:1 -> [::2]:2 (FIN_WAIT2)"},
+      {{.kind = EXU_DESCRIPTOR_TCP, .local = {TEXT("0.0.0.0"), 1}}, "socket 0.0.0.0:1 (?)"},
+      {{.kind = EXU_DESCRIPTOR_UDP, .local = {TEXT("10.0.0.1"), 1}, .remote = {TEXT("10.0.0.2"), 2}},
+       "UDP socket 10.0.0.1:1 -> 10.0.0.2:2"},
+      {{.kind = EXU_DESCRIPTOR_UNIX, .state = EXU_SOCKET_CLOSE}, "Unix socket (not connected)"},
+      {{.kind = EXU_DESCRIPTOR_UNIX, .state = EXU_SOCKET_LISTEN, .name = TEXT("\0a\nb")},
+       "Unix socket @a\\nb (listening)"},
+      {{.kind = EXU_DESCRIPTOR_SOCKET, .inode = 12}, "socket, inode 12"},
+      {{.kind = EXU_DESCRIPTOR_EPOLL}, "epoll of 0 descriptors"},
+      {{.kind = EXU_DESCRIPTOR_EPOLL, .watched = watched, .watched_count = 1, .watched_in_all = 1},
+       "epoll of 1 descriptor: 3"},
+      {{.kind = EXU_DESCRIPTOR_EPOLL, .watched = watched, .watched_count = 2, .watched_in_all = 3},
+       "epoll of 3 descriptors: 3, 4, ..."},
+      {{.kind = EXU_DESCRIPTOR_EVENTFD}, "eventfd"},
+      {{.kind = EXU_DESCRIPTOR_TIMERFD}, "timerfd"},
+      {{.kind = EXU_DESCRIPTOR_SIGNALFD}, "signalfd"},
+      {{.kind = EXU_DESCRIPTOR_INOTIFY}, "inotify"},
+      {{.kind = EXU_DESCRIPTOR_PIDFD}, "pidfd"},
+      {{.kind = EXU_DESCRIPTOR_OTHER, .name = TEXT("io_uring")}, "io_uring"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char expected[256];
+    const struct exu_wait wait = {.kind = EXU_WAIT_SYSCALL,
+                                  .system_call_name = "read",
+                                  .call_class = EXU_CALL_READ,
+                                  .fd = 5,
+                                  .descriptor = &cases[i].descriptor};
+    snprintf(expected, sizeof expected, "Reading from fd 5 (read), %s", cases[i].words);
+    assert_string_equal(sentence_of(&wait), expected);
+  }
 }
 
 static void a_name_goes_on_behind_a_nul_and_is_escaped(void **state) {
@@ -168,6 +220,7 @@ static void every_gap_has_words_of_its_own_and_so_has_none(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_sentence_has_all_files_that_it_names),
+      cmocka_unit_test(every_kind_of_descriptor_has_its_words),
       cmocka_unit_test(a_name_goes_on_behind_a_nul_and_is_escaped),
       cmocka_unit_test(a_child_that_python_tells_of_has_its_name),
       cmocka_unit_test(who_has_a_lock_is_said_wherever_that_is),

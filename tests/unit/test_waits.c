@@ -307,7 +307,7 @@ static void system_calls_are_told_with_their_descriptor(void **state) {
   const struct exu_wait *wait = explain(&scene);
   check(&scene, 0, EXU_WAIT_SYSCALL, -1, "Reading from fd 7 (read)");
   assert_int_equal(wait->fd, 7);
-  assert_null(wait->file.data); /* nobody is left to be asked */
+  assert_null(wait->descriptor); /* nobody is left to be asked */
   assert_string_equal(wait->system_call_name, "read");
   check(&scene, 1, EXU_WAIT_RUNNING, -1, "Running (in system call tgkill, which does not wait)");
   check(&scene, 2, EXU_WAIT_SYSCALL, -1, "In system call 199");

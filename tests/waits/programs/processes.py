@@ -148,7 +148,8 @@ fifo = os.open('fifo', os.O_RDONLY)  # returns when the taker opens it, after it
 while not os.path.exists('opened'):
     time.sleep(0.005)
 wait('reads a FIFO', 'system-call', None, os.read, fifo, 1, calls=['read'], fd=fifo,
-     file=['FIFO', 'other end: pid %d' % taker.pid])
+     file=['FIFO', 'other end: pid %d' % taker.pid],
+     descriptor={'kind': 'fifo'})
 wait('opens a FIFO', 'system-call', None, os.open, 'lonely', os.O_RDONLY, calls=['open', 'openat'], says=['lonely'])
 whole, part, own, again = open('whole'), open('part', 'r+'), open('own'), open('own')
 fcntl.flock(own, fcntl.LOCK_EX)

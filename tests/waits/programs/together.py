@@ -218,6 +218,16 @@ hang.start(lambda: os.waitpid(-1, 0), 'any child')
 hang.waits('any child', 'child')
 
 # Files and sockets.
+
+
+def end(address):
+    return {'address': address[0], 'port': address[1]}
+
+
+def inode(fd):
+    return os.fstat(fd).st_ino
+
+
 server = socket.socket()
 server.bind(('127.0.0.1', 0))
 server.listen(1)
@@ -225,15 +235,20 @@ client = socket.create_connection(server.getsockname())
 accepted, _ = server.accept()
 hang.start(lambda: client.recv(1), 'socket')
 hang.waits('socket', 'system-call', calls=['recvfrom', 'recv', 'read'], fd=client.fileno(),
-           file=['%s:%d' % client.getsockname(), '%s:%d' % client.getpeername()])
+           file=['%s:%d' % client.getsockname(), '%s:%d' % client.getpeername()],
+           descriptor={'kind': 'tcp', 'inode': inode(client.fileno()), 'state': 'established',
+                       'local': end(client.getsockname()), 'remote': end(client.getpeername())})
 hang.start(lambda: server.accept(), 'accept')
 hang.waits('accept', 'system-call', calls=['accept', 'accept4'], fd=server.fileno(),
-           file=['%s:%d' % server.getsockname()])
+           file=['%s:%d' % server.getsockname()],
+           descriptor={'kind': 'tcp', 'state': 'listen', 'local': end(server.getsockname()), 'remote': None})
 here, there = socket.socketpair()
 hang.start(lambda: here.recv(1), 'unix socket')
-hang.waits('unix socket', 'system-call', calls=['recvfrom'], fd=here.fileno(), file=['socket'])
+hang.waits('unix socket', 'system-call', calls=['recvfrom'], fd=here.fileno(), file=['socket'],
+           descriptor={'kind': 'unix', 'inode': inode(here.fileno()), 'state': 'established'})
 hang.start(lambda: os.read(reader, 1), 'pipe')
-hang.waits('pipe', 'system-call', calls=['read'], fd=reader, file=['pipe'])
+hang.waits('pipe', 'system-call', calls=['read'], fd=reader, file=['pipe'],
+           descriptor={'kind': 'pipe', 'inode': inode(reader)})
 hang.start(lambda: select.select([reader], [], []), 'select')
 hang.waits('select', 'system-call', calls=['select', 'pselect6'])
 poll = select.poll()
@@ -243,7 +258,8 @@ hang.waits('poll', 'system-call', calls=['poll', 'ppoll'])
 epoll = select.epoll()
 epoll.register(reader)
 hang.start(lambda: epoll.poll(), 'epoll')
-hang.waits('epoll', 'system-call', calls=['epoll_wait', 'epoll_pwait'], fd=epoll.fileno(), file=['epoll'])
+hang.waits('epoll', 'system-call', calls=['epoll_wait', 'epoll_pwait'], fd=epoll.fileno(), file=['epoll'],
+           descriptor={'kind': 'epoll', 'watched': [reader], 'watched_count': 1})
 
 # An event loop whose task calls what blocks, and one that has nothing to do.
 if sys.version_info >= (3,):
