@@ -151,8 +151,19 @@ static void look_at_socket(struct exu_descriptors *descriptors, int64_t fd, stru
 
 static bool is_number(const char *name) { return isdigit((unsigned char)*name) != 0; }
 
+/* One end of a pipe, whose link says which it is, or of a FIFO: of another process the same path may be another one. */
+struct pipe {
+  const char *link;
+  const struct exu_fifo *fifo; /* NULL: it is a pipe */
+  bool writes;
+};
+
+static bool is_same(const struct pipe *pipe, const char *pid, const char *fd) {
+  return !pipe->fifo || exu_descriptor_is_fifo(strtol(pid, NULL, 10), strtol(fd, NULL, 10), pipe->fifo) == EXU_YES;
+}
+
 /* Does the process have that pipe open, at its other end? The owner's bits of a link's mode are its access: r or w. */
-static bool has_other_end(struct exu_descriptors *descriptors, const char *pid, const char *pipe, bool writes,
+static bool has_other_end(struct exu_descriptors *descriptors, const char *pid, const struct pipe *pipe,
                           const char *except) {
   char path[300], link[PATH_MAX];
   snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
@@ -167,9 +178,9 @@ static bool has_other_end(struct exu_descriptors *descriptors, const char *pid, 
     ssize_t size = readlinkat(dirfd(directory), entry->d_name, link, sizeof link - 1);
     if (size <= 0) continue;
     link[size] = '\0';
-    if (strcmp(link, pipe) != 0 || fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    if (strcmp(link, pipe->link) != 0 || fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
       continue;
-    found = status.st_mode & (writes ? S_IRUSR : S_IWUSR);
+    found = (status.st_mode & (pipe->writes ? S_IRUSR : S_IWUSR)) && is_same(pipe, pid, entry->d_name);
   }
   closedir(directory);
   return found;
@@ -178,29 +189,29 @@ static bool has_other_end(struct exu_descriptors *descriptors, const char *pid, 
 /*
  * Who has the other end: another process, one of them, and the process itself, which may have kept a copy by mistake.
  */
-static void find_other_end(struct exu_descriptors *descriptors, const char *link, int64_t fd,
-                           struct exu_descriptor *pipe) {
+static void find_other_end(struct exu_descriptors *descriptors, int64_t fd, const char *link,
+                           const struct exu_fifo *fifo, struct exu_descriptor *end) {
   char path[64], own[24], own_fd[24], comm[EXU_COMM_SIZE];
   struct stat status;
   snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, descriptors->pid, fd);
   snprintf(own, sizeof own, "%" PRId64, descriptors->pid);
   snprintf(own_fd, sizeof own_fd, "%" PRId64, fd);
   if (lstat(path, &status) != 0) return;
-  const bool writes = status.st_mode & S_IWUSR;
+  const struct pipe pipe = {link, fifo, status.st_mode & S_IWUSR};
   DIR *directory = opendir("/proc");
   struct dirent *entry;
   if (!directory) return;
   if (!descriptors->deadline_us) descriptors->deadline_us = now_us() + SEARCH_US;
-  while (pipe->other_pid < 0 && (entry = readdir(directory)) && descriptors->links_left > 0 &&
+  while (end->other_pid < 0 && (entry = readdir(directory)) && descriptors->links_left > 0 &&
          now_us() < descriptors->deadline_us) {
     if (!is_number(entry->d_name) || strcmp(entry->d_name, own) == 0) continue;
-    if (!has_other_end(descriptors, entry->d_name, link, writes, NULL)) continue;
-    pipe->other_pid = strtol(entry->d_name, NULL, 10);
-    exu_process_comm(pipe->other_pid, comm);
-    pipe->other_comm = keep(descriptors, comm);
+    if (!has_other_end(descriptors, entry->d_name, &pipe, NULL)) continue;
+    end->other_pid = strtol(entry->d_name, NULL, 10);
+    exu_process_comm(end->other_pid, comm);
+    end->other_comm = keep(descriptors, comm);
   }
   closedir(directory);
-  pipe->other_self = has_other_end(descriptors, own, link, writes, own_fd);
+  end->other_self = has_other_end(descriptors, own, &pipe, own_fd);
 }
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
@@ -267,19 +278,32 @@ uint64_t exu_descriptor_inode(int64_t pid, int64_t fd) { return fdinfo_number(pi
 
 uint64_t exu_descriptor_files_in_flight(int64_t pid, int64_t fd) { return fdinfo_number(pid, fd, "scm_fds:"); }
 
-enum exu_tristate exu_descriptor_fifo(int64_t pid, int64_t fd, struct exu_fifo *fifo) {
-  struct exu_descriptors descriptors;
+static enum exu_tristate find_fifo(struct exu_descriptors *descriptors, int64_t fd, struct exu_fifo *fifo) {
   char path[64];
   struct stat status;
-  exu_descriptors_init(&descriptors, NULL, pid);
-  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, pid, fd);
-  if (!is_local(&descriptors, fd) || stat(path, &status) != 0) return EXU_UNKNOWN;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, descriptors->pid, fd);
+  if (!is_local(descriptors, fd) || stat(path, &status) != 0) return EXU_UNKNOWN;
   if (!S_ISFIFO(status.st_mode)) return EXU_NO;
   *fifo = (struct exu_fifo){.inode = status.st_ino,
                             .major = major(status.st_dev),
                             .minor = minor(status.st_dev),
                             .unlinked = !status.st_nlink};
   return EXU_YES;
+}
+
+enum exu_tristate exu_descriptor_fifo(int64_t pid, int64_t fd, struct exu_fifo *fifo) {
+  struct exu_descriptors descriptors;
+  exu_descriptors_init(&descriptors, NULL, pid);
+  return find_fifo(&descriptors, fd, fifo);
+}
+
+enum exu_tristate exu_descriptor_is_fifo(int64_t pid, int64_t fd, const struct exu_fifo *fifo) {
+  struct exu_fifo found;
+  const uint64_t inode = exu_descriptor_inode(pid, fd);
+  if (inode != 0 && inode != fifo->inode) return EXU_NO;
+  const enum exu_tristate is_fifo = exu_descriptor_fifo(pid, fd, &found);
+  if (is_fifo != EXU_YES) return is_fifo;
+  return found.inode == fifo->inode && found.major == fifo->major && found.minor == fifo->minor ? EXU_YES : EXU_NO;
 }
 
 /* "1: FLOCK  ADVISORY  WRITE 123 08:02:456 0 EOF"; "1: -> FLOCK ..." waits for that (fs/locks.c). */
@@ -353,14 +377,12 @@ static bool look_at_anonymous(struct exu_descriptors *descriptors, int64_t fd, c
 
 static bool look_at_file(struct exu_descriptors *descriptors, int64_t fd, const char *link,
                          struct exu_descriptor *file) {
-  char path[64];
-  struct stat status;
-  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, descriptors->pid, fd);
+  struct exu_fifo fifo;
   file->kind = link[0] == '/' ? EXU_DESCRIPTOR_FILE : EXU_DESCRIPTOR_OTHER;
   file->name = keep(descriptors, link);
-  if (link[0] == '/' && is_local(descriptors, fd) && stat(path, &status) == 0 && S_ISFIFO(status.st_mode)) {
+  if (link[0] == '/' && find_fifo(descriptors, fd, &fifo) == EXU_YES) {
     file->kind = EXU_DESCRIPTOR_FIFO;
-    find_other_end(descriptors, link, fd, file);
+    find_other_end(descriptors, fd, link, &fifo, file);
   }
   return file->name.data;
 }
@@ -375,7 +397,7 @@ static bool look_at(struct exu_descriptors *descriptors, int64_t fd, const char 
   }
   if (sscanf(link, "pipe:[%" SCNu64 "]", &descriptor->inode) == 1) {
     descriptor->kind = EXU_DESCRIPTOR_PIPE;
-    find_other_end(descriptors, link, fd, descriptor);
+    find_other_end(descriptors, fd, link, NULL, descriptor);
     return true;
   }
   if (strncmp(link, anonymous, sizeof anonymous - 1) == 0)

@@ -59,6 +59,9 @@ struct exu_fifo {
  */
 enum exu_tristate exu_descriptor_fifo(int64_t pid, int64_t fd, struct exu_fifo *fifo);
 
+/* Is it that one? It is asked for its number first, and its file system only if need be. */
+enum exu_tristate exu_descriptor_is_fifo(int64_t pid, int64_t fd, const struct exu_fifo *fifo);
+
 /* The number that a file has in its file system, without asking that (Linux 5.14); 0: unknown. */
 uint64_t exu_descriptor_inode(int64_t pid, int64_t fd);
 

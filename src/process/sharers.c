@@ -68,16 +68,9 @@ static bool may_be_file(const struct wanted_file *wanted, const char *link) {
   return wanted->link ? strcmp(link, wanted->link) == 0 : link[0] == '/';
 }
 
-/* Where the link does not tell, by its number in its file system, and only then by asking that. */
+/* Where the link does not tell, by asking for the file. */
 static enum exu_tristate is_file(const struct wanted_file *wanted, int64_t pid, int64_t fd) {
-  struct exu_fifo fifo;
-  if (wanted->link) return EXU_YES;
-  uint64_t inode = exu_descriptor_inode(pid, fd);
-  if (inode != 0 && inode != wanted->fifo->inode) return EXU_NO;
-  enum exu_tristate is_fifo = exu_descriptor_fifo(pid, fd, &fifo);
-  bool same = is_fifo == EXU_YES && fifo.inode == wanted->fifo->inode && fifo.major == wanted->fifo->major &&
-              fifo.minor == wanted->fifo->minor;
-  return is_fifo != EXU_YES ? is_fifo : same ? EXU_YES : EXU_NO;
+  return wanted->link ? EXU_YES : exu_descriptor_is_fifo(pid, fd, wanted->fifo);
 }
 
 /*

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -315,6 +316,40 @@ static void the_other_end_of_a_fifo_is_found(void **state) {
   rmdir(folder);
 }
 
+/* As root: a process that has mounted something else there. */
+static void another_fifo_of_the_same_path_is_not_the_other_end(void **state) {
+  (void)state;
+  char folder[] = "/tmp/exuvia-fifo-XXXXXX", path[64], expected[128], mounted = 0;
+  int ready[2];
+  assert_non_null(mkdtemp(folder));
+  snprintf(path, sizeof path, "%s/fifo", folder);
+  assert_int_equal(mkfifo(path, 0600), 0);
+  assert_int_equal(pipe(ready), 0);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+        mount("none", folder, "tmpfs", 0, NULL) == 0 && mkfifo(path, 0600) == 0)
+      mounted = open(path, O_RDWR | O_CLOEXEC) >= 0;
+    if (write(ready[1], &mounted, 1) != 1) _exit(1);
+    pause();
+    _exit(0);
+  }
+  int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  assert_int_equal(read(ready[0], &mounted, 1), 1);
+  const struct exu_descriptor *descriptor = exu_descriptor(&descriptors, reader);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  close(reader);
+  close(ready[0]);
+  close(ready[1]);
+  unlink(path);
+  rmdir(folder);
+  if (!mounted) skip();
+  snprintf(expected, sizeof expected, "FIFO %s", path);
+  assert_string_equal(descriptor_words(descriptor), expected);
+}
+
 /* As root: processes that have more capabilities than the one that asks are of the same user. */
 static void who_has_a_pipe_is_not_known_where_links_of_a_process_may_not_be_read(void **state) {
   (void)state;
@@ -385,6 +420,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(budgets_end_a_search, setup, teardown),
       cmocka_unit_test_setup_teardown(lines_of_the_kernel_are_read_with_care, setup, teardown),
       cmocka_unit_test_setup_teardown(the_other_end_of_a_fifo_is_found, setup, teardown),
+      cmocka_unit_test_setup_teardown(another_fifo_of_the_same_path_is_not_the_other_end, setup, teardown),
       cmocka_unit_test(a_line_of_a_file_lock_says_who_has_it_and_who_waits),
       cmocka_unit_test(a_thread_of_this_namespace_keeps_its_number),
       cmocka_unit_test(another_process_that_has_a_pipe_is_found),
