@@ -325,7 +325,7 @@ static void put_join(const struct telling *telling, const struct exu_wait *wait)
   if (wait->owner_place == EXU_OWNER_THREAD) {
     put_owner(telling, wait);
     exu_out(out, " to end");
-  } else if (wait->owner_tid >= 0) {
+  } else if (wait->owner_place == EXU_OWNER_NOWHERE && wait->owner_tid >= 0) {
     put_number(out, "thread ", wait->owner_tid, " to end, which does not exist in this process");
   } else {
     exu_out(out, "a thread to end");

@@ -22,16 +22,23 @@ static bool index_threads(struct exu_finishing *finishing) {
   struct exu_waits *waits = finishing->waits;
   const struct exu_process *process = waits->process;
   const int64_t pid = process->running_pid;
-  bool elsewhere = pid >= 0 && exu_tid_inside(pid, pid) != pid;
+  finishing->elsewhere = pid >= 0 && exu_tid_inside(pid, pid) != pid;
+  finishing->all_idents = exu_wait_sees_all(waits);
   for (size_t i = 0; i < waits->seen.count; i++) {
     struct exu_seen *seen = &waits->seen.items[i];
-    const struct exu_registers *registers = &seen->subject.os->registers;
-    uint64_t self = registers->has_thread_pointer ? process->arch->pthread_self(registers->thread_pointer) : 0;
-    if (elsewhere) seen->tid = exu_tid_inside(pid, seen->tid);
+    const uint64_t self = exu_wait_self(process, seen->subject.os);
+    const uint64_t ident = seen->subject.ident ? seen->subject.ident : self;
+    finishing->all_idents &= ident != 0;
+    if (finishing->elsewhere) seen->tid = exu_tid_inside(pid, seen->tid);
     if (seen->tid > 0 && !put_in_map(&finishing->by_tid, (uint64_t)seen->tid, seen)) return false;
-    if (!put_in_map(&finishing->by_ident, seen->subject.ident ? seen->subject.ident : self, seen)) return false;
+    if (!put_in_map(&finishing->by_ident, ident, seen)) return false;
   }
   return true;
+}
+
+uint64_t exu_wait_self(const struct exu_process *process, const struct exu_os_thread *thread) {
+  const struct exu_registers *registers = &thread->registers;
+  return registers->has_thread_pointer ? process->arch->pthread_self(registers->thread_pointer) : 0;
 }
 
 struct exu_seen *exu_wait_find(const struct exu_map *map, uint64_t key) {
@@ -44,7 +51,7 @@ bool exu_wait_is_thread(const void *context, int64_t tid) {
   const struct exu_finishing *finishing = context;
   const struct exu_process *process = finishing->waits->process;
   if (tid > 0 && exu_wait_find(&finishing->by_tid, (uint64_t)tid)) return true;
-  for (size_t i = 0; i < process->thread_count; i++) {
+  for (size_t i = 0; !finishing->elsewhere && i < process->thread_count; i++) {
     if (process->threads[i].tid == tid) return true;
   }
   return false;

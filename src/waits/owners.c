@@ -4,6 +4,30 @@
 
 #include "waits/waits_private.h"
 
+/* A thread that is left out of the report may be the owner. */
+static const struct exu_os_thread *thread_by_ident(const struct exu_process *process, uint64_t ident) {
+  for (size_t i = 0; ident != 0 && i < process->thread_count; i++) {
+    if (exu_wait_self(process, &process->threads[i]) == ident) return &process->threads[i];
+  }
+  return NULL;
+}
+
+/* Are all threads known by what the owner is known by? */
+static bool is_complete(const struct exu_finishing *finishing, int64_t tid) {
+  if (tid < 0) return finishing->all_idents;
+  return !finishing->elsewhere || exu_wait_sees_all(finishing->waits);
+}
+
+static void find_unseen(const struct exu_finishing *finishing, struct exu_wait *wait) {
+  const struct exu_os_thread *thread = thread_by_ident(finishing->waits->process, wait->owner_ident);
+  if (thread) wait->owner_tid = thread->tid;
+  if (thread || exu_wait_is_thread(finishing, wait->owner_tid)) {
+    wait->owner_place = EXU_OWNER_THREAD;
+  } else if (is_complete(finishing, wait->owner_tid)) {
+    wait->owner_place = EXU_OWNER_NOWHERE;
+  }
+}
+
 void exu_wait_set_owner(struct exu_finishing *finishing, struct exu_wait *wait, const struct exu_seen *owner,
                         int64_t tid) {
   wait->owner = -1;
@@ -14,7 +38,7 @@ void exu_wait_set_owner(struct exu_finishing *finishing, struct exu_wait *wait, 
     wait->owner_name = finishing->threads[owner->subject.thread].name;
     wait->owner_place = EXU_OWNER_THREAD;
   } else if (tid >= 0 || wait->owner_ident != 0) {
-    wait->owner_place = exu_wait_is_thread(finishing, tid) ? EXU_OWNER_THREAD : EXU_OWNER_NOWHERE;
+    find_unseen(finishing, wait);
   }
 }
 

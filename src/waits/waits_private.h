@@ -56,6 +56,8 @@ struct exu_finishing {
   struct exu_thread *threads;
   struct exu_map by_tid;   /* as the process numbers them -> struct exu_seen */
   struct exu_map by_ident; /* pthread_self() -> struct exu_seen */
+  bool elsewhere;          /* the process numbers its threads otherwise than we do: it is in another PID namespace */
+  bool all_idents;         /* by_ident has every thread of the process */
   bool gil_is_lost;        /* what holds the GIL is not in this process */
 };
 
@@ -63,6 +65,9 @@ struct exu_finishing {
 
 /* The thread of a key in one of the maps; NULL: none, and for key 0. */
 struct exu_seen *exu_wait_find(const struct exu_map *map, uint64_t key);
+
+/* pthread_self() of a thread; 0: unknown. */
+uint64_t exu_wait_self(const struct exu_process *process, const struct exu_os_thread *thread);
 
 /* exu_is_thread of a struct exu_finishing: is there a thread of that number, shown or not? */
 bool exu_wait_is_thread(const void *context, int64_t tid);
@@ -78,8 +83,8 @@ void exu_wait_by_call(struct exu_waits *waits, struct exu_seen *seen);
 /* ---- owners.c: what Python tells, and who the owner is ------------------------------------------------------------ */
 
 /*
- * `owner` may be NULL: then only its number may be known (-1: it is not), or its ident. An owner that is nowhere in the
- * process is said to be that.
+ * `owner` may be NULL: then only its number may be known (-1: it is not), or its ident. It may be a thread that is left
+ * out of the report. An owner that is nowhere in the process is said to be that, when all threads of it are known.
  */
 void exu_wait_set_owner(struct exu_finishing *finishing, struct exu_wait *wait, const struct exu_seen *owner,
                         int64_t tid);

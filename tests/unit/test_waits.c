@@ -158,6 +158,44 @@ static void an_owner_that_is_not_there_is_said_and_is_no_edge(void **state) {
   scene_destroy(&scene);
 }
 
+/* An RLock whose owner is known by its ident, of which another thread is left out of the report. */
+static void check_ident(uint64_t ident, bool has_pointer, bool left_out, const char *summary) {
+  struct scene scene;
+  scene_create(&scene);
+  put_mutex(&scene, FIRST, 0);
+  struct exu_os_thread *thread = add_waiter(&scene, "waits", FIRST);
+  thread->registers.has_thread_pointer = true;
+  thread->registers.thread_pointer = 0x7000;
+  if (left_out) look(&scene);
+  thread = add(&scene, "other", -1, NULL);
+  thread->registers.has_thread_pointer = has_pointer;
+  thread->registers.thread_pointer = 0x8000;
+  if (!left_out) look(&scene);
+  struct exu_wait *wait = &scene.waits->seen.items[0].wait;
+  wait->kind = EXU_WAIT_RLOCK;
+  wait->address = FIRST;
+  wait->owner_ident = ident;
+  finish(&scene);
+  assert_string_equal(wait_sentence(&scene.report, 0), summary);
+  assert_int_equal(scene.report.hang_count, wait->owner_place == EXU_OWNER_NOWHERE);
+  scene_destroy(&scene);
+}
+
+static void an_owner_is_missing_only_where_every_thread_is_known(void **state) {
+  static const char nowhere[] = "Waiting for RLock 0x100100 held by a thread that does not exist in this process "
+                                "(copied by fork?)",
+                    other[] = "Waiting for RLock 0x100100 held by \"other\" (101)",
+                    left_out[] = "Waiting for RLock 0x100100 held by thread 101",
+                    somebody[] = "Waiting for RLock 0x100100 (owner unknown)";
+  (void)state;
+  check_ident(0x8000, true, false, other);
+  check_ident(0x9000, true, false, nowhere);
+  check_ident(0x8000, true, true, left_out);
+  check_ident(0x9000, true, true, somebody);
+  check_ident(0x8000, false, false, somebody);
+  check_ident(0x8000, false, true, somebody);
+}
+
 static void the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none(void **state) {
   (void)state;
   for (int with_mutex = 0; with_mutex < 2; with_mutex++) {
@@ -558,6 +596,7 @@ int main(void) {
       cmocka_unit_test(a_mutex_that_a_thread_holds_itself_is_a_deadlock_of_one),
       cmocka_unit_test(a_time_limit_ends_a_deadlock),
       cmocka_unit_test(an_owner_that_is_not_there_is_said_and_is_no_edge),
+      cmocka_unit_test(an_owner_is_missing_only_where_every_thread_is_known),
       cmocka_unit_test(the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none),
       cmocka_unit_test(the_holder_of_the_gil_holds_the_one_that_is_waited_for),
       cmocka_unit_test(two_threads_that_hold_a_gil_and_wait_for_the_other_are_a_deadlock),
