@@ -211,6 +211,7 @@ EXU_API const char *exu_call_class_name(enum exu_call_class value);
   X(EXU_DETAIL_WRITER, "other-writer")       /* likewise */                                                            \
   X(EXU_DETAIL_ELSEWHERE, "other-process")   /* a lock of processes: it is held by no thread of this one */            \
   X(EXU_DETAIL_QUEUED, "queued")             /* a Future that no thread has begun with: see `pool` */                  \
+  X(EXU_DETAIL_PARTS_QUEUED, "parts-queued") /* the same of some of the parts of a result */                           \
   X(EXU_DETAIL_READ_LOCKED, "read-locked")   /* a pthread_rwlock_t that is held for reading: see `readers` */          \
   X(EXU_DETAIL_SEMAPHORE, "posix-semaphore") /* a futex: that of a sem_t */                                            \
   X(EXU_DETAIL_PYTHON_LOCK, "semaphore")     /* a lock of which only its semaphore, `futex`, is known */               \
@@ -263,7 +264,7 @@ struct exu_place {
   X(EXU_EVIDENCE_HANDLE, "thread-handle")      /* parked on the event of the thread handle at `object` */              \
   X(EXU_EVIDENCE_JOIN, "pthread-join")         /* pthread_join of `object` */                                          \
   X(EXU_EVIDENCE_THREAD_LOCK, "thread-lock")   /* the lock is that of the Thread at `object` */                        \
-  X(EXU_EVIDENCE_QUEUED, "queued")             /* the Future is an item of the queue of `pool` */                      \
+  X(EXU_EVIDENCE_QUEUED, "queued")             /* it, or a part of it, is an item of the queue of `pool` */            \
   X(EXU_EVIDENCE_GIL, "gil-condition")         /* it sleeps on the condition variable of the GIL, futex `address` */   \
   /* ---- of the C library's ---- */                                                                                   \
   X(EXU_EVIDENCE_MUTEX, "mutex-word")          /* a pthread_mutex_t, whose word is `number`; in `name` */              \
@@ -425,7 +426,7 @@ struct exu_wait {
   bool shared;                 /* what it waits for is shared between processes */
   struct exu_string function;  /* of the C library or the interpreter, that it waits in; unknown: none that tells */
   struct exu_string gil_of;    /* the version of the Python whose GIL it is, where there are several */
-  const struct exu_pool *pool; /* EXU_DETAIL_QUEUED */
+  const struct exu_pool *pool; /* EXU_DETAIL_QUEUED, EXU_DETAIL_PARTS_QUEUED */
   uint32_t readers;            /* EXU_DETAIL_READ_LOCKED: how often it is held */
   uint32_t arrived, parties;   /* a pthread_barrier_t: how many threads have come, and have to; 0 unknown */
 

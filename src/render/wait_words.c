@@ -356,8 +356,9 @@ static void put_future(const struct telling *telling, const struct exu_wait *wai
     exu_out(out, ", which ");
     put_owner(telling, wait);
     exu_out(out, " computes");
-  } else if (wait->detail == EXU_DETAIL_QUEUED && wait->pool) {
-    exu_out(out, ", which has not been started: it is in the queue of ");
+  } else if (wait->pool) {
+    exu_out(out, wait->detail == EXU_DETAIL_PARTS_QUEUED ? ", part of which" : ", which");
+    exu_out(out, " has not been started: it is in the queue of ");
     exu_words_pool(out, wait->pool);
   }
 }

@@ -160,11 +160,15 @@ bool exu_py_pool_tasks(struct exu_py *py, const struct exu_py_pool *pool, exu_py
   return queue_items(py, pool->queue, look_at_item, &tasks);
 }
 
-uint64_t exu_py_task_of(struct exu_py *py, uint64_t result) {
+uint64_t exu_py_task_of(struct exu_py *py, uint64_t result, bool *in_parts) {
   uint64_t object, number;
   struct exu_string state;
+  *in_parts = false;
   if (!exu_py_plausible(result)) return 0;
   if (exu_py_attribute(py, result, "_job", &object)) {
+    /* An iterator waits for one of its items only, which may be on its way while others are queued. */
+    if (exu_py_is_a(py, result, "IMapIterator")) return 0;
+    *in_parts = exu_py_is_a(py, result, "MapResult");
     return exu_py_int(py, object, &number) && number < EXU_PY_JOB ? number | EXU_PY_JOB : 0;
   }
   /* It can be in a queue and be cancelled: then somebody will be told so, who waits no more. */

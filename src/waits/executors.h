@@ -29,7 +29,10 @@ enum { EXU_PY_TASKS_MAX = 64 * 1024 };
 bool exu_py_pool_tasks(struct exu_py *py, const struct exu_py_pool *pool, exu_py_task_callback *callback,
                        void *context);
 
-/* What a wait for a result is known by in such a queue; 0: nothing. */
-uint64_t exu_py_task_of(struct exu_py *py, uint64_t result);
+/*
+ * What a wait for a result is known by in such a queue; 0: nothing. `in_parts`: it consists of several items, some of
+ * which may be done.
+ */
+uint64_t exu_py_task_of(struct exu_py *py, uint64_t result, bool *in_parts);
 
 #endif

@@ -92,7 +92,7 @@ static struct exu_seen *find_worker(struct exu_finishing *finishing, struct exu_
     return &waits->seen.items[held->thread];
   }
   if (seen->queued_in) {
-    wait->detail = EXU_DETAIL_QUEUED;
+    wait->detail = seen->in_parts ? EXU_DETAIL_PARTS_QUEUED : EXU_DETAIL_QUEUED;
     wait->pool = &waits->pools.items[seen->queued_in - 1].known;
     exu_evidence_add(waits->arena, &wait->evidence, (struct exu_evidence){.kind = EXU_EVIDENCE_QUEUED});
   }

@@ -77,7 +77,7 @@ static bool find_tasks(struct exu_waits *waits, struct exu_map *tasks) {
     struct exu_seen *seen = &waits->seen.items[i];
     if (seen->wait.kind != EXU_WAIT_FUTURE || seen->wait.address == 0 || seen->py_part >= seen->subject.part_count)
       continue;
-    uint64_t task = exu_py_task_of(seen->subject.parts[seen->py_part].py, seen->wait.address);
+    uint64_t task = exu_py_task_of(seen->subject.parts[seen->py_part].py, seen->wait.address, &seen->in_parts);
     const uint64_t *queued_in = task ? exu_map_find_number(tasks, task) : NULL;
     if (queued_in) seen->queued_in = (size_t)*queued_in;
   }

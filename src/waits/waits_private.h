@@ -24,6 +24,7 @@ struct exu_seen {
   size_t py_part;          /* of the subject, which told what `wait` has of Python */
   size_t works_for;        /* the pool whose thread it is, counted from 1; 0: none */
   size_t queued_in;        /* likewise: the pool in whose queue the result that it waits for has to be worked on yet */
+  bool in_parts;           /* of that only parts may be in the queue */
   int64_t tid;             /* as the process itself numbers it */
   struct exu_wait_fd *fds; /* those of `wait`, until it is known what they are */
   bool lost;               /* what holds it is not in this process, which has been looked for */

@@ -35,6 +35,18 @@ try:
 except (ImportError, OSError) as reason:
     record.not_applicable('ThreadPool: %s' % reason)
 other, other_barrier = multiprocessing.pool.ThreadPool(2), threading.Barrier(2)
+mapped, mapped_barrier = multiprocessing.pool.ThreadPool(2), threading.Barrier(3)
+
+
+def run_part(number):
+    hang.adopt('runs part %d' % number)
+    mapped_barrier.wait()
+    time.sleep(3600)
+
+
+parts = mapped.map_async(run_part, range(4), 1)
+hang.start(parts.get, 'wants all parts')
+mapped_barrier.wait()
 for name in ('applies 0', 'applies 1'):
     pool.apply_async(apply, (name, pool, barrier))
 other.apply_async(apply, ('waits for the other', other, other_barrier))
@@ -44,6 +56,10 @@ for name in ('applies 0', 'applies 1', 'waits for the other'):
         time.sleep(0.001)
     hang.waits(name, 'future', inner[name], types=['ApplyResult'],
                says=['which has not been started: it is in the queue of ThreadPool 0x'])
+hang.waits('wants all parts', 'future', parts, types=['MapResult'],
+           says=['part of which has not been started: it is in the queue of ThreadPool 0x'])
+for part in range(2):
+    hang.waits('runs part %d' % part, 'system-call', calls=['select', 'pselect6', 'clock_nanosleep'])
 hang.waits('is the other', 'system-call', calls=['select', 'pselect6', 'clock_nanosleep'])
 hang.deadlock('applies 0', 'applies 1', says='Deadlock: both threads of ThreadPool 0x')
 hang.waits('MainThread', 'system-call', calls=['select', 'pselect6', 'clock_nanosleep'])
