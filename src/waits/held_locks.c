@@ -94,7 +94,7 @@ static bool is_library(const struct exu_py_code *code) {
   struct exu_string file = code->file;
   const char *at = file.data ? memmem(file.data, file.size, folder, sizeof folder - 1) : NULL;
   if (exu_string_is(code->function, "<module>")) return false;
-  if (file.data && file.size > 0 && file.data[0] == '<') return true; /* <frozen importlib._bootstrap> */
+  if (exu_string_starts(file, "<frozen ")) return true; /* "<string>" is code of `python -c` and of exec() */
   if (!at || memmem(file.data, file.size, others, sizeof others - 1)) return false;
   at += sizeof folder - 1;
   return at + 1 < file.data + file.size && (*at == '2' || *at == '3') && at[1] == '.';

@@ -87,6 +87,31 @@ hang.waits('lend', 'lock', lent)
 hang.start(use, 'wants what was lent', borrowed)
 hang.waits('wants what was lent', 'lock', borrowed)
 
+# The same in code of no file, as that of `python -c` is.
+unseen = threading.Lock()
+exec(compile('''
+def lend_unseen():
+    with unseen:
+        unseen.release()
+        hang.passed('lent unseen')
+        hang.after('taken unseen')
+        forever()
+''', '<string>', 'exec'))
+
+
+def take_unseen():
+    hang.after('lent unseen')
+    unseen.acquire()
+    hang.passed('taken unseen')
+    forever()
+
+
+hang.start(lend_unseen, 'lends unseen')
+hang.start(take_unseen, 'takes unseen')
+hang.after('taken unseen')
+hang.start(use, 'wants what is unseen', unseen)
+hang.waits('wants what is unseen', 'lock', unseen)
+
 # The thread that computes a result waits for a lock, which the one that waits for the result has.
 if sys.version_info >= (3,):
     from concurrent import futures
