@@ -138,8 +138,19 @@ static void explain_function(struct exu_seen *seen, enum exu_native_wait native,
     break;
   case EXU_NATIVE_BARRIER: explain_barrier(seen); break;
   case EXU_NATIVE_RWLOCK: /* see below */
+  case EXU_NATIVE_OTHER:
   case EXU_NATIVE_NONE: break;
   }
+}
+
+/*
+ * A few small numbers behind a lock of the program's own look like a mutex of glibc, too: without a function of the C
+ * library its owner has to be a thread.
+ */
+static bool is_mutex(const struct exu_finishing *finishing, enum exu_native_wait native,
+                     const struct exu_mutex *mutex) {
+  if (mutex->form == EXU_MUTEX_NOT) return false;
+  return native != EXU_NATIVE_NONE || mutex->shared || exu_wait_is_thread(finishing, mutex->owner_tid);
 }
 
 /* What memory proves comes first, then what the names of native functions say. */
@@ -148,9 +159,10 @@ void exu_wait_in_futex(struct exu_finishing *finishing, struct exu_seen *seen) {
   struct exu_wait *wait = &seen->wait;
   const char *function = NULL;
   enum exu_native_wait native = exu_native_wait(&finishing->threads[seen->subject.thread], &function);
+  if (native == EXU_NATIVE_OTHER) return;
   struct exu_mutex mutex = exu_mutex_of(&seen->futex, &seen->around, exu_wait_is_thread, finishing);
   struct exu_seen *joined = joined_thread(finishing, seen);
-  if (mutex.form != EXU_MUTEX_NOT) {
+  if (is_mutex(finishing, native, &mutex)) {
     if (native == EXU_NATIVE_MUTEX) wait->function = exu_string_of(function);
     explain_mutex(finishing, seen, &mutex);
     return;

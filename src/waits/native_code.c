@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/str.h"
+
 /* The C library's own frames between the system call and the function that was called. */
 enum { FRAMES = 6 };
 
@@ -69,9 +71,17 @@ static const char *python_lock(const struct exu_thread *thread, size_t from) {
   return NULL;
 }
 
+/* The C library itself never calls syscall(2); of what is known here only that of C++ does. */
+static bool calls_syscall(const struct exu_thread *thread) {
+  const struct exu_frame *frame = thread->frames;
+  return thread->frame_count > 0 && frame->kind == EXU_FRAME_NATIVE && exu_string_is(frame->function, "syscall");
+}
+
 enum exu_native_wait exu_native_wait(const struct exu_thread *thread, const char **function) {
-  static const char lock_wait[] = "lll_lock_wait";
-  enum exu_native_wait found = EXU_NATIVE_NONE;
+  static const char lock_wait[] = "lll_lock_wait", system_call[] = "syscall";
+  const bool other = calls_syscall(thread);
+  enum exu_native_wait found = other ? EXU_NATIVE_OTHER : EXU_NATIVE_NONE;
+  if (other) *function = system_call;
   for (size_t i = 0; i < thread->frame_count && i < FRAMES; i++) {
     const struct exu_frame *frame = &thread->frames[i];
     size_t size;
@@ -79,13 +89,14 @@ enum exu_native_wait exu_native_wait(const struct exu_thread *thread, const char
     if (!frame->function.data) continue;
     const char *name = plain(frame->function, &size);
     for (size_t j = 0; j < sizeof functions / sizeof *functions; j++) {
+      if (other && functions[j].wait != EXU_NATIVE_GUARD) continue;
       if (strlen(functions[j].name) != size || memcmp(functions[j].name, name, size) != 0) continue;
       *function = functions[j].public ? functions[j].public : functions[j].name;
       const char *lock = functions[j].wait == EXU_NATIVE_SEMAPHORE ? python_lock(thread, i + 1) : NULL;
       if (lock) *function = lock;
       return lock ? EXU_NATIVE_PYTHON_LOCK : functions[j].wait;
     }
-    if (size >= strlen(lock_wait) && memcmp(name, lock_wait, strlen(lock_wait)) == 0) {
+    if (!other && size >= strlen(lock_wait) && memcmp(name, lock_wait, strlen(lock_wait)) == 0) {
       found = EXU_NATIVE_LIBC_LOCK;
       *function = lock_wait;
     }

@@ -20,6 +20,7 @@ enum exu_native_wait {
   EXU_NATIVE_ONCE,      /* pthread_once, which std::call_once is made of */
   EXU_NATIVE_GUARD,     /* of a static variable that C++ initialises when it is first used */
   EXU_NATIVE_LIBC_LOCK, /* a lock of the C library's own, of malloc or of a FILE */
+  EXU_NATIVE_OTHER, /* nothing of the C library: the program calls syscall(2), as those do that have their own locks */
 };
 
 /* Stores the function's plain name, static, unless it returns EXU_NATIVE_NONE. */

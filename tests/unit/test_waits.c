@@ -144,17 +144,41 @@ static void a_time_limit_ends_a_deadlock(void **state) {
   scene_destroy(&scene);
 }
 
+static void set_function(struct scene *scene, size_t thread, struct exu_frame *frame, const char *function) {
+  *frame = (struct exu_frame){.kind = EXU_FRAME_NATIVE, .function = {function, strlen(function)}};
+  scene->threads[thread].frames = frame;
+  scene->threads[thread].frame_count = 1;
+}
+
 static void an_owner_that_is_not_there_is_said_and_is_no_edge(void **state) {
   (void)state;
   struct scene scene;
+  struct exu_frame frame;
   scene_create(&scene);
   put_mutex(&scene, FIRST, 77);
   add_waiter(&scene, "child", FIRST);
+  set_function(&scene, 0, &frame, "___pthread_mutex_lock");
   const struct exu_wait *wait = explain(&scene);
   check(&scene, 0, EXU_WAIT_MUTEX, -1,
         "Waiting for mutex 0x100100 held by thread 77, which does not exist in this process (copied by fork?)");
   assert_int_equal(wait->owner_tid, 77);
   assert_int_equal(scene.report.deadlock_count, 0);
+  scene_destroy(&scene);
+}
+
+static void what_only_looks_like_a_mutex_is_a_futex(void **state) {
+  (void)state;
+  struct scene scene;
+  struct exu_frame frame;
+  scene_create(&scene);
+  put_mutex(&scene, FIRST, 77);
+  put_mutex(&scene, SECOND, 100);
+  add_waiter(&scene, "no name", FIRST);
+  add_waiter(&scene, "own lock", SECOND);
+  set_function(&scene, 1, &frame, "syscall");
+  explain(&scene);
+  check(&scene, 0, EXU_WAIT_FUTEX, -1, "Waiting for futex 0x100100");
+  check(&scene, 1, EXU_WAIT_FUTEX, -1, "Waiting for futex 0x100200");
   scene_destroy(&scene);
 }
 
@@ -305,10 +329,9 @@ static void native_names_explain_what_memory_does_not(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct scene scene;
     scene_create(&scene);
-    struct exu_frame frame = {.kind = EXU_FRAME_NATIVE, .function = {cases[i].function, strlen(cases[i].function)}};
+    struct exu_frame frame;
     add(&scene, NULL, FUTEX, (const uint64_t[6]){FIRST, 0x80, 7});
-    scene.threads[0].frames = &frame;
-    scene.threads[0].frame_count = 1;
+    set_function(&scene, 0, &frame, cases[i].function);
     explain(&scene);
     check(&scene, 0, cases[i].kind, -1, cases[i].summary);
     scene_destroy(&scene);
@@ -596,6 +619,7 @@ int main(void) {
       cmocka_unit_test(a_mutex_that_a_thread_holds_itself_is_a_deadlock_of_one),
       cmocka_unit_test(a_time_limit_ends_a_deadlock),
       cmocka_unit_test(an_owner_that_is_not_there_is_said_and_is_no_edge),
+      cmocka_unit_test(what_only_looks_like_a_mutex_is_a_futex),
       cmocka_unit_test(an_owner_is_missing_only_where_every_thread_is_known),
       cmocka_unit_test(the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none),
       cmocka_unit_test(the_holder_of_the_gil_holds_the_one_that_is_waited_for),

@@ -68,6 +68,7 @@ NOBODY = [
     ("barrier", ["barrier"], ["MainThread", "waits for Barrier", '"came" waits for Barrier']),
     ("guard", ["once"], ["MainThread", "the initialisation of a static variable (guard 0x",
                          '"initialises" waits for the GIL held by "MainThread"']),
+    ("own_lock", ["nobody-left"], ["waits for futex 0x", "and is the only thread."]),
     ("somebody_runs", [], []),
     ("time_limit", [], []),
     ("handler", [], []),

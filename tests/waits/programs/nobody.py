@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Hangs for ever that are no deadlock, and waits that only look like one: which of them is the argument.
 import ctypes
+import platform
 import signal
 import sys
 import threading
@@ -66,6 +67,15 @@ def time_limit():
 def handler():
     signal.signal(signal.SIGTERM, lambda *_: None)
     hang.hang(threading.Event().wait, ())
+
+
+def own_lock():
+    """A lock of the program's own, for futex(2) of x86-64 or aarch64; what lies behind its word looks like an owner."""
+    words = (ctypes.c_uint32 * 32)()
+    start = -ctypes.addressof(words) % 8 // 4
+    words[start], words[start + 2], words[start + 3] = 2, 4, 1
+    call = 202 if platform.machine() == 'x86_64' else 98
+    hang.hang(c.syscall, (call, ctypes.byref(words, 4 * start), 128, 2, None))
 
 
 def guard():
