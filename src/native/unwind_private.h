@@ -7,6 +7,7 @@
 
 #include "arch/unwind.h"
 #include "base/map.h"
+#include "native/function_table.h"
 #include "native/jit_images.h"
 #include "native/unwind.h"
 
@@ -47,6 +48,15 @@ struct exu_unwind_search {
   size_t code;   /* bytes of functions to look at, for where they jump to */
 };
 
+enum { EXU_JUMPS_MAX = 256, EXU_JUMPS_KNOWN = 32 };
+
+/* Where a function's direct jumps and branches lead, outside of itself: the first EXU_JUMPS_MAX. */
+struct exu_jumps {
+  struct exu_function function;
+  size_t count;
+  uint64_t to[EXU_JUMPS_MAX];
+};
+
 struct exu_unwinder {
   const struct exu_process *process;
   const struct exu_arch_unwind *rules; /* of its machine */
@@ -61,6 +71,7 @@ struct exu_unwinder {
   struct exu_map no_return; /* pc whose code does not tell where it returns to */
   size_t return_steps;      /* instructions that were looked at for that */
   struct exu_unwind_search search;
+  struct exu_jumps jumps[EXU_JUMPS_KNOWN]; /* of functions that were asked for last, by their addresses */
   bool jit_tried;
   struct exu_jit_images jit;
   const struct exu_map *watched;

@@ -29,7 +29,6 @@ enum {
   TRIAL_FRAMES = 4,       /* of a trial that are looked at, */
   TRIAL_FRAMES_MAX = 256, /* and how far it goes to see another call of the eval loop */
   FRAMES_MAX = 32,
-  TARGETS_MAX = 256,
 };
 
 const struct exu_unwind_search exu_unwind_search_all = {.trials = 64 << 10, .words = 16 << 20, .code = 256 << 20};
@@ -76,7 +75,7 @@ static bool find_function(const struct exu_unwinder *unwinder, uint64_t address,
  * Where a function's direct jumps and branches lead, outside of itself; `only` if they lead there, unless it is NULL.
  */
 static size_t jump_targets(struct exu_unwinder *unwinder, const struct exu_function *function,
-                           const struct exu_function *only, uint64_t targets[TARGETS_MAX]) {
+                           const struct exu_function *only, uint64_t targets[EXU_JUMPS_MAX]) {
   const size_t jump = unwinder->rules->jump_size;
   uint8_t bytes[4096];
   size_t count = 0;
@@ -91,11 +90,25 @@ static size_t jump_targets(struct exu_unwinder *unwinder, const struct exu_funct
       const uint64_t to = at + end + distance;
       if (to >= function->start && to < function->end) continue;
       if (only && (to < only->start || to >= only->end)) continue;
-      if (count == TARGETS_MAX) return count;
+      if (count == EXU_JUMPS_MAX) return count;
       targets[count++] = to;
     }
   }
   return count;
+}
+
+static bool jumps_into(struct exu_unwinder *unwinder, const struct exu_function *from, const struct exu_function *to) {
+  uint64_t targets[EXU_JUMPS_MAX];
+  return jump_targets(unwinder, from, to, targets) > 0;
+}
+
+/* Valid until the next call: what was asked for at one marker is asked for at the next ones. */
+static const struct exu_jumps *jumps_of(struct exu_unwinder *unwinder, const struct exu_function *function) {
+  struct exu_jumps *jumps = &unwinder->jumps[function->start / 16 % EXU_JUMPS_KNOWN];
+  if (jumps->function.start == function->start && jumps->function.end == function->end) return jumps;
+  jumps->count = jump_targets(unwinder, function, NULL, jumps->to);
+  jumps->function = *function;
+  return jumps;
 }
 
 /*
@@ -104,13 +117,15 @@ static size_t jump_targets(struct exu_unwinder *unwinder, const struct exu_funct
  * another one.
  */
 static bool leads_to(struct exu_unwinder *unwinder, const struct exu_function *from, const struct exu_function *to) {
-  uint64_t first[TARGETS_MAX], second[TARGETS_MAX];
-  if (from->start == to->start || jump_targets(unwinder, from, to, first) > 0) return true;
-  size_t count = jump_targets(unwinder, from, NULL, first);
-  for (size_t i = 0; i < count; i++) {
+  if (from->start == to->start) return true;
+  const struct exu_jumps *jumps = jumps_of(unwinder, from);
+  for (size_t i = 0; i < jumps->count; i++)
+    if (jumps->to[i] >= to->start && jumps->to[i] < to->end) return true;
+  if (jumps->count == EXU_JUMPS_MAX && jumps_into(unwinder, from, to)) return true;
+  for (size_t i = 0; i < jumps->count; i++) {
     struct exu_function next;
-    if (!find_function(unwinder, first[i], &next) || next.start != first[i]) continue;
-    if (jump_targets(unwinder, &next, to, second) > 0) return true;
+    if (!find_function(unwinder, jumps->to[i], &next) || next.start != jumps->to[i]) continue;
+    if (jumps_into(unwinder, &next, to)) return true;
   }
   return false;
 }
