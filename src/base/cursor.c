@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cursor.h"
 
+#include <endian.h>
 #include <string.h>
 
 struct exu_cursor exu_cursor(const void *data, size_t size, bool big_endian) {
@@ -22,18 +23,35 @@ const void *exu_cursor_bytes(struct exu_cursor *cursor, size_t size) {
   return bytes;
 }
 
-static uint64_t unsigned_of(struct exu_cursor *cursor, size_t size) {
-  const uint8_t *bytes = exu_cursor_bytes(cursor, size);
-  uint64_t value = 0;
-  if (!bytes) return 0;
-  for (size_t i = 0; i < size; i++) value = value << 8 | bytes[cursor->big_endian ? i : size - 1 - i];
-  return value;
+/* The next `size` bytes as they stand there; `number` stays as it is when there are fewer. */
+static inline void copy_number(struct exu_cursor *cursor, void *number, size_t size) {
+  const void *bytes = exu_cursor_bytes(cursor, size);
+  if (bytes) memcpy(number, bytes, size);
 }
 
-uint8_t exu_cursor_u8(struct exu_cursor *cursor) { return (uint8_t)unsigned_of(cursor, 1); }
-uint16_t exu_cursor_u16(struct exu_cursor *cursor) { return (uint16_t)unsigned_of(cursor, 2); }
-uint32_t exu_cursor_u32(struct exu_cursor *cursor) { return (uint32_t)unsigned_of(cursor, 4); }
-uint64_t exu_cursor_u64(struct exu_cursor *cursor) { return unsigned_of(cursor, 8); }
+uint8_t exu_cursor_u8(struct exu_cursor *cursor) {
+  uint8_t number = 0;
+  copy_number(cursor, &number, sizeof number);
+  return number;
+}
+
+uint16_t exu_cursor_u16(struct exu_cursor *cursor) {
+  uint16_t number = 0;
+  copy_number(cursor, &number, sizeof number);
+  return cursor->big_endian ? be16toh(number) : le16toh(number);
+}
+
+uint32_t exu_cursor_u32(struct exu_cursor *cursor) {
+  uint32_t number = 0;
+  copy_number(cursor, &number, sizeof number);
+  return cursor->big_endian ? be32toh(number) : le32toh(number);
+}
+
+uint64_t exu_cursor_u64(struct exu_cursor *cursor) {
+  uint64_t number = 0;
+  copy_number(cursor, &number, sizeof number);
+  return cursor->big_endian ? be64toh(number) : le64toh(number);
+}
 
 const char *exu_cursor_string(struct exu_cursor *cursor) {
   size_t left = exu_cursor_left(cursor);
