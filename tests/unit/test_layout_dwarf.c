@@ -41,11 +41,12 @@ static void file_close(struct file *file) {
   close(file->fd);
 }
 
-static bool find_symbol(Elf *elf, const char *name, GElf_Sym *symbol) {
+/* In the tables of that type: SHT_DYNSYM or SHT_SYMTAB. */
+static bool find_in_table(Elf *elf, GElf_Word type, const char *name, GElf_Sym *symbol) {
   Elf_Scn *section = NULL;
   while ((section = elf_nextscn(elf, section))) {
     GElf_Shdr header;
-    if (!gelf_getshdr(section, &header) || header.sh_type != SHT_DYNSYM) continue;
+    if (!gelf_getshdr(section, &header) || header.sh_type != type) continue;
     Elf_Data *data = elf_getdata(section, NULL);
     for (size_t i = 0; i < header.sh_size / header.sh_entsize; i++)
       if (gelf_getsym(data, (int)i, symbol) && symbol->st_shndx != SHN_UNDEF &&
@@ -53,6 +54,10 @@ static bool find_symbol(Elf *elf, const char *name, GElf_Sym *symbol) {
         return true;
   }
   return false;
+}
+
+static bool find_symbol(Elf *elf, const char *name, GElf_Sym *symbol) {
+  return find_in_table(elf, SHT_DYNSYM, name, symbol);
 }
 
 /* The bytes of a symbol's variable, in the file; NULL when the file has none of them. */
@@ -309,6 +314,27 @@ static bool build_of_path(const char *path, struct exu_build *build) {
   return true;
 }
 
+static size_t hints_of_version(Elf *elf, struct exu_version version, Dwarf_Addr hints[HINTS]) {
+  const char *names[HINTS + 1] = {NULL};
+  size_t count = 0;
+  for (const struct exu_layout_hint *hint = exu_layout_hints; hint->symbol && count < HINTS; hint++)
+    if (exu_layout_hint_is_of(hint, version)) names[count++] = hint->symbol;
+  return hints_of(elf, names, hints);
+}
+
+static void check_hints(const char *path, struct exu_version version) {
+  struct file file = file_open(path);
+  GElf_Sym symbol;
+  if (file.dwarf && find_in_table(file.elf, SHT_SYMTAB, "PyDict_New", &symbol)) {
+    for (const struct exu_layout_hint *hint = exu_layout_hints; hint->symbol; hint++) {
+      const bool is_there = find_in_table(file.elf, SHT_SYMTAB, hint->symbol, &symbol);
+      if (is_there != exu_layout_hint_is_of(hint, version))
+        fail_msg("%s %s %s", path, is_there ? "has" : "lacks", hint->symbol);
+    }
+  }
+  file_close(&file);
+}
+
 static void check_library(const char *path, const struct exu_build *build) {
   struct file file = file_open(path);
   GElf_Ehdr header;
@@ -326,7 +352,7 @@ static void check_library(const char *path, const struct exu_build *build) {
     file_close(&file);
     return;
   }
-  size_t count = hints_of(file.elf, exu_layout_hint_symbols, hints), size;
+  size_t count = hints_of_version(file.elf, build->version, hints), size;
   assert_true(exu_layout_from_dwarf(file.dwarf, hints, count, &hinted));
   assert_true(exu_layout_from_dwarf(file.dwarf, NULL, 0, &searched));
   if (searched.buffered_lock.size) assert_null(difference(&searched, &table->layout));
@@ -365,6 +391,18 @@ static void dwarf_tables_and_debug_offsets_of_installed_interpreters_agree(void 
   globfree(&found);
 }
 
+static void hints_are_of_the_versions_that_have_them(void **state) {
+  (void)state;
+  glob_t found;
+  size_t count = find_libraries(&found);
+  if (count == 0) skip();
+  for (size_t i = 0; i < count; i++) {
+    struct exu_build build;
+    if (build_of_path(found.gl_pathv[i], &build)) check_hints(found.gl_pathv[i], build.version);
+  }
+  globfree(&found);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(shapes_of_dwarf_5_are_read),
@@ -378,6 +416,7 @@ int main(void) {
       cmocka_unit_test(units_without_aranges_are_found),
       cmocka_unit_test(what_is_not_python_is_refused_and_the_layout_untouched),
       cmocka_unit_test(damaged_dwarf_does_no_harm),
+      cmocka_unit_test(hints_are_of_the_versions_that_have_them),
       cmocka_unit_test(dwarf_tables_and_debug_offsets_of_installed_interpreters_agree),
   };
   elf_version(EV_CURRENT);

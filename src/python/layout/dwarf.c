@@ -60,17 +60,23 @@ struct search {
 };
 
 /* The eval loop's unit sees the most; the others define what only their own source files, and few more, look into. */
-const char *const exu_layout_hint_symbols[] = {
-    "_PyEval_EvalFrameDefault",
-    "PyEval_EvalFrameEx",
-    "PyDict_New",
-    "PyModule_New",
-    "PyLong_FromLong",
-    "PyInit__thread", /* 3.x */
-    "initthread",     /* 2.7 */
-    "_PyParkingLot_Park",
-    NULL,
+const struct exu_layout_hint exu_layout_hints[] = {
+    {.symbol = "_PyEval_EvalFrameDefault", .since = {.major = 3, .minor = 6}},
+    {.symbol = "PyEval_EvalFrameEx"},
+    {.symbol = "PyDict_New"},
+    {.symbol = "PyModule_New"},
+    {.symbol = "PyLong_FromLong"},
+    {.symbol = "PyInit__thread", .since = {.major = 3}},
+    {.symbol = "initthread", .before = {.major = 3}},
+    {.symbol = "_PyParkingLot_Park", .since = {.major = 3, .minor = 13}},
+    {.symbol = NULL},
 };
+
+bool exu_layout_hint_is_of(const struct exu_layout_hint *hint, struct exu_version version) {
+  const uint32_t since = exu_version_hex(hint->since), before = exu_version_hex(hint->before);
+  const uint32_t hex = exu_version_hex(version);
+  return since <= hex && (before == 0 || hex < before);
+}
 
 static uint32_t hash(const char *text, size_t size) {
   uint32_t value = 2166136261u;

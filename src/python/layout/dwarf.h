@@ -22,8 +22,20 @@
  */
 bool exu_layout_from_dwarf(Dwarf *dwarf, const Dwarf_Addr *hints, size_t hint_count, struct exu_layout *layout);
 
-/* Names of functions whose addresses are good hints, best first, NULL at the end. Every build exports most of them. */
-extern const char *const exu_layout_hint_symbols[];
+/*
+ * A function whose address is a good hint, in the versions that have it: looking for a name that is not there takes all
+ * of a file's strings.
+ */
+struct exu_layout_hint {
+  const char *symbol;
+  struct exu_version since;
+  struct exu_version before; /* 0: no end is known */
+};
+
+/* The best first, and one without a symbol at the end. Every build exports most of them. */
+extern const struct exu_layout_hint exu_layout_hints[];
+
+bool exu_layout_hint_is_of(const struct exu_layout_hint *hint, struct exu_version version);
 
 /*
  * Look for any fields in all units: `types` and `paths` as in fields.def, `paths` NULL for a type's size. A field that

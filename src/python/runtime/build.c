@@ -77,9 +77,10 @@ bool exu_py_layout_from_dwarf(struct exu_py_candidate *candidate, struct exu_bin
   if (!file || exu_elf_file_symbols(file) != EXU_SYMBOLS_DWARF) return false;
   Dwarf *dwarf = exu_elf_file_dwarf(file);
   if (!dwarf) return false;
-  for (size_t i = 0; exu_layout_hint_symbols[i] && count < HINTS_MAX; i++) {
+  for (const struct exu_layout_hint *hint = exu_layout_hints; hint->symbol && count < HINTS_MAX; hint++) {
     struct exu_elf_symbol symbol;
-    if (exu_elf_file_symbol(file, exu_layout_hint_symbols[i], &symbol)) hints[count++] = symbol.value;
+    if (!exu_layout_hint_is_of(hint, candidate->runtime.build.version)) continue;
+    if (exu_elf_file_symbol(file, hint->symbol, &symbol)) hints[count++] = symbol.value;
   }
   if (!exu_layout_from_dwarf(dwarf, hints, count, &candidate->runtime.layout)) return false;
   take_rest(candidate);
