@@ -27,11 +27,10 @@ bool exu_crash_has_address(int32_t signal, int32_t code) {
   }
 }
 
-/* Raised by the kernel for what a thread did, in that thread. */
-static bool is_fault(int32_t signal, int32_t code) {
-  if (code <= 0) return false;
+/* A signal that the kernel raises for what a thread does, in that thread. */
+static bool is_of_faults(int32_t signal) {
   switch (signal) {
-  case EXU_SIGBUS: return code != EXU_BUS_MCEERR_AO; /* memory went bad that nobody had asked for */
+  case EXU_SIGBUS:
   case EXU_SIGSEGV:
   case EXU_SIGFPE:
   case EXU_SIGILL:
@@ -39,6 +38,12 @@ static bool is_fault(int32_t signal, int32_t code) {
   case EXU_SIGSYS: return true;
   default: return false;
   }
+}
+
+static bool is_fault(int32_t signal, int32_t code) {
+  /* Memory went bad that nobody had asked for. */
+  if (signal == EXU_SIGBUS && code == EXU_BUS_MCEERR_AO) return false;
+  return code > 0 && is_of_faults(signal);
 }
 
 void exu_crash_blame(struct exu_process *process, struct exu_os_thread *thread, const struct exu_registers *registers) {
@@ -122,6 +127,12 @@ bool exu_crash_is_raised(const struct exu_process *process) {
   const struct exu_crash *crash = process->crash;
   return crash && crash->has_code && exu_crash_is_sent(crash->code) && process->pid > 0 &&
          crash->sender_pid == process->pid && process->first_died && process->thread_count > 0;
+}
+
+bool exu_crash_handlers_tell(const struct exu_process *process) {
+  const struct exu_scene *scene = &process->scene;
+  if (!exu_crash_is_raised(process)) return false;
+  return !scene->thread || scene->thread != scene->sender || is_of_faults(process->crash->signal);
 }
 
 bool exu_crash_may_handle(struct exu_process *process, const struct exu_os_thread *thread) {

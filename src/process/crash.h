@@ -21,12 +21,15 @@ struct exu_crash *exu_crash_create(struct exu_process *process, int32_t signal, 
  */
 void exu_crash_describe(struct exu_process *process);
 
-/*
- * Did the process itself send the signal that ended it, perhaps in a handler of the signal that it died of? Then, and
- * only then, look at threads with exu_crash_handled until that returns true: those of which exu_crash_may_handle says
- * that a handler may run on their stack and be the one.
- */
+/* Did the process itself send the signal that ended it, perhaps in a handler of the signal that it died of? */
 bool exu_crash_is_raised(const struct exu_process *process);
+
+/*
+ * Was it raised so, and may a handler tell more of it? None does of a signal that no fault gives, once it is certain
+ * which thread raised it. Then, and only then, look at threads with exu_crash_handled until that returns true: those of
+ * which exu_crash_may_handle says that a handler may run on their stack and be the one.
+ */
+bool exu_crash_handlers_tell(const struct exu_process *process);
 bool exu_crash_may_handle(struct exu_process *process, const struct exu_os_thread *thread);
 
 /* The signal handlers that run on a thread's stack, as unwinding from its registers found them. */

@@ -112,7 +112,7 @@ static bool find_handlers(struct finishing *finishing, const struct exu_joined *
  */
 static void look_into_handlers(struct finishing *finishing) {
   struct exu_stacks *stacks = finishing->stacks;
-  if (!exu_crash_is_raised(stacks->process)) return;
+  if (!exu_crash_handlers_tell(stacks->process)) return;
   bool known = true;
   for (size_t i = 0; i < stacks->report->thread_count; i++) {
     struct exu_joined *joined = &stacks->joined[i];

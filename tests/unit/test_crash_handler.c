@@ -53,6 +53,7 @@ struct frame {
   const uint8_t *code;
   size_t size;
   uint64_t rax, rsi, rip;
+  int32_t sent; /* in rdx, the signal of tgkill; 0: SIGSEGV */
   uint64_t trap, error, address;
   int32_t signal, signal_code; /* of siginfo; 0: a handler without SA_SIGINFO */
   uint64_t word;               /* its address, or pid and uid */
@@ -76,6 +77,8 @@ struct scene {
   bool swapped;     /* the thread that the signal ended has no handlers, but the other one */
 };
 
+static uint64_t rdx_of(const struct frame *frame) { return (uint64_t)(frame->sent ? frame->sent : EXU_SIGSEGV); }
+
 static void put_frame(uint8_t *context, uint8_t *text, const struct frame *frame, uint64_t rip) {
   uint64_t words[38] = {0};
   for (uint64_t i = 0; i < 8; i++) words[5 + i] = 8 + i; /* r8 to r15 */
@@ -83,7 +86,7 @@ static void put_frame(uint8_t *context, uint8_t *text, const struct frame *frame
   words[4] = frame->stack_size;
   words[5 + 8] = PID; /* rdi */
   words[5 + 9] = frame->rsi ? frame->rsi : TID;
-  words[5 + 12] = 11; /* rdx */
+  words[5 + 12] = rdx_of(frame);
   words[5 + 13] = frame->rax;
   words[5 + 15] = STACK + 0x8000;
   words[5 + 16] = frame->rip ? frame->rip : rip;
@@ -121,8 +124,13 @@ static void open_scene(struct opened *opened, const struct scene *scene) {
   struct core_registers in_call = {
       .rdi = PID, .rsi = TID, .rdx = (uint64_t)signal, .rip = RAISED, .rsp = STACK + 0x100, .orig_rax = 234};
   struct core_registers idle = {.rip = RAISED, .rsp = STACK + 0x100, .orig_rax = 34};
-  struct core_registers back = {
-      .rax = scene->inner.rax, .rdi = PID, .rsi = TID, .rdx = 11, .rip = TEXT, .rsp = STACK + 0x8000, .orig_rax = -1};
+  struct core_registers back = {.rax = scene->inner.rax,
+                                .rdi = PID,
+                                .rsi = TID,
+                                .rdx = rdx_of(&scene->inner),
+                                .rip = TEXT,
+                                .rsp = STACK + 0x8000,
+                                .orig_rax = -1};
   if (scene->inner.rip) back.rip = scene->inner.rip;
   if (scene->in_call) back.orig_rax = 0;
   if (!scene->carried_out) back.rflags = RESUME_FLAG;
@@ -426,6 +434,51 @@ static void a_thread_without_handlers_that_sent_the_signal_to_itself_crashed(voi
   forget(&opened);
 }
 
+static void assert_says(const struct scene *scene, const char *expected) {
+  struct opened opened;
+  open_scene(&opened, scene);
+  assert_string_equal(crash_sentence(opened.process.crash, PID), expected);
+  forget(&opened);
+}
+
+static bool handlers_tell(const struct scene *scene) {
+  struct opened opened;
+  open_scene(&opened, scene);
+  const bool tell = exu_crash_handlers_tell(&opened.process);
+  forget(&opened);
+  return tell;
+}
+
+static void handlers_tell_nothing_more_of_a_signal_that_no_fault_gives_once_its_sender_is_certain(void **state) {
+  (void)state;
+  const struct frame proof = {CODE(load), .rax = 0x10, .trap = PAGE_FAULT, .error = 4, .address = 0x10};
+  const struct scene certain = {.signal = EXU_SIGABRT, .inner = proof, .swapped = true};
+  struct opened opened;
+  open_scene(&opened, &certain);
+  assert_false(exu_crash_handlers_tell(&opened.process));
+  const uint64_t context = INNER;
+  const struct exu_handlers other = {
+      .thread = &opened.process.threads[1], .contexts = &context, .count = 1, .complete = true};
+  assert_false(exu_crash_handled(&opened.process, &other));
+  assert_string_equal(crash_sentence(opened.process.crash, PID),
+                      "Aborted (SIGABRT raised by the process itself) in thread 1234");
+  forget(&opened);
+  /* They may of one that faults give, of one whose sender may run one or is not known, and where one has returned. */
+  struct scene scene = certain;
+  scene.signal = EXU_SIGSEGV;
+  assert_true(handlers_tell(&scene));
+  scene = certain;
+  scene.swapped = false;
+  assert_true(handlers_tell(&scene));
+  scene.elsewhere = true;
+  assert_true(handlers_tell(&scene));
+  scene = (struct scene){
+      .signal = EXU_SIGABRT, .inner = {.rip = RAISED, .sent = EXU_SIGABRT}, .returned = true, .carried_out = true};
+  assert_says(&scene,
+              "Aborted (SIGABRT raised by the process itself) in thread 1234, raised again by a signal handler");
+  assert_true(handlers_tell(&scene));
+}
+
 /* Any number of threads may claim one and the same large stack: all of them together are looked at within a bound. */
 static void whose_stack_is_not_looked_at_any_more_may_run_a_handler(void **state) {
   (void)state;
@@ -551,13 +604,6 @@ static void a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_b
   forget(&opened);
 }
 
-static void assert_says(const struct scene *scene, const char *expected) {
-  struct opened opened;
-  open_scene(&opened, scene);
-  assert_string_equal(crash_sentence(opened.process.crash, PID), expected);
-  forget(&opened);
-}
-
 /* What has been mended leaves the same behind, where the same is done again and again. */
 static void a_fault_of_an_instruction_that_was_carried_out_since_is_long_past(void **state) {
   (void)state;
@@ -647,6 +693,7 @@ int main(void) {
       cmocka_unit_test(a_guard_page_is_one_that_was_not_there),
       cmocka_unit_test(other_exceptions_are_known_by_their_instruction),
       cmocka_unit_test(a_thread_without_handlers_that_sent_the_signal_to_itself_crashed),
+      cmocka_unit_test(handlers_tell_nothing_more_of_a_signal_that_no_fault_gives_once_its_sender_is_certain),
       cmocka_unit_test(whose_stack_is_not_looked_at_any_more_may_run_a_handler),
       cmocka_unit_test(who_may_run_a_handler_is_not_called_crashed_for_want_of_another),
       cmocka_unit_test(a_thread_that_raised_its_signal_and_handled_it_raised_it_itself),
