@@ -11,7 +11,8 @@ struct exu_arena_block {
   max_align_t data[];
 };
 
-enum { FIRST_BLOCK = 64 * 1024, LARGEST_STEP = 4 * 1024 * 1024 };
+/* From 128 KiB on, malloc gives pages of their own (M_MMAP_THRESHOLD of mallopt(3)). */
+enum { FIRST_BLOCK = 256 * 1024, LARGEST_STEP = 4 * 1024 * 1024 };
 
 void exu_arena_init(struct exu_arena *arena, size_t budget) { *arena = (struct exu_arena){.budget = budget}; }
 
