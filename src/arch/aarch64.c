@@ -31,7 +31,7 @@ static uint64_t pthread_self_of(uint64_t thread_pointer) {
 }
 
 /* struct _aarch64_ctx of the floating point registers (asm/sigcontext.h): FPSIMD_MAGIC and the size. */
-static bool is_context_word(uint64_t word) { return word == UINT64_C(0x0000021046508001); }
+#define FPSIMD_CONTEXT UINT64_C(0x0000021046508001)
 
 /* mov x8, #imm16; svc #0 */
 static int64_t call_number_in_code(const uint8_t code[EXU_CALL_CODE_SIZE]) {
@@ -62,5 +62,5 @@ const struct exu_arch exu_arch_aarch64 = {
     .call_result = 0,
     .prstatus_result = 0,
     .call_arguments = {0, 1, 2, 3, 4, 5},
-    .is_context_word = is_context_word,
+    .context_words = {FPSIMD_CONTEXT, FPSIMD_CONTEXT},
 };

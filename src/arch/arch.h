@@ -71,8 +71,8 @@ struct exu_arch {
   size_t context_size;
   /* The registers of what was interrupted, without the thread pointer. */
   void (*decode_context)(const void *context, struct exu_registers *registers, struct exu_exception *exception);
-  /* Every such context has a word of which this is true, at context_word; few other words are so. */
-  bool (*is_context_word)(uint64_t word);
+  /* Every such context has one of these words at context_word; few other words are so. 0: not known. */
+  uint64_t context_words[2];
   size_t context_word;
   /* Can these bytes be one? NULL: every word that could be one's is taken for one. */
   bool (*is_context)(const void *context);
@@ -104,6 +104,10 @@ static inline uint64_t exu_arch_word(const struct exu_arch *arch, const void *by
   else
     memcpy(&word, bytes, sizeof(uint32_t));
   return word;
+}
+
+static inline bool exu_arch_is_context_word(const struct exu_arch *arch, uint64_t word) {
+  return word == arch->context_words[0] || word == arch->context_words[1];
 }
 
 /* NULL when the machine is not supported. */

@@ -114,9 +114,6 @@ static void decode_context(const void *context, struct exu_registers *registers,
   exception->address = exu_cursor_u64(&cursor);
 }
 
-/* cs, gs, fs and ss of a 64-bit program; kernels before 4.7 left ss out. */
-static bool is_context_word(uint64_t word) { return word == UINT64_C(0x002b000000000033) || word == 0x33; }
-
 /*
  * arch/x86/kernel/signal_64.c: few uc_flags, no link, and the floating point state behind it all, aligned for FXSAVE at
  * least. Bit 1 of rflags is always set, those from 22 on never.
@@ -191,7 +188,8 @@ const struct exu_arch exu_arch_x86_64 = {
     .call_arguments = {5, 4, 1, 10, 8, 9},
     .context_size = CONTEXT_SIZE,
     .decode_context = decode_context,
-    .is_context_word = is_context_word,
+    /* cs, gs, fs and ss of a 64-bit program; kernels before 4.7 left ss out. */
+    .context_words = {UINT64_C(0x002b000000000033), 0x33},
     .context_word = 184,
     .is_context = is_context,
 };

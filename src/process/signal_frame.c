@@ -44,7 +44,7 @@ bool exu_signal_frame_absent(struct exu_process *process, const struct exu_os_th
   const struct exu_registers *registers = &thread->registers;
   const struct exu_arch *arch = process->arch;
   const struct exu_region *stack = registers->valid ? exu_space_find(process->space, registers->sp) : NULL;
-  if (!stack || !arch->is_context_word || registers->sp % 8 != 0) return false;
+  if (!stack || !arch->context_words[0] || registers->sp % 8 != 0) return false;
   /* A thread's own block lies at the top of its stack; what follows in the same mapping is something else. */
   uint64_t end = stack->end;
   if (registers->has_thread_pointer && registers->thread_pointer > registers->sp && registers->thread_pointer < end)
@@ -58,7 +58,7 @@ bool exu_signal_frame_absent(struct exu_process *process, const struct exu_os_th
     process->scene.stack_bytes_left -= 8 * count;
     if (exu_space_read(process->space, at, words, count * 8) != EXU_READABLE) return false;
     for (size_t i = 0; i < count; i++)
-      if (arch->is_context_word(words[i]) && may_be_context(process, at + 8 * i)) return false;
+      if (exu_arch_is_context_word(arch, words[i]) && may_be_context(process, at + 8 * i)) return false;
     at += 8 * count;
   }
   return true;

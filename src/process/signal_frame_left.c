@@ -37,7 +37,7 @@ static bool find_below(const struct exu_process *process, const struct exu_os_th
   const uint64_t end = (sp - arch->red_zone) & ~UINT64_C(7);
   for (uint64_t at = end; at > end - FRAME_MAX; at -= 8) {
     if (exu_space_read(process->space, at, &word, sizeof word) != EXU_READABLE) return false;
-    if (arch->is_context_word(word) && gave_back(process, thread, at - arch->context_word, frame)) return true;
+    if (exu_arch_is_context_word(arch, word) && gave_back(process, thread, at - arch->context_word, frame)) return true;
   }
   return false;
 }
@@ -74,7 +74,7 @@ static bool look_at(void *context, uint64_t address, const uint8_t *bytes, size_
   for (size_t i = 0; size - i >= 8; i += 8) {
     uint64_t word;
     memcpy(&word, bytes + i, sizeof word);
-    if (!arch->is_context_word(word)) continue;
+    if (!exu_arch_is_context_word(arch, word)) continue;
     if (!spend(search, COST_OF_A_LOOK)) return false;
     const uint64_t found = address + i - arch->context_word;
     if (!gave_back(search->process, search->thread, found, &frame) || !is_first_of_its_stack(&frame, found)) continue;
@@ -100,6 +100,6 @@ static bool find_elsewhere(const struct exu_process *process, const struct exu_o
 
 bool exu_signal_frame_find_left(const struct exu_process *process, const struct exu_os_thread *thread,
                                 struct exu_signal_frame *frame) {
-  if (!process->arch->is_context_word) return false;
+  if (!process->arch->context_words[0]) return false;
   return find_below(process, thread, frame) || find_elsewhere(process, thread, frame);
 }
