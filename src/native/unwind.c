@@ -94,10 +94,10 @@ static struct exu_native_frame *push(struct exu_unwinder *unwinder) {
 /* What a callee must keep is what is known of its callers. */
 static void note_kept(const struct exu_unwinder *unwinder, Dwfl_Frame *state, struct exu_native_frame *frame) {
   size_t count = 0;
-  for (unsigned i = 0; i < unwinder->rules->register_count && count < 2; i++) {
+  for (uint32_t left = unwinder->rules->callee_saved; left && count < 2; left &= left - 1) {
     Dwarf_Word value;
-    if (!(unwinder->rules->callee_saved >> i & 1)) continue;
-    if (dwfl_frame_reg(state, i, &value) != 0 || !exu_map_find(unwinder->watched, value)) continue;
+    if (dwfl_frame_reg(state, (unsigned)__builtin_ctz(left), &value) != 0 || !exu_map_find(unwinder->watched, value))
+      continue;
     if (count == 0 || frame->kept[0] != value) frame->kept[count++] = value;
   }
 }
