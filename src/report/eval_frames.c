@@ -60,23 +60,20 @@ void exu_say_order(const struct exu_stack_builder *builder, int64_t tid) {
            "are together");
 }
 
-struct exu_merge_native *exu_merge_natives(const struct exu_stack_builder *builder,
-                                           const struct exu_stack_runtime *runtime,
-                                           const struct exu_native_thread *thread) {
-  struct exu_merge_native *native = calloc(thread->count + 1, sizeof *native);
-  for (size_t i = 0; native && i < thread->count; i++) {
+void exu_merge_natives(const struct exu_stack_builder *builder, const struct exu_stack_runtime *runtime,
+                       const struct exu_native_thread *thread, struct exu_merge_native *natives) {
+  for (size_t i = 0; i < thread->count; i++) {
     const struct exu_native_frame *frame = &thread->frames[i];
     const uint64_t size = frame->place->part_size;
-    native[i] = (struct exu_merge_native){.sp = frame->sp, .cfa = frame->cfa};
+    natives[i] = (struct exu_merge_native){.sp = frame->sp, .cfa = frame->cfa};
     if (!runtime || !exu_may_run(builder, runtime, frame)) continue;
-    native[i].function = frame->place->part_start;
-    native[i].unsymbolized = frame->place->start == 0;
-    native[i].size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+    natives[i].function = frame->place->part_start;
+    natives[i].unsymbolized = frame->place->start == 0;
+    natives[i].size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
     if (runtime->by_marker) continue;
-    native[i].eval_name =
+    natives[i].eval_name =
         exu_is_eval_loop(frame->place->calls[exu_eval_call(runtime, frame->place)].function, runtime->python2);
   }
-  return native;
 }
 
 /* The order of the chains, in which activations are found. */
@@ -130,15 +127,16 @@ static struct exu_merge_result ask(const struct exu_merge_stack *stack, struct e
 /* The rule counts calls of the eval loop, of which compiled code makes none. False without memory. */
 static bool find_by_pointer(const struct exu_merge_stack *stack, struct exu_merge_activation *activations,
                             size_t activation_count, struct asking *asking, struct exu_merge_result *result) {
-  struct exu_merge_activation *counted EXU_GUARD(free) = malloc((activation_count + 1) * sizeof *counted);
-  size_t count = 0;
-  if (!counted) return false;
-  for (size_t i = 0; i < activation_count; i++)
-    if (!activations[i].compiled) counted[count++] = activations[i];
-  if (count == activation_count) {
+  size_t compiled = 0, count = 0;
+  for (size_t i = 0; i < activation_count; i++) compiled += activations[i].compiled;
+  if (compiled == 0) {
     *result = ask(stack, activations, activation_count, asking);
     return true;
   }
+  struct exu_merge_activation *counted EXU_GUARD(free) = malloc((activation_count + 1) * sizeof *counted);
+  if (!counted) return false;
+  for (size_t i = 0; i < activation_count; i++)
+    if (!activations[i].compiled) counted[count++] = activations[i];
   *result = ask(stack, counted, count, asking);
   return put_back(activations, activation_count, counted, count);
 }
@@ -148,14 +146,10 @@ static bool find_eval_frames_of(struct exu_stack_builder *builder, const struct 
                                 const struct exu_merge_stack *stack, struct exu_merge_activation *activations,
                                 size_t activation_count, int64_t tid, struct exu_merge_result *result) {
   const struct exu_stack_runtime *runtime = &builder->runtimes[activations[0].group];
-  struct exu_merge_native *frames EXU_GUARD(free) = exu_merge_natives(builder, runtime, parts->native);
   struct asking asking = {
       .builder = builder, .tid = tid, .runtime = runtime, .native = parts->native, .index = SIZE_MAX};
-  struct exu_merge_stack own = *stack;
-  if (!frames) return false;
-  own.frames = frames;
-  if (!runtime->by_marker) return find_by_pointer(&own, activations, activation_count, &asking, result);
-  *result = exu_merge_by_marker(&own, activations, activation_count);
+  if (!runtime->by_marker) return find_by_pointer(stack, activations, activation_count, &asking, result);
+  *result = exu_merge_by_marker(stack, activations, activation_count);
   return true;
 }
 
@@ -170,13 +164,15 @@ static enum exu_merged_by rule_of(enum exu_merge_rule rule, enum exu_merged_by b
 
 /* Each runtime's activations by its own rule, then all into one order. False without memory. */
 bool exu_find_eval_frames(struct exu_stack_builder *builder, const struct exu_stack_parts *parts,
-                          const struct exu_merge_stack *stack, struct exu_merge_activation *activations,
-                          size_t activation_count, struct exu_thread *thread) {
+                          const struct exu_merge_stack *stack, struct exu_merge_native *natives,
+                          struct exu_merge_activation *activations, size_t activation_count,
+                          struct exu_thread *thread) {
   bool known = true;
   thread->merged_by = EXU_MERGED_BY_NONE;
   for (size_t first = 0, end; first < activation_count; first = end) {
     struct exu_merge_result result;
     for (end = first + 1; end < activation_count && activations[end].group == activations[first].group;) end++;
+    exu_merge_natives(builder, &builder->runtimes[activations[first].group], parts->native, natives);
     if (!find_eval_frames_of(builder, parts, stack, activations + first, end - first, thread->tid, &result))
       return false;
     thread->merged_by = rule_of(result.rule, thread->merged_by);

@@ -443,8 +443,8 @@ static bool write_frames(struct exu_stack_builder *builder, const struct exu_sta
 /* A merge takes memory besides the arena's: as much as that still has, or a little. */
 static bool has_room(const struct exu_stack_builder *builder, const struct exu_merge_stack *stack,
                      size_t activation_count) {
-  enum { LITTLE = 16 << 20, NATIVES = 2 /* of all, and of one runtime */, RUNS = 3 /* two copies to sort them */ };
-  const size_t size = NATIVES * stack->count * sizeof(struct exu_merge_native) +
+  enum { LITTLE = 16 << 20, RUNS = 3 /* two copies to sort them */ };
+  const size_t size = stack->count * sizeof(struct exu_merge_native) +
                       exu_merge_room(stack, activation_count) * sizeof(struct exu_merge_item) +
                       RUNS * activation_count * sizeof(struct exu_merge_activation);
   return size <= LITTLE || exu_arena_has_room(builder->arena, size);
@@ -467,16 +467,17 @@ static struct exu_merge_item *merge(struct exu_stack_builder *builder, const str
     builder->arena->exhausted = true;
     return NULL;
   }
-  struct exu_merge_native *frames EXU_GUARD(free) = exu_merge_natives(builder, NULL, native);
+  struct exu_merge_native *natives EXU_GUARD(free) = calloc(native->count + 1, sizeof *natives);
   struct exu_merge_item *items = calloc(exu_merge_room(&stack, activation_count) + 1, sizeof *items);
-  stack.frames = frames;
-  if (!frames || !items ||
-      (known && !exu_find_eval_frames(builder, parts, &stack, activations, activation_count, thread))) {
+  stack.frames = natives;
+  if (!natives || !items ||
+      (known && !exu_find_eval_frames(builder, parts, &stack, natives, activations, activation_count, thread))) {
     free(items);
     return NULL;
   }
   if (known) say_lost(builder, activations, activation_count, thread->tid);
-  mark_eval_loops(builder, parts, frames);
+  exu_merge_natives(builder, NULL, native, natives);
+  mark_eval_loops(builder, parts, natives);
   *count = exu_merge(&stack, activations, activation_count, items);
   say_alone(builder, items, *count, thread->tid);
   return items;
