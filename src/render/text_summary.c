@@ -16,7 +16,9 @@ enum {
 /* What a thread does, and where. Its stack has a call of `function` in `module`. */
 struct doing {
   size_t thread;
+  bool stopped;            /* with its whole process: `kind` is what it goes on with */
   enum exu_wait_kind kind; /* EXU_WAIT_UNKNOWN: it is not known whether it waits */
+  bool in_call;            /* EXU_WAIT_SYSCALL: nothing tells whether it waits in that */
   const char *call;        /* the system call, where that is all there is to say; else NULL */
   int32_t module;          /* -1 unknown */
   struct exu_string function;
@@ -41,9 +43,12 @@ static const struct exu_frame *visible_frame(const struct exu_report *report, co
 
 static struct doing doing_of(const struct exu_report *report, size_t index) {
   const struct exu_thread *thread = &report->threads[index];
+  const struct exu_wait *wait = thread->wait;
   struct doing doing = {.thread = index, .module = -1};
-  if (thread->wait) doing.kind = thread->wait->kind;
-  if (doing.kind == EXU_WAIT_SYSCALL) doing.call = thread->wait->system_call_name;
+  if (wait) doing.stopped = wait->kind == EXU_WAIT_STOPPED;
+  if (wait) doing.kind = doing.stopped ? wait->resumes_as : wait->kind;
+  if (doing.kind == EXU_WAIT_SYSCALL) doing.call = wait->system_call_name;
+  doing.in_call = doing.kind == EXU_WAIT_SYSCALL && (!doing.call || wait->call_class == EXU_CALL_OTHER);
   const struct exu_frame *frame = visible_frame(report, thread), *end = thread->frames + thread->frame_count;
   if (!frame) return doing;
   doing.module = frame->module;
@@ -53,7 +58,9 @@ static struct doing doing_of(const struct exu_report *report, size_t index) {
 }
 
 static int compare_calls(const struct doing *a, const struct doing *b) {
+  if (a->stopped != b->stopped) return a->stopped ? 1 : -1;
   if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
+  if (a->in_call != b->in_call) return a->in_call ? 1 : -1;
   if (a->module != b->module) return a->module < b->module ? -1 : 1;
   int order = strcmp(a->call ? a->call : "", b->call ? b->call : "");
   if (order != 0) return order;
@@ -78,6 +85,17 @@ static int by_count(const void *a, const void *b) {
   const struct line *one = a, *other = b;
   if (one->count != other->count) return one->count > other->count ? -1 : 1;
   return (one->thread > other->thread) - (one->thread < other->thread);
+}
+
+/* What all of them do; nothing when that is not known. */
+static const char *verb(const struct doing *doing) {
+  if (doing->stopped) return " are stopped";
+  if (doing->in_call) return " are in a system call";
+  switch (doing->kind) {
+  case EXU_WAIT_UNKNOWN: return "";
+  case EXU_WAIT_RUNNING: return " run";
+  default: return " wait";
+  }
 }
 
 /* "condition variable"; NULL: no word */
@@ -128,11 +146,7 @@ static void put_several(struct exu_text *text, const struct doing *items, size_t
   size_t shown = text->options->verbose || count <= NAMED + 1 ? count : NAMED;
   exu_out_grouped(out, count);
   exu_out(out, " threads without Python frames");
-  if (items->kind == EXU_WAIT_RUNNING) {
-    exu_out(out, " run");
-  } else if (items->kind != EXU_WAIT_UNKNOWN) {
-    exu_out(out, " wait");
-  }
+  exu_out(out, verb(items));
   put_where(text, items);
   if (what) {
     exu_out(out, " (");

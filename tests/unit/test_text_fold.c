@@ -306,6 +306,28 @@ static void threads_that_do_the_same_share_a_line(void **state) {
   free(text);
 }
 
+static void threads_are_said_to_wait_only_when_they_do(void **state) {
+  (void)state;
+  struct exu_wait runs = WAIT(EXU_WAIT_STOPPED, .resumes_as = EXU_WAIT_RUNNING),
+                  waits = WAIT(EXU_WAIT_STOPPED, .resumes_as = EXU_WAIT_COND),
+                  call = WAIT(EXU_WAIT_SYSCALL, .system_call_name = "fstat"),
+                  nameless = WAIT(EXU_WAIT_SYSCALL, .call_class = EXU_CALL_OTHER),
+                  reads = WAIT(EXU_WAIT_SYSCALL, .call_class = EXU_CALL_READ, .system_call_name = "read");
+  const struct {
+    const struct exu_wait *wait;
+    const char *said;
+  } cases[] = {{&runs, " are stopped in libfoo.so, in worker: 1 and 2\n"},
+               {&waits, " are stopped in libfoo.so, in worker (condition variable): 1 and 2\n"},
+               {&call, " are in a system call in libfoo.so, in worker (fstat): 1 and 2\n"},
+               {&nameless, " are in a system call in libfoo.so, in worker: 1 and 2\n"},
+               {&reads, " wait in libfoo.so, in worker (read): 1 and 2\n"}};
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    struct exu_thread threads[] = {THREAD(busy, .wait = cases[i].wait), THREAD(busy, .wait = cases[i].wait)};
+    for (size_t k = 0; k < COUNT(threads); k++) threads[k].tid = 1 + (int64_t)k;
+    check_end(threads, COUNT(threads), plain, cases[i].said);
+  }
+}
+
 static void an_owner_is_shown_with_its_stack_and_so_is_the_one_it_waits_for(void **state) {
   (void)state;
   struct exu_wait first = WAIT(EXU_WAIT_MUTEX, .address = 0x1, .owner_place = EXU_OWNER_THREAD),
@@ -363,6 +385,7 @@ int main(void) {
       cmocka_unit_test(where_a_thread_crashed_is_shown_with_its_offset),
       cmocka_unit_test(a_function_of_cython_is_one_frame_with_the_line_of_its_source),
       cmocka_unit_test(threads_that_do_the_same_share_a_line),
+      cmocka_unit_test(threads_are_said_to_wait_only_when_they_do),
       cmocka_unit_test(an_owner_is_shown_with_its_stack_and_so_is_the_one_it_waits_for),
       cmocka_unit_test(many_kinds_of_threads_are_a_few_lines),
   };
