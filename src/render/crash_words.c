@@ -214,7 +214,7 @@ static void put_fault(struct exu_output *out, const struct exu_crash *crash, con
     return;
   }
   if (!crash->has_address && by_kernel) {
-    exu_out(out, " at a non-canonical or otherwise unreportable address");
+    exu_out(out, " for which the kernel gives no address (a non-canonical or misaligned one, or none)");
   } else if (crash->has_address) {
     switch (crash->access) {
     case EXU_CRASH_READS: exu_out(out, " reading"); break;

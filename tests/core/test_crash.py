@@ -24,7 +24,8 @@ SUMMARY = {
     "read": "Segmentation fault reading address {address} (near NULL) in thread {tid}",
     "write": "Segmentation fault writing address {address} (near NULL) in thread {tid}",
     "execute": "Segmentation fault executing address {address} (no mapping) in thread {tid}",
-    "noncanonical": "Segmentation fault at a non-canonical or otherwise unreportable address in thread {tid}",
+    "noncanonical": "Segmentation fault for which the kernel gives no address (a non-canonical or misaligned one, or none) in thread {tid}",
+    "privileged": "Segmentation fault for which the kernel gives no address (a non-canonical or misaligned one, or none) in thread {tid}",
     "short_file": "Bus error reading address {address} in {directory}/short (rw-) in thread {tid}",
     "divide": "Floating point exception (integer divide by zero) at ",
     "invalid": "Illegal instruction (illegal operand) at ",
@@ -34,6 +35,7 @@ NAMES = {"divide": "SIGFPE", "invalid": "SIGILL", "abort": "SIGABRT", "short_fil
 CASES = [
     # (fault, handler, thread); each is another way for the signal to come back
     ("read", "none", "thread"), ("read", "faulthandler", "main"), ("noncanonical", "faulthandler", "main"),
+    ("privileged", "none", "thread"),
     ("divide", "faulthandler", "main"), ("abort", "faulthandler", "thread"), ("read", "kill", "thread"),
     ("write", "kill", "main"), ("short_file", "kill", "thread"), ("invalid", "raise", "main"),
     ("short_file", "raise", "main"), ("execute", "raise", "thread"), ("write", "tgkill", "thread"),

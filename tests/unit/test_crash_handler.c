@@ -363,7 +363,8 @@ static void a_guard_page_is_one_that_was_not_there(void **state) {
 static void other_exceptions_are_known_by_their_instruction(void **state) {
   (void)state;
   struct scene scene = {.inner = {CODE(load), .rax = UINT64_C(0xdead000000000000), .trap = PROTECTION}};
-  const char *refused = "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234" AGAIN;
+  const char *refused = "Segmentation fault for which the kernel gives no address (a non-canonical or misaligned one, "
+                        "or none) in thread 1234" AGAIN;
   assert_proven(&scene, refused);
   scene.inner.rax = DATA;
   assert_unproven(&scene);
@@ -598,7 +599,8 @@ static void a_handler_that_has_returned_is_known_by_the_registers_that_it_gave_b
   scene.inner.rax = UINT64_C(0xdead000000000000);
   open_scene(&opened, &scene);
   assert_string_equal(crash_sentence(opened.process.crash, PID),
-                      "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234, raised "
+                      "Segmentation fault for which the kernel gives no address (a non-canonical or misaligned one, or "
+                      "none) in thread 1234, raised "
                       "again by the process itself");
   assert_false(opened.process.crash->has_address);
   forget(&opened);

@@ -187,7 +187,8 @@ static void the_direction_is_not_guessed(void **state) {
 static void an_address_that_the_kernel_does_not_report_is_not_null(void **state) {
   (void)state;
   assert_summary(&(struct scene){.signal = 11, .code = EXU_SI_KERNEL, .word = 0},
-                 "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234");
+                 "Segmentation fault for which the kernel gives no address (a non-canonical or misaligned one, or "
+                 "none) in thread 1234");
   struct described described;
   describe(&described, &(struct scene){.signal = 11, .code = EXU_SI_KERNEL, .word = 0});
   assert_false(described.process.crash->has_address);
@@ -391,7 +392,8 @@ static void a_stack_without_room_for_a_handler_is_an_overflow(void **state) {
   assert_summary(&(struct scene){.signal = 11, .code = EXU_SI_KERNEL, .rsp = STACK + 0x100, .text = unknown},
                  "Segmentation fault at the end of the stack of thread 1234: probably a stack overflow");
   assert_summary(&(struct scene){.signal = 11, .code = EXU_SI_KERNEL, .rsp = STACK + 0x2000, .text = unknown},
-                 "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234");
+                 "Segmentation fault for which the kernel gives no address (a non-canonical or misaligned one, or "
+                 "none) in thread 1234");
   /* There was no room for the handler of another fault. */
   assert_summary(
       &(struct scene){.signal = 11, .code = EXU_SI_KERNEL, .rsp = STACK + 0x100, .rax = 0x10, .text = load_rax},
@@ -402,7 +404,8 @@ static void a_stack_without_room_for_a_handler_is_an_overflow(void **state) {
                                  .rsp = STACK + 0x100,
                                  .rax = UINT64_C(0xdead000000000000),
                                  .text = load_rax},
-                 "Segmentation fault at a non-canonical or otherwise unreportable address in thread 1234");
+                 "Segmentation fault for which the kernel gives no address (a non-canonical or misaligned one, or "
+                 "none) in thread 1234");
 }
 
 static void how_much_of_a_file_was_mapped_is_said_where_a_page_of_it_is_missing(void **state) {

@@ -109,6 +109,12 @@ void exv_invalid(uint64_t unused) {
   (void)unused;
   __builtin_trap();
 }
+void exv_privileged(uint64_t unused) {
+  (void)unused;
+#ifdef __x86_64__
+  __asm__ volatile("hlt");
+#endif
+}
 void exv_abort(uint64_t unused) {
   (void)unused;
   abort();
