@@ -4,7 +4,7 @@
 #include "render/words.h"
 
 enum {
-  CIRCLE_NAMED = 32, /* threads of a circle that its sentence names */
+  CIRCLE_NAMED = 32, /* threads of a circle that its sentence names, and the last one */
   HANG_NAMED = 4,    /* of a hang */
 };
 
@@ -25,21 +25,26 @@ static const struct {
                         "; it is none if a lock was released since."},
 };
 
+/* From a thread of the circle to its last one, over some that are not named. */
+static void put_leap(struct exu_output *out, const struct exu_report *report, size_t last, size_t between) {
+  exu_out(out, "waits, over ");
+  exu_out_unsigned(out, between);
+  exu_out(out, between == 1 ? " more thread, for " : " more threads, for ");
+  put_thread(out, report, last);
+}
+
 static void put_circle(struct exu_output *out, const struct exu_report *report, const struct exu_deadlock *deadlock) {
-  const size_t *threads = deadlock->threads, count = deadlock->thread_count;
+  const size_t *threads = deadlock->threads, count = deadlock->thread_count, last = count - 1;
   put_thread(out, report, threads[0]);
   exu_out_char(out, ' ');
   for (size_t i = 0; i < count; i++) {
     if (i > 0) exu_out(out, ", which ");
-    if (count > CIRCLE_NAMED && i == CIRCLE_NAMED - 1) {
-      exu_out(out, "waits, over ");
-      exu_out_unsigned(out, count - CIRCLE_NAMED);
-      exu_out(out, " more threads, for ");
-      put_thread(out, report, threads[count - 1]);
-      i = count - 2;
-      continue;
+    if (i == CIRCLE_NAMED - 1 && last > CIRCLE_NAMED) {
+      put_leap(out, report, threads[last], last - CIRCLE_NAMED);
+      i = last - 1;
+    } else {
+      exu_words_edge(out, report, threads[i], threads[(i + 1) % count]);
     }
-    exu_words_edge(out, report, threads[i], threads[(i + 1) % count]);
   }
 }
 

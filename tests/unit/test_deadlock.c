@@ -229,8 +229,39 @@ static void a_circle_of_very_many_is_found_and_its_sentence_is_short(void **stat
   assert_int_equal(report.deadlocks[0].thread_count, MANY);
   const char *sentence = deadlock_sentence(&report, 0);
   assert_true(strlen(sentence) < 2000);
-  assert_non_null(strstr(sentence, "over 49968 more threads"));
+  assert_non_null(strstr(sentence, "over 49967 more threads"));
   exu_arena_deinit(&arena);
+}
+
+/* The 32 first threads and the last one are named, and those between them counted. */
+static void threads_of_a_circle_that_are_not_named_are_counted(void **state) {
+  (void)state;
+  enum { MANY = 36 };
+  const char *over[] = {[32] = NULL, [33] = NULL, [34] = ", over 1 more thread, ", [35] = ", over 2 more threads, "};
+  size_t circle[MANY];
+  struct exu_thread threads[MANY];
+  static const struct exu_wait wait = {.kind = EXU_WAIT_LOCK, .owner_place = EXU_OWNER_THREAD};
+  for (size_t i = 0; i < MANY; i++) {
+    circle[i] = i;
+    threads[i] = (struct exu_thread){.tid = 100 + (int64_t)i, .wait = &wait};
+  }
+  for (size_t count = 32; count < MANY; count++) {
+    const struct exu_deadlock deadlock = {.certain = true, .threads = circle, .thread_count = count};
+    const struct exu_report report = {
+        .threads = threads, .thread_count = MANY, .deadlocks = &deadlock, .deadlock_count = 1};
+    const char *sentence = deadlock_sentence(&report, 0);
+    size_t named = 0;
+    char name[16];
+    for (size_t i = 0; i < count; i++) {
+      snprintf(name, sizeof name, "thread %zu", 100 + i);
+      named += strstr(sentence, name) != NULL;
+    }
+    assert_int_equal(named, count < 33 ? count : 33);
+    if (over[count])
+      assert_non_null(strstr(sentence, over[count]));
+    else
+      assert_null(strstr(sentence, "over"));
+  }
 }
 
 static void without_memory_nothing_is_found_and_that_is_said(void **state) {
@@ -256,6 +287,7 @@ int main(void) {
       cmocka_unit_test(when_no_thread_can_run_a_circle_is_certain_whoever_has_the_lock),
       cmocka_unit_test(a_group_is_locked_when_all_its_threads_wait_for_its_work),
       cmocka_unit_test(a_circle_of_very_many_is_found_and_its_sentence_is_short),
+      cmocka_unit_test(threads_of_a_circle_that_are_not_named_are_counted),
       cmocka_unit_test(without_memory_nothing_is_found_and_that_is_said),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
