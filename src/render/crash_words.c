@@ -298,14 +298,14 @@ static void put_file(struct exu_output *out, const struct exu_crash_file *file) 
   exu_out(out, ": byte ");
   exu_out_grouped(out, file->position);
   exu_out(out, " of the file, of which ");
-  exu_out_grouped(out, file->mapped_bytes);
-  exu_out(out, " bytes from offset ");
+  exu_out_count(out, file->mapped_bytes, "byte");
+  exu_out(out, " from offset ");
   exu_out_grouped(out, file->mapped_from);
   exu_out(out, " were mapped");
   if (file->length < 0) return;
   exu_out(out, "; a file of that name is ");
-  exu_out_grouped(out, (uint64_t)file->length);
-  exu_out(out, " bytes long here");
+  exu_out_count(out, (uint64_t)file->length, "byte");
+  exu_out(out, " long here");
   exu_out(out, file->changed == EXU_NO    ? ", unchanged since this core file was written"
                : file->changed == EXU_YES ? ", changed after this core file was written"
                                           : " now");

@@ -130,6 +130,13 @@ void exu_out_grouped(struct exu_output *output, uint64_t number) {
   }
 }
 
+void exu_out_count(struct exu_output *output, uint64_t number, const char *what) {
+  exu_out_grouped(output, number);
+  exu_out_char(output, ' ');
+  exu_out(output, what);
+  if (number != 1) exu_out_char(output, 's');
+}
+
 void exu_out_hex(struct exu_output *output, uint64_t number) {
   exu_out_bytes(output, "0x", 2);
   put_digits(output, number, 16);

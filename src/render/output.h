@@ -42,7 +42,8 @@ void exu_out_char(struct exu_output *output, char character);
 void exu_out_repeat(struct exu_output *output, char character, size_t count);
 void exu_out_unsigned(struct exu_output *output, uint64_t number);
 void exu_out_signed(struct exu_output *output, int64_t number);
-void exu_out_grouped(struct exu_output *output, uint64_t number); /* 12,345,678 */
-void exu_out_hex(struct exu_output *output, uint64_t number);     /* 0x7f00 */
+void exu_out_grouped(struct exu_output *output, uint64_t number);                 /* 12,345,678 */
+void exu_out_count(struct exu_output *output, uint64_t number, const char *what); /* 1 byte, 1,024 bytes */
+void exu_out_hex(struct exu_output *output, uint64_t number);                     /* 0x7f00 */
 
 #endif

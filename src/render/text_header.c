@@ -11,17 +11,22 @@ static void label(struct exu_text *text, const char *name) {
   exu_out(&text->out, text->style->reset);
 }
 
+/* An id that may be unknown. */
+static void put_id(struct exu_output *out, int64_t id) {
+  if (id >= 0) {
+    exu_out_signed(out, id);
+  } else {
+    exu_out_char(out, '?');
+  }
+}
+
 /* "Process 12, live; stopped for 1.2 ms" */
 static void put_live(struct exu_text *text) {
   const struct exu_report *report = text->report;
   struct exu_output *out = &text->out;
   exu_out(out, text->style->heading);
   exu_out(out, "Process ");
-  if (report->pid >= 0) {
-    exu_out_signed(out, report->pid);
-  } else {
-    exu_out_char(out, '?');
-  }
+  put_id(out, report->pid);
   if (report->pause_us < 0) {
     exu_out(out, ", live; not stopped");
     return;
@@ -47,6 +52,22 @@ static void put_verdict(struct exu_text *text) {
   }
   exu_out(out, text->style->reset);
   exu_out(out, "\n\n");
+}
+
+/* The kernel puts 0 when the sender has no number in the namespace of the receiver. */
+static void put_sender(struct exu_output *out, const struct exu_crash *crash, int64_t self) {
+  if (crash->sender_pid < 0) return;
+  if (crash->sender_pid == 0) {
+    exu_out(out, ", sent from outside of its PID namespace");
+  } else {
+    exu_out(out, ", sent by process ");
+    exu_out_signed(out, crash->sender_pid);
+    if (crash->sender_pid == self) exu_out(out, " itself");
+  }
+  if (crash->sender_uid < 0) return;
+  exu_out(out, " (user ");
+  exu_out_signed(out, crash->sender_uid);
+  exu_out_char(out, ')');
 }
 
 static void put_signal(struct exu_text *text) {
@@ -76,16 +97,7 @@ static void put_signal(struct exu_text *text) {
     exu_out(out, ", ");
     exu_words_crash_place(out, &crash->place);
   }
-  if (crash->sender_pid >= 0) {
-    exu_out(out, ", sent by process ");
-    exu_out_signed(out, crash->sender_pid);
-    if (crash->sender_pid == text->report->pid) exu_out(out, " itself");
-    if (crash->sender_uid >= 0) {
-      exu_out(out, " (user ");
-      exu_out_signed(out, crash->sender_uid);
-      exu_out_char(out, ')');
-    }
-  }
+  put_sender(out, crash, text->report->pid);
   if (crash->raised_signal == crash->signal) {
     exu_out(out, ", raised again");
   } else if (crash->raised_signal != 0) {
@@ -101,11 +113,7 @@ static void put_process(struct exu_text *text) {
   struct exu_output *out = &text->out;
   if (report->pid < 0 && !report->executable.data && !report->arguments.data) return;
   label(text, "  Process  ");
-  if (report->pid >= 0) {
-    exu_out_signed(out, report->pid);
-  } else {
-    exu_out_char(out, '?');
-  }
+  put_id(out, report->pid);
   if (report->arguments.data && report->arguments.size > 0) {
     exu_out(out, ", ");
     exu_out_escaped(out, report->arguments, 0, EXU_PATH_SHOWN);
@@ -180,11 +188,7 @@ static void put_tids(struct exu_text *text, enum exu_gil state) {
     if (thread->gil != state) continue;
     if (count++ >= TIDS_SHOWN && !text->options->verbose) continue;
     exu_out(&text->out, count > 1 ? ", " : " ");
-    if (thread->tid >= 0) {
-      exu_out_signed(&text->out, thread->tid);
-    } else {
-      exu_out_char(&text->out, '?');
-    }
+    put_id(&text->out, thread->tid);
   }
   if (count <= TIDS_SHOWN || text->options->verbose) return;
   exu_out(&text->out, " and ");
@@ -220,7 +224,7 @@ static void put_gils(struct exu_text *text) {
     exu_out(out, "of Python ");
     exu_out_escaped(out, report->runtimes[interpreter->runtime].version, 0, EXU_NAME_SHOWN);
     exu_out(out, " held by thread ");
-    exu_out_signed(out, report->threads[interpreter->gil_holder].tid);
+    put_id(out, report->threads[interpreter->gil_holder].tid);
     exu_out_char(out, '\n');
   }
 }
@@ -262,7 +266,7 @@ static void put_gc(struct exu_text *text) {
     const size_t runtime = report->interpreters[i].runtime;
     if (report->interpreter_count > 1) {
       exu_out(&text->out, shown == 0 ? " in interpreter " : ", ");
-      exu_out_signed(&text->out, report->interpreters[i].id);
+      put_id(&text->out, report->interpreters[i].id);
     }
     if (report->runtime_count > 1 && runtime < report->runtime_count) {
       exu_out(&text->out, " of Python ");
@@ -286,16 +290,15 @@ static void put_source(struct exu_text *text) {
   label(text, "  Core     ");
   exu_out_escaped(out, report->source_path, EXU_ESCAPE_QUOTED, EXU_PATH_SHOWN);
   exu_out(out, ", ");
-  exu_out_grouped(out, report->source_bytes);
-  exu_out(out, " bytes");
+  exu_out_count(out, report->source_bytes, "byte");
   if (report->arch) {
     exu_out(out, ", ");
     exu_out(out, report->arch);
   }
   if (report->source_truncated) {
     exu_out(out, ", truncated: ");
-    exu_out_grouped(out, report->source_missing_bytes);
-    exu_out(out, " bytes are missing");
+    exu_out_count(out, report->source_missing_bytes, "byte");
+    exu_out(out, report->source_missing_bytes == 1 ? " is missing" : " are missing");
   }
   exu_out_char(out, '\n');
 }

@@ -62,6 +62,63 @@ static void verbose_says_how_a_wait_is_known(void **state) {
   check_golden("live-verbose.txt", &sample_live, (struct exu_text_options){.verbose = true});
 }
 
+/* ---- the header ---- */
+
+static void check_says(const struct exu_report *report, const char *said) {
+  const struct request request = {report, {.verbose = true}};
+  size_t size;
+  char *text = printed(write_text, &request, &size);
+  assert_non_null(strstr(text, said));
+  free(text);
+}
+
+static void a_sender_without_a_number_is_outside_of_the_namespace(void **state) {
+  (void)state;
+  struct exu_crash crash = {.signal = 15, .name = "SIGTERM", .code_name = "SI_USER", .tid = -1, .system_call = -1};
+  const struct exu_report report = {.pid = 7, .crash = &crash};
+  crash.sender_uid = 5;
+  check_says(&report, "\n  Signal   SIGTERM (SI_USER), sent from outside of its PID namespace (user 5)\n");
+  crash.sender_pid = 7;
+  check_says(&report, "\n  Signal   SIGTERM (SI_USER), sent by process 7 itself (user 5)\n");
+  crash.sender_pid = 8;
+  crash.sender_uid = -1;
+  check_says(&report, "\n  Signal   SIGTERM (SI_USER), sent by process 8\n");
+}
+
+static void one_byte_is_one(void **state) {
+  (void)state;
+  const struct exu_crash crash = {.signal = 7,
+                                  .name = "SIGBUS",
+                                  .tid = -1,
+                                  .system_call = -1,
+                                  .file = {.path = TEXT("/x"), .position = 4096, .mapped_bytes = 8192, .length = 1}};
+  struct exu_report report = {.source_bytes = 1, .source_truncated = true, .crash = &crash};
+  report.source_missing_bytes = 1;
+  check_says(&report, "\n  Core     ?, 1 byte, truncated: 1 byte is missing\n");
+  check_says(&report, "; a file of that name is 1 byte long here");
+  report.source_bytes = report.source_missing_bytes = 2000;
+  check_says(&report, "\n  Core     ?, 2,000 bytes, truncated: 2,000 bytes are missing\n");
+}
+
+static void numbers_that_are_not_known_are_question_marks(void **state) {
+  (void)state;
+  const struct exu_python pythons[] = {{.version = TEXT("3.8.1"), .module = -1},
+                                       {.version = TEXT("3.9.1"), .module = -1}};
+  const struct exu_thread thread = {.tid = -1, .interpreter = -1, .runtime = 1};
+  const struct exu_interpreter interpreters[] = {{.id = 0, .gil_holder = -1},
+                                                 {.id = -1, .runtime = 1, .gc_collecting = EXU_YES}};
+  const struct exu_report report = {.pid = -1,
+                                    .python = pythons,
+                                    .runtimes = pythons,
+                                    .runtime_count = 2,
+                                    .interpreters = interpreters,
+                                    .interpreter_count = 2,
+                                    .threads = &thread,
+                                    .thread_count = 1};
+  check_says(&report, "\n  GIL      of Python 3.9.1 held by thread ?\n");
+  check_says(&report, "\n  GC       was running in interpreter ? of Python 3.9.1\n");
+}
+
 /* ---- one thread ---- */
 
 static char *text_of(const struct exu_frame *frames, size_t count, struct exu_text_options options) {
@@ -348,6 +405,9 @@ int main(void) {
       cmocka_unit_test(strings_of_the_target_are_only_data),
       cmocka_unit_test(a_deadlock_is_said_first_and_its_threads_come_first),
       cmocka_unit_test(verbose_says_how_a_wait_is_known),
+      cmocka_unit_test(a_sender_without_a_number_is_outside_of_the_namespace),
+      cmocka_unit_test(one_byte_is_one),
+      cmocka_unit_test(numbers_that_are_not_known_are_question_marks),
       cmocka_unit_test(three_equal_frames_are_shown_four_are_folded),
       cmocka_unit_test(a_deep_recursion_is_short),
       cmocka_unit_test(mutual_recursion_is_folded_by_its_cycle),
