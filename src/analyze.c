@@ -314,6 +314,22 @@ bool exu_analysis_may_become_whole(const struct exu_analysis *analysis) {
   return true;
 }
 
+/* Who did not read all thread states cannot say of a thread that it has none. */
+static bool lacks_thread_states(const struct exu_analysis *analysis) {
+  static const enum exu_diagnostic_code codes[] = {
+      EXU_DIAGNOSTIC_CANCELLED,     EXU_DIAGNOSTIC_INTERPRETER_UNREADABLE,  EXU_DIAGNOSTIC_LIST_DAMAGED,
+      EXU_DIAGNOSTIC_MEMORY_BUDGET, EXU_DIAGNOSTIC_PYTHON_UNREADABLE,       EXU_DIAGNOSTIC_PYTHON_UNSUPPORTED,
+      EXU_DIAGNOSTIC_TIME_LIMIT,    EXU_DIAGNOSTIC_THREAD_STATE_UNREADABLE,
+  };
+  const struct exu_diagnostics *diagnostics = &analysis->diagnostics;
+  for (size_t i = 0; i < diagnostics->list.count; i++) {
+    const struct exu_diagnostic *one = &diagnostics->list.items[i];
+    if (one->incomplete && one->tid < 0 && exu_diagnostic_is_among(one, codes, sizeof codes / sizeof *codes))
+      return true;
+  }
+  return false;
+}
+
 void exu_analysis_finish(struct exu_analysis *analysis) {
   struct exu_report *report = analysis->report;
   const bool exhausted = analysis->arena->exhausted;
@@ -322,6 +338,7 @@ void exu_analysis_finish(struct exu_analysis *analysis) {
   analysis->arena->budget += LAST_WORDS;
   say_limits(analysis);
   if (exhausted) say_memory(analysis, budget);
+  if (lacks_thread_states(analysis)) exu_stacks_doubt_python(analysis->stacks);
   exu_diagnostics_finish(&analysis->diagnostics);
   report->diagnostics = analysis->diagnostics.list.items;
   report->diagnostic_count = analysis->diagnostics.list.count;

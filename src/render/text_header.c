@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "render/text.h"
 #include "render/words.h"
 
@@ -173,11 +175,21 @@ static void put_runtime(struct exu_text *text, const struct exu_python *python) 
   exu_out_char(out, '\n');
 }
 
+/* That nothing was found tells nothing where it was not looked for to the end, or cannot be read. */
+static bool is_unread(const struct exu_report *report) {
+  static const char *const codes[] = {"cancelled", "memory-budget", "python-unsupported", "time-limit"};
+  for (size_t i = 0; i < report->diagnostic_count; i++) {
+    for (size_t k = 0; k < sizeof codes / sizeof *codes; k++)
+      if (strcmp(report->diagnostics[i].code, codes[k]) == 0) return true;
+  }
+  return false;
+}
+
 static void put_python(struct exu_text *text) {
   for (size_t i = 0; i < text->report->runtime_count; i++) put_runtime(text, &text->report->runtimes[i]);
   if (text->report->runtime_count > 0) return;
   label(text, "  Python   ");
-  exu_out(&text->out, "none found\n");
+  exu_out(&text->out, is_unread(text->report) ? "not read, see below\n" : "none found\n");
 }
 
 /* " 12, 13, 14 and 47 more": the threads in this state. */

@@ -16,6 +16,7 @@ enum {
 /* What a thread does, and where. Its stack has a call of `function` in `module`. */
 struct doing {
   size_t thread;
+  bool python_unknown;     /* it may have Python frames */
   bool stopped;            /* with its whole process: `kind` is what it goes on with */
   enum exu_wait_kind kind; /* EXU_WAIT_UNKNOWN: it is not known whether it waits */
   bool in_call;            /* EXU_WAIT_SYSCALL: nothing tells whether it waits in that */
@@ -44,7 +45,7 @@ static const struct exu_frame *visible_frame(const struct exu_report *report, co
 static struct doing doing_of(const struct exu_report *report, size_t index) {
   const struct exu_thread *thread = &report->threads[index];
   const struct exu_wait *wait = thread->wait;
-  struct doing doing = {.thread = index, .module = -1};
+  struct doing doing = {.thread = index, .python_unknown = thread->python_unknown, .module = -1};
   if (wait) doing.stopped = wait->kind == EXU_WAIT_STOPPED;
   if (wait) doing.kind = doing.stopped ? wait->resumes_as : wait->kind;
   if (doing.kind == EXU_WAIT_SYSCALL) doing.call = wait->system_call_name;
@@ -58,6 +59,7 @@ static struct doing doing_of(const struct exu_report *report, size_t index) {
 }
 
 static int compare_calls(const struct doing *a, const struct doing *b) {
+  if (a->python_unknown != b->python_unknown) return a->python_unknown ? 1 : -1;
   if (a->stopped != b->stopped) return a->stopped ? 1 : -1;
   if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
   if (a->in_call != b->in_call) return a->in_call ? 1 : -1;
@@ -125,11 +127,17 @@ static void put_where(struct exu_text *text, const struct doing *doing) {
   }
 }
 
+static const char *without_frames(const struct doing *doing) {
+  return doing->python_unknown ? " without known Python frames" : " without Python frames";
+}
+
 /* What one thread does is said as of a thread that is shown. */
 static void put_one(struct exu_text *text, const struct doing *doing) {
   const struct exu_thread *thread = &text->report->threads[doing->thread];
   struct exu_output *out = &text->out;
-  exu_out(out, "1 thread without Python frames: ");
+  exu_out(out, "1 thread");
+  exu_out(out, without_frames(doing));
+  exu_out(out, ": ");
   exu_text_label(text, thread);
   exu_text_remarks(text, thread, EXU_TEXT_SUMMARY);
   put_where(text, doing);
@@ -145,7 +153,8 @@ static void put_several(struct exu_text *text, const struct doing *items, size_t
   const char *what = waited_for(items);
   size_t shown = text->options->verbose || count <= NAMED + 1 ? count : NAMED;
   exu_out_grouped(out, count);
-  exu_out(out, " threads without Python frames");
+  exu_out(out, " threads");
+  exu_out(out, without_frames(items));
   exu_out(out, verb(items));
   put_where(text, items);
   if (what) {
@@ -183,6 +192,7 @@ static size_t find_lines(struct doing *items, size_t count, struct line *lines) 
 
 static void put_lines(struct exu_text *text, const struct doing *items, const struct line *lines, size_t count) {
   size_t shown = text->options->verbose || count <= LINES_SHOWN + 1 ? count : LINES_SHOWN, left = 0;
+  bool known = true;
   for (size_t i = 0; i < shown; i++) {
     if (lines[i].count == 1) {
       put_one(text, &items[lines[i].first]);
@@ -190,10 +200,14 @@ static void put_lines(struct exu_text *text, const struct doing *items, const st
       put_several(text, &items[lines[i].first], lines[i].count);
     }
   }
-  for (size_t i = shown; i < count; i++) left += lines[i].count;
+  for (size_t i = shown; i < count; i++) {
+    left += lines[i].count;
+    known &= !items[lines[i].first].python_unknown;
+  }
   if (left == 0) return;
   exu_out_grouped(&text->out, left);
-  exu_out(&text->out, " more threads without Python frames\n");
+  exu_out(&text->out, left == 1 ? " more thread" : " more threads");
+  exu_out(&text->out, known ? " without Python frames\n" : " without known Python frames\n");
 }
 
 void exu_text_summary(struct exu_text *text, const bool *summarized) {

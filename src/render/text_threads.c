@@ -54,7 +54,7 @@ static uint64_t hash_thread(const struct exu_thread *thread) {
 }
 
 static bool same_stack(const struct exu_thread *a, const struct exu_thread *b) {
-  if (a->moved != b->moved) return false;
+  if (a->moved != b->moved || a->python_unknown != b->python_unknown) return false;
   if (a->gil != b->gil || a->interpreter != b->interpreter || a->runtime != b->runtime ||
       a->frames_complete != b->frames_complete)
     return false;
@@ -180,7 +180,8 @@ void exu_text_remarks(struct exu_text *text, const struct exu_thread *thread, en
   if (thread->gil == EXU_GIL_WAITS && !said)
     put_remark(out, &any, place == EXU_TEXT_GROUP ? "wait for the GIL" : "waits for the GIL");
   put_interpreter(text, thread, &any);
-  if (place != EXU_TEXT_SUMMARY && is_native(thread)) put_remark(out, &any, "no Python frames");
+  if (place != EXU_TEXT_SUMMARY && is_native(thread))
+    put_remark(out, &any, thread->python_unknown ? "no Python frames are known" : "no Python frames");
   if (text->report->source_kind == EXU_SOURCE_LIVE && thread->moved != EXU_UNKNOWN)
     put_remark(out, &any, thread->moved == EXU_YES ? "has moved" : "has not moved");
   if (any) exu_out_char(out, ')');
@@ -222,6 +223,12 @@ static bool is_switching(const struct exu_thread *thread) {
   return false;
 }
 
+/* Why no frames are shown. */
+static const char *why_none(const struct exu_thread *thread) {
+  if (is_unreadable(thread)) return "  Its Python frames could not be read, see below\n";
+  return thread->python_unknown ? "  No Python frames are known\n" : "  No Python frames\n";
+}
+
 static void put_thread(struct exu_text *text, const struct groups *groups, size_t first) {
   const struct exu_thread *thread = &text->report->threads[first];
   struct exu_output *out = &text->out;
@@ -241,7 +248,7 @@ static void put_thread(struct exu_text *text, const struct groups *groups, size_
   if (thread->frame_count == 0) {
     exu_out(out, ":\n");
     exu_text_wait(text, first, grouped);
-    exu_out(out, is_unreadable(thread) ? "  Its Python frames could not be read, see below\n" : "  No Python frames\n");
+    exu_out(out, why_none(thread));
     return;
   }
   exu_out(out, ", most recent call last:\n");

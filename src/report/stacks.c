@@ -245,6 +245,11 @@ void exu_stacks_read_late_waits(struct exu_stacks *stacks) {
   if (stacks && stacks->waits) exu_waits_read_late(stacks->waits);
 }
 
+void exu_stacks_doubt_python(struct exu_stacks *stacks) {
+  for (size_t i = 0; stacks && i < stacks->report->thread_count; i++)
+    stacks->threads[i].python_unknown |= !stacks->threads[i].python;
+}
+
 void exu_stacks_destroy(struct exu_stacks *stacks) {
   if (!stacks) return;
   for (size_t i = 0; stacks->names && i < stacks->python.interpreters.count; i++)

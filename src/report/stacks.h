@@ -39,6 +39,9 @@ struct exu_stacks *exu_stacks_read(struct exu_report *report, struct exu_process
  */
 void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native);
 
+/* Not every thread state was read: of the threads that have none it is not known whether they do. NULL is allowed. */
+void exu_stacks_doubt_python(struct exu_stacks *stacks);
+
 void exu_stacks_destroy(struct exu_stacks *stacks); /* NULL is allowed */
 
 #endif

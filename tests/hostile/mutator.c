@@ -193,6 +193,16 @@ static const char *threads_as_expected(const struct mutator *mutator, const stru
   return NULL;
 }
 
+/* That a list is damaged takes no thread's Python away. */
+static bool denies_python(const struct mutator *mutator, const struct exu_report *report) {
+  const struct exu_report *truth = mutator->scene.truth;
+  for (size_t i = 0; i < truth->thread_count; i++) {
+    const struct exu_thread *thread = &report->threads[i];
+    if (truth->threads[i].python && !thread->python && !thread->python_unknown) return true;
+  }
+  return false;
+}
+
 static const char *nothing_as_expected(const struct exu_report *report, enum exu_outcome outcome, const char *code) {
   if (outcome != EXU_OUTCOME_NOTHING) return "something was shown";
   for (size_t i = 0; i < report->thread_count; i++) {
@@ -211,6 +221,7 @@ static const char *judge(const struct mutator *mutator, const struct exu_report 
     return "another number of interpreters";
   if (!code) return outcome == EXU_OUTCOME_NOTHING ? "nothing was shown" : NULL;
   if (!has_diagnostic(report, code)) return "the diagnostic is missing";
+  if (denies_python(mutator, report)) return "a thread is said to have no Python";
   return outcome == EXU_OUTCOME_PARTIAL ? NULL : "the outcome is not partial";
 }
 

@@ -362,4 +362,8 @@ def test_python_that_is_not_running_is_said(compiled, tmp_path, interpreter, whe
 ])
 def test_a_version_that_cannot_be_read_is_said(compiled, tmp_path, options, name, version):
     core = crash([compiled("pretend", *options, output=name)], tmp_path)
-    assert_nothing(core, version, crash_shown=True)
+    document = assert_nothing(core, version, crash_shown=True)
+    assert [thread["python"] for thread in document["threads"]] == [None]
+    for option in "--python-only", "--color=never":
+        output = explain(core, option)[1]
+        assert "  Python   not read, see below\n" in output and "o Python frames are known" in output, output

@@ -306,6 +306,20 @@ static void threads_that_do_the_same_share_a_line(void **state) {
   free(text);
 }
 
+static void threads_that_may_run_python_are_not_said_to_run_none(void **state) {
+  (void)state;
+  struct exu_thread threads[] = {THREAD(busy), THREAD(busy, .python_unknown = true), THREAD(busy)};
+  check_end(threads, 2, plain,
+            "\n\n1 thread without Python frames: 1 in libfoo.so, in worker\n"
+            "1 thread without known Python frames: 1 in libfoo.so, in worker\n");
+  threads[2].python_unknown = true;
+  check_end(&threads[1], 2, plain, "\n\n2 threads without known Python frames in libfoo.so, in worker: 1 and 1\n");
+  char *text = text_of(threads, COUNT(threads), all);
+  assert_int_equal(count_lines(text, "Thread 1 (no Python frames), most recent call last:"), 1);
+  assert_int_equal(count_lines(text, "Threads 1 and 1, all with this stack (no Python frames are known), "), 1);
+  free(text);
+}
+
 static void threads_are_said_to_wait_only_when_they_do(void **state) {
   (void)state;
   struct exu_wait runs = WAIT(EXU_WAIT_STOPPED, .resumes_as = EXU_WAIT_RUNNING),
@@ -385,6 +399,7 @@ int main(void) {
       cmocka_unit_test(where_a_thread_crashed_is_shown_with_its_offset),
       cmocka_unit_test(a_function_of_cython_is_one_frame_with_the_line_of_its_source),
       cmocka_unit_test(threads_that_do_the_same_share_a_line),
+      cmocka_unit_test(threads_that_may_run_python_are_not_said_to_run_none),
       cmocka_unit_test(threads_are_said_to_wait_only_when_they_do),
       cmocka_unit_test(an_owner_is_shown_with_its_stack_and_so_is_the_one_it_waits_for),
       cmocka_unit_test(many_kinds_of_threads_are_a_few_lines),
