@@ -55,6 +55,7 @@ static uint64_t hash_thread(const struct exu_thread *thread) {
 
 static bool same_stack(const struct exu_thread *a, const struct exu_thread *b) {
   if (a->moved != b->moved || a->python_unknown != b->python_unknown) return false;
+  if ((a->tid < 0) != (b->tid < 0) || a->unplaced != b->unplaced) return false;
   if (a->gil != b->gil || a->interpreter != b->interpreter || a->runtime != b->runtime ||
       a->frames_complete != b->frames_complete)
     return false;

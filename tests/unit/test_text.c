@@ -308,6 +308,22 @@ static void threads_with_the_same_native_lines_are_folded(void **state) {
   free(text);
 }
 
+static void what_is_said_of_a_group_is_true_of_all_its_threads(void **state) {
+  (void)state;
+  const struct exu_frame frame = frame_at(1);
+  struct exu_thread threads[3];
+  for (int i = 0; i < 3; i++)
+    threads[i] = (struct exu_thread){
+        .tid = i - 1, .python = true, .frames_complete = true, .interpreter = -1, .frames = &frame, .frame_count = 1};
+  const struct exu_report report = {.pid = 1, .threads = threads, .thread_count = 3};
+  check_says(&report, "\nThread ? (no such thread in the operating system), most recent call last:\n");
+  check_says(&report, "\nThreads 0 and 1, all with this stack, most recent call last:\n");
+  threads[1].tid = threads[2].tid = -1;
+  threads[0].unplaced = true;
+  check_says(&report, "\nThread ? (it is not known which thread), most recent call last:\n");
+  check_says(&report, "\nThreads ? and ?, all with this stack (no such thread in the operating system), most");
+}
+
 /* ---- source lines: tests/data/root/lines.py ---- */
 
 static void check_source(struct exu_position position, const char *expected) {
@@ -418,6 +434,7 @@ int main(void) {
       cmocka_unit_test(an_unknown_start_of_the_native_stack_is_said),
       cmocka_unit_test(gaps_that_say_something_else_are_not_folded),
       cmocka_unit_test(threads_with_the_same_native_lines_are_folded),
+      cmocka_unit_test(what_is_said_of_a_group_is_true_of_all_its_threads),
       cmocka_unit_test(columns_are_marked),
       cmocka_unit_test(the_whole_line_is_not_marked),
       cmocka_unit_test(an_expression_of_several_lines_is_marked_to_the_end_of_the_first),
