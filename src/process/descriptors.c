@@ -40,12 +40,14 @@ static int64_t now_us(void) {
 struct lines {
   struct exu_descriptors *descriptors;
   int fd;
+  bool in_rest; /* of a line that was cut */
   size_t used, next;
   char buffer[16 * 1024];
 };
 
 static bool lines_open_path(struct lines *lines, struct exu_descriptors *descriptors, const char *path) {
   lines->descriptors = descriptors;
+  lines->in_rest = false;
   lines->used = lines->next = 0;
   lines->fd = open(path, O_RDONLY | O_CLOEXEC);
   return lines->fd >= 0;
@@ -57,16 +59,18 @@ static bool lines_open(struct lines *lines, struct exu_descriptors *descriptors,
   return lines_open_path(lines, descriptors, path);
 }
 
-/* The next line without its end, or NULL. One that is too long is cut. */
+/* The next line without its end, or NULL. One that is too long is cut, and its rest left out. */
 static char *lines_next(struct lines *lines) {
   for (;;) {
     char *start = lines->buffer + lines->next;
     char *end = memchr(start, '\n', lines->used - lines->next);
-    bool full = lines->next == 0 && lines->used == sizeof lines->buffer - 1;
+    const bool full = lines->next == 0 && lines->used == sizeof lines->buffer - 1;
     if (end || full) {
-      if (!end) end = lines->buffer + lines->used;
-      *end = '\0';
-      lines->next = full ? lines->used : (size_t)(end + 1 - lines->buffer);
+      const bool is_rest = lines->in_rest;
+      lines->in_rest = !end;
+      lines->next = end ? (size_t)(end + 1 - lines->buffer) : lines->used;
+      *(end ? end : lines->buffer + lines->used) = '\0';
+      if (is_rest) continue;
       return start;
     }
     memmove(lines->buffer, start, lines->used - lines->next);

@@ -2,6 +2,7 @@
 /* Against this process itself, whose descriptors are known. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -350,6 +351,69 @@ static void another_fifo_of_the_same_path_is_not_the_other_end(void **state) {
   assert_string_equal(descriptor_words(descriptor), expected);
 }
 
+/*
+ * Mount a directory onto itself, of so long a path, with newlines, which mountinfo writes as \012, that its line is more
+ * than 16 KiB, and `mount` and a slash begin again and again where it may be cut.
+ */
+static void mount_long_path(const char *top, unsigned mount_id) {
+  enum { BEFORE = 3, AFTER = 9, NAME = 250, NUMBERS = 800 };
+  char path[PATH_MAX], name[NAME + 2] = "/";
+  size_t used = (size_t)snprintf(path, sizeof path, "%s", top);
+  memset(name + 1, '\n', NAME);
+  for (int i = 0; i < BEFORE; i++) used += (size_t)snprintf(path + used, sizeof path - used, "%s", name);
+  for (const size_t end = used + NUMBERS; used < end;)
+    used += (size_t)snprintf(path + used, sizeof path - used, "/%u", mount_id);
+  for (int i = 0; i < AFTER; i++) used += (size_t)snprintf(path + used, sizeof path - used, "%s", name);
+  for (char *at = strchr(path + strlen(top) + 1, '/'); at; at = strchr(at + 1, '/')) {
+    *at = '\0';
+    mkdir(path, 0700);
+    *at = '/';
+  }
+  if (mkdir(path, 0700) != 0 || mount(path, path, NULL, MS_BIND, NULL) != 0) _exit(2);
+}
+
+/* As root. */
+static void the_rest_of_a_line_that_is_cut_is_no_line(void **state) {
+  (void)state;
+  char folder[] = "/tmp/exuvia-mount-XXXXXX", top[64], last[64], text[256];
+  int status;
+  assert_non_null(mkdtemp(folder));
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    unsigned mount_id;
+    struct exu_fifo fifo;
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) _exit(3);
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC); /* proc is no file system that may be asked */
+    snprintf(text, sizeof text, "/proc/self/fdinfo/%d", fd);
+    FILE *file = fopen(text, "re");
+    if (!file || fscanf(file, "pos: %*u flags: %*o mnt_id: %u", &mount_id) != 1) _exit(2);
+    fclose(file);
+    for (int shift = 1; shift <= 8; shift++) {
+      snprintf(top, sizeof top, "%s/%.*s", folder, shift, "xxxxxxxx");
+      if (mkdir(top, 0700) != 0 || mount("none", top, "tmpfs", 0, NULL) != 0) _exit(2);
+      mount_long_path(top, mount_id);
+      if (exu_descriptor_fifo(getpid(), fd, &fifo) != EXU_UNKNOWN) _exit(1);
+      snprintf(last, sizeof last, "%s/last", folder);
+      if (shift == 1 && mkdir(last, 0700) != 0) _exit(2);
+      if (mount("none", last, "tmpfs", 0, NULL) != 0) _exit(2);
+      int behind = open(last, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      if (exu_descriptor_fifo(getpid(), behind, &fifo) != EXU_NO) _exit(4);
+    }
+    _exit(0);
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  for (int shift = 1; shift <= 8; shift++) {
+    snprintf(top, sizeof top, "%s/%.*s", folder, shift, "xxxxxxxx");
+    rmdir(top);
+  }
+  snprintf(last, sizeof last, "%s/last", folder);
+  rmdir(last);
+  rmdir(folder);
+  if (WEXITSTATUS(status) == 3) skip();
+  assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* As root: processes that have more capabilities than the one that asks are of the same user. */
 static void who_has_a_pipe_is_not_known_where_links_of_a_process_may_not_be_read(void **state) {
   (void)state;
@@ -421,6 +485,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(lines_of_the_kernel_are_read_with_care, setup, teardown),
       cmocka_unit_test_setup_teardown(the_other_end_of_a_fifo_is_found, setup, teardown),
       cmocka_unit_test_setup_teardown(another_fifo_of_the_same_path_is_not_the_other_end, setup, teardown),
+      cmocka_unit_test(the_rest_of_a_line_that_is_cut_is_no_line),
       cmocka_unit_test(a_line_of_a_file_lock_says_who_has_it_and_who_waits),
       cmocka_unit_test(a_thread_of_this_namespace_keeps_its_number),
       cmocka_unit_test(another_process_that_has_a_pipe_is_found),
