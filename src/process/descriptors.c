@@ -137,7 +137,7 @@ static bool may_ask(struct exu_descriptors *descriptors) {
 
 /*
  * Not from /proc/PID/net/unix: a name there may have newlines, and look like a line of another socket. The process is
- * asked to share the socket only when that is none of our network namespace.
+ * asked to share the socket only when nothing else tells: a Unix socket of another network namespace than ours.
  */
 static void look_at_socket(struct exu_descriptors *descriptors, int64_t fd, struct exu_descriptor *socket) {
   struct exu_unix_socket found;
