@@ -520,7 +520,7 @@ struct exu_hang {
   const struct exu_evidence *evidence;
   /*
    * False: unless the process has a handler for a signal that comes and lets them go on; of several processes: unless
-   * another one has what they share and cannot be looked into, or opens it: a FIFO or memory that has a name. The
+   * another one has what they share, which could not be seen of all, or opens it: a FIFO or memory that has a name. The
    * evidence says which: EXU_EVIDENCE_SEEN_PROCESSES, EXU_EVIDENCE_NAMED.
    */
   bool certain;

@@ -117,7 +117,7 @@ static enum exu_tristate look_for_file(struct wanted_file *wanted, enum exu_open
   wanted->mode = modes[access];
   wanted->links_left = LINKS_MAX;
   enum exu_tristate only = look_at_all(has_file, wanted, pids, count, has);
-  return wanted->in_flight ? EXU_NO : only;
+  return wanted->in_flight && only == EXU_YES ? EXU_UNKNOWN : only;
 }
 
 enum exu_tristate exu_sharers_of_file(const char *link, enum exu_opened access, const int64_t *pids, size_t count,

@@ -17,9 +17,8 @@ enum exu_opened {
 
 /*
  * Do only these processes have open, for `access`, what /proc calls `link`: "pipe:[123]", "socket:[123]"? Stores which
- * of them do. EXU_UNKNOWN: none of the others that could be looked into, and there are or may be some that could not.
- * EXU_NO: another one has, or may be about to receive it, or one of these could not be looked into; `has` then says
- * nothing.
+ * of them do. EXU_UNKNOWN: none of the others that could be looked into, but one that could not be may, or one that is
+ * about to receive a file. EXU_NO: another one has, or one of these could not be looked into; `has` then says nothing.
  */
 enum exu_tristate exu_sharers_of_file(const char *link, enum exu_opened access, const int64_t *pids, size_t count,
                                       bool *has);

@@ -160,8 +160,8 @@ static const char *beginning(const struct exu_hang *hang) {
   if (hang->process_count == 0) return "Hangs, unless a signal's handler ends it: ";
   if (!has_evidence(hang, EXU_EVIDENCE_SEEN_PROCESSES)) return "Hangs, unless another process opens what these share: ";
   if (!has_evidence(hang, EXU_EVIDENCE_NAMED))
-    return "Hangs, unless a process that cannot be looked into has what these share: ";
-  return "Hangs, unless another process opens what these share, or has it and cannot be looked into: ";
+    return "Hangs, unless another process has what these share, which is not known of all: ";
+  return "Hangs, unless another process opens what these share, or has it, which is not known of all: ";
 }
 
 void exu_words_hang(struct exu_output *out, const struct exu_report *report, const struct exu_hang *hang) {
