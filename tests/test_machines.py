@@ -23,11 +23,14 @@ WORDS = {
                          r"[-+]= (8|16|24)\b|sizeof\(uint64_t\) \*|\* sizeof\(uint64_t\)|_read\w*\(.*, 8\)",
     "a class of ELF files": r"\bELFCLASS(32|64)\b",
 }
-ROOMS_OF_WORDS = ("src/python/", "src/waits/")
+ROOMS_OF_WORDS = ("src/python/", "src/waits/", "src/native/", "src/merge/", "src/report/")
 # Bytes that are no instructions, and sizes that are no words.
 DATA = {"src/python/object/str.c": ("an instruction",),  # UTF-8
         "src/waits/mutex.c": ("a word of 8 bytes",),  # glibc's and musl's structures, which it looks at with such words only
         "src/python/layout/dwarf.c": ("a word of 8 bytes",),  # bits of a byte
+        "src/native/function_table.c": ("a word of 8 bytes",),  # an entry of .eh_frame_hdr
+        "src/native/unwind.c": ("a class of ELF files",),  # of the machine, for libdwfl
+        "src/native/jit_images.c": ("a word of 8 bytes", "a class of ELF files"),  # looks at such structures only
         "src/python/layout/debug_offsets.c": ("a word of 8 bytes",)}  # its members have 64 bits on every machine
 
 

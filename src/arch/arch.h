@@ -110,6 +110,13 @@ static inline bool exu_arch_is_context_word(const struct exu_arch *arch, uint64_
   return word == arch->context_words[0] || word == arch->context_words[1];
 }
 
+/* Where words of the process were read to, one behind the other: make numbers of them. */
+static inline void exu_arch_widen(const struct exu_arch *arch, uint64_t *words, size_t count) {
+  const uint8_t *bytes = (const uint8_t *)words;
+  if (arch->word_size == sizeof *words) return;
+  for (size_t i = count; i-- > 0;) words[i] = exu_arch_word(arch, bytes + i * arch->word_size);
+}
+
 /* NULL when the machine is not supported. */
 const struct exu_arch *exu_arch_find(uint16_t machine, uint8_t elf_class, uint8_t elf_data);
 

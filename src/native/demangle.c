@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* libiberty's own limit on recursion (DMGL_NO_RECURSE_LIMIT is not set) holds the time; this holds the output. */
-enum { MANGLED_MAX = 8 * 1024, DEMANGLED_MAX = 64 * 1024 };
+enum { MANGLED_MAX = 8192, DEMANGLED_MAX = 65536 };
 
 /* Bytes of the suffix that begins at `text`, if it is one that only makes a name unique; else 0. */
 static size_t unique_suffix(const char *text, size_t size) {

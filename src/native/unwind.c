@@ -37,10 +37,17 @@ bool exu_unwind_read(const struct exu_unwinder *unwinder, uint64_t address, void
          exu_process_is_consistent(unwinder->process, address + size - 1);
 }
 
+bool exu_unwind_read_words(const struct exu_unwinder *unwinder, uint64_t address, uint64_t *words, size_t count) {
+  const struct exu_arch *arch = unwinder->process->arch;
+  if (!exu_unwind_read(unwinder, address, words, count * arch->word_size)) return false;
+  exu_arch_widen(arch, words, count);
+  return true;
+}
+
 static bool read_word(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *arg) {
   struct exu_unwinder *unwinder = arg;
   (void)dwfl;
-  if (exu_unwind_read(unwinder, address, word, sizeof *word)) return true;
+  if (exu_unwind_read_words(unwinder, address, word, 1)) return true;
   unwinder->unreadable = true;
   return false;
 }

@@ -174,5 +174,6 @@ bool exu_unwind_from_start(struct exu_unwinder *unwinder);
 
 /* Read bytes of a stack, which must be as they were when the registers were read. */
 bool exu_unwind_read(const struct exu_unwinder *unwinder, uint64_t address, void *bytes, size_t size);
+bool exu_unwind_read_words(const struct exu_unwinder *unwinder, uint64_t address, uint64_t *words, size_t count);
 
 #endif

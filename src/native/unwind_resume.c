@@ -21,10 +21,10 @@
 #include "native/unwind_private.h"
 
 enum {
-  WORDS_MAX = 128 * 1024,     /* of stack that are looked at for one marker */
-  TRIALS_MAX = 2048,          /* return addresses that are tried for one marker */
-  FRAME_SIZE_MAX = 64 * 1024, /* from the marker to the end of its frame */
-  CHUNK = 512,                /* words */
+  WORDS_MAX = 128 * 1024, /* of stack that are looked at for one marker */
+  TRIALS_MAX = 2048,      /* return addresses that are tried for one marker */
+  FRAME_WORDS_MAX = 8192, /* from the marker to the end of its frame */
+  CHUNK = 512,            /* words */
   FUNCTION_SIZE_MAX = 1 << 20,
   TRIAL_FRAMES = 4,       /* of a trial that are looked at, */
   TRIAL_FRAMES_MAX = 256, /* and how far it goes to see another call of the eval loop */
@@ -209,12 +209,13 @@ static enum proof try_state(struct search *search, const struct exu_unwind_state
  */
 static void find_frame_pointers(struct search *search) {
   const struct exu_unwinder *unwinder = search->unwinder;
-  uint64_t words[FRAME_SIZE_MAX / 8 + 1];
-  const uint64_t base = (search->marker + 8) / 8 * 8;
-  size_t count = exu_space_read_some(unwinder->process->space, base, words, sizeof words) / 8;
+  const uint64_t word = unwinder->process->arch->word_size;
+  uint64_t words[FRAME_WORDS_MAX];
+  const uint64_t base = (search->marker + word) / word * word;
+  size_t count = exu_process_read_words(unwinder->process, base, words, FRAME_WORDS_MAX);
   for (size_t i = 0; i + 1 < count && search->frame_count < FRAMES_MAX; i++) {
     struct frame_pointer *frame = &search->frames[search->frame_count];
-    *frame = (struct frame_pointer){.value = base + i * 8};
+    *frame = (struct frame_pointer){.value = base + i * word};
     uint64_t target;
     if (!exu_unwind_is_return_address(unwinder, words[i + 1])) continue;
     if (!exu_unwind_call_target(unwinder, words[i + 1], &target)) continue;
@@ -249,7 +250,7 @@ static enum proof try_frame_pointers(struct search *search, struct exu_unwind_st
 /* Is `word`, at `slot` of the stack, the return address of the marker's frame's callee? Leaves the frame's state. */
 static enum proof try_slot(struct search *search, uint64_t slot, uint64_t word, struct exu_unwind_state *state) {
   *state = (struct exu_unwind_state){.pc = word, .valid = 1U << search->unwinder->rules->sp};
-  state->value[search->unwinder->rules->sp] = slot + sizeof word;
+  state->value[search->unwinder->rules->sp] = slot + search->unwinder->process->arch->word_size;
   enum proof proof = try_state(search, state);
   if (proof != REFUTED || search->unwinder->no_memory) return proof;
   return try_frame_pointers(search, state);
@@ -261,14 +262,15 @@ static enum proof try_slot(struct search *search, uint64_t slot, uint64_t word, 
  */
 static bool find_frame(struct search *search, uint64_t lowest, struct exu_unwind_state *found) {
   struct exu_unwinder *unwinder = search->unwinder;
+  const uint64_t word = unwinder->process->arch->word_size;
   uint64_t words[CHUNK];
   size_t trials = 0, looked = 0;
-  uint64_t high = search->marker / 8 * 8;
+  uint64_t high = search->marker / word * word;
   bool possible = false;
   while (high > lowest && looked < WORDS_MAX) {
-    size_t count = (high - lowest) / 8 < CHUNK ? (size_t)((high - lowest) / 8) : CHUNK;
-    uint64_t low = high - count * 8;
-    if (count == 0 || !read_bytes(unwinder, low, words, count * 8)) return possible;
+    size_t count = (high - lowest) / word < CHUNK ? (size_t)((high - lowest) / word) : CHUNK;
+    uint64_t low = high - count * word;
+    if (count == 0 || exu_process_read_words(unwinder->process, low, words, count) != count) return possible;
     take(&unwinder->search.words, count);
     for (size_t i = count; i-- > 0; looked++) {
       struct exu_code code;
@@ -278,7 +280,7 @@ static bool find_frame(struct search *search, uint64_t lowest, struct exu_unwind
       if (!exu_unwind_code(unwinder, words[i] - 1, &code)) return false;
       if (!code.cfi || code.signal || code.start) continue;
       if (trials++ >= TRIALS_MAX) return possible;
-      enum proof proof = try_slot(search, low + i * 8, words[i], &state);
+      enum proof proof = try_slot(search, low + i * word, words[i], &state);
       /* What was not looked at to the end could refute it. */
       if (unwinder->no_memory || !may_search(unwinder)) return false;
       if (proof == REFUTED) continue;
@@ -303,7 +305,8 @@ bool exu_unwind_resume(struct exu_unwinder *unwinder, const uint64_t *markers, s
   unwinder->stack = stack;
   unwinder->no_memory = false;
   if (stack->frames.count == 0) return true;
-  const uint64_t lowest = (stack->frames.items[stack->frames.count - 1].sp + 7) / 8 * 8;
+  const uint64_t word = unwinder->process->arch->word_size;
+  const uint64_t lowest = (stack->frames.items[stack->frames.count - 1].sp + word - 1) / word * word;
   const enum exu_unwind_end why = stack->end;
   if (exu_unwind_is_whole(why) || why == EXU_UNWIND_BUDGET || why == EXU_UNWIND_OVER || search.marker <= lowest)
     return true;

@@ -8,10 +8,6 @@
 #include "binary/debug_file.h"
 #include "native/unwind_private.h"
 
-static bool read_words(const struct exu_unwinder *unwinder, uint64_t address, uint64_t *words, size_t count) {
-  return exu_unwind_read(unwinder, address, words, count * sizeof *words);
-}
-
 static bool knows(const struct exu_unwind_state *state, uint8_t number) { return state->valid >> number & 1; }
 
 bool exu_unwind_is_executable(const struct exu_unwinder *unwinder, uint64_t address) {
@@ -40,7 +36,7 @@ static bool read_any(const void *context, uint64_t address, void *bytes, size_t 
 }
 
 static bool read_stack(const void *context, uint64_t address, uint64_t *word) {
-  return exu_unwind_read(context, address, word, sizeof *word);
+  return exu_unwind_read_words(context, address, word, 1);
 }
 
 static size_t read_code(const void *context, uint64_t address, uint8_t *bytes, size_t size) {
@@ -105,9 +101,10 @@ bool exu_unwind_bad_call_step(const struct exu_unwinder *unwinder, const struct 
   /* Where code can be executed some of it may have run. */
   if (!unwinder->rules->call_pushes || !state->exact || !knows(state, sp)) return false;
   if (exu_unwind_is_executable(unwinder, state->pc)) return false;
-  if (!read_words(unwinder, state->value[sp], &word, 1) || !exu_unwind_is_return_address(unwinder, word)) return false;
+  if (!exu_unwind_read_words(unwinder, state->value[sp], &word, 1) || !exu_unwind_is_return_address(unwinder, word))
+    return false;
   *caller = *state;
-  caller->value[sp] += sizeof word;
+  caller->value[sp] += unwinder->process->arch->word_size;
   caller->pc = word;
   caller->exact = false;
   return true;
@@ -129,11 +126,11 @@ bool exu_unwind_system_call_step(const struct exu_unwinder *unwinder, const stru
   if (!unwinder->rules->call_pushes || !state->exact || !knows(state, sp)) return false;
   if (!knows(state, result) || state->value[result] == 0) return false;
   if (!exu_unwind_after_system_call(unwinder, state->pc)) return false;
-  if (!read_words(unwinder, state->value[sp], &word, 1)) return false;
+  if (!exu_unwind_read_words(unwinder, state->value[sp], &word, 1)) return false;
   if (!exu_unwind_call_target(unwinder, word, &target)) return false;
   if (target >= state->pc || state->pc - target > FUNCTION_MAX) return false;
   *caller = *state;
-  caller->value[sp] += sizeof word;
+  caller->value[sp] += unwinder->process->arch->word_size;
   caller->pc = word;
   caller->exact = false;
   return true;
@@ -176,9 +173,10 @@ bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct e
                                    struct exu_unwind_state *caller) {
   const struct exu_arch_unwind *rules = unwinder->rules;
   const uint64_t sp = state->value[rules->sp], frame = state->value[rules->frame_pointer];
+  const uint64_t word = unwinder->process->arch->word_size;
   uint64_t saved[2], target;
-  if (!knows(state, rules->sp) || !knows(state, rules->frame_pointer) || frame < sp || frame % 8 != 0) return false;
-  if (!exu_unwind_same_stack(unwinder, sp, frame) || !read_words(unwinder, frame, saved, 2)) return false;
+  if (!knows(state, rules->sp) || !knows(state, rules->frame_pointer) || frame < sp || frame % word != 0) return false;
+  if (!exu_unwind_same_stack(unwinder, sp, frame) || !exu_unwind_read_words(unwinder, frame, saved, 2)) return false;
   /* saved[0] can be anything: the caller need not have a frame pointer. */
   if (!exu_unwind_is_return_address(unwinder, saved[1])) return false;
   bool called = exu_unwind_call_target(unwinder, saved[1], &target) && makes_frame(unwinder, target, state->pc);
@@ -187,7 +185,7 @@ bool exu_unwind_frame_pointer_step(struct exu_unwinder *unwinder, const struct e
   *caller = (struct exu_unwind_state){.pc = saved[1], .by_frame_pointer = true};
   caller->valid = 1U << rules->sp | 1U << rules->frame_pointer;
   caller->value[rules->frame_pointer] = saved[0];
-  caller->value[rules->sp] = frame + sizeof saved;
+  caller->value[rules->sp] = frame + 2 * word;
   return true;
 }
 

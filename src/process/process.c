@@ -63,3 +63,16 @@ const struct exu_file_mapping *exu_process_mapping(const struct exu_process *pro
   const size_t next = EXU_PARTITION_POINT(i, process->mapping_count, process->mappings[i].start <= address);
   return next > 0 && address < process->mappings[next - 1].end ? &process->mappings[next - 1] : NULL;
 }
+
+size_t exu_process_read_words(const struct exu_process *process, uint64_t address, uint64_t *words, size_t count) {
+  const size_t size = process->arch->word_size;
+  const size_t got = exu_space_read_some(process->space, address, words, count * size) / size;
+  exu_arch_widen(process->arch, words, got);
+  return got;
+}
+
+size_t exu_process_read_words_between(const struct exu_process *process, uint64_t start, uint64_t end, uint64_t *words,
+                                      size_t capacity) {
+  const uint64_t count = end > start ? (end - start) / process->arch->word_size : 0;
+  return exu_process_read_words(process, start, words, count < capacity ? (size_t)count : capacity);
+}

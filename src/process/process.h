@@ -200,6 +200,13 @@ const char *exu_process_root(const struct exu_process *process);
 /* The file mapping that contains the address, or NULL. */
 const struct exu_file_mapping *exu_process_mapping(const struct exu_process *process, uint64_t address);
 
+/* Read words of the machine, as far as that is possible: how many were read. */
+size_t exu_process_read_words(const struct exu_process *process, uint64_t address, uint64_t *words, size_t count);
+
+/* Likewise, the first `capacity` words, at most, of what lies between two addresses. */
+size_t exu_process_read_words_between(const struct exu_process *process, uint64_t start, uint64_t end, uint64_t *words,
+                                      size_t capacity);
+
 /* Is the work on it to end now, with what there is? What takes long asks. */
 static inline bool exu_process_is_over(const struct exu_process *process) {
   return exu_limits_reached(process->limits);

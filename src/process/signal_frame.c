@@ -43,8 +43,9 @@ static bool may_be_context(const struct exu_process *process, uint64_t word_at) 
 bool exu_signal_frame_absent(struct exu_process *process, const struct exu_os_thread *thread) {
   const struct exu_registers *registers = &thread->registers;
   const struct exu_arch *arch = process->arch;
+  const uint64_t word = arch->word_size;
   const struct exu_region *stack = registers->valid ? exu_space_find(process->space, registers->sp) : NULL;
-  if (!stack || !arch->context_words[0] || registers->sp % 8 != 0) return false;
+  if (!stack || !arch->context_words[0] || registers->sp % word != 0) return false;
   /* A thread's own block lies at the top of its stack; what follows in the same mapping is something else. */
   uint64_t end = stack->end;
   if (registers->has_thread_pointer && registers->thread_pointer > registers->sp && registers->thread_pointer < end)
@@ -52,14 +53,14 @@ bool exu_signal_frame_absent(struct exu_process *process, const struct exu_os_th
   if (end - registers->sp > STACK_MAX || end - registers->sp > process->scene.stack_bytes_left) return false;
   uint64_t words[WORDS_AT_ONCE];
   for (uint64_t at = registers->sp; at < end;) {
-    size_t count = end - at < sizeof words ? (size_t)(end - at) / 8 : WORDS_AT_ONCE;
+    size_t count = (end - at) / word < WORDS_AT_ONCE ? (size_t)((end - at) / word) : WORDS_AT_ONCE;
     if (count == 0) break;
     if (exu_process_is_over(process)) return false;
-    process->scene.stack_bytes_left -= 8 * count;
-    if (exu_space_read(process->space, at, words, count * 8) != EXU_READABLE) return false;
+    process->scene.stack_bytes_left -= word * count;
+    if (exu_process_read_words(process, at, words, count) != count) return false;
     for (size_t i = 0; i < count; i++)
-      if (exu_arch_is_context_word(arch, words[i]) && may_be_context(process, at + 8 * i)) return false;
-    at += 8 * count;
+      if (exu_arch_is_context_word(arch, words[i]) && may_be_context(process, at + word * i)) return false;
+    at += word * count;
   }
   return true;
 }

@@ -15,10 +15,8 @@ static struct exu_string find(struct exu_py *py, const struct exu_native_thread 
   const struct exu_native_frame *frame = &native->frames[index];
   const uint64_t end = index + 1 < native->count ? native->frames[index + 1].cfa : frame->cfa;
   uint64_t words[WORDS_MAX];
-  size_t size = end > frame->sp ? (size_t)(end - frame->sp) : 0;
-  if (size > sizeof words) size = sizeof words;
-  if (size > 0) size = exu_space_read_some(py->space, frame->sp, words, size / 8 * 8);
-  return exu_py_builtin_among(py, words, size / 8, caller, frame->place->part_start);
+  size_t count = exu_process_read_words_between(py->process, frame->sp, end, words, WORDS_MAX);
+  return exu_py_builtin_among(py, words, count, caller, frame->place->part_start);
 }
 
 struct exu_string exu_builtin_name(struct exu_builtins *builtins, struct exu_py *py,

@@ -22,6 +22,8 @@ bool exu_may_run(const struct exu_stack_builder *builder, const struct exu_stack
   return builder->runtime_count < 2 || runtime->module < 0 || frame->place->module == runtime->module;
 }
 
+enum { WORDS_MAX = 512 };
+
 /* The words of the native frame that was asked about last. */
 struct asking {
   struct exu_stack_builder *builder;
@@ -30,7 +32,7 @@ struct asking {
   const struct exu_native_thread *native;
   size_t index; /* SIZE_MAX: none yet */
   size_t count;
-  uint64_t words[512];
+  uint64_t words[WORDS_MAX];
 };
 
 /* The frame's registers were looked at when it was unwound; its memory is looked at now. */
@@ -40,13 +42,9 @@ static bool keeps_pointer(void *context, size_t index, uint64_t pointer) {
   if (!exu_may_run(asking->builder, asking->runtime, frame)) return false;
   if (frame->kept[0] == pointer || frame->kept[1] == pointer) return true;
   if (asking->index != index) {
-    size_t size = frame->cfa > frame->sp ? (size_t)(frame->cfa - frame->sp) : 0;
-    if (size > sizeof asking->words) size = sizeof asking->words;
-    if (size > 0) {
-      size = exu_space_read_some(asking->builder->process->space, frame->sp, asking->words, size / 8 * 8);
-    }
+    const struct exu_process *process = asking->builder->process;
     asking->index = index;
-    asking->count = size / 8;
+    asking->count = exu_process_read_words_between(process, frame->sp, frame->cfa, asking->words, WORDS_MAX);
   }
   for (size_t i = 0; i < asking->count; i++) {
     if (asking->words[i] == pointer) return true;

@@ -235,20 +235,21 @@ static void search_stack(struct search *search, const struct stack *stack) {
   enum { CHUNK = 512 };
   const struct exu_process *process = search->placing->stacks->process;
   const struct exu_registers *registers = &process->threads[stack->thread - 1].registers;
+  const uint64_t word = process->arch->word_size;
   uint64_t words[CHUNK];
   if (!spend(search, search->items.count)) return;
   for (size_t i = 0; i < search->items.count; i++) search->items.items[i].met = 0;
   for (size_t i = 0; i < EXU_REGISTERS_MAX; i++) {
     if (registers->valid >> i & 1) meet(search, registers->value[i]);
   }
-  for (uint64_t at = stack->sp & ~UINT64_C(7); at < stack->end;) {
-    size_t size = stack->end - at < sizeof words ? (size_t)(stack->end - at) : sizeof words;
-    if (!spend(search, size)) return;
-    size_t got = exu_space_read_some(process->space, at, words, size) & ~(size_t)7;
-    for (size_t i = 0; i < got / 8; i++) meet(search, words[i]);
-    if (got < (size & ~(size_t)7)) search->whole = false;
-    if (got == 0 || got < (size & ~(size_t)7)) break;
-    at += size;
+  for (uint64_t at = stack->sp / word * word; stack->end - at >= word && at < stack->end;) {
+    const size_t count = (stack->end - at) / word < CHUNK ? (size_t)((stack->end - at) / word) : CHUNK;
+    if (!spend(search, count * word)) return;
+    const size_t got = exu_process_read_words(process, at, words, count);
+    for (size_t i = 0; i < got; i++) meet(search, words[i]);
+    search->whole &= got == count;
+    if (got < count) break;
+    at += count * word;
   }
   for (size_t i = 0; i < search->items.count; i++) {
     struct sought *sought = &search->items.items[i];
