@@ -16,6 +16,9 @@
 /* Without exu_options.memory_limit; a report of a million frames needs about this much. */
 enum { MEMORY_LIMIT_MIB = 256 };
 
+/* Of struct exu_options, in any version: what is larger is no size. */
+enum { OPTIONS_SIZE_MAX = 4096 };
+
 /* More than there is. */
 #define MEMORY_LIMIT_MAX (SIZE_MAX / 2)
 
@@ -85,6 +88,7 @@ static bool take_options(const struct exu_options *theirs, struct exu_options *o
   *options = defaults;
   if (!theirs) return true;
   if (theirs->size < sizeof theirs->size || theirs->size % sizeof theirs->size != 0) return false;
+  if (theirs->size > OPTIONS_SIZE_MAX) return false;
   for (size_t i = sizeof *theirs; i < theirs->size; i++)
     if (((const char *)theirs)[i] != 0) return false;
   memcpy(options, theirs, theirs->size < sizeof *options ? theirs->size : sizeof *options);

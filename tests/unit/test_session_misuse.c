@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -141,6 +143,23 @@ static void test_options_of_an_impossible_size_are_refused(void **state) {
   }
 }
 
+/* A size that was never set: there is no memory to the end of it. */
+static void test_options_of_a_size_that_no_version_has_are_not_read(void **state) {
+  (void)state;
+  static const size_t sizes[] = {4096 + sizeof(size_t), SIZE_MAX - sizeof(size_t) + 1};
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  char *memory = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert_true(memory != MAP_FAILED && mprotect(memory + page, page, PROT_NONE) == 0);
+  struct exu_options *options = (struct exu_options *)(void *)(memory + page - sizeof *options);
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    struct exu_session *session = NULL;
+    options->size = sizes[i];
+    assert_int_equal(exu_session_open_core("core", options, &session), EXU_RESULT_MISUSE);
+    assert_null(session);
+  }
+  munmap(memory, 2 * page);
+}
+
 /* A newer caller may use this library as long as it asks for nothing that is not known here. */
 static void test_options_of_a_larger_size_are_taken_when_the_rest_is_zero(void **state) {
   (void)state;
@@ -166,6 +185,7 @@ int main(void) {
       cmocka_unit_test(test_options_of_a_smaller_size_have_defaults_for_the_rest),
       cmocka_unit_test(test_members_of_a_smaller_size_count_and_those_behind_do_not),
       cmocka_unit_test(test_options_of_an_impossible_size_are_refused),
+      cmocka_unit_test(test_options_of_a_size_that_no_version_has_are_not_read),
       cmocka_unit_test(test_options_of_a_larger_size_are_taken_when_the_rest_is_zero),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
