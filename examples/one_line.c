@@ -11,13 +11,18 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Text of the process is data: nothing in it may move a terminal's cursor. */
+/* Text of the process is data: nothing in it may move a terminal's cursor. Controls are c2 80 to c2 9f in UTF-8, too. */
 static void print_string(struct exu_string text, const char *otherwise) {
   if (!text.data) {
     fputs(otherwise, stdout);
     return;
   }
-  for (size_t i = 0; i < text.size; i++) putchar(iscntrl((unsigned char)text.data[i]) ? '?' : text.data[i]);
+  for (size_t i = 0; i < text.size; i++) {
+    const unsigned char byte = (unsigned char)text.data[i];
+    const bool wide = byte == 0xc2 && i + 1 < text.size && (unsigned char)text.data[i + 1] < 0xa0;
+    putchar(wide || iscntrl(byte) ? '?' : byte);
+    if (wide) i++;
+  }
 }
 
 /* NULL: no thread crashed for certain, or it ran no Python. */
@@ -45,7 +50,8 @@ static void print_line(const char *path, const struct exu_report *report) {
     print_string(frame->function, "?");
     fputs(" (", stdout);
     print_string(frame->file, "?");
-    printf(":%" PRId32 ")", frame->position.line);
+    if (frame->position.line > 0) printf(":%" PRId32, frame->position.line);
+    putchar(')');
   }
   if (!report->python && report->diagnostic_count > 0) {
     fputs(": ", stdout);

@@ -13,10 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Text of the process is data: nothing in it may move a terminal's cursor. */
+/* Text of the process is data: nothing in it may move a terminal's cursor. Controls are c2 80 to c2 9f in UTF-8, too. */
 static void print_string(struct exu_string text) {
   if (!text.data) return; /* unknown */
-  for (size_t i = 0; i < text.size; i++) putchar(iscntrl((unsigned char)text.data[i]) ? '?' : text.data[i]);
+  for (size_t i = 0; i < text.size; i++) {
+    const unsigned char byte = (unsigned char)text.data[i];
+    const bool wide = byte == 0xc2 && i + 1 < text.size && (unsigned char)text.data[i + 1] < 0xa0;
+    putchar(wide || iscntrl(byte) ? '?' : byte);
+    if (wide) i++;
+  }
 }
 
 static void print_wait(const struct exu_report *report, size_t index) {

@@ -116,6 +116,16 @@ def test_what_the_threads_of_a_process_wait_for_is_printed(compiled):
                for line in output.splitlines())
 
 
+def test_a_name_moves_no_cursor(compiled):
+    program = ("import threading, time\nname = u'a\\x9b2Jb\\x1b[m\\u0430'\nthread = threading.Thread(target=time.sleep, "
+               "args=(60,), name=name)\nthread.daemon = True\nthread.start()\nprint('')\ntime.sleep(60)")
+    with subprocess.Popen(HOST[-1].command("-u", "-c", program), stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        status, output = run(compiled("waits"), process.pid)
+        process.kill()
+    assert status == 0 and " a?2Jb?[m\u0430: " in output, output
+
+
 def test_a_process_that_is_not_there_is_said(compiled):
     status, output = run(compiled("waits"), 2 ** 22 + 1)
     assert status == 2 and output.count("\n") == 1 and str(2 ** 22 + 1) in output, output

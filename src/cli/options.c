@@ -79,6 +79,12 @@ static bool parse_number(const struct option_spec *spec, const char *text, uint6
   return true;
 }
 
+static bool parse_count(const struct option_spec *spec, const char *text, uint64_t *count) {
+  if (!parse_number(spec, text, count)) return false;
+  if (*count == 0) usage_error(NULL, "invalid number '%s' for option --%s: at least 1", text, spec->name);
+  return *count > 0;
+}
+
 /* Seconds with decimals, to milliseconds; at most a day, at least a hundredth of a second. */
 static bool parse_seconds(const struct option_spec *spec, const char *text, uint64_t *milliseconds) {
   char *end = NULL;
@@ -120,7 +126,7 @@ static bool apply(struct arguments *arguments, const struct option_spec *spec, c
   case OPTION_NO_STOP: arguments->no_stop = true; return true;
   case OPTION_TREE: arguments->tree = true; return true;
   case OPTION_WATCH: return parse_seconds(spec, value, &arguments->watch_ms);
-  case OPTION_COUNT: return parse_number(spec, value, &arguments->watch_count);
+  case OPTION_COUNT: return parse_count(spec, value, &arguments->watch_count);
   case OPTION_COLOR: return parse_color(value, &arguments->color);
   case OPTION_QUIET: arguments->verbosity = -1; return true;
   case OPTION_VERBOSE: arguments->verbosity = 1; return true;
