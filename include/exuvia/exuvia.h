@@ -415,7 +415,7 @@ struct exu_wait_fd {
 struct exu_wait {
   enum exu_wait_kind kind;
   enum exu_wait_kind resumes_as; /* EXU_WAIT_STOPPED: its kind but for that; else unknown */
-  int32_t stop_signal;           /* EXU_WAIT_STOPPED: by which signal; else 0 */
+  int32_t stop_signal;           /* EXU_WAIT_STOPPED: by which signal; 0 unknown */
   const char *stop_name;         /* "SIGSTOP"; NULL for a number without a name */
   enum exu_wait_detail detail;
   const struct exu_evidence *evidence; /* what was seen that tells; NULL: nothing */

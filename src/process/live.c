@@ -254,12 +254,14 @@ static bool take_threads(struct exu_process *process, struct exu_arena *arena, s
   if (!process->threads) return exu_fail(error, EXU_NO_MEMORY, "not enough memory for %zu threads", count);
   process->thread_count = 0;
   process->stop_signal = 0;
+  process->stopped = false;
   for (size_t i = 0; i < count; i++) {
     if (stopped[i].state == EXU_STOPPED_GONE) continue;
     struct exu_os_thread *thread = &process->threads[process->thread_count++];
     thread->tid = stopped[i].tid;
     thread->registers.syscall = -1;
     if (stopped[i].job_signal) process->stop_signal = stopped[i].job_signal;
+    process->stopped |= stopped[i].job_signal != 0;
     if (!decode(process, &stopped[i], thread)) look_at_unstopped(live, thread, arena);
   }
   return true;
@@ -441,10 +443,12 @@ static bool sample(struct exu_process *process, struct exu_arena *arena, struct 
     return exu_fail(error, EXU_NOT_FOUND, "process %d has ended", (int)live->pid);
   process->threads = exu_arena_array(arena, list.count, sizeof *process->threads);
   process->thread_count = process->threads ? list.count : 0;
+  process->stopped = false;
   say_cut(live, list.count);
   for (size_t i = 0; i < process->thread_count; i++) {
     process->threads[i].tid = list.tids[i];
     process->threads[i].slices = slices_of(live, list.tids[i]);
+    process->stopped |= exu_task_state(live->tasks, list.tids[i]) == 'T';
     read_call(live, &process->threads[i]);
   }
   exu_task_list_deinit(&list);

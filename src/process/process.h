@@ -123,7 +123,8 @@ struct exu_process {
 
   struct exu_live *live; /* of the process that is still there: private to its operations */
   int64_t pause_us;      /* live: for how long it was stopped; -1: it was not */
-  int stop_signal;       /* live: the signal that had stopped it before (SIGSTOP, ...); 0: none */
+  bool stopped;          /* live: a signal had stopped it before (SIGSTOP, ...): */
+  int stop_signal;       /* by which one; 0 unknown */
 };
 
 /*

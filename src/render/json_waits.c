@@ -216,7 +216,7 @@ static void put_stop(struct exu_json *json, const struct exu_wait *wait) {
     return;
   }
   exu_json_begin_object(json, "stopped", EXU_JSON_INLINE);
-  exu_json_signed(json, "signal", wait->stop_signal);
+  exu_json_id(json, "signal", wait->stop_signal > 0 ? wait->stop_signal : -1);
   exu_json_word(json, "name", wait->stop_name);
   exu_json_word(json, "resumes_as", exu_wait_kind_name(wait->resumes_as));
   exu_json_end(json);

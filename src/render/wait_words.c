@@ -517,6 +517,8 @@ static void put_all(const struct telling *telling, const struct exu_wait *wait) 
   exu_out(out, " by ");
   if (wait->stop_name) {
     exu_out(out, wait->stop_name);
+  } else if (wait->stop_signal == 0) {
+    exu_out(out, "a signal");
   } else {
     put_number(out, "signal ", wait->stop_signal, "");
   }

@@ -157,7 +157,7 @@ static bool finish(struct exu_finishing *finishing, struct exu_report *report) {
     if (waits->seen.items[i].wait.kind == EXU_WAIT_GIL) exu_wait_for_gil(finishing, &waits->seen.items[i]);
   }
   if (!find_deadlocks(finishing, report) || !exu_wait_find_hangs(finishing, report)) return false;
-  for (size_t i = 0; waits->process->stop_signal && i < waits->seen.count; i++)
+  for (size_t i = 0; waits->process->stopped && i < waits->seen.count; i++)
     explain_stop(finishing, &waits->seen.items[i].wait);
   return !waits->arena->exhausted;
 }

@@ -70,7 +70,7 @@ static enum exu_outside outside(const struct exu_waits *waits) {
     if (!waits->seen.items[i].subject.os->registers.has_thread_pointer) return EXU_OUTSIDE_SIGNAL;
   }
   if (process->running_pid < 0) return EXU_OUTSIDE_UNKNOWN;
-  return process->stop_signal || exu_wait_has_handler(process->running_pid) ? EXU_OUTSIDE_SIGNAL : EXU_OUTSIDE_NOTHING;
+  return process->stopped || exu_wait_has_handler(process->running_pid) ? EXU_OUTSIDE_SIGNAL : EXU_OUTSIDE_NOTHING;
 }
 
 /* Why it is certain that what holds it is not there. */

@@ -395,6 +395,7 @@ static void a_stopped_process_is_stopped_first_and_still_deadlocked(void **state
   put_mutex(&scene, FIRST, 100);
   add_waiter(&scene, "selfish", FIRST);
   add(&scene, "busy", -1, NULL);
+  scene.small.process.stopped = true;
   scene.small.process.stop_signal = 19;
   explain(&scene);
   check(&scene, 0, EXU_WAIT_STOPPED, 0, "Stopped by SIGSTOP, and waiting for mutex 0x100100 held by itself");

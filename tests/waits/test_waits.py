@@ -205,6 +205,10 @@ def test_a_stopped_process_is_said_to_be_stopped_and_stays_stopped(interpreter):
         kinds = {thread["waits_on"]["kind"] for thread in result["threads"]}
         if kinds != {"stopped"}:
             problems.append(f"the threads wait for {kinds}; the process is stopped")
+        running = hanging.attach(hung.pid, "--no-stop")[1]
+        for wait in (thread["waits_on"] for thread in running["threads"]):
+            if wait["kind"] != "stopped" or not wait["summary"].startswith("Stopped by a signal") or wait["stopped"]["signal"]:
+                problems.append(f"without a stop it is said: {wait['summary']}")
         os.kill(hung.pid, signal.SIGCONT)
         hanging.await_state(hung.pid, "S")
         fail(problems)
