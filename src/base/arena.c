@@ -12,7 +12,7 @@ struct exu_arena_block {
 };
 
 /* From 128 KiB on, malloc gives pages of their own (M_MMAP_THRESHOLD of mallopt(3)). */
-enum { FIRST_BLOCK = 256 * 1024, LARGEST_STEP = 4 * 1024 * 1024 };
+enum { LARGE_ARRAY = 1024, FIRST_BLOCK = 256 * 1024, LARGEST_STEP = 4 * 1024 * 1024 };
 
 void exu_arena_init(struct exu_arena *arena, size_t budget) { *arena = (struct exu_arena){.budget = budget}; }
 
@@ -120,7 +120,8 @@ struct exu_string exu_arena_printf(struct exu_arena *arena, const char *format, 
 
 bool exu_arena_grow(struct exu_arena *arena, void **items, size_t count, size_t *capacity, size_t element_size) {
   if (count < *capacity) return true;
-  size_t larger = *capacity ? *capacity * 2 : 16;
+  /* What an array leaves behind was used, and of what it gets the system gives what will be: large ones grow seldom. */
+  size_t larger = *capacity ? *capacity * (*capacity < LARGE_ARRAY ? 2 : 4) : 16;
   void *memory = exu_arena_array(arena, larger, element_size);
   if (!memory) return false;
   if (count > 0) memcpy(memory, *items, count * element_size);
