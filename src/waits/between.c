@@ -21,6 +21,9 @@
 
 enum { PROCESSES_MAX = 256, NAMED = 8 };
 
+/* Seconds in which others are looked for, in all. What nobody was looked for does not hang, for what we know. */
+enum { LOOKS_MAX = 10 };
+
 /* A thread that waits for other processes; one of several entries when it polls several descriptors. */
 struct outward {
   size_t process, thread; /* indexes: of the report, and in it */
@@ -34,8 +37,10 @@ struct outward {
   size_t other;                  /* the process that it waits for, or one of those: an index; SIZE_MAX: not known yet */
   bool one_of_many;              /* any of those: */
   bool has[PROCESSES_MAX];
-  bool open;   /* others can join these later: what they share has a name */
-  bool unseen; /* one that cannot be looked into may be one of them, too */
+  enum exu_tristate only; /* ... and no others */
+  bool looked;            /* the last two are known */
+  bool open;              /* others can join these later: what they share has a name */
+  bool unseen;            /* one that cannot be looked into may be one of them, too */
 };
 
 struct relating {
@@ -46,6 +51,7 @@ struct relating {
   bool *hangs; /* by process */
   struct outward *outwards;
   size_t outward_count;
+  time_t looks_begun; /* of CLOCK_MONOTONIC; 0: not yet */
 };
 
 static size_t index_of(const struct relating *relating, int64_t pid) {
@@ -165,22 +171,52 @@ static enum exu_tristate find_sharers(const struct relating *relating, struct ou
   return exu_sharers_of_file(link, access, relating->pids, relating->count, outward->has);
 }
 
+static bool is_same_place(const struct exu_shared_place *a, const struct exu_shared_place *b) {
+  return a->major == b->major && a->minor == b->minor && a->inode == b->inode && a->offset == b->offset;
+}
+
+static bool is_same_wait(const struct outward *a, const struct outward *b) {
+  if (a->kind != b->kind) return false;
+  if (a->kind == EXU_HANG_SHARED_LOCK) return is_same_place(&a->place, &b->place);
+  return a->process == b->process && a->fd == b->fd && a->writes == b->writes && a->polls == b->polls;
+}
+
+static bool is_too_late(struct relating *relating) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (relating->looks_begun == 0) relating->looks_begun = now.tv_sec;
+  return now.tv_sec - relating->looks_begun >= LOOKS_MAX;
+}
+
+/* As find_sharers, which threads that wait for the same thing share: a look is long. */
+static void look_for_sharers(struct relating *relating, struct outward *outward) {
+  for (const struct outward *other = relating->outwards; other < outward; other++) {
+    if (!other->looked || !is_same_wait(other, outward)) continue;
+    memcpy(outward->has, other->has, sizeof outward->has);
+    outward->only = other->only;
+    return;
+  }
+  outward->only = is_too_late(relating) ? EXU_NO : find_sharers(relating, outward);
+}
+
 /*
  * Who could let those go on that wait for no certain process. Where that is not known, the process does not hang, for
  * what we know; nor when nobody is there: what has no other end is about to say so.
  */
 static void find_others(struct relating *relating) {
+  for (size_t i = 0; i < relating->outward_count; i++) relating->outwards[i].looked = false;
   for (size_t i = 0; i < relating->outward_count; i++) {
     struct outward *outward = &relating->outwards[i];
     if (!relating->hangs[outward->process] || (outward->other != SIZE_MAX && !outward->one_of_many)) continue;
+    look_for_sharers(relating, outward);
+    outward->looked = true;
     outward->one_of_many = true;
     outward->other = outward->process; /* itself, unless another one is there */
-    enum exu_tristate only = find_sharers(relating, outward);
-    outward->unseen = only == EXU_UNKNOWN;
-    for (size_t j = 0; only != EXU_NO && j < relating->count; j++) {
+    outward->unseen = outward->only == EXU_UNKNOWN;
+    for (size_t j = 0; outward->only != EXU_NO && j < relating->count; j++) {
       if (outward->has[j] && outward->other == outward->process) outward->other = j;
     }
-    if (only == EXU_NO || !outward->has[outward->other]) relating->hangs[outward->process] = false;
+    if (outward->only == EXU_NO || !outward->has[outward->other]) relating->hangs[outward->process] = false;
   }
 }
 

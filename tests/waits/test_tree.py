@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import re
+import resource
 import subprocess
 import time
 
@@ -481,6 +482,33 @@ def test_a_thread_that_was_not_to_be_shown_may_let_the_others_go_on(tmp_path):
             assert status == 0, said
             assert len(reports[0]["threads"]) == (1 if options else 2)
             assert not any(document["hangs"] for document in reports), reports
+
+
+def test_who_has_a_pipe_is_asked_once_for_all_threads_that_read_it():
+    script = ("import os, threading\n"
+              "threading.stack_size(65536)\n"
+              "pipe, others = os.pipe(), [os.dup(0) for _ in range(900)]\n"
+              "threads = [threading.Thread(target=os.read, args=(pipe[0], 1)) for _ in range(400)]\n"
+              "for thread in threads: thread.start()\n"
+              "print(len(threads), flush=True)\n"
+              "threads[0].join()\n")
+    process = subprocess.Popen([LATEST.path, "-c", script], start_new_session=True, stdout=subprocess.PIPE)
+    spent = []
+    try:
+        assert process.stdout.readline() == b"400\n"
+        hanging.await_rest(process.pid)
+        for options in ([], ["--tree"]):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            answer = subprocess.run([report.exuvia(), "attach", "--json", *options, str(process.pid)], capture_output=True,
+                                    timeout=120)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    finally:
+        hanging.end(process)
+        process.stdout.close()
+    document, = hanging.documents(answer.stdout)
+    assert [entry["kind"] for entry in document["hangs"]] == ["pipe"], document["hangs"]
+    assert spent[1] < spent[0] + 1, spent
 
 
 def outer_ids(pid):
