@@ -80,13 +80,23 @@ static bool check_tstate_lock(struct exu_py *py, const struct exu_py_frame *fram
   return attribute_is(py, self, "_tstate_lock", wait->lock);
 }
 
+static bool is_semaphore_of(struct exu_py *py, uint64_t self, const char *name, const struct exu_wait *wait) {
+  uint64_t semaphore;
+  if (!exu_py_attribute(py, self, name, &semaphore)) return false;
+  return semaphore == wait->address || attribute_is(py, semaphore, "_semlock", wait->lock);
+}
+
 /* The Condition of multiprocessing waits for a semaphore of its own. */
 static bool check_shared_condition(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self,
                                    struct exu_wait *wait) {
-  uint64_t semaphore;
   (void)frame;
-  if (!exu_py_attribute(py, self, "_wait_semaphore", &semaphore)) return false;
-  return semaphore == wait->address || attribute_is(py, semaphore, "_semlock", wait->lock);
+  return is_semaphore_of(py, self, "_wait_semaphore", wait);
+}
+
+/* When there is room, 2.7 takes other locks in the same function. */
+static bool check_full(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_wait *wait) {
+  (void)frame;
+  return is_semaphore_of(py, self, "_sem", wait);
 }
 
 static bool check_future(struct exu_py *py, const struct exu_py_frame *frame, uint64_t self, struct exu_wait *wait) {
@@ -174,7 +184,7 @@ static const struct step {
     {synchronize, "wait", "Event", CONDITION, EXU_WAIT_EVENT, NULL, EXU_DETAIL_NONE},
     {queues, "get", "Queue", SHARED, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_READER},
     {queues, "get", "Queue", CALL, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_NONE},
-    {queues, "put", "Queue", SHARED, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_FULL},
+    {queues, "put", "Queue", SHARED, EXU_WAIT_QUEUE, check_full, EXU_DETAIL_FULL},
     {queues, "join", "JoinableQueue", CONDITION, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_UNFINISHED},
     {queues, "get", "SimpleQueue", SHARED, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_READER},
     {queues, "get", "SimpleQueue", CALL, EXU_WAIT_QUEUE, NULL, EXU_DETAIL_NONE},

@@ -109,6 +109,21 @@ wait('Queue.get, timeout', 'queue', limited, limited.get, True, 3600, calls=['po
      fd=limited._reader.fileno())
 wait('Queue.put', 'queue', full, full.put, 2, says=['it is full'])
 wait('JoinableQueue.join', 'queue', unfinished, unfinished.join, says=['task_done'])
+# Its `put` takes that lock of it when it has found room.
+roomy = context.JoinableQueue()
+
+
+def keep_condition():
+    with roomy._cond:
+        hang.passed('condition of the queue')
+        forever()
+
+
+hang.start(keep_condition, 'keeps the condition')
+hang.after('condition of the queue')
+lock = roomy._cond._lock
+wait('JoinableQueue.put', 'rlock', lock if sys.version_info >= (3,) else lock._semlock, roomy.put, 1, types=['RLock'],
+     owner='keeps the condition')
 if hasattr(context, 'SimpleQueue'):
     simple = context.SimpleQueue()
     wait('SimpleQueue.get', 'queue', simple, simple.get, calls=['read'], fd=simple._reader.fileno())
