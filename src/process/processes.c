@@ -179,7 +179,7 @@ static enum exu_tristate find_mapping(int64_t pid, take_mapping *take, void *con
     if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*3c%c %" SCNx64 " %x:%x %" SCNu64 " %n", &mapping.start, &mapping.end,
                &shared, &place->offset, &place->major, &place->minor, &place->inode, &name) != 7)
       continue;
-    mapping.shared = shared == 's' && place->inode != 0;
+    mapping.shared = shared == 's'; /* the inode is 0 in the first System V segment, which is its id */
     mapping.name = line + name;
     found = take(&mapping, context);
   }
@@ -204,9 +204,9 @@ static bool holds_address(const struct mapping *mapping, void *context) {
   return true;
 }
 
-bool exu_shared_place(int64_t pid, uint64_t address, struct exu_shared_place *place) {
+enum exu_tristate exu_shared_place(int64_t pid, uint64_t address, struct exu_shared_place *place) {
   struct wanted wanted = {pid, address, place};
-  return find_mapping(pid, holds_address, &wanted) == EXU_YES;
+  return find_mapping(pid, holds_address, &wanted);
 }
 
 static bool is_place(const struct mapping *mapping, void *context) {

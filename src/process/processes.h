@@ -60,8 +60,8 @@ struct exu_shared_place {
   bool unlinked; /* who has not mapped it, and has no descriptor of it, cannot do so any more */
 };
 
-/* Where an address of a process lies. False: it is private memory, or its mappings cannot be read. */
-bool exu_shared_place(int64_t pid, uint64_t address, struct exu_shared_place *place);
+/* Where an address of a process lies, if it is shared memory. Unknown when its mappings cannot be read. */
+enum exu_tristate exu_shared_place(int64_t pid, uint64_t address, struct exu_shared_place *place);
 
 /* Has the process mapped that, too? Unknown when its mappings cannot be read. */
 enum exu_tristate exu_has_mapped(int64_t pid, const struct exu_shared_place *place);

@@ -108,7 +108,7 @@ static bool add_sleeper(struct relating *relating, const struct exu_wait *wait, 
   struct exu_other other;
   int64_t pid = relating->pids[outward->process];
   outward->kind = EXU_HANG_SHARED_LOCK;
-  if (!exu_shared_place(pid, wait->shared_futex, &outward->place)) return false;
+  if (exu_shared_place(pid, wait->shared_futex, &outward->place) != EXU_YES) return false;
   outward->open = wait->kind != EXU_WAIT_MUTEX && !outward->place.unlinked;
   if (wait->kind != EXU_WAIT_MUTEX) return add_outward(relating, outward);
   if (wait->owner >= 0 || wait->owner_tid <= 0 || exu_tid_inside(pid, pid) != pid) return false;

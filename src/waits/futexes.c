@@ -14,10 +14,11 @@ static void look_outside(const struct exu_finishing *finishing, struct exu_wait 
   const int64_t pid = finishing->waits->process->running_pid, tid = wait->owner_tid;
   struct exu_shared_place place;
   struct exu_other other;
-  if (pid >= 0 && !exu_shared_place(pid, wait->address, &place)) return;
+  const enum exu_tristate is_shared = pid >= 0 ? exu_shared_place(pid, wait->address, &place) : EXU_UNKNOWN;
+  if (is_shared == EXU_NO) return;
   wait->owner_place = EXU_OWNER_OUTSIDE;
   /* In another PID namespace the same number may be another thread's. */
-  if (pid < 0 || exu_tid_inside(pid, pid) != pid || !exu_process_of_thread(tid, &other)) return;
+  if (is_shared != EXU_YES || exu_tid_inside(pid, pid) != pid || !exu_process_of_thread(tid, &other)) return;
   if (other.pid == pid || exu_has_mapped(other.pid, &place) != EXU_YES) return;
   wait->owner_place = EXU_OWNER_PROCESS;
   wait->owner_pid = other.pid;

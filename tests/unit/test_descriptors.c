@@ -15,7 +15,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ipc.h>
 #include <sys/mount.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -470,6 +472,34 @@ static void another_process_that_has_a_pipe_is_found(void **state) {
   close(ends[1]);
 }
 
+/* In a namespace of its own, so that it is the first one. */
+static int ask_of_first_segment(void) {
+  struct exu_shared_place place;
+  if (unshare(CLONE_NEWIPC) != 0) return 77;
+  int segment = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+  const char *memory = segment >= 0 ? shmat(segment, NULL, 0) : NULL;
+  if (segment != 0 || !memory || memory == (const void *)-1) return 77;
+  if (exu_shared_place(getpid(), (uintptr_t)memory + 8, &place) != EXU_YES) return 1;
+  return place.inode == 0 && place.offset == 8 && exu_has_mapped(getpid(), &place) == EXU_YES ? 0 : 2;
+}
+
+static void the_first_segment_of_system_v_is_shared_memory(void **state) {
+  (void)state;
+  int status;
+  pid_t child = fork();
+  if (child == 0) _exit(ask_of_first_segment());
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) skip();
+  assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void private_memory_is_no_shared_place(void **state) {
+  struct exu_shared_place place;
+  assert_int_equal(exu_shared_place(getpid(), (uintptr_t)&place, &place), EXU_NO);
+  (void)state;
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(files_are_their_path, setup, teardown),
@@ -490,6 +520,8 @@ int main(void) {
       cmocka_unit_test(a_thread_of_this_namespace_keeps_its_number),
       cmocka_unit_test(another_process_that_has_a_pipe_is_found),
       cmocka_unit_test(who_has_a_pipe_is_not_known_where_links_of_a_process_may_not_be_read),
+      cmocka_unit_test(the_first_segment_of_system_v_is_shared_memory),
+      cmocka_unit_test(private_memory_is_no_shared_place),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
