@@ -32,6 +32,9 @@ static bool index_threads(struct exu_finishing *finishing) {
     if (finishing->elsewhere) seen->tid = exu_tid_inside(pid, seen->tid);
     if (seen->tid > 0 && !put_in_map(&finishing->by_tid, (uint64_t)seen->tid, seen)) return false;
     if (!put_in_map(&finishing->by_ident, ident, seen)) return false;
+    for (size_t k = 0; k < EXU_WAIT_PARTS && seen->subject.gils[k] != 0; k++) {
+      if (!put_in_map(&finishing->by_gil, seen->subject.gils[k], seen)) return false;
+    }
   }
   return true;
 }
@@ -39,6 +42,18 @@ static bool index_threads(struct exu_finishing *finishing) {
 uint64_t exu_wait_self(const struct exu_process *process, const struct exu_os_thread *thread) {
   const struct exu_registers *registers = &thread->registers;
   return registers->has_thread_pointer ? process->arch->pthread_self(registers->thread_pointer) : 0;
+}
+
+static bool index_held(struct exu_finishing *finishing) {
+  struct exu_py_held_list *held = &finishing->waits->held;
+  for (size_t i = held->items.count; i-- > 0;) {
+    bool is_new;
+    uint64_t *first = exu_map_insert_number(&finishing->by_held, held->items.items[i].object, &is_new);
+    if (!first) return false;
+    held->items.items[i].next = (size_t)*first;
+    *first = i + 1;
+  }
+  return true;
 }
 
 struct exu_seen *exu_wait_find(const struct exu_map *map, uint64_t key) {
@@ -146,7 +161,7 @@ static bool find_deadlocks(struct exu_finishing *finishing, struct exu_report *r
 
 static bool finish(struct exu_finishing *finishing, struct exu_report *report) {
   struct exu_waits *waits = finishing->waits;
-  if (!index_threads(finishing)) return false;
+  if (!index_threads(finishing) || !index_held(finishing)) return false;
   for (size_t i = 0; i < waits->seen.count; i++) {
     struct exu_seen *seen = &waits->seen.items[i];
     explain(finishing, seen);
@@ -167,5 +182,7 @@ bool exu_waits_finish(struct exu_waits *waits, struct exu_report *report, struct
   bool memory = finish(&finishing, report);
   exu_map_deinit(&finishing.by_tid);
   exu_map_deinit(&finishing.by_ident);
+  exu_map_deinit(&finishing.by_gil);
+  exu_map_deinit(&finishing.by_held);
   return memory;
 }

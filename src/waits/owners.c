@@ -42,16 +42,22 @@ void exu_wait_set_owner(struct exu_finishing *finishing, struct exu_wait *wait, 
   }
 }
 
+static const struct exu_py_held *held_at(const struct exu_finishing *finishing, uint64_t number) {
+  return number ? &finishing->waits->held.items.items[number - 1] : NULL;
+}
+
+static const struct exu_py_held *first_held(const struct exu_finishing *finishing, uint64_t object) {
+  const uint64_t *first = object ? exu_map_find_number(&finishing->by_held, object) : NULL;
+  return first ? held_at(finishing, *first) : NULL;
+}
+
 /* The next one after `last` (NULL: the first) that concerns what `seen` waits for; NULL: there is none. */
 static const struct exu_py_held *next_held(const struct exu_finishing *finishing, const struct exu_seen *seen,
                                            const struct exu_py_held *last) {
-  const struct exu_py_held_list *held = &finishing->waits->held;
-  for (size_t i = last ? (size_t)(last - held->items.items) + 1 : 0; i < held->items.count; i++) {
-    const struct exu_py_held *one = &held->items.items[i];
-    if (one->object == 0 || (one->object != seen->wait.address && one->object != seen->wait.lock)) continue;
-    if (one->thread < finishing->waits->seen.count) return one;
-  }
-  return NULL;
+  const struct exu_wait *wait = &seen->wait;
+  const struct exu_py_held *next = last ? held_at(finishing, last->next) : first_held(finishing, wait->address);
+  const bool of_lock = wait->lock == wait->address || (last && last->object == wait->lock);
+  return next || of_lock ? next : first_held(finishing, wait->lock);
 }
 
 /* A Future is computed by one thread. */

@@ -35,6 +35,7 @@ struct exu_py_held {
   bool kept;              /* the thread itself has run nothing since that could have released it */
   bool by_name;           /* acquire() of a global or an attribute, which may have been another lock then */
   struct exu_place place; /* where */
+  size_t next;            /* 1 + the index of the next one of the same object; 0: none. Set by the second step */
 };
 
 struct exu_py_held_list {

@@ -57,6 +57,8 @@ struct exu_finishing {
   struct exu_thread *threads;
   struct exu_map by_tid;   /* as the process numbers them -> struct exu_seen */
   struct exu_map by_ident; /* pthread_self() -> struct exu_seen */
+  struct exu_map by_gil;   /* key of a GIL -> struct exu_seen that holds it */
+  struct exu_map by_held;  /* object -> 1 + its first index in the list of what is held */
   bool elsewhere;          /* the process numbers its threads otherwise than we do: it is in another PID namespace */
   bool all_idents;         /* by_ident has every thread of the process */
   bool gil_is_lost;        /* what holds the GIL is not in this process */
