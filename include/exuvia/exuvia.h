@@ -207,7 +207,7 @@ EXU_API const char *exu_call_class_name(enum exu_call_class value);
   X(EXU_DETAIL_EMPTY, "empty")               /* a queue: it takes an item */                                           \
   X(EXU_DETAIL_FULL, "full")                 /* a queue: it puts one */                                                \
   X(EXU_DETAIL_UNFINISHED, "unfinished")     /* a queue: task_done() was not called for every item */                  \
-  X(EXU_DETAIL_READER, "other-reader")       /* a queue of processes: another reader has its lock */                   \
+  X(EXU_DETAIL_READER, "other-reader")       /* a queue of processes: another reader has its lock, or ended with it */ \
   X(EXU_DETAIL_WRITER, "other-writer")       /* likewise */                                                            \
   X(EXU_DETAIL_ELSEWHERE, "other-process")   /* a lock of processes: it is held by no thread of this one */            \
   X(EXU_DETAIL_QUEUED, "queued")             /* a Future that no thread has begun with: see `pool` */                  \

@@ -141,8 +141,8 @@ static const char *words_of(enum exu_wait_detail detail) {
   case EXU_DETAIL_EMPTY: return "it is empty";
   case EXU_DETAIL_FULL: return "it is full";
   case EXU_DETAIL_UNFINISHED: return "task_done was not called for every item";
-  case EXU_DETAIL_READER: return "another reader has its lock";
-  case EXU_DETAIL_WRITER: return "another writer has its lock";
+  case EXU_DETAIL_READER: return "another reader has its lock, or ended with it";
+  case EXU_DETAIL_WRITER: return "another writer has its lock, or ended with it";
   case EXU_DETAIL_ELSEWHERE: return "it is held by no thread of this process";
   default: return NULL;
   }

@@ -3,6 +3,7 @@
 import fcntl
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -40,6 +41,15 @@ except OSError as error:
 holder = context.Process(target=keep, args=(lock, rlock), name='holder')
 holder.daemon = True
 holder.start()
+# A reader that was killed leaves the lock of the readers taken.
+deserted = context.Queue()
+reader = context.Process(target=deserted.get)
+reader.start()
+while deserted._rlock.acquire(False):
+    deserted._rlock.release()
+    time.sleep(0.001)
+os.kill(reader.pid, signal.SIGKILL)
+reader.join()
 # 2.7's asks again and again whether its processes live, and so does everything with a time limit: it never rests.
 pool = context.Pool(1) if sys.version_info >= (3, 8) else None
 taken.acquire()
@@ -105,6 +115,8 @@ while items._rlock.acquire(False):
     items._rlock.release()
     time.sleep(0.001)
 wait('Queue.get, second', 'queue', items, items.get, says=['another reader'])
+wait('Queue.get, reader killed', 'queue', deserted, deserted.get,
+     says=['another reader has its lock, or ended with it'])
 wait('Queue.get, timeout', 'queue', limited, limited.get, True, 3600, calls=['poll', 'ppoll', 'select'],
      fd=limited._reader.fileno())
 wait('Queue.put', 'queue', full, full.put, 2, says=['it is full'])
