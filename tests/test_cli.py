@@ -68,6 +68,17 @@ def test_help_fits_a_terminal():
         assert max(map(len, exuvia(*arguments)[1].splitlines())) < 80
 
 
+# ---- files that are not there ----
+
+def test_directories_that_cannot_be_looked_into_are_said(tmp_path):
+    (tmp_path / "file").touch()
+    status, _, errors = exuvia("core", "--sysroot=gone", "--search", "file", "--search=.", "missing", cwd=tmp_path)
+    assert status == NOTHING
+    assert errors.splitlines()[:2] == ["exuvia: --sysroot=gone: No such file or directory",
+                                       "exuvia: --search=file: Not a directory"]
+    assert errors.count("\n") == 3 and "missing" in errors
+
+
 # ---- usage errors ----
 
 @pytest.mark.parametrize("arguments, said", [

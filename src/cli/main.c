@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,6 +78,20 @@ static int check_options(const struct command *command, const struct arguments *
   return 0;
 }
 
+/* What is looked for in a directory that is not there is not found: why, is said. */
+static void check_directory(const char *option, const char *directory) {
+  int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0)
+    close(fd);
+  else
+    complain("--%s=%s: %s", option, directory, strerror(errno));
+}
+
+static void check_directories(const struct arguments *arguments) {
+  if (arguments->sysroot) check_directory("sysroot", arguments->sysroot);
+  for (size_t i = 0; i < arguments->search_count; i++) check_directory("search", arguments->search[i]);
+}
+
 static int run(const struct arguments *arguments) {
   const char *name = arguments->operand_count > 0 ? arguments->operands[0] : NULL;
   if (!name && arguments->help) {
@@ -95,7 +110,9 @@ static int run(const struct arguments *arguments) {
     return EXU_OUTCOME_COMPLETE;
   }
   int wrong = check_options(command, arguments);
-  return wrong ? wrong : command->run(arguments);
+  if (wrong) return wrong;
+  check_directories(arguments);
+  return command->run(arguments);
 }
 
 /*

@@ -166,3 +166,16 @@ def test_symbols_of_a_separate_debug_file_are_said_to_be_used():
                  for document in (bare, full, table)]
     assert ["inner" in names for names in functions] == [False, True, True]
     assert [module(document, "libnat.so")["symbols"] for document in (bare, full, table)] == ["dynsym", "dwarf", "symtab"]
+
+
+@needs_static
+def test_a_program_that_was_given_and_is_not_used_is_said():
+    with folder() as directory, running([STATIC.path, "-c", DEADLOCK], directory) as process:
+        core = core_of(process, directory)
+        for given, said in (("/bin/ls", "/bin/ls is not the program that the process ran"),
+                            ("gone", "gone cannot be opened"), (os.path.realpath(STATIC.path), "")):
+            for form in "--json", "--python-only":
+                answer = subprocess.run([report.exuvia(), "core", form, core, given], cwd=directory, text=True,
+                                        capture_output=True, timeout=60)
+                assert answer.returncode == 0 and answer.stderr.startswith("exuvia: " + said if said else ""), answer.stderr
+                assert answer.stderr.count("\n") == bool(said), answer.stderr
