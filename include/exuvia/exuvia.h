@@ -103,7 +103,8 @@ struct exu_position {
  * the rest, and `file` and `position.line` when debug information has them.
  */
 struct exu_frame {
-  enum exu_frame_kind kind;
+  enum exu_frame_kind kind : 8;
+  enum exu_gap gap : 8; /* of a gap: what it says. Nothing else belongs to it */
   bool entry;   /* Python: the outermost frame of one run of the interpreter's eval loop, the one that C called */
   bool eval;    /* native: a run of the eval loop, whose Python frames come right before it (with native_all only) */
   bool signal;  /* native: the frame that the kernel made to run a signal handler */
@@ -111,15 +112,14 @@ struct exu_frame {
   int32_t interpreter;        /* Python: the id of the interpreter, as in exu_interpreter.id; -1 unknown */
   int32_t first_line;         /* Python: where its code begins in `file`, co_firstlineno; 0 unknown */
   int32_t runtime;            /* Python: index into exu_report.runtimes; ids are those of interpreters of one runtime */
-  enum exu_gap gap;           /* of a gap: what it says. Nothing else belongs to it */
+  int32_t module;             /* native: index into exu_report.modules, or -1 */
   struct exu_string function; /* Python: co_name. Native: demangled name, unknown when no symbol covers the pc */
-  struct exu_string symbol;   /* native: of a function that Cython compiled, its name in the file; else unknown */
   struct exu_string qualname; /* Python: co_qualname, unknown before 3.11 */
   struct exu_string file;
   struct exu_position position;
   uint64_t address; /* Python: of the frame in the process. Native: the pc */
   uint64_t offset;  /* native: pc - start of the function, or of the module when the function is unknown */
-  int32_t module;   /* native: index into exu_report.modules, or -1 */
+  const struct exu_string *symbol; /* native: of a function that Cython compiled, its name in the file; else NULL */
 };
 
 #define EXU_GIL_STATES(X)                                                                                              \

@@ -161,7 +161,7 @@ static void put_native_frame(struct exu_json *json, const struct exu_report *rep
   exu_json_begin_object(json, NULL, EXU_JSON_INLINE);
   exu_json_word(json, "kind", exu_frame_kind_name(frame->kind));
   exu_json_string(json, "function", frame->function);
-  exu_json_string(json, "symbol", frame->symbol);
+  exu_json_string(json, "symbol", frame->symbol ? *frame->symbol : (struct exu_string){NULL, 0});
   exu_json_string(json, "file", frame->file);
   exu_json_id(json, "line", frame->position.line);
   put_module_path(json, report, frame->module);

@@ -171,8 +171,8 @@ static size_t count_unsymbolized(const struct exu_thread *thread, size_t from, s
 /* A wrapper calls the implementation of a `def` function; of a `cpdef` function either calls the one for C. */
 static int depth_of(const struct exu_frame *frame) {
   static const char *const prefixes[] = {"__pyx_pw_", "__pyx_pf_", "__pyx_f_"};
-  for (int i = 0; i < 3; i++) {
-    if (exu_string_starts(frame->symbol, prefixes[i])) return i;
+  for (int i = 0; i < 3 && frame->symbol; i++) {
+    if (exu_string_starts(*frame->symbol, prefixes[i])) return i;
   }
   return -1;
 }

@@ -239,7 +239,7 @@ static struct exu_string native_file(struct exu_string file) {
 /* What Cython writes for a C compiler says nothing to whoever wrote the .pyx file. */
 static bool is_generated(const struct exu_frame *frame) {
   static const char *const suffixes[] = {".c", ".cpp", ".cc", ".cxx"};
-  for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes && frame->symbol.data; i++) {
+  for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes && frame->symbol; i++) {
     if (exu_string_ends(frame->file, suffixes[i])) return true;
   }
   return false;
@@ -283,7 +283,7 @@ static void put_native_frame(struct exu_text *text, const struct exu_frame *fram
     put_module(text, module);
     exu_out_char(out, ')');
   }
-  if (frame->symbol.data) put_dim(text, " [cython]");
+  if (frame->symbol) put_dim(text, " [cython]");
   if (frame->inlined) put_dim(text, " [inlined]");
   if (frame->eval) put_dim(text, " [eval loop]");
   if (text->addresses) {

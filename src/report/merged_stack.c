@@ -185,7 +185,7 @@ static struct exu_frame *put_call(struct output *output, const struct exu_native
                               .inlined = call->inlined,
                               .interpreter = -1,
                               .function = call->function,
-                              .symbol = call->symbol,
+                              .symbol = call->symbol.data ? &call->symbol : NULL,
                               .file = call->file,
                               .position = {call->line, -1, -1, -1},
                               .address = native->pc,

@@ -241,8 +241,8 @@ static void where_a_thread_crashed_is_shown_with_its_offset(void **state) {
 
 #define CYTHON(name, in_file, path, number)                                                                            \
   {                                                                                                                    \
-    .kind = EXU_FRAME_NATIVE, .function = TEXT(name), .symbol = TEXT(in_file), .file = TEXT(path), .module = FOO,      \
-    .address = 0x3040, .interpreter = -1, .position = {                                                                \
+    .kind = EXU_FRAME_NATIVE, .function = TEXT(name), .symbol = &(const struct exu_string)TEXT(in_file),               \
+    .file = TEXT(path), .module = FOO, .address = 0x3040, .interpreter = -1, .position = {                             \
       number,                                                                                                          \
       -1,                                                                                                              \
       -1,                                                                                                              \
