@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From arguments to a report on standard output: what `core` and `attach` have in common. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,7 +29,7 @@ static void say_why(const char *path, const struct exu_report *report) {
   }
   struct exu_string why = {"no Python stack can be shown", strlen("no Python stack can be shown")};
   if (reason) why = reason->message;
-  int size = why.size < 2000 ? (int)why.size : 2000;
+  const int size = why.size < INT_MAX ? (int)why.size : INT_MAX;
   /* What refuses a process names it already. */
   if (report->source_kind == EXU_SOURCE_LIVE && report->thread_count == 0)
     complain("%.*s", size, why.data);
