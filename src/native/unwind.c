@@ -31,15 +31,19 @@ static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread_arg) {
 }
 
 /* What was copied of a live process after it went on may belong to other frames by then. */
-bool exu_unwind_read(const struct exu_unwinder *unwinder, uint64_t address, void *bytes, size_t size) {
+static inline bool read_stack(const struct exu_unwinder *unwinder, uint64_t address, void *bytes, size_t size) {
   return exu_space_read(unwinder->process->space, address, bytes, size) == EXU_READABLE &&
          exu_process_is_consistent(unwinder->process, address) &&
          exu_process_is_consistent(unwinder->process, address + size - 1);
 }
 
+bool exu_unwind_read(const struct exu_unwinder *unwinder, uint64_t address, void *bytes, size_t size) {
+  return read_stack(unwinder, address, bytes, size);
+}
+
 bool exu_unwind_read_words(const struct exu_unwinder *unwinder, uint64_t address, uint64_t *words, size_t count) {
   const struct exu_arch *arch = unwinder->process->arch;
-  if (!exu_unwind_read(unwinder, address, words, count * arch->word_size)) return false;
+  if (!read_stack(unwinder, address, words, count * arch->word_size)) return false;
   exu_arch_widen(arch, words, count);
   return true;
 }

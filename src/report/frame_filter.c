@@ -195,8 +195,11 @@ static const char *const libc_names[] = {
     "libc.so*", "libc-2*", "libpthread.so*", "libpthread-2*", "ld-linux*", "ld-2*", "ld-musl*", "libc.musl*",
 };
 
-/* A name of the list, exactly or with what a compiler appends to a part or a copy: ".cold", ".isra.0", ".part.0". */
-static bool matches(struct exu_string text, const char *name) {
+/*
+ * A name of the list, exactly or with what a compiler appends to a part or a copy: ".cold", ".isra.0", ".part.0". Inlined:
+ * of a literal, the size is known, and every frame is asked whether it is an eval loop.
+ */
+static inline __attribute__((always_inline)) bool matches(struct exu_string text, const char *name) {
   size_t size = strlen(name);
   if (name[size - 1] == '*') return text.size >= size - 1 && memcmp(text.data, name, size - 1) == 0;
   if (text.size < size || memcmp(text.data, name, size) != 0) return false;
@@ -273,5 +276,6 @@ enum exu_function_class exu_classify_function(struct exu_string function, struct
 }
 
 bool exu_is_eval_loop(struct exu_string function, bool python2) {
-  return function.data && matches(function, python2 ? "PyEval_EvalFrameEx" : "_PyEval_EvalFrameDefault");
+  if (!function.data) return false;
+  return python2 ? matches(function, "PyEval_EvalFrameEx") : matches(function, "_PyEval_EvalFrameDefault");
 }
