@@ -313,14 +313,16 @@ struct exu_evidence {
 #define EXU_WAYS_TAKEN(X)                                                                                              \
   X(EXU_TAKEN_BY_WITH, "with")                                                                                         \
   X(EXU_TAKEN_BY_ACQUIRE, "acquire") /* acquire(), and it is released in a `finally` */                                \
-  X(EXU_TAKEN_BY_EXIT_STACK, "exit-stack")
+  X(EXU_TAKEN_BY_EXIT_STACK, "exit-stack")                                                                             \
+  X(EXU_TAKEN_BY_COUNT, "count") /* acquire(), as this process counts: after fork(2), so does the other one */
 
 enum exu_taken_by { EXU_WAYS_TAKEN(EXU_ENUMERATOR) };
 EXU_API const char *exu_taken_by_name(enum exu_taken_by value);
 
 /*
  * A thread whose frames tell that it took a lock and is to release it. The lock itself records nobody: it may have been
- * released since, and taken again, by whoever has a reference to it.
+ * released since, and taken again, by whoever has a reference to it. Or, of a lock that processes share, the thread
+ * that this process counts as its holder: a copy of the process counts the same.
  */
 struct exu_taker {
   size_t thread; /* index into exu_report.threads */

@@ -18,6 +18,7 @@ void exu_words_place(struct exu_output *out, const struct exu_place *place) {
 
 const char *exu_words_taken_by(enum exu_taken_by by) {
   switch (by) {
+  case EXU_TAKEN_BY_COUNT:
   case EXU_TAKEN_BY_ACQUIRE: return "acquire()";
   case EXU_TAKEN_BY_EXIT_STACK: return "ExitStack";
   default: return "`with`";
@@ -26,6 +27,10 @@ const char *exu_words_taken_by(enum exu_taken_by by) {
 
 void exu_words_taken(struct exu_output *out, const struct exu_taker *taker) {
   exu_out(out, exu_words_taken_by(taker->by));
+  if (taker->by == EXU_TAKEN_BY_COUNT) {
+    exu_out(out, ", as last_tid and count of its SemLock say, which fork(2) copies");
+    return;
+  }
   exu_out(out, " in ");
   exu_words_place(out, &taker->place);
 }

@@ -110,15 +110,6 @@ static bool is_timed(const struct exu_seen *seen) {
   return seen->wait.kind != EXU_WAIT_GIL && (!seen->in_futex || seen->futex.timed);
 }
 
-/*
- * A child that called os.fork() with a lock of multiprocessing believes that it has it. So does its parent: their main
- * threads have the same ident.
- */
-static bool is_proved(const struct exu_finishing *finishing, const struct exu_seen *seen) {
-  if (!seen->wait.shared || seen->wait.owner_ident == 0 || seen->wait.owner < 0) return true;
-  return !finishing->threads[seen->wait.owner].main;
-}
-
 /* Signals aside, no thread can ever run again when all of them sleep until another one wakes them. */
 static bool all_asleep(const struct exu_finishing *finishing) {
   const struct exu_waits *waits = finishing->waits;
@@ -129,10 +120,9 @@ static bool all_asleep(const struct exu_finishing *finishing) {
   return true;
 }
 
-static struct exu_edge make_edge(const struct exu_finishing *finishing, const struct exu_seen *seen) {
+static struct exu_edge make_edge(const struct exu_seen *seen) {
   const struct exu_wait *wait = &seen->wait;
-  struct exu_edge edge = {
-      .owner = is_proved(finishing, seen) ? wait->owner : -1, .group = seen->queued_in, .timed = is_timed(seen)};
+  struct exu_edge edge = {.owner = wait->owner, .group = seen->queued_in, .timed = is_timed(seen)};
   if (wait->owner_tid >= 0 || wait->taker_count != 1) return edge;
   edge.owner = (int64_t)wait->takers[0].thread;
   edge.proof = wait->takers[0].kept ? EXU_PROOF_KEPT : EXU_PROOF_LEAD;
@@ -150,7 +140,7 @@ static bool find_deadlocks(struct exu_finishing *finishing, struct exu_report *r
     if (seen->subject.thread >= report->thread_count) continue;
     /* One that stopped after the others had gone on is not of the same moment. */
     if (seen->subject.os->unstopped) continue;
-    edges[seen->subject.thread] = make_edge(finishing, seen);
+    edges[seen->subject.thread] = make_edge(seen);
   }
   const struct exu_group *groups;
   size_t group_count;

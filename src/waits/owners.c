@@ -87,6 +87,25 @@ static void set_takers(struct exu_finishing *finishing, struct exu_seen *seen) {
   seen->wait.taker_count = count;
 }
 
+/*
+ * A lock of multiprocessing, which this process has taken and not released, for what it counts. So does the other one
+ * after os.fork(), where the threads that forked have the same ident. When it was taken by a thread that is not here,
+ * nobody here has it.
+ */
+static void set_counted(struct exu_finishing *finishing, struct exu_wait *wait) {
+  struct exu_waits *waits = finishing->waits;
+  const struct exu_seen *owner = exu_wait_find(&finishing->by_ident, wait->owner_ident);
+  struct exu_taker *taker = owner ? exu_arena_array(waits->arena, 1, sizeof *taker) : NULL;
+  wait->owner_ident = 0;
+  wait->owner_evidence = NULL;
+  if (!owner && finishing->all_idents) wait->detail = EXU_DETAIL_ELSEWHERE;
+  if (!taker) return;
+  const size_t thread = owner->subject.thread;
+  *taker = (struct exu_taker){.thread = thread, .by = EXU_TAKEN_BY_COUNT, .kept = !finishing->threads[thread].main};
+  wait->takers = taker;
+  wait->taker_count = 1;
+}
+
 /* Who computes a result, or in whose queue it lies. */
 static struct exu_seen *find_worker(struct exu_finishing *finishing, struct exu_seen *seen) {
   struct exu_waits *waits = finishing->waits;
@@ -113,6 +132,7 @@ static bool is_recorded(enum exu_wait_kind kind) {
 void exu_wait_by_python(struct exu_finishing *finishing, struct exu_seen *seen) {
   struct exu_wait *wait = &seen->wait;
   const int64_t tid = wait->owner_tid > 0 ? wait->owner_tid : -1;
+  if (wait->shared && wait->owner_ident != 0) set_counted(finishing, wait);
   bool is_lock = wait->kind == EXU_WAIT_LOCK || wait->kind == EXU_WAIT_RLOCK;
   bool is_known = tid > 0 || wait->owner_ident != 0;
   if (wait->kind == EXU_WAIT_CHILD) { /* that is no object of Python */

@@ -9,7 +9,7 @@ struct exu_py_semlock {
   uint64_t semaphore; /* address of the sem_t */
   bool recursive;     /* that of an RLock: only the thread that took it can release it */
   int32_t limit;      /* how many can hold it: 1 for a Lock, an RLock and a BoundedSemaphore(1) */
-  /* The ident of the thread of this process that holds an RLock; 0: none of this process does, or unknown. */
+  /* The ident of who holds an RLock, as this process counts, and its copies; 0: none of this process, or unknown. */
   uint64_t owner_ident;
   bool elsewhere; /* the RLock is taken, and by none of this process, as this process counts */
 };

@@ -45,7 +45,7 @@ def _last_word(name):
 
 
 # What people call the types: the names that they are made by.
-HOW_TAKEN = {"with": "`with`", "acquire": "acquire()", "exit-stack": "ExitStack"}
+HOW_TAKEN = {"with": "`with`", "acquire": "acquire()", "exit-stack": "ExitStack", "count": "acquire()"}
 COMMON_NAMES = {"lock": "Lock", "_RLock": "RLock", "_Condition": "Condition", "_Event": "Event",
                 "_Semaphore": "Semaphore", "_BoundedSemaphore": "BoundedSemaphore"}
 

@@ -490,21 +490,24 @@ static void the_gil_is_lost_when_all_threads_wait_for_one_that_somebody_has(void
 }
 
 /* The child of a fork believes that it has the parent's locks. */
-static void a_lock_that_processes_share_proves_no_deadlock_with_a_main_thread(void **state) {
+static void a_lock_that_processes_share_proves_no_deadlock(void **state) {
   (void)state;
-  for (int shared = 0; shared < 2; shared++) {
+  for (int main = 0; main < 2; main++) {
     struct scene scene;
     scene_create(&scene);
-    add_waiter(&scene, "selfish", FIRST);
-    scene.threads[0].main = true;
+    add(&scene, "selfish", FUTEX, (const uint64_t[6]){FIRST, 0, 2});
+    scene.threads[0].main = main;
     look(&scene);
     struct exu_seen *seen = &scene.waits->seen.items[0];
     seen->subject.ident = seen->wait.owner_ident = 0x7000;
     seen->wait.kind = EXU_WAIT_RLOCK;
-    seen->wait.shared = shared;
+    seen->wait.address = FIRST;
+    seen->wait.shared = true;
     finish(&scene);
-    assert_int_equal(scene.threads[0].wait->owner, 0);
-    assert_int_equal(scene.report.deadlock_count, !shared);
+    check(&scene, 0, EXU_WAIT_RLOCK, -1, "Waiting for RLock 0x100100 taken by acquire() in itself");
+    assert_int_equal(scene.report.deadlock_count, 1);
+    assert_false(scene.report.deadlocks[0].certain);
+    assert_int_equal(scene.report.deadlocks[0].proof, main ? EXU_PROOF_LEAD : EXU_PROOF_KEPT);
     scene_destroy(&scene);
   }
 }
@@ -634,7 +637,7 @@ int main(void) {
       cmocka_unit_test(a_stopped_process_is_stopped_first_and_still_deadlocked),
       cmocka_unit_test(all_threads_hang_that_only_they_could_wake),
       cmocka_unit_test(the_gil_is_lost_when_all_threads_wait_for_one_that_somebody_has),
-      cmocka_unit_test(a_lock_that_processes_share_proves_no_deadlock_with_a_main_thread),
+      cmocka_unit_test(a_lock_that_processes_share_proves_no_deadlock),
       cmocka_unit_test(a_pool_that_has_or_may_start_another_thread_is_no_deadlock),
       cmocka_unit_test(a_circle_through_a_thread_of_another_moment_is_no_deadlock),
       cmocka_unit_test(a_thread_of_another_moment_may_have_woken_the_others),

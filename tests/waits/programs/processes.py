@@ -87,7 +87,7 @@ def keep_shared():
 
 hang.start(keep_shared, 'keeps shared')
 hang.after('shared')
-wait('RLock of this process', 'rlock', shared, enter, shared, owner='keeps shared')
+wait('RLock of this process', 'rlock', shared, enter, shared, taken='keeps shared', kept='keeps shared')
 wait('Semaphore', 'semaphore', semaphore, acquire, semaphore)
 wait('BoundedSemaphore', 'semaphore', bounded, enter, bounded)
 condition, event = context.Condition(), context.Event()
@@ -135,7 +135,7 @@ hang.start(keep_condition, 'keeps the condition')
 hang.after('condition of the queue')
 lock = roomy._cond._lock
 wait('JoinableQueue.put', 'rlock', lock if sys.version_info >= (3,) else lock._semlock, roomy.put, 1, types=['RLock'],
-     owner='keeps the condition')
+     taken='keeps the condition', kept='keeps the condition')
 if hasattr(context, 'SimpleQueue'):
     simple = context.SimpleQueue()
     wait('SimpleQueue.get', 'queue', simple, simple.get, calls=['read'], fd=simple._reader.fileno())
