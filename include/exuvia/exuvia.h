@@ -269,7 +269,6 @@ struct exu_place {
   /* ---- of the C library's ---- */                                                                                   \
   X(EXU_EVIDENCE_MUTEX, "mutex-word")          /* a pthread_mutex_t, whose word is `number`; in `name` */              \
   X(EXU_EVIDENCE_RWLOCK, "rwlock")             /* a pthread_rwlock_t; in `name` */                                     \
-  X(EXU_EVIDENCE_COND, "condition-words")      /* a pthread_cond_t, which has `number` waiters */                      \
   X(EXU_EVIDENCE_FUNCTION, "function")         /* futex(2) in `name` */                                                \
   X(EXU_EVIDENCE_TID_RECORD, "thread-id")      /* pthread_join: the record of that thread's id */                      \
   X(EXU_EVIDENCE_STATE_RECORD, "thread-state") /* likewise, of its state */                                            \

@@ -133,11 +133,6 @@ static void put_of_c(struct exu_output *out, const struct exu_wait *wait, const 
     put_in_function(out, "", evidence);
     break;
   case EXU_EVIDENCE_RWLOCK: put_in_function(out, "futex(2) on a pthread_rwlock_t", evidence); break;
-  case EXU_EVIDENCE_COND:
-    exu_out(out, "futex(2), with the words of a pthread_cond_t around it, which has ");
-    exu_out_unsigned(out, evidence->number);
-    exu_out(out, evidence->number == 1 ? " waiter" : " waiters");
-    break;
   case EXU_EVIDENCE_FUNCTION:
     exu_out(out, "futex(2) in ");
     exu_out_escaped(out, evidence->name, 0, EXU_NAME_SHOWN);

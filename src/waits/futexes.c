@@ -7,19 +7,26 @@
 #include "waits/waits_private.h"
 
 /*
- * The thread of another process that holds a lock which processes share: which process that is, when it has mapped what
- * the lock lies in. Memory that is this process's alone was copied by fork(2), and the lock with it.
+ * Is that the thread of another process, which has mapped what the lock lies in? EXU_NO: that memory is this process's
+ * alone, it was copied by fork(2), and the lock with it.
  */
-static void look_outside(const struct exu_finishing *finishing, struct exu_wait *wait) {
-  const int64_t pid = finishing->waits->process->running_pid, tid = wait->owner_tid;
+static enum exu_tristate is_outside(const struct exu_finishing *finishing, uint64_t lock, int64_t tid,
+                                    struct exu_other *other) {
+  const int64_t pid = finishing->waits->process->running_pid;
   struct exu_shared_place place;
-  struct exu_other other;
-  const enum exu_tristate is_shared = pid >= 0 ? exu_shared_place(pid, wait->address, &place) : EXU_UNKNOWN;
-  if (is_shared == EXU_NO) return;
-  wait->owner_place = EXU_OWNER_OUTSIDE;
+  const enum exu_tristate is_shared = pid >= 0 ? exu_shared_place(pid, lock, &place) : EXU_UNKNOWN;
+  if (is_shared != EXU_YES) return is_shared;
   /* In another PID namespace the same number may be another thread's. */
-  if (is_shared != EXU_YES || exu_tid_inside(pid, pid) != pid || !exu_process_of_thread(tid, &other)) return;
-  if (other.pid == pid || exu_has_mapped(other.pid, &place) != EXU_YES) return;
+  if (exu_tid_inside(pid, pid) != pid || !exu_process_of_thread(tid, other)) return EXU_UNKNOWN;
+  return other->pid != pid && exu_has_mapped(other->pid, &place) == EXU_YES ? EXU_YES : EXU_UNKNOWN;
+}
+
+static void look_outside(const struct exu_finishing *finishing, struct exu_wait *wait) {
+  struct exu_other other;
+  const enum exu_tristate outside = is_outside(finishing, wait->address, wait->owner_tid, &other);
+  if (outside == EXU_NO) return;
+  wait->owner_place = EXU_OWNER_OUTSIDE;
+  if (outside != EXU_YES) return;
   wait->owner_place = EXU_OWNER_PROCESS;
   wait->owner_pid = other.pid;
   wait->owner_comm = exu_arena_string(finishing->waits->arena, other.comm, strlen(other.comm));
@@ -113,13 +120,13 @@ static void explain_join(struct exu_finishing *finishing, struct exu_seen *seen,
 }
 
 /* What the name of the native function says, and memory does not. */
-static void explain_function(struct exu_seen *seen, enum exu_native_wait native, const struct exu_cond *cond) {
+static void explain_function(struct exu_seen *seen, enum exu_native_wait native, size_t threads) {
   struct exu_wait *wait = &seen->wait;
   switch (native) {
   case EXU_NATIVE_MUTEX: wait->kind = EXU_WAIT_MUTEX; break;
   case EXU_NATIVE_COND:
     wait->kind = EXU_WAIT_COND;
-    wait->address = cond->address; /* 0: unknown */
+    wait->address = exu_cond_of(&seen->futex, &seen->around, threads); /* 0: unknown */
     break;
   case EXU_NATIVE_SEMAPHORE: wait->detail = EXU_DETAIL_SEMAPHORE; break;
   case EXU_NATIVE_PYTHON_LOCK:
@@ -146,12 +153,15 @@ static void explain_function(struct exu_seen *seen, enum exu_native_wait native,
 
 /*
  * A few small numbers behind a lock of the program's own look like a mutex of glibc, too: without a function of the C
- * library its owner has to be a thread.
+ * library its owner has to be a thread of the process, or of one that shares it. For a condition variable there is
+ * nothing like that.
  */
 static bool is_mutex(const struct exu_finishing *finishing, enum exu_native_wait native,
                      const struct exu_mutex *mutex) {
   if (mutex->form == EXU_MUTEX_NOT) return false;
-  return native != EXU_NATIVE_NONE || mutex->shared || exu_wait_is_thread(finishing, mutex->owner_tid);
+  if (native != EXU_NATIVE_NONE || exu_wait_is_thread(finishing, mutex->owner_tid)) return true;
+  struct exu_other other;
+  return mutex->shared && is_outside(finishing, mutex->address, mutex->owner_tid, &other) == EXU_YES;
 }
 
 /* What memory proves comes first, then what the names of native functions say. */
@@ -179,13 +189,7 @@ void exu_wait_in_futex(struct exu_finishing *finishing, struct exu_seen *seen) {
     explain_rwlock(finishing, seen, &rwlock);
     return;
   }
-  struct exu_cond cond = exu_cond_of(&seen->futex, &seen->around, finishing->waits->process->thread_count);
-  if (native != EXU_NATIVE_NONE) {
-    wait->evidence =
-        exu_evidence_of(arena, (struct exu_evidence){.kind = EXU_EVIDENCE_FUNCTION, .name = wait->function});
-    explain_function(seen, native, &cond);
-  } else if (cond.is_cond) {
-    wait->evidence = exu_evidence_of(arena, (struct exu_evidence){.kind = EXU_EVIDENCE_COND, .number = cond.waiters});
-    explain_function(seen, EXU_NATIVE_COND, &cond);
-  }
+  if (native == EXU_NATIVE_NONE) return;
+  wait->evidence = exu_evidence_of(arena, (struct exu_evidence){.kind = EXU_EVIDENCE_FUNCTION, .name = wait->function});
+  explain_function(seen, native, finishing->waits->process->thread_count);
 }

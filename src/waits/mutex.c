@@ -192,19 +192,19 @@ static bool fits(const struct exu_around *around, int signals, int group, const 
   return references > 0 && references <= waiters;
 }
 
-struct exu_cond exu_cond_of(const struct exu_futex *futex, const struct exu_around *around, size_t threads) {
-  struct exu_cond cond = {.is_cond = false};
+uint64_t exu_cond_of(const struct exu_futex *futex, const struct exu_around *around, size_t threads) {
+  uint64_t address = 0;
+  bool found = false;
   int group = futex->address % 8 == 4;
-  if (around->before < EXU_AROUND_BEFORE || around->after < 8) return cond;
-  if (futex->address % 4 != 0 || futex->inherits) return cond;
+  if (around->before < EXU_AROUND_BEFORE || around->after < 8) return 0;
+  if (futex->address % 4 != 0 || futex->inherits) return 0;
   int signals = -4 * group;
   uint32_t waiters = word_at(around, signals - 4) >> 3;
-  if (waiters == 0 || waiters > threads) return cond;
+  if (waiters == 0 || waiters > threads) return 0;
   for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
     if (!fits(around, signals, group, &layouts[i], waiters)) continue;
-    cond.address = cond.is_cond ? 0 : futex->address + (uint64_t)(int64_t)(signals + layouts[i].sequence);
-    cond.is_cond = true;
-    cond.waiters = waiters;
+    address = found ? 0 : futex->address + (uint64_t)(int64_t)(signals + layouts[i].sequence);
+    found = true;
   }
-  return cond;
+  return address;
 }

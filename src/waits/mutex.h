@@ -64,17 +64,11 @@ struct exu_barrier {
  */
 struct exu_barrier exu_barrier_of(const struct exu_futex *futex, const struct exu_around *around);
 
-/* A condition variable of the C library. */
-struct exu_cond {
-  bool is_cond;
-  uint64_t address; /* of the pthread_cond_t; 0: two layouts fit */
-  uint32_t waiters;
-};
-
 /*
- * Do the words around the futex agree with a pthread_cond_t of glibc for which at least one thread waits, and at most
- * `threads`? That is less than a proof, for it has few words that must have one certain value.
+ * The address of the pthread_cond_t of glibc that the words around the futex agree with, for which at least one thread
+ * waits, and at most `threads`; 0: of none, or two layouts fit. Few words of it must have one certain value: the thread
+ * must be known to be in a function that waits for one.
  */
-struct exu_cond exu_cond_of(const struct exu_futex *futex, const struct exu_around *around, size_t threads);
+uint64_t exu_cond_of(const struct exu_futex *futex, const struct exu_around *around, size_t threads);
 
 #endif

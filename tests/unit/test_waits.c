@@ -14,7 +14,7 @@
 #include "waits/waits_private.h"
 
 enum { X86_64 = 62, FUTEX = 202, READ = 0, TGKILL = 234, MISSING = 199 };
-enum { FIRST = SMALL_BASE + 0x100, SECOND = SMALL_BASE + 0x200, NOWHERE = 0x10 };
+enum { FIRST = SMALL_BASE + 0x100, SECOND = SMALL_BASE + 0x200, THIRD = SMALL_BASE + 0x300, NOWHERE = 0x10 };
 
 /* Threads of a process, and the report that they become. */
 struct scene {
@@ -169,6 +169,7 @@ static void an_owner_that_is_not_there_is_said_and_is_no_edge(void **state) {
 static void what_only_looks_like_a_mutex_is_a_futex(void **state) {
   (void)state;
   struct scene scene;
+  static const int32_t shared[10] = {2, 0, 77, 1, 0x80};
   struct exu_frame frame;
   scene_create(&scene);
   put_mutex(&scene, FIRST, 77);
@@ -176,9 +177,24 @@ static void what_only_looks_like_a_mutex_is_a_futex(void **state) {
   add_waiter(&scene, "no name", FIRST);
   add_waiter(&scene, "own lock", SECOND);
   set_function(&scene, 1, &frame, "syscall");
+  small_process_write(&scene.small, THIRD, shared, sizeof shared);
+  add_waiter(&scene, "no name, shared", THIRD);
   explain(&scene);
   check(&scene, 0, EXU_WAIT_FUTEX, -1, "Waiting for futex 0x100100");
   check(&scene, 1, EXU_WAIT_FUTEX, -1, "Waiting for futex 0x100200");
+  check(&scene, 2, EXU_WAIT_FUTEX, -1, "Waiting for futex 0x100300");
+  scene_destroy(&scene);
+}
+
+static void what_only_looks_like_a_condition_variable_is_a_futex(void **state) {
+  (void)state;
+  struct scene scene;
+  static const uint32_t words[] = {0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 8, 7};
+  scene_create(&scene);
+  small_process_write(&scene.small, FIRST - 12 * sizeof *words, words, sizeof words);
+  add(&scene, NULL, FUTEX, (const uint64_t[6]){FIRST, 0x80, 7});
+  explain(&scene);
+  check(&scene, 0, EXU_WAIT_FUTEX, -1, "Waiting for futex 0x100100");
   scene_destroy(&scene);
 }
 
@@ -624,6 +640,7 @@ int main(void) {
       cmocka_unit_test(a_time_limit_ends_a_deadlock),
       cmocka_unit_test(an_owner_that_is_not_there_is_said_and_is_no_edge),
       cmocka_unit_test(what_only_looks_like_a_mutex_is_a_futex),
+      cmocka_unit_test(what_only_looks_like_a_condition_variable_is_a_futex),
       cmocka_unit_test(an_owner_is_missing_only_where_every_thread_is_known),
       cmocka_unit_test(the_gil_and_a_mutex_are_a_deadlock_but_the_gil_alone_is_none),
       cmocka_unit_test(the_holder_of_the_gil_holds_the_one_that_is_waited_for),

@@ -103,6 +103,13 @@ def test_a_hang_is_said_when_nobody_can_end_it_and_never_else(interpreter, how, 
             assert entry["certain"] == ("lost-owner" in kinds), entry
 
 
+def test_without_names_of_functions_a_lock_of_the_programs_own_is_a_futex():
+    with hanging.hang(LATEST, "nobody", "own_lock") as hung:
+        status, live, said = hanging.attach(hung.pid, "--python-only")
+    assert status == 0 and live, said
+    assert [thread["waits_on"]["kind"] for thread in live["threads"]] == ["futex"], live["threads"]
+
+
 def children(pid):
     """Those that a thread of the process forked."""
     return [int(child) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children")

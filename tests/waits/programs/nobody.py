@@ -70,9 +70,11 @@ def handler():
 
 
 def own_lock():
-    """A lock of the program's own, for futex(2) of x86-64 or aarch64; what lies behind its word looks like an owner."""
+    """A lock of the program's own, for futex(2) of x86-64 or aarch64; what lies behind its word looks like an owner,
+    and what lies before it like a condition variable."""
     words = (ctypes.c_uint32 * 32)()
-    start = -ctypes.addressof(words) % 8 // 4
+    start = -ctypes.addressof(words) % 8 // 4 + 12
+    words[start - 10], words[start - 6], words[start - 1] = 2, 2, 8
     words[start], words[start + 2], words[start + 3] = 2, 4, 1
     call = 202 if platform.machine() == 'x86_64' else 98
     hang.hang(c.syscall, (call, ctypes.byref(words, 4 * start), 128, 2, None))
