@@ -212,6 +212,7 @@ EXU_API const char *exu_call_class_name(enum exu_call_class value);
   X(EXU_DETAIL_ELSEWHERE, "other-process")   /* a lock of processes: it is held by no thread of this one */            \
   X(EXU_DETAIL_QUEUED, "queued")             /* a Future that no thread has begun with: see `pool` */                  \
   X(EXU_DETAIL_PARTS_QUEUED, "parts-queued") /* the same of some of the parts of a result */                           \
+  X(EXU_DETAIL_NEXT, "next-item")            /* an iterator over results: only the next one of them */                 \
   X(EXU_DETAIL_READ_LOCKED, "read-locked")   /* a pthread_rwlock_t that is held for reading: see `readers` */          \
   X(EXU_DETAIL_SEMAPHORE, "posix-semaphore") /* a futex: that of a sem_t */                                            \
   X(EXU_DETAIL_PYTHON_LOCK, "semaphore")     /* a lock of which only its semaphore, `futex`, is known */               \

@@ -351,6 +351,11 @@ static void put_child(const struct telling *telling, const struct exu_wait *wait
 
 static void put_future(const struct telling *telling, const struct exu_wait *wait) {
   struct exu_output *out = telling->out;
+  if (wait->detail == EXU_DETAIL_NEXT) {
+    put_waits(telling, " for the next item of ");
+    put_thing(out, wait, EXU_WAIT_FUTURE);
+    return;
+  }
   put_event(telling, wait, EXU_WAIT_FUTURE, " to be done");
   if (wait->owner_place == EXU_OWNER_THREAD) {
     exu_out(out, ", which ");

@@ -195,7 +195,7 @@ static const struct step {
     /* Results. */
     {pool, "wait", "ApplyResult", CONDITION | BIT(EXU_WAIT_EVENT), EXU_WAIT_FUTURE, NULL, EXU_DETAIL_NONE},
     {pool, "get", "ApplyResult", BIT(EXU_WAIT_FUTURE), EXU_WAIT_FUTURE, NULL, EXU_DETAIL_NONE},
-    {pool, "next", "IMapIterator", CONDITION, EXU_WAIT_FUTURE, NULL, EXU_DETAIL_NONE},
+    {pool, "next", "IMapIterator", CONDITION, EXU_WAIT_FUTURE, NULL, EXU_DETAIL_NEXT},
     {futures, "result", "Future", CONDITION, EXU_WAIT_FUTURE, check_future, EXU_DETAIL_NONE},
     {futures, "exception", "Future", CONDITION, EXU_WAIT_FUTURE, check_future, EXU_DETAIL_NONE},
     {futures, "wait", NULL, BIT(EXU_WAIT_EVENT), EXU_WAIT_FUTURE, check_waiter, EXU_DETAIL_NONE},

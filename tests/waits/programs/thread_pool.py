@@ -47,6 +47,8 @@ def run_part(number):
 parts = mapped.map_async(run_part, range(4), 1)
 hang.start(parts.get, 'wants all parts')
 mapped_barrier.wait()
+items = mapped.imap(run_part, range(4, 6))
+hang.start(items.next, 'wants the next')
 for name in ('applies 0', 'applies 1'):
     pool.apply_async(apply, (name, pool, barrier))
 other.apply_async(apply, ('waits for the other', other, other_barrier))
@@ -58,6 +60,8 @@ for name in ('applies 0', 'applies 1', 'waits for the other'):
                says=['which has not been started: it is in the queue of ThreadPool 0x'])
 hang.waits('wants all parts', 'future', parts, types=['MapResult'],
            says=['part of which has not been started: it is in the queue of ThreadPool 0x'])
+hang.waits('wants the next', 'future', items, types=['IMapIterator'],
+           says=['for the next item of multiprocessing.IMapIterator 0x'])
 for part in range(2):
     hang.waits('runs part %d' % part, 'system-call', calls=['select', 'pselect6', 'clock_nanosleep'])
 hang.waits('is the other', 'system-call', calls=['select', 'pselect6', 'clock_nanosleep'])
