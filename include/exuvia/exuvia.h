@@ -229,6 +229,7 @@ EXU_API const char *exu_wait_detail_name(enum exu_wait_detail value);
   X(EXU_OWNER_UNKNOWN, NULL)      /* there is none, or nothing records who it is */                                    \
   X(EXU_OWNER_THREAD, "thread")   /* a thread of the process, which may be left out of the report */                   \
   X(EXU_OWNER_PROCESS, "process") /* another process: see `owner_pid` */                                               \
+  X(EXU_OWNER_TAKER, "taker") /* likewise; but another one may have the descriptor that it took the file lock with */  \
   X(EXU_OWNER_OUTSIDE, "outside") /* no thread of the process, but processes share it */                               \
   X(EXU_OWNER_NOWHERE, "nowhere") /* it does not exist in this process (any more): copied by fork(2), perhaps */
 
@@ -282,7 +283,7 @@ struct exu_place {
   X(EXU_EVIDENCE_PTHREAD_TID, "struct-pthread-id")  /* likewise, and holds its id */                                   \
   X(EXU_EVIDENCE_GIL_HOLDER, "gil-holder")          /* the interpreter says that its thread state has the GIL */       \
   X(EXU_EVIDENCE_GIL_STATE, "gil-thread-state")     /* likewise, that the thread state at `address` has it */          \
-  X(EXU_EVIDENCE_FILE_LOCK, "file-lock")            /* the kernel says who has the lock (/proc/locks) */               \
+  X(EXU_EVIDENCE_FILE_LOCK, "file-lock")            /* the kernel says who took the lock (/proc/locks) */              \
   X(EXU_EVIDENCE_COMPUTES, "computes")              /* `place` computes the result */                                  \
   /* ---- of a hang ---- */                                                                                            \
   X(EXU_EVIDENCE_NO_SUCH_THREAD, "no-such-thread") /* no thread of the process is that owner */                        \
@@ -438,7 +439,7 @@ struct exu_wait {
   int64_t owner_tid;            /* -1 unknown. May be known although the thread is not in the report: it has ended */
   uint64_t owner_ident;         /* pthread_self() of it, where Python records that; 0: it does not */
   struct exu_string owner_name; /* of a thread in the report */
-  int64_t owner_pid;            /* EXU_OWNER_PROCESS; else -1 */
+  int64_t owner_pid;            /* EXU_OWNER_PROCESS, EXU_OWNER_TAKER; else -1 */
   struct exu_string owner_comm; /* the name of that process; unknown or empty when it has ended */
   const struct exu_evidence *owner_evidence; /* where the owner is recorded, or why it is certain */
 

@@ -322,11 +322,51 @@ bool exu_lock_line(const char *text, struct exu_lock_line *line) {
          4;
 }
 
-int64_t exu_descriptor_lock_holder(struct exu_descriptors *descriptors, int64_t fd, char comm[EXU_COMM_SIZE]) {
+/* The lock that a descriptor of the process has is that one, which is numbered otherwise there. */
+static bool has_lock_by(struct exu_descriptors *descriptors, const char *fd, const struct exu_lock_line *lock) {
+  static const char key[] = "lock:";
+  struct lines lines;
+  struct exu_lock_line line;
+  char file[48], *text;
+  bool found = false;
+  snprintf(file, sizeof file, "fdinfo/%.20s", fd);
+  if (!lines_open(&lines, descriptors, file)) return false;
+  while (!found && (text = lines_next(&lines))) {
+    found = strncmp(text, key, sizeof key - 1) == 0 &&
+            exu_lock_line(text + sizeof key - 1 + strspn(text + sizeof key - 1, "\t "), &line) &&
+            line.pid == lock->pid && line.inode == lock->inode && line.major == lock->major &&
+            line.minor == lock->minor;
+  }
+  close(lines.fd);
+  return found;
+}
+
+/*
+ * A lock of flock(2) is that of an open file: it stays when the one who took it has ended, or has closed it, and a child
+ * has it, too. The kernel still tells the same number, which may be another process's by then. So who has it is asked.
+ */
+static bool has_lock(const struct exu_lock_line *lock) {
+  enum { ASKED_MAX = 4096 };
+  struct exu_descriptors descriptors;
+  char path[64];
+  bool found = false;
+  exu_descriptors_init(&descriptors, NULL, lock->pid);
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/fdinfo", lock->pid);
+  DIR *directory = opendir(path);
+  if (!directory) return false;
+  const struct dirent *entry;
+  for (int i = 0; !found && i < ASKED_MAX && (entry = readdir(directory)); i++) {
+    found = entry->d_name[0] != '.' && has_lock_by(&descriptors, entry->d_name, lock);
+  }
+  closedir(directory);
+  return found;
+}
+
+int64_t exu_descriptor_lock_holder(struct exu_descriptors *descriptors, int64_t fd, bool *has) {
   char path[64], *text;
   struct stat status;
   struct lines lines;
-  struct exu_lock_line line, holder = {.number = 0};
+  struct exu_lock_line line, holder = {.number = 0}, taken = {.number = 0};
   int64_t found = -1;
   snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, descriptors->pid, fd);
   if (fd < 0 || !is_local(descriptors, fd) || stat(path, &status) != 0) return -1;
@@ -338,11 +378,12 @@ int64_t exu_descriptor_lock_holder(struct exu_descriptors *descriptors, int64_t 
     } else if (line.number == holder.number && line.pid == descriptors->pid && line.inode == status.st_ino &&
                line.major == major(status.st_dev) && line.minor == minor(status.st_dev)) {
       found = found == -1 || found == holder.pid ? holder.pid : 0;
+      taken = holder;
     }
   }
   close(lines.fd);
   if (found <= 0) return -1;
-  exu_process_comm(found, comm);
+  *has = has_lock(&taken);
   return found;
 }
 

@@ -28,10 +28,10 @@ void exu_descriptors_init(struct exu_descriptors *descriptors, struct exu_arena 
 const struct exu_descriptor *exu_descriptor(struct exu_descriptors *descriptors, int64_t fd);
 
 /*
- * The process that has the file lock for which the process waits on that descriptor, as the kernel says (/proc/locks);
- * -1: unknown, or several. Stores its name, "" when it is unknown.
+ * The process that took the file lock for which the process waits on that descriptor, as the kernel says (/proc/locks);
+ * -1: unknown, or several. `has`: it has the lock still, of what can be seen.
  */
-int64_t exu_descriptor_lock_holder(struct exu_descriptors *descriptors, int64_t fd, char comm[EXU_COMM_SIZE]);
+int64_t exu_descriptor_lock_holder(struct exu_descriptors *descriptors, int64_t fd, bool *has);
 
 /*
  * For tests: one line of /proc/locks. Stores its number, which those who wait share with the one that they wait for.

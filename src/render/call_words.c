@@ -104,21 +104,22 @@ static void put_sleep(struct exu_output *out, const struct exu_wait *wait) {
 }
 
 static void put_lock_holder(struct exu_output *out, const struct exu_wait *wait, int64_t self) {
-  if (wait->owner_place != EXU_OWNER_PROCESS) return;
-  exu_out(out, ", held by ");
+  const bool taken = wait->owner_place == EXU_OWNER_TAKER;
+  if (wait->owner_place != EXU_OWNER_PROCESS && !taken) return;
+  exu_out(out, taken ? ", taken by " : ", held by ");
   if (wait->owner_pid == self) {
     exu_out(out, "this process itself");
-    return;
+  } else {
+    exu_out(out, "process ");
+    exu_out_signed(out, wait->owner_pid);
   }
-  exu_out(out, "process ");
-  exu_out_signed(out, wait->owner_pid);
-  if (wait->owner_comm.size == 0) {
-    exu_out(out, ", which has ended: another one has its descriptor");
-    return;
+  if (taken) {
+    exu_out(out, "; another one may have its descriptor now");
+  } else if (wait->owner_pid != self && wait->owner_comm.size > 0) {
+    exu_out(out, " (");
+    exu_out_escaped(out, wait->owner_comm, 0, EXU_NAME_SHOWN);
+    exu_out_char(out, ')');
   }
-  exu_out(out, " (");
-  exu_out_escaped(out, wait->owner_comm, 0, EXU_NAME_SHOWN);
-  exu_out_char(out, ')');
 }
 
 static void put_open(struct exu_output *out, const struct exu_wait *wait) {

@@ -168,7 +168,7 @@ static void put_of_owner(struct exu_output *out, const struct exu_wait *wait, co
   case EXU_EVIDENCE_GIL_STATE:
     put_hex(out, "the interpreter says that the thread state at ", evidence->address, " has the GIL");
     break;
-  case EXU_EVIDENCE_FILE_LOCK: exu_out(out, "the kernel says who has the lock (/proc/locks)"); break;
+  case EXU_EVIDENCE_FILE_LOCK: exu_out(out, "the kernel says who took the lock (/proc/locks)"); break;
   case EXU_EVIDENCE_COMPUTES:
     exu_out(out, "its result is computed in ");
     exu_words_place(out, &evidence->place);

@@ -176,6 +176,7 @@ static void put_owner(const struct telling *telling, const struct exu_wait *wait
       put_number(out, "thread ", wait->owner_tid, ", which does not exist in this process (copied by fork?)");
     }
     break;
+  case EXU_OWNER_TAKER: /* of a file lock: see exu_words_call */
   case EXU_OWNER_UNKNOWN: break;
   }
 }

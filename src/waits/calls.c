@@ -62,15 +62,19 @@ static void find_descriptors(struct exu_waits *waits, struct exu_seen *seen) {
   for (size_t i = 0; polls && i < wait->fd_count; i++) seen->fds[i].descriptor = descriptor_of(waits, seen->fds[i].fd);
 }
 
-/* Who has the file lock; only a live process is still there to be asked. */
+/* Who took the file lock; only a live process is still there to be asked. */
 static void find_lock_holder(struct exu_waits *waits, struct exu_wait *wait) {
   char comm[EXU_COMM_SIZE];
+  bool has;
   if (wait->call_class != EXU_CALL_LOCK || !waits->descriptors.arena) return;
-  const int64_t pid = exu_descriptor_lock_holder(&waits->descriptors, wait->fd, comm);
+  const int64_t pid = exu_descriptor_lock_holder(&waits->descriptors, wait->fd, &has);
   if (pid <= 0) return;
-  wait->owner_place = EXU_OWNER_PROCESS;
+  wait->owner_place = has ? EXU_OWNER_PROCESS : EXU_OWNER_TAKER;
   wait->owner_pid = pid;
-  wait->owner_comm = exu_arena_string(waits->arena, comm, strlen(comm));
+  if (has) {
+    exu_process_comm(pid, comm);
+    wait->owner_comm = exu_arena_string(waits->arena, comm, strlen(comm));
+  }
   wait->owner_evidence = exu_evidence_of(waits->arena, (struct exu_evidence){.kind = EXU_EVIDENCE_FILE_LOCK});
 }
 

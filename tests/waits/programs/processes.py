@@ -155,7 +155,12 @@ if pool:
 
 # Children, by hand. A chroot has no programs but Python.
 TAKER = '''
-import fcntl, sys, time
+import fcntl, os, sys, time
+given = open("given")
+fcntl.flock(given, fcntl.LOCK_EX)
+if os.fork() == 0:
+    time.sleep(600)
+given.close()
 whole, part = open("whole"), open("part", "r+")
 fcntl.flock(whole, fcntl.LOCK_EX)
 fcntl.lockf(part, fcntl.LOCK_EX)
@@ -165,7 +170,7 @@ time.sleep(600)
 '''
 os.mkfifo('fifo')
 os.mkfifo('lonely')
-for name in ('whole', 'part', 'own'):
+for name in ('whole', 'part', 'own', 'given'):
     open(name, 'w').close()
 taker = subprocess.Popen([sys.executable, '-c', TAKER], close_fds=True)
 if sys.version_info >= (3, 15):
@@ -179,9 +184,13 @@ wait('reads a FIFO', 'system-call', None, os.read, fifo, 1, calls=['read'], fd=f
      descriptor={'kind': 'fifo'})
 wait('opens a FIFO', 'system-call', None, os.open, 'lonely', os.O_RDONLY, calls=['open', 'openat'], says=['lonely'])
 whole, part, own, again = open('whole'), open('part', 'r+'), open('own'), open('own')
+given = open('given')
 fcntl.flock(own, fcntl.LOCK_EX)
 wait('flock', 'system-call', None, fcntl.flock, whole, fcntl.LOCK_EX, calls=['flock'], fd=whole.fileno(),
      says=['held by process %d' % taker.pid])
+# That one let its child have it.
+wait('flock that was passed on', 'system-call', None, fcntl.flock, given, fcntl.LOCK_EX, calls=['flock'], fd=given.fileno(),
+     says=['taken by process %d; another one may have its descriptor now' % taker.pid])
 wait('lockf', 'system-call', None, fcntl.lockf, part, fcntl.LOCK_EX, calls=['fcntl'], fd=part.fileno(),
      says=['held by process %d' % taker.pid])
 wait('flock of its own', 'system-call', None, fcntl.flock, again, fcntl.LOCK_EX, calls=['flock'], fd=again.fileno(),
