@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "base/diagnostics.h"
 #include "base/guard.h"
 #include "process/descriptors.h"
 #include "process/processes.h"
@@ -21,7 +22,7 @@
 
 enum { PROCESSES_MAX = 256, NAMED = 8 };
 
-/* Seconds in which others are looked for, in all. What nobody was looked for does not hang, for what we know. */
+/* Seconds in which others are looked for, in all. For whom nobody was does not hang, for what we know, which is said. */
 enum { LOOKS_MAX = 10 };
 
 /* A thread that waits for other processes; one of several entries when it polls several descriptors. */
@@ -51,7 +52,8 @@ struct relating {
   bool *hangs; /* by process */
   struct outward *outwards;
   size_t outward_count;
-  time_t looks_begun; /* of CLOCK_MONOTONIC; 0: not yet */
+  time_t looks_begun;       /* of CLOCK_MONOTONIC; 0: not yet */
+  bool late[PROCESSES_MAX]; /* for whom others were not looked for any more */
 };
 
 static size_t index_of(const struct relating *relating, int64_t pid) {
@@ -196,7 +198,9 @@ static void look_for_sharers(struct relating *relating, struct outward *outward)
     outward->only = other->only;
     return;
   }
-  outward->only = is_too_late(relating) ? EXU_NO : find_sharers(relating, outward);
+  const bool late = is_too_late(relating);
+  relating->late[outward->process] |= late;
+  outward->only = late ? EXU_NO : find_sharers(relating, outward);
 }
 
 /*
@@ -476,6 +480,23 @@ static bool relate(struct relating *relating) {
   return find_at_once(relating, candidates, tasks);
 }
 
+static bool say_late(const struct relating *relating, size_t process) {
+  struct exu_report *report = relating->reports[process];
+  struct exu_arena *arena = relating->arenas[process];
+  struct exu_diagnostics said;
+  exu_diagnostics_init(&said, arena);
+  exu_info(&said, EXU_DIAGNOSTIC_SHARERS_LIMIT, -1,
+           "who else has what process %" PRId64 " waits on was not looked for after %d seconds: whether it hangs with "
+           "others is not known",
+           report->pid, LOOKS_MAX);
+  struct exu_diagnostic *list = exu_arena_array(arena, report->diagnostic_count + said.list.count, sizeof *list);
+  if (!list) return false;
+  if (report->diagnostic_count) memcpy(list, report->diagnostics, report->diagnostic_count * sizeof *list);
+  for (size_t i = 0; i < said.list.count; i++) list[report->diagnostic_count++] = said.list.items[i];
+  report->diagnostics = list;
+  return true;
+}
+
 bool exu_waits_between(struct exu_report *const *reports, struct exu_arena *const *arenas, size_t count) {
   struct relating relating = {
       .reports = reports, .arenas = arenas, .count = count < PROCESSES_MAX ? count : PROCESSES_MAX};
@@ -484,6 +505,7 @@ bool exu_waits_between(struct exu_report *const *reports, struct exu_arena *cons
   relating.hangs = calloc(relating.count, sizeof *relating.hangs);
   for (size_t i = 0; relating.pids && i < relating.count; i++) relating.pids[i] = reports[i]->pid;
   bool memory = relating.pids && relating.hangs && relate(&relating);
+  for (size_t i = 0; memory && i < relating.count; i++) memory = !relating.late[i] || say_late(&relating, i);
   free(relating.pids);
   free(relating.hangs);
   free(relating.outwards);
