@@ -68,6 +68,7 @@ struct exu_scene {
   enum exu_access access;         /* what is known of the address without the instruction; UNKNOWN: nothing */
   struct exu_os_thread *sender;   /* the process sent the signal to itself, in this thread; NULL: not known */
   uint64_t stack_bytes_left;      /* of all stacks, that may still be looked at for signal handlers */
+  bool given_up;                  /* not all memory was looked at in which the frame of a handler may lie */
 };
 
 struct exu_process;

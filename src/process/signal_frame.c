@@ -50,7 +50,10 @@ bool exu_signal_frame_absent(struct exu_process *process, const struct exu_os_th
   uint64_t end = stack->end;
   if (registers->has_thread_pointer && registers->thread_pointer > registers->sp && registers->thread_pointer < end)
     end = registers->thread_pointer;
-  if (end - registers->sp > STACK_MAX || end - registers->sp > process->scene.stack_bytes_left) return false;
+  if (end - registers->sp > STACK_MAX || end - registers->sp > process->scene.stack_bytes_left) {
+    process->scene.given_up = true;
+    return false;
+  }
   uint64_t words[WORDS_AT_ONCE];
   for (uint64_t at = registers->sp; at < end;) {
     size_t count = (end - at) / word < WORDS_AT_ONCE ? (size_t)((end - at) / word) : WORDS_AT_ONCE;

@@ -27,9 +27,10 @@ bool exu_signal_frame_read(const struct exu_process *process, const struct exu_o
 
 /*
  * Find the frame of a handler that has returned to where the thread is, with nothing done in between: below the stack
- * pointer, or on the thread's stack for handlers, for which all memory that can be written is searched.
+ * pointer, or on the thread's stack for handlers, for which all memory that can be written is searched: up to a bound,
+ * and process->scene says when that was not enough.
  */
-bool exu_signal_frame_find_left(const struct exu_process *process, const struct exu_os_thread *thread,
+bool exu_signal_frame_find_left(struct exu_process *process, const struct exu_os_thread *thread,
                                 struct exu_signal_frame *frame);
 
 /*

@@ -50,6 +50,7 @@ struct search {
   struct exu_signal_frame *frame;
   bool found;
   uint64_t left; /* bytes that may still be looked at */
+  bool spent;    /* that was not enough */
 };
 
 /*
@@ -62,7 +63,8 @@ static bool is_first_of_its_stack(const struct exu_signal_frame *frame, uint64_t
 }
 
 static bool spend(struct search *search, size_t bytes) {
-  if (bytes > search->left) return false;
+  search->spent = bytes > search->left;
+  if (search->spent) return false;
   search->left -= bytes;
   return true;
 }
@@ -86,7 +88,7 @@ static bool look_at(void *context, uint64_t address, const uint8_t *bytes, size_
 }
 
 /* Only the kernel knows where that stack is; the frame says it too, which proves that it is one. */
-static bool find_elsewhere(const struct exu_process *process, const struct exu_os_thread *thread,
+static bool find_elsewhere(struct exu_process *process, const struct exu_os_thread *thread,
                            struct exu_signal_frame *frame) {
   struct search search = {.process = process, .thread = thread, .frame = frame, .left = SEARCH_MAX};
   size_t count;
@@ -95,10 +97,11 @@ static bool find_elsewhere(const struct exu_process *process, const struct exu_o
     if (!(regions[i].prot & EXU_PROT_WRITE) || regions[i].saved == 0) continue;
     if (!exu_space_scan(process->space, &regions[i], 0, look_at, &search)) break;
   }
+  process->scene.given_up |= search.spent && !search.found;
   return search.found;
 }
 
-bool exu_signal_frame_find_left(const struct exu_process *process, const struct exu_os_thread *thread,
+bool exu_signal_frame_find_left(struct exu_process *process, const struct exu_os_thread *thread,
                                 struct exu_signal_frame *frame) {
   if (!process->arch->context_words[0]) return false;
   return find_below(process, thread, frame) || find_elsewhere(process, thread, frame);

@@ -127,6 +127,13 @@ static void look_into_handlers(struct finishing *finishing) {
     stacks->threads[i].crashed = stacks->joined[i].os && stacks->joined[i].os->crashed;
 }
 
+static void say_given_up(struct exu_stacks *stacks) {
+  const struct exu_scene *scene = &stacks->process->scene;
+  if (scene->thread || !scene->given_up) return;
+  exu_incomplete(stacks->diagnostics, EXU_DIAGNOSTIC_CRASH_SEARCH_BUDGET, -1,
+                 "signal handlers were not searched for in all memory, so that it is not known whose the crash is");
+}
+
 static bool build(struct finishing *finishing, size_t index, bool symbolized) {
   struct exu_stack_parts *parts = &finishing->stacks->joined[index].parts;
   struct exu_thread *thread = &finishing->stacks->threads[index];
@@ -183,6 +190,7 @@ void exu_stacks_finish(struct exu_stacks *stacks, struct exu_native *native) {
     for (size_t i = 0; memory && i < count; i++) memory = is_needed(&finishing, i) != needed || unwind(&finishing, i);
   }
   if (native && memory) look_into_handlers(&finishing);
+  say_given_up(stacks);
   if (native) symbolized = exu_native_symbolize(native);
   for (size_t i = 0; i < count; i++) {
     fits = fits && build(&finishing, i, symbolized);

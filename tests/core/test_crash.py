@@ -120,6 +120,22 @@ def test_the_crash_is_what_the_handler_ran_for(interpreter, fault, handler, thre
     check(interpreter, tmp_path, fault, handler, thread)
 
 
+@pytest.mark.parametrize("interpreter", chosen("3.11"))
+def test_a_stack_that_is_too_large_to_be_searched_is_why_it_is_not_known_whose_the_crash_is(interpreter, tmp_path,
+                                                                                           kernel_leaves_cores):
+    code = ("import ctypes, sys, threading; threading.stack_size(128 << 20)\n"
+            "threading.Thread(target=ctypes.CDLL(sys.argv[1]).deep_abort).start()")
+    subprocess.run(interpreter.command("-c", code, str(library())), cwd=tmp_path, capture_output=True, timeout=60,
+                   preexec_fn=scenarios._allow_cores)
+    core = core_of(tmp_path)
+    _, plain, _ = report.run(core)
+    assert plain["crash"]["tid"] is None and crashed(plain) == []
+    assert [one["incomplete"] for one in plain["diagnostics"] if one["code"] == "crash-search-budget"] == [True], plain
+    _, merged, _ = report.run(core, merged=True)
+    assert len(crashed(merged)) == 1
+    assert "crash-search-budget" not in [one["code"] for one in merged["diagnostics"]]
+
+
 @pytest.mark.parametrize("interpreter", chosen("2.7", "3.13"))
 def test_a_request_that_crashes_under_apache_is_the_one_that_crashed(interpreter, tmp_path, kernel_leaves_cores):
     check(interpreter, tmp_path, "read", "kill", "thread")

@@ -491,7 +491,9 @@ static void whose_stack_is_not_looked_at_any_more_may_run_a_handler(void **state
   opened.process.scene.stack_bytes_left = 2 * size + size / 2;
   assert_false(exu_crash_may_handle(&opened.process, thread));
   assert_false(exu_crash_may_handle(&opened.process, thread));
+  assert_false(opened.process.scene.given_up);
   assert_true(exu_crash_may_handle(&opened.process, thread));
+  assert_true(opened.process.scene.given_up);
   forget(&opened);
   open_scene(&opened, &scene);
   struct exu_limits limits = {0};

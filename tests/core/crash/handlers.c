@@ -150,3 +150,11 @@ __attribute__((noinline)) void exv_wait_after_fault(void) {
   fflush(stdout);
   __asm__ volatile("1: jmp 1b");
 }
+
+/* Raise SIGABRT below more of the stack than is searched for handlers. */
+void deep_abort(void) {
+  volatile char room[80 << 20];
+  room[0] = room[sizeof room - 1] = 1;
+  raise(SIGABRT);
+  room[0] = 0;
+}
