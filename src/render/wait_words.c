@@ -84,6 +84,11 @@ static bool has_own_type(enum exu_wait_kind kind, struct exu_string type) {
          kind == EXU_WAIT_BARRIER || kind == EXU_WAIT_QUEUE || kind == EXU_WAIT_FUTURE || kind == EXU_WAIT_PYMUTEX;
 }
 
+/* "an Event", "an RLock" */
+static bool takes_an(struct exu_string type) {
+  return exu_string_is(type, "RLock") || strchr("aeiouAEIOU", type.data[0]);
+}
+
 /* "RLock 0x7f12", "a Lock" when its address is unknown. */
 static void put_thing(struct exu_output *out, const struct exu_wait *wait, enum exu_wait_kind kind) {
   if (kind == EXU_WAIT_GIL) {
@@ -96,7 +101,7 @@ static void put_thing(struct exu_output *out, const struct exu_wait *wait, enum 
   bool own = has_own_type(kind, wait->type);
   struct exu_string type = own ? wait->type : exu_string_of(default_type(kind));
   if (wait->address == 0) {
-    exu_out(out, strchr("aeiouAEIOU", type.data[0]) ? "an " : "a ");
+    exu_out(out, takes_an(type) ? "an " : "a ");
   } else if (kind == EXU_WAIT_PYMUTEX && own) {
     exu_out(out, "the critical section of ");
   } else if (kind == EXU_WAIT_LOCK && exu_string_starts(type, "io.")) {

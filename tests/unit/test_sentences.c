@@ -104,6 +104,16 @@ static void a_name_goes_on_behind_a_nul_and_is_escaped(void **state) {
   assert_string_equal(sentence_of(&wait), "Waiting for RLock 0x10 held by \"a\\x00b\\\"\\n\" (7)");
 }
 
+static void what_has_no_address_has_an_article(void **state) {
+  (void)state;
+  struct exu_wait wait = {.kind = EXU_WAIT_RLOCK, .owner = -1, .owner_tid = -1, .owner_pid = -1};
+  assert_string_equal(sentence_of(&wait), "Waiting for an RLock (owner unknown)");
+  wait.kind = EXU_WAIT_LOCK;
+  assert_string_equal(sentence_of(&wait), "Waiting for a Lock (owner unknown)");
+  wait.kind = EXU_WAIT_EVENT;
+  assert_string_equal(sentence_of(&wait), "Waiting for an Event to be set");
+}
+
 static void a_child_that_python_tells_of_has_its_name(void **state) {
   (void)state;
   struct exu_wait wait = {.kind = EXU_WAIT_CHILD,
@@ -222,6 +232,7 @@ int main(void) {
       cmocka_unit_test(a_sentence_has_all_files_that_it_names),
       cmocka_unit_test(every_kind_of_descriptor_has_its_words),
       cmocka_unit_test(a_name_goes_on_behind_a_nul_and_is_escaped),
+      cmocka_unit_test(what_has_no_address_has_an_article),
       cmocka_unit_test(a_child_that_python_tells_of_has_its_name),
       cmocka_unit_test(who_has_a_lock_is_said_wherever_that_is),
       cmocka_unit_test(sentences_that_are_not_there_are_mistakes_of_the_caller),

@@ -9,6 +9,7 @@ bool exu_py_deque_items(struct exu_py *py, uint64_t deque, uint64_t limit, exu_p
                         void *context) {
   enum { BLOCK = 64 };
   uint64_t count, words[3], item; /* leftblock, rightblock, leftindex */
+  if (!exu_py_at_least(py, 3, 4)) return false;
   if (!exu_string_is(exu_py_type_name(py, deque), "collections.deque") ||
       !exu_py_get(py, deque, py->runtime->layout.var_size, &count))
     return false;
