@@ -9,6 +9,7 @@ import struct
 
 PT_GNU_EH_FRAME = 0x6474e550
 TAIL_CALLS = 3  # one after the other
+PLT_ENTRY = 16  # bytes
 
 
 @functools.cache
@@ -56,11 +57,9 @@ class Process:
         return (place[3], base + starts[number - 1]) if number else None
 
     def call_target(self, return_address):
-        """Where the direct call before it goes, through a PLT; None for other calls."""
+        """Where the direct call before it goes, which may be an entry of a PLT; None for other calls."""
         code = self.read(return_address - 5, 5)
-        if code[0] != 0xe8:
-            return None
-        return self.behind_linkage(return_address + struct.unpack("<i", code[1:])[0])
+        return return_address + struct.unpack("<i", code[1:])[0] if code[0] == 0xe8 else None
 
     def behind_linkage(self, target):
         """Where code at `target` leads that is an entry of a procedure linkage table; else `target`."""
@@ -114,13 +113,16 @@ class Process:
                 continue
             pc = int(frame["pc"], 16)
             if callee is not None and not frame["signal"]:
-                target = self.call_target(pc)
+                direct = self.call_target(pc)
+                target = direct and self.behind_linkage(direct)
                 runs = self.function(callee)
                 called = target and self.function(target)
                 if not self.is_return_address(pc):
                     problems.append(f"{frame['pc']} is behind no call")
                 elif runs and os.path.basename(runs[0]).startswith("ld-"):
                     pass  # the first call through a procedure linkage table goes to the loader
+                elif target != direct and direct <= callee < direct + PLT_ENTRY:
+                    pass  # it has not left the table yet
                 # Only where a function of the table is called from its start on can anything be said.
                 elif called and runs and called[1] == target and called != runs and not self.leads_to(target, runs):
                     problems.append(f"{frame['pc']} calls {target:#x}, and not what runs at {callee:#x} in {runs[0]}")
