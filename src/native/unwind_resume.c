@@ -31,7 +31,7 @@ enum {
   FRAMES_MAX = 32,
 };
 
-const struct exu_unwind_search exu_unwind_search_all = {.trials = 64 << 10, .words = 16 << 20, .code = 256 << 20};
+const struct exu_unwind_search exu_unwind_search_all = {.trials = 16 << 10, .words = 16 << 20, .code = 256 << 20};
 
 /* Is there something left of every budget? */
 static bool may_search(const struct exu_unwinder *unwinder) {
@@ -104,7 +104,7 @@ static bool jumps_into(struct exu_unwinder *unwinder, const struct exu_function 
 
 /* Valid until the next call: what was asked for at one marker is asked for at the next ones. */
 static const struct exu_jumps *jumps_of(struct exu_unwinder *unwinder, const struct exu_function *function) {
-  struct exu_jumps *jumps = &unwinder->jumps[function->start / 16 % EXU_JUMPS_KNOWN];
+  struct exu_jumps *jumps = &unwinder->jumps[(function->start >> 4) % EXU_JUMPS_KNOWN];
   if (jumps->function.start == function->start && jumps->function.end == function->end) return jumps;
   jumps->count = jump_targets(unwinder, function, NULL, jumps->to);
   jumps->function = *function;

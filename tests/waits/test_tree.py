@@ -34,10 +34,14 @@ def pid_of(directory, name):
 
 
 def tree(pid, *options, tool=None, wrapper=(), timeout=60):
-    """(exit status, reports, lines on stderr)"""
-    answer = subprocess.run([*wrapper, tool or report.exuvia(), "attach", "--tree", "--json", "--python-only", *options,
-                             str(pid)], capture_output=True, timeout=timeout)
-    return answer.returncode, hanging.documents(answer.stdout), answer.stderr.decode().splitlines()
+    """(exit status, reports, lines on stderr). Done again where a thread stopped late, as by hanging.attach."""
+    command = [*wrapper, tool or report.exuvia(), "attach", "--tree", "--json", "--python-only", *options, str(pid)]
+    for _ in range(5):
+        answer = subprocess.run(command, capture_output=True, timeout=timeout)
+        reports = hanging.documents(answer.stdout)
+        if not any(entry["code"] == "thread-stopped-late" for document in reports for entry in document["diagnostics"]):
+            break
+    return answer.returncode, reports, answer.stderr.decode().splitlines()
 
 
 def shown(reports):
