@@ -294,7 +294,7 @@ static void resume(struct exu_process *process) {
  * The links of /proc/PID/task are its threads and two.
  */
 static void reserve(const struct exu_live *live) {
-  enum { MANY = 64, PAGES_OF_THREAD = 4 };
+  enum { MANY = 1024, PAGES_OF_THREAD = 4 };
   struct stat status;
   if (fstat(live->tasks, &status) != 0 || status.st_nlink < MANY || status.st_nlink > EXU_TASKS_MAX) return;
   exu_pages_reserve(live->changing, status.st_nlink * PAGES_OF_THREAD);
