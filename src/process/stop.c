@@ -335,12 +335,15 @@ static bool wait_a_while(sem_t *semaphore, int64_t *interval) {
   return sem_timedwait(semaphore, &until) == 0;
 }
 
-/* Whatever keeps the reader: a page of the process that a file server, or the process itself, does not deliver. */
-static bool wait_for_reader(struct exu_stop *stop, sem_t *semaphore) {
+/*
+ * Whatever keeps the reader: a page of the process that a file server, or the process itself, does not deliver. While
+ * every thread is stopped there is none that could call execve(2), and none dies but with all the others.
+ */
+static bool wait_for_reader(struct exu_stop *stop, sem_t *semaphore, bool some_run) {
   int64_t interval = COLLECT_NS;
   bool expired = false;
   while (!expired && !wait_a_while(semaphore, &interval)) {
-    collect_dead(stop);
+    if (some_run) collect_dead(stop);
     expired = pause_is_over(stop);
   }
   return expired;
@@ -359,11 +362,16 @@ static void detach(struct exu_stop *stop, bool late) {
   }
 }
 
+static bool some_run(const struct exu_stop *stop) {
+  for (size_t i = 0; i < stop->count; i++)
+    if (stop->items[i].state == EXU_STOPPED_NOT) return true;
+  return false;
+}
+
 /* Those that are still to stop. Returns whether there was one. */
 static bool mark_late(struct exu_stop *stop) {
-  bool some = false;
-  for (size_t i = 0; i < stop->count; i++) some |= stop->items[i].late = stop->items[i].state == EXU_STOPPED_NOT;
-  return some;
+  for (size_t i = 0; i < stop->count; i++) stop->items[i].late = stop->items[i].state == EXU_STOPPED_NOT;
+  return some_run(stop);
 }
 
 /* The others run on meanwhile. */
@@ -371,7 +379,7 @@ static void await_late(struct exu_stop *stop) {
   wait_for(stop, 0, EXU_STOP_LATE_MS * INT64_C(1000000));
   clock_gettime(CLOCK_MONOTONIC, &stop->begin);
   sem_post(&stop->late);
-  wait_for_reader(stop, &stop->finish);
+  wait_for_reader(stop, &stop->finish, true);
   detach(stop, true);
 }
 
@@ -381,7 +389,7 @@ static void *trace(void *context) {
   bool stopped = stop_all(stop);
   if (stopped) {
     sem_post(&stop->stopped);
-    stop->expired = wait_for_reader(stop, &stop->release);
+    stop->expired = wait_for_reader(stop, &stop->release, some_run(stop));
   }
   detach(stop, false);
   if (stop->begin.tv_sec) stop->pause_us = since(&stop->begin) / 1000;
